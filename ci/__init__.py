@@ -1,0 +1,1 @@
+"""The outside world: webhook service, forge, schedule, dashboard."""

@@ -1,0 +1,18 @@
+"""The `farm` command: a group of one-file commands."""
+
+from __future__ import annotations
+
+import click
+
+from farm import __version__
+from farm.cli.exit_codes import FarmGroup
+
+
+@click.group(cls=FarmGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="farm")
+def main() -> None:
+    """Validate NPU kernels on many devices at once, and gate merges on the result.
+
+    Exit codes: 0 passed, 1 failed (the kernel's fault), 2 wrong usage or configuration, 3 errored (the farm's or a
+    device's fault, or inconclusive).
+    """

@@ -1,0 +1,50 @@
+"""The one place where an outcome becomes an exit code."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from typing import Any
+
+import click
+
+from farm.errors import FarmError, InfrastructureError, UsageError
+from farm.record import Verdict
+from kernel.errors import CompileError, DeviceError, KernelLayerError
+
+
+class ExitCode(enum.IntEnum):
+    """What `farm` returns to the shell."""
+
+    PASSED = 0
+    FAILED = 1
+    USAGE = 2
+    ERRORED = 3
+
+
+def of_verdict(verdict: Verdict | None) -> ExitCode:
+    """The exit code of a finished run; a run without a verdict counts as errored."""
+    codes = {Verdict.PASSED: ExitCode.PASSED, Verdict.FAILED: ExitCode.FAILED}
+    return codes.get(verdict, ExitCode.ERRORED) if verdict else ExitCode.ERRORED
+
+
+def of_error(error: Exception) -> ExitCode:
+    """The exit code of an error that ended a command."""
+    if isinstance(error, CompileError):
+        return ExitCode.FAILED
+    if isinstance(error, (DeviceError, InfrastructureError)):
+        return ExitCode.ERRORED
+    if isinstance(error, (UsageError, KernelLayerError)):
+        return ExitCode.USAGE
+    return ExitCode.ERRORED
+
+
+class FarmGroup(click.Group):
+    """A command group that prints our own errors as one line on stderr and returns their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (FarmError, KernelLayerError) as error:
+            click.echo(f"farm: {error}", err=True)
+            sys.exit(of_error(error))

@@ -1,0 +1,32 @@
+"""What can go wrong above the jobs, one type per thing a caller may want to tell apart; one line each."""
+
+from __future__ import annotations
+
+
+class FarmError(Exception):
+    """Root of every error this layer raises on purpose. The command line prints it as one line."""
+
+
+class UsageError(FarmError):
+    """The request itself is wrong: a value, a file or a configuration. Exit code 2."""
+
+
+class CapacityError(UsageError):
+    """More devices were asked for than the cluster has, or than it could free within the wait."""
+
+    def __init__(self, wanted: int, present: int, remedy: str) -> None:
+        self.wanted = wanted
+        self.present = present
+        super().__init__(f"{wanted} devices asked for, the cluster has {present}; {remedy}")
+
+
+class InfrastructureError(FarmError):
+    """The farm, a node or a device failed. Exit code 3."""
+
+
+class UnknownRunError(UsageError):
+    """No run of that id is in the store."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"no run '{run_id}' in the store; `farm runs` lists them")

@@ -1,0 +1,125 @@
+"""The record of one run, from which every report is written: `report.json` is this model, dumped.
+
+The JSON Schema in `docs/report.schema.json` is generated from here (`farm report --schema`); `SCHEMA_VERSION` follows
+semantic versioning: a new optional field raises the minor number, anything that breaks a reader raises the major one.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from pydantic import Field
+
+from jobs.records import BuildRecord, Failure, Record, TrialRecord
+from kernel.clock import Clock
+
+SCHEMA_VERSION = "1.0"
+
+
+class Verdict(str, enum.Enum):
+    """What a run says about the kernel."""
+
+    PASSED = "passed"
+    FAILED = "failed"  # the kernel's fault
+    ERRORED = "errored"  # the farm's or a device's fault, or nothing could be concluded; never counts as a pass
+
+
+class GateStatus(str, enum.Enum):
+    """What one gate says."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERRORED = "errored"  # it could not judge because of the farm or a device
+    INCONCLUSIVE = "inconclusive"  # too noisy to judge within the cap of samples
+    NOT_APPLICABLE = "not-applicable"  # nothing to judge, with the reason as a finding; never counts as a pass
+
+
+class Finding(Record):
+    """One thing a gate has to say. `case`, `device`, `repeat` and `output` name the culprit where there is one."""
+
+    message: str
+    case: str | None = None
+    device: str | None = None
+    repeat: int | None = None
+    output: str | None = None
+
+
+class GateRecord(Record):
+    """One gate's judgement over all trials of the run."""
+
+    name: str  # "tolerance", "determinism", "budget"
+    status: GateStatus
+    findings: list[Finding] = Field(default_factory=list)
+
+
+class DeviceRecord(Record):
+    """One device the run held."""
+
+    id: str  # "node/index"
+    node: str  # node's address as Ray gives it
+    node_id: str  # Ray's node id
+    index: int  # device index on that node
+    soc: str
+    platform: str
+    pid: int  # of the worker process that ran the trials; distinct devices have distinct workers
+
+
+class MedianRecord(Record):
+    """Medians of one case's wall times. All µs are of `clock`."""
+
+    case: str
+    clock: Clock
+    per_device: dict[str, float]  # device id → median over its repeats
+    overall: float | None  # median over all samples; None when nothing was measured
+    mad_us: float | None  # median absolute deviation from `overall`
+    samples: list[float]
+    interval_us: list[float] | None = None  # 95 % interval of the median on a noisy platform, [low, high]
+
+
+class BudgetRecord(Record):
+    """What one case was held to. All µs are of `clock`."""
+
+    case: str
+    clock: Clock
+    ceiling_us: float | None
+    ratchet_us: float | None  # best landed time; simulated platforms only
+    source: str  # where the numbers come from
+
+
+class RunRequest(Record):
+    """What was asked for."""
+
+    kernel: str
+    cases: list[str]
+    platform: str
+    devices: int
+    repeats: int
+    input_set: str
+    seed: int
+    tuning: dict[str, str] = Field(default_factory=dict)
+
+
+class RunRecord(Record):
+    """A request, all its trials, and what became of it."""
+
+    schema_version: str = SCHEMA_VERSION
+    run_id: str
+    verdict: Verdict | None  # None while it runs
+    reason: str  # one sentence
+    kernel: str
+    cases: list[str]
+    platform: str
+    clock: Clock
+    commit: str  # git commit of the kernel's sources, with "-dirty" where they differ; "unknown" outside git
+    started_at: str  # ISO 8601, UTC
+    finished_at: str | None
+    request: RunRequest
+    toolchain: dict[str, str]
+    devices: list[DeviceRecord]
+    builds: list[BuildRecord]
+    trials: list[TrialRecord]  # every attempt, failed ones too
+    gates: list[GateRecord]
+    median_us: list[MedianRecord]
+    budget: list[BudgetRecord]
+    failures: list[Failure] = Field(default_factory=list)  # faults that belong to no single trial
+    directory: str = ""  # where the run's files are, as an absolute path on the machine that made them

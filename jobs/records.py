@@ -1,0 +1,132 @@
+"""The records a job takes and returns. They cross process boundaries and files, so they are pydantic models.
+
+A record is a value: a trial returns its record and writes to no store.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kernel.clock import Clock
+
+
+class Record(BaseModel):
+    """Immutable, and strict about unknown fields: a misspelt field is an error, not silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Fault(str, enum.Enum):
+    """Whose fault a failure is."""
+
+    KERNEL = "kernel"
+    DEVICE = "device"
+    NODE = "node"
+    FARM = "farm"
+
+
+class TrialStatus(str, enum.Enum):
+    """How one trial ended."""
+
+    OK = "ok"  # it ran and was measured; whether its numbers pass is for the gates
+    FAILED = "failed"  # the kernel's fault: compile error, unwritten output, changed input
+    ERRORED = "errored"  # the device's, node's or farm's fault
+
+
+class Failure(Record):
+    """Why a build or trial has no measurement."""
+
+    fault: Fault
+    kind: str  # short slug: "compile", "unwritten-output", "input-changed", "hang", "worker-died", …
+    message: str  # one line for a person
+    log: str = ""  # path relative to the run's directory
+
+
+class Request(Record):
+    """What to validate; the part of a run that decides the content address of its build."""
+
+    kernel: str
+    case: str
+    platform: str
+    tuning: dict[str, str] = Field(default_factory=dict)  # overrides, as typed: key → value
+    input_set: str
+    seed: int = 0
+
+
+class TaskRecord(Record):
+    """One task as it ran on one core."""
+
+    name: str
+    stage: str
+    core: str
+    start_us: float
+    duration_us: float
+
+
+class ToleranceRecord(Record):
+    """How one output compares with what was expected of it."""
+
+    passed: bool
+    reference: str  # "golden" (end to end) or "staged" (from the run's own intermediate outputs)
+    outlier_share: float
+    allowed_outlier_share: float
+    max_abs_err: float | None  # None where NaN or Inf makes it meaningless
+    max_rel_err: float | None
+    worst_index: list[int]
+    worst_actual: float | None
+    worst_expected: float | None
+    nonfinite: int  # NaN or Inf elements in the output
+    offenders: list[list[int]] = Field(default_factory=list)  # indices of the first few outliers
+    problem: str = ""  # wrong shape or dtype, in words; "" where comparable
+
+
+class OutputRecord(Record):
+    """One output of one trial."""
+
+    sha256: str  # of the raw bytes, so that −0 and NaN payloads count
+    shape: list[int]
+    dtype: str
+    tolerance: ToleranceRecord
+
+
+class BuildRecord(Record):
+    """One build, by content address."""
+
+    address: str  # SHA-256 over sources, tuning, case, platform and toolchain
+    fingerprint: str  # SHA-256 of the compiled program; "" where it did not compile
+    case: str
+    tuning: dict[str, int | float | bool | str]  # every knob in force
+    cached: bool  # True where an earlier build of the same address was reused
+    build_s: float  # host seconds the build took when it was made
+    predicted_us: float | None = None
+    clock: Clock
+    failure: Failure | None = None
+
+
+class TrialRecord(Record):
+    """One (case, device, repeat)."""
+
+    case: str
+    device: str  # "node/index", the device's id in the run
+    repeat: int  # 0-based; warm-ups are not kept
+    attempt: int  # 0 for the first try, counted up when an infrastructure fault moved it
+    status: TrialStatus
+    clock: Clock
+    wall_us: float | None = None
+    outputs: dict[str, OutputRecord] = Field(default_factory=dict)
+    tasks: list[TaskRecord] = Field(default_factory=list)
+    fingerprint: str = ""  # of the program this trial compiled, where the platform compiles per process
+    host_s: float = 0.0  # host seconds the whole trial took, never gated
+    log: str = ""  # path relative to the run's directory
+    failure: Failure | None = None
+
+
+class ProbeRecord(Record):
+    """Whether a device is fit for work."""
+
+    device: int
+    healthy: bool
+    detail: str
+    probe_s: float

@@ -1,0 +1,68 @@
+"""Two kinds of microseconds that must never meet: what a cost model computed and what a device took.
+
+Comparing or averaging them is the commonest way a kernel benchmark lies, so it is a `TypeError` here.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Clock(str, enum.Enum):
+    """Where a wall time comes from."""
+
+    SIMULATED = "simulated"  # a cost model's prediction: exact, the same on every call
+    MEASURED = "measured"  # a device's own time: noisy
+
+
+@dataclass(frozen=True, slots=True)
+class WallTime:
+    """A wall-clock time in µs; use one of the two subclasses, which compare only with their own kind."""
+
+    us: float
+
+    @property
+    def clock(self) -> Clock:
+        """The clock this time was read from."""
+        raise TypeError("a wall time is either SimulatedUs or MeasuredUs")
+
+    def _same_clock(self, other: object) -> WallTime:
+        if type(other) is not type(self):
+            raise TypeError(f"{type(self).__name__} and {type(other).__name__} are different yardsticks")
+        assert isinstance(other, WallTime)
+        return other
+
+    def __lt__(self, other: object) -> bool:
+        return self.us < self._same_clock(other).us
+
+    def __le__(self, other: object) -> bool:
+        return self.us <= self._same_clock(other).us
+
+    def __sub__(self, other: object) -> float:
+        return self.us - self._same_clock(other).us
+
+
+class SimulatedUs(WallTime):
+    """µs predicted by a cost model."""
+
+    __slots__ = ()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock.SIMULATED
+
+
+class MeasuredUs(WallTime):
+    """µs read on a device."""
+
+    __slots__ = ()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock.MEASURED
+
+
+def wall_time(us: float, clock: Clock) -> WallTime:
+    """`us` as the type of its clock, for values that come back from a file."""
+    return SimulatedUs(us) if clock is Clock.SIMULATED else MeasuredUs(us)

@@ -1,0 +1,74 @@
+"""What can go wrong in the kernel layer, one type per thing a caller may want to tell apart.
+
+Every message is one line: what is wrong, which value, what to do. The command line prints it as it is.
+"""
+
+from __future__ import annotations
+
+
+class KernelLayerError(Exception):
+    """Root of every error this layer raises on purpose."""
+
+
+class UnknownNameError(KernelLayerError):
+    """A kernel, case, platform, input set or output was asked for by a name nobody registered."""
+
+    def __init__(self, noun: str, name: str, known: list[str]) -> None:
+        self.noun = noun
+        self.name = name
+        self.known = known
+        super().__init__(f"unknown {noun} '{name}'; known: {', '.join(sorted(known)) or 'none'}")
+
+
+class TuningError(KernelLayerError):
+    """A tuning key is unknown, its value unreadable, or the combination breaks a guard."""
+
+
+class GuardError(TuningError):
+    """A tiling does not divide what it groups, or does not fit a core's buffer."""
+
+    def __init__(self, guard: str, whole: int, part: int, remedy: str) -> None:
+        self.guard = guard
+        self.whole = whole
+        self.part = part
+        super().__init__(f"guard {guard}: {whole} and {part} do not fit together; {remedy}")
+
+
+class TensorError(KernelLayerError):
+    """A tensor handed in has the wrong name, shape or dtype, or holds NaN or Inf."""
+
+
+class PlatformUnavailableError(KernelLayerError):
+    """The platform cannot run here: a package, a tool or a device is missing."""
+
+    def __init__(self, platform: str, reason: str, remedy: str) -> None:
+        self.platform = platform
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"platform {platform} cannot run here: {reason}; {remedy}")
+
+
+class CompileError(KernelLayerError):
+    """The kernel does not compile. The kernel's fault; `code` is the compiler's own error code."""
+
+    def __init__(self, code: str, operation: str, summary: str) -> None:
+        self.code = code
+        self.operation = operation
+        self.summary = summary
+        where = f" in {operation}" if operation else ""
+        super().__init__(f"compile error {code}{where}: {summary}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return (type(self), (self.code, self.operation, self.summary))
+
+
+class DeviceError(KernelLayerError):
+    """The device or its runtime failed, not the kernel's arithmetic. `code` is the runtime's error code."""
+
+    def __init__(self, code: str, summary: str) -> None:
+        self.code = code
+        self.summary = summary
+        super().__init__(f"device error {code}: {summary}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return (type(self), (self.code, self.summary))

@@ -1,0 +1,96 @@
+"""What every platform promises. The contract test in `tests/kernel/test_platform_contract.py` holds each one to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from kernel.clock import Clock, WallTime
+from kernel.spec import Kernel, Tensors, Tuning
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something this platform needs and does not find here."""
+
+    what: str  # "cmake"
+    why: str  # "builds PyPTO's host calculator"
+    remedy: str  # "apt-get install cmake"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task of the compiled program as it ran on one core."""
+
+    name: str
+    stage: str  # semantic label of the source, "" where the program gave none
+    core: str  # "AIC_3" (cube) or "AIV_17" (vector)
+    start_us: float
+    duration_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What one run of a program yields besides its filled outputs."""
+
+    wall: WallTime
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build leaves behind."""
+
+    fingerprint: str  # SHA-256 of the compiled program, equal for equal programs in every process
+    wall: WallTime | None  # the predicted time, where the platform predicts one at build time
+    tasks: tuple[Task, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whether a device is fit for work."""
+
+    healthy: bool
+    detail: str  # what was tried and what came back, one line
+
+
+class Platform(Protocol):
+    """How a kernel is built and run. An instance lives in one process and works on one device at a time."""
+
+    name: str
+    clock: Clock
+    noisy: bool  # True where repeats of the same program differ in time
+
+    def missing(self) -> list[Missing]:
+        """What is not here and must be before this platform can run; empty when it can."""
+        ...
+
+    def toolchain(self) -> dict[str, str]:
+        """Versions of everything that can change a number: part of a build's content address and of every report."""
+        ...
+
+    def soc(self, device: int) -> str:
+        """The chip behind device `device`, for example `Ascend910B1 (cost model)`."""
+        ...
+
+    def prepare(self, cache: Path) -> None:
+        """Make this process ready (load libraries, build what is built once into `cache`). Idempotent."""
+        ...
+
+    def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
+        """Compile. Writes logs and artefacts below `directory`. Raises `CompileError`."""
+        ...
+
+    def run(
+        self, kernel: Kernel, case: str, tuning: Tuning, inputs: Tensors, outputs: Tensors, device: int, directory: Path
+    ) -> Execution:
+        """Run once on `device`, filling every tensor of `outputs` in place and leaving `inputs` as they are.
+
+        Raises `CompileError` (the kernel's fault) or `DeviceError` (the device's).
+        """
+        ...
+
+    def probe(self, device: int, directory: Path) -> Probe:
+        """Run a known small program on `device` and check its answer."""
+        ...

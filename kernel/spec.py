@@ -1,0 +1,122 @@
+"""What a kernel is to the farm: the `Kernel` protocol and the small records it speaks in.
+
+A kernel brings its cases, inputs, golden, tolerances, tunings and program; it never sees a device, Ray or a file of the
+farm. Another repository brings its own by registering an object of this protocol in the entry-point group
+`farm.kernels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, shape and dtype of one operand, as the operator's table gives them."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """|actual − expected| ≤ atol + rtol·|expected| for all but `outlier_share` of the elements."""
+
+    atol: float
+    rtol: float
+    outlier_share: float  # 0.005 allows 0.5 % of the elements outside the bound
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One named shape point of a kernel."""
+
+    name: str
+    summary: str
+    dims: Mapping[str, int]  # symbol of the operator's shape table → extent
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """How one operand is handed to the compiled program."""
+
+    name: str  # the operand's name in the operator's table
+    shape: tuple[int, ...]  # the program's view of it, same element count
+    nz: bool = False  # fractal NZ layout (cube operand) instead of row-major
+    output: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A PyPTO kernel function before any platform has decorated it."""
+
+    entry: Callable[..., None]  # annotated PyPTO function: inputs in order, then outputs
+    arguments: tuple[Argument, ...]
+    pass_options: Mapping[str, Any] = field(default_factory=dict)  # PyPTO pass options, valid in 0.2.0
+
+
+class Tuning(Protocol):
+    """A frozen record of every knob of a kernel. Building one checks every guard."""
+
+    def as_dict(self) -> dict[str, int | float | bool | str]:
+        """Every knob by name; two equal dictionaries compile to the same program."""
+        ...
+
+
+class Kernel(Protocol):
+    """An operator under test."""
+
+    name: str
+    summary: str
+    default_case: str
+    cases: Mapping[str, Case]
+    input_sets: Mapping[str, str]  # name → one line on its distribution; the first is the documented one
+    tolerances: Mapping[str, Tolerance]  # output name → tolerance
+
+    def input_specs(self, case: str) -> tuple[TensorSpec, ...]:
+        """The inputs of `case`, in the operator's order."""
+        ...
+
+    def output_specs(self, case: str) -> tuple[TensorSpec, ...]:
+        """The outputs of `case`, in the operator's order."""
+        ...
+
+    def inputs(self, case: str, input_set: str, seed: int) -> Tensors:
+        """Inputs drawn from `input_set`; the same three arguments give the same bits on every machine."""
+        ...
+
+    def golden(self, case: str, inputs: Tensors) -> Tensors:
+        """The reference outputs for `inputs`."""
+        ...
+
+    def expected(self, case: str, input_set: str, inputs: Tensors, golden: Tensors, actual: Tensors) -> Tensors:
+        """What each output of a run is compared with.
+
+        End to end (`golden` itself) where the operator is well conditioned on `input_set`; stage by stage, from the
+        run's own intermediate outputs, where a legal rounding difference of one stage would be blamed on the next.
+        """
+        ...
+
+    def tuning(self, case: str, overrides: Mapping[str, str]) -> Tuning:
+        """The best known tuning of `case` with `overrides` applied. Raises `TuningError`."""
+        ...
+
+    def program(self, case: str, tuning: Tuning) -> Program:
+        """The program that computes `case` under `tuning`."""
+        ...
+
+    def sources(self) -> tuple[Path, ...]:
+        """Every file whose change can change the program; part of a build's content address."""
+        ...
+
+    def budgets(self) -> Path:
+        """The kernel's budget file (TOML), kept in the trusted installation."""
+        ...
