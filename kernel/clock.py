@@ -50,6 +50,7 @@ class SimulatedUs(WallTime):
 
     @property
     def clock(self) -> Clock:
+        """Always simulated."""
         return Clock.SIMULATED
 
 
@@ -60,6 +61,7 @@ class MeasuredUs(WallTime):
 
     @property
     def clock(self) -> Clock:
+        """Always measured."""
         return Clock.MEASURED
 
 

@@ -43,6 +43,7 @@ class FarmGroup(click.Group):
     """A command group that prints our own errors as one line on stderr and returns their exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; one of our errors ends the process."""
         try:
             return super().invoke(ctx)
         except (FarmError, KernelLayerError) as error:

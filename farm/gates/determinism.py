@@ -1,0 +1,127 @@
+"""Outputs are bit-identical over repeats and over devices, and where they are not, whose fault that is.
+
+The reasoning, per case and output, on the SHA-256 of the raw bytes:
+
+1. A device that disagrees with itself over repeats: the kernel races.
+2. Every device agrees with itself and all agree: passed.
+3. One or more devices disagree with a strict majority that agrees: those devices are suspect. One look is not proof, so
+   the run takes a second one (more repeats on the suspects); a suspect that then agrees with the majority has disagreed
+   with itself, which is case 1.
+4. No strict majority: the kernel depends on the device.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from farm.gates.protocol import Evidence
+from farm.record import Finding, GateRecord, GateStatus
+from jobs.records import TrialRecord
+
+Digests = dict[str, dict[int, str]]  # device → repeat → digest
+
+
+class DeterminismGate:
+    """Compares digests; needs at least two trials of the same case."""
+
+    name = "determinism"
+
+    def judge(self, evidence: Evidence) -> GateRecord:
+        """Failed for the kernel's fault, errored for a suspect device or no evidence, not applicable for one trial."""
+        findings: list[Finding] = []
+        statuses: set[GateStatus] = set()
+        for case in evidence.cases:
+            status, of_case = _judge_case(case, evidence.measured(case), evidence.outputs[case])
+            statuses.add(status)
+            findings.extend(of_case)
+        for status in (GateStatus.FAILED, GateStatus.ERRORED, GateStatus.NOT_APPLICABLE):
+            if status in statuses:
+                return GateRecord(name=self.name, status=status, findings=findings)
+        return GateRecord(name=self.name, status=GateStatus.PASSED, findings=findings)
+
+
+def suspect_devices(evidence: Evidence) -> frozenset[str]:
+    """Devices that agree with themselves and disagree with a strict majority of devices on any output of any case."""
+    found: set[str] = set()
+    for case in evidence.cases:
+        trials = evidence.measured(case)
+        for output in evidence.outputs[case]:
+            digests = _digests(trials, output)
+            if not _self_disagreeing(digests):
+                found.update(_minority(digests))
+    return frozenset(found)
+
+
+def _judge_case(case: str, trials: list[TrialRecord], outputs: Iterable[str]) -> tuple[GateStatus, list[Finding]]:
+    if not trials:
+        return GateStatus.ERRORED, [Finding(message="no trial measured any output", case=case)]
+    if len(trials) == 1:
+        only = "one trial on one device has nothing to be compared with; ask for more devices or repeats"
+        return GateStatus.NOT_APPLICABLE, [Finding(message=only, case=case)]
+    status = GateStatus.PASSED
+    findings: list[Finding] = []
+    for output in outputs:
+        of_output, found = _judge_output(case, output, _digests(trials, output))
+        findings.extend(found)
+        if of_output is GateStatus.FAILED or status is GateStatus.PASSED:
+            status = of_output
+    return status, findings
+
+
+def _judge_output(case: str, output: str, digests: Digests) -> tuple[GateStatus, list[Finding]]:
+    racing = _self_disagreeing(digests)
+    if racing:
+        return GateStatus.FAILED, [_race(case, output, device, digests[device]) for device in racing]
+    if len({digest for repeats in digests.values() for digest in repeats.values()}) <= 1:
+        return GateStatus.PASSED, []
+    minority = _minority(digests)
+    if minority:
+        agreeing = len(digests) - len(minority)
+        message = f"device is suspect: {agreeing} of {len(digests)} devices agree on other bits, over all its repeats"
+        return GateStatus.ERRORED, [
+            Finding(message=message, case=case, device=device, output=output) for device in sorted(minority)
+        ]
+    groups = _groups(digests)
+    message = f"the kernel depends on the device: {len(digests)} devices gave {len(groups)} different results ("
+    message += "; ".join(" = ".join(sorted(group)) for group in groups.values()) + ")"
+    return GateStatus.FAILED, [Finding(message=message, case=case, output=output)]
+
+
+def _race(case: str, output: str, device: str, repeats: dict[int, str]) -> Finding:
+    counts = Counter(repeats.values())
+    common, _ = counts.most_common(1)[0]
+    odd = [repeat for repeat, digest in repeats.items() if digest != common]
+    named = ", ".join(str(repeat) for repeat in sorted(odd))
+    message = (
+        f"the kernel races: the device disagrees with itself, {len(counts)} different results, odd repeats {named}"
+    )
+    return Finding(message=message, case=case, device=device, repeat=min(odd), output=output)
+
+
+def _digests(trials: list[TrialRecord], output: str) -> Digests:
+    found: Digests = defaultdict(dict)
+    for trial in trials:
+        if output in trial.outputs:
+            found[trial.device][trial.repeat] = trial.outputs[output].sha256
+    return dict(found)
+
+
+def _self_disagreeing(digests: Digests) -> list[str]:
+    return sorted(device for device, repeats in digests.items() if len(set(repeats.values())) > 1)
+
+
+def _groups(digests: Digests) -> dict[str, set[str]]:
+    groups: dict[str, set[str]] = defaultdict(set)
+    for device, repeats in digests.items():
+        groups[next(iter(repeats.values()))].add(device)
+    return dict(groups)
+
+
+def _minority(digests: Digests) -> set[str]:
+    """Devices outside a strict majority of self-consistent devices; empty where all agree or there is no majority."""
+    groups = _groups(digests)
+    largest = max(groups.values(), key=len, default=set())
+    if 2 * len(largest) <= len(digests):
+        return set()
+    return set(digests) - largest

@@ -1,0 +1,44 @@
+"""What a gate is: a pure function from the evidence of a run to one judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from farm.budgets import Budget
+from farm.record import GateRecord
+from jobs.records import TrialRecord, TrialStatus
+from kernel.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything a gate may look at."""
+
+    cases: tuple[str, ...]
+    clock: Clock
+    noisy: bool  # repeats of the same program differ in time
+    trials: tuple[TrialRecord, ...]  # every attempt
+    outputs: Mapping[str, tuple[str, ...]]  # case → names of the outputs every trial must have
+    budgets: Mapping[str, Budget] = field(default_factory=dict)  # case → budget
+    suspects: frozenset[str] = frozenset()  # devices whose word does not count against the kernel
+
+    def measured(self, case: str) -> list[TrialRecord]:
+        """The trials of `case` that ran to the end, in order of device and repeat."""
+        ok = [trial for trial in self.trials if trial.case == case and trial.status is TrialStatus.OK]
+        return sorted(ok, key=lambda trial: (trial.device, trial.repeat, trial.attempt))
+
+    def trusted(self, case: str) -> list[TrialRecord]:
+        """`measured(case)` without the suspect devices."""
+        return [trial for trial in self.measured(case) if trial.device not in self.suspects]
+
+
+class Gate(Protocol):
+    """One rule of the merge gate."""
+
+    name: str
+
+    def judge(self, evidence: Evidence) -> GateRecord:
+        """The gate's judgement with its findings. Never raises for bad evidence: no evidence is `errored`."""
+        ...
