@@ -1,0 +1,43 @@
+# Two commands are all a fresh machine needs: `make run` and `make test`. `make help` lists the rest.
+
+BOOT ?= python3
+PY := .venv/bin/python
+ARGS ?=
+TESTS ?=
+
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test test-fast lint lock clean
+
+help: ## list these targets
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## set up .venv with what `farm` needs (the other targets do it themselves)
+	@$(BOOT) -m tools.set_up
+
+setup-dev:
+	@$(BOOT) -m tools.set_up --dev
+
+run: setup ## validate the reference kernel on three devices; more options: make run ARGS="--case tiny"
+	@.venv/bin/farm run --devices 3 $(ARGS)
+
+test: lint ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
+	@$(PY) -m pytest $(TESTS)
+
+test-fast: setup-dev ## the tests that start neither the simulator nor Ray
+	@$(PY) -m pytest -m "not sim and not ray" $(TESTS)
+
+lint: setup-dev ## ruff, mypy and the import contracts
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) -m mypy -p tools
+	@.venv/bin/lint-imports
+
+lock: ## pin today's versions for every supported Python into constraints/
+	@$(BOOT) -m tools.lock
+
+clean: ## remove .venv and caches; the results of runs stay
+	@rm -rf .venv .set-up.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,63 @@
+"""Write `constraints/pyXY.txt`: the full pinned set for each supported Python, as pip resolves it today.
+
+Needs the three interpreters on `PATH` (or below `$PYENV_ROOT`); a Python that is not here keeps its file. Nothing is
+installed: pip resolves in a throw-away environment and reports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.set_up import CUDA_PACKAGE, ROOT, SUPPORTED, constraints_file, python_version
+
+PROJECT = "npu-kernel-farm"
+
+
+def interpreter(version: tuple[int, int]) -> str | None:
+    """A Python of `version` on this machine."""
+    name = f"python{version[0]}.{version[1]}"
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    candidates = [name, *(str(path) for path in sorted(pyenv.glob(f"{version[0]}.{version[1]}.*/bin/python")))]
+    return next((each for each in candidates if (python_version(each) or ())[:2] == version), None)
+
+
+def resolve(python: str) -> dict[str, str]:
+    """Name → version of everything pip would install for the farm with its development tools, and pip itself."""
+    with tempfile.TemporaryDirectory() as temporary:
+        subprocess.run([python, "-m", "venv", temporary], check=True)
+        pip = [f"{temporary}/bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        subprocess.run([*pip, "--upgrade", "pip"], check=True)
+        report = Path(temporary) / "report.json"
+        dry_run = ["--dry-run", "--ignore-installed", "--report", str(report), "pip", "-e", f"{ROOT}[dev]"]
+        subprocess.run([*pip, *dry_run], check=True)
+        entries = [entry["metadata"] for entry in json.loads(report.read_text())["install"]]
+    pins = {re.sub(r"[-_.]+", "-", entry["name"]).lower(): entry["version"] for entry in entries}
+    return {name: version for name, version in pins.items() if name != PROJECT and not CUDA_PACKAGE.match(name)}
+
+
+def main() -> int:
+    """Write one file a Python. 1 where an interpreter was not found."""
+    absent = 0
+    for version in SUPPORTED:
+        python = interpreter(version)
+        path = constraints_file(version)
+        if python is None:
+            print(f"lock: no Python {version[0]}.{version[1]} here, {path.name} stays as it is", file=sys.stderr)
+            absent = 1
+            continue
+        # The local part (`+cpu`) names a build, not a version, and no index but PyTorch's own serves it.
+        pins = [f"{name}=={pin.partition('+')[0]}" for name, pin in sorted(resolve(python).items())]
+        header = f"# Written by `make lock` for Python {version[0]}.{version[1]}; do not edit."
+        path.write_text("\n".join([header, *pins]) + "\n")
+        print(f"lock: {path.name}, {len(pins)} packages", file=sys.stderr)
+    return absent
+
+
+if __name__ == "__main__":
+    sys.exit(main())
