@@ -1,0 +1,234 @@
+"""Where runs outlive the process that made them: one row per run, trial and device, in SQLite or PostgreSQL.
+
+A run is durable before `begin` returns and each trial before `save_trial` returns, so whatever is killed keeps what was
+measured. A run gets its verdict once: from `finish`, or, where its process died without one, from the next reader, who
+finds the owner gone and settles the run as errored.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from farm import owner, rows
+from farm.database import Warn, open_engine, transaction
+from farm.errors import InfrastructureError, UnknownRunError, UsageError
+from farm.record import RunRecord, Verdict
+from farm.rows import DeviceSighting, HistoryPoint, RunSummary
+from farm.tables import DEVICE, RUN, TRIAL
+from jobs.records import TrialRecord
+
+
+class VerdictExistsError(InfrastructureError):
+    """The run has its verdict already; it gets no second one."""
+
+    def __init__(self, run_id: str, verdict: str) -> None:
+        self.run_id = run_id
+        self.verdict = verdict
+        super().__init__(f"run {run_id} is already {verdict}; a verdict is never changed")
+
+
+class RunExistsError(UsageError):
+    """A run of that id is in the store already."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"run '{run_id}' is in the store already; choose another id")
+
+
+class AmbiguousRunError(UsageError):
+    """More than one run begins with what was typed."""
+
+    def __init__(self, prefix: str, found: builtins.list[str]) -> None:
+        self.prefix = prefix
+        self.found = found
+        super().__init__(f"'{prefix}' begins more than one run: {', '.join(found)}; type more of it")
+
+
+class Store:
+    """All access to the database. Methods may be called from several processes at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str, warn: Warn | None = None) -> Store:
+        """The store at SQLAlchemy `url`, made and migrated as needed; `warn` gets one line on a damaged file.
+
+        Without `warn` that line goes to stderr. Raises `UsageError` for a bad URL, `StoreError` for a refusal.
+        """
+        return cls(open_engine(url, warn or (lambda line: print(f"farm: {line}", file=sys.stderr))))
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Writing
+
+    def begin(self, record: RunRecord) -> None:
+        """Add a run, owned by the calling process. Durable on return. Raises `RunExistsError`."""
+        with self._write() as connection:
+            if connection.execute(select(RUN.c.id).where(RUN.c.id == record.run_id)).first():
+                raise RunExistsError(record.run_id)
+            row = {"id": record.run_id, "owner": owner.current().dump(), **rows.of_run(record)}
+            connection.execute(insert(RUN).values(row))
+            self._see(connection, record)
+            _add_trials(connection, record.run_id, record.trials)
+
+    def update(self, record: RunRecord) -> None:
+        """Replace what is known of a running run (devices, builds, …) but not its trials."""
+        with self._write() as connection:
+            _refuse_finished(connection, record.run_id)
+            connection.execute(update(RUN).where(RUN.c.id == record.run_id).values(**rows.of_run(record)))
+            self._see(connection, record)
+
+    def save_trial(self, run_id: str, trial: TrialRecord) -> None:
+        """Add one trial to a running run. Durable on return."""
+        with self._write() as connection:
+            _refuse_finished(connection, run_id)
+            _add_trials(connection, run_id, [trial])
+
+    def finish(self, record: RunRecord) -> None:
+        """Give a run its verdict; the record's trials replace those saved on the way.
+
+        Raises `VerdictExistsError` where it has one, `UnknownRunError` where it was never begun.
+        """
+        if record.verdict is None:
+            raise ValueError(f"run {record.run_id} cannot finish without a verdict")
+        with self._write() as connection:
+            _refuse_finished(connection, record.run_id)
+            connection.execute(update(RUN).where(RUN.c.id == record.run_id).values(**rows.of_run(record)))
+            connection.execute(delete(TRIAL).where(TRIAL.c.run_id == record.run_id))
+            _add_trials(connection, record.run_id, record.trials)
+            self._see(connection, record)
+
+    def interrupt(self, run_id: str, reason: str) -> None:
+        """Settle a run whose process is known to be dead as errored. Does nothing where it has a verdict."""
+        with self._write() as connection:
+            values = {"verdict": Verdict.ERRORED.value, "reason": reason, "finished_at": rows.now()}
+            connection.execute(update(RUN).where(RUN.c.id == run_id, RUN.c.verdict.is_(None)).values(values))
+
+    # Reading
+
+    def get(self, run_id: str) -> RunRecord:
+        """The run whose id is, or alone begins with, `run_id`. Raises `UnknownRunError`, `AmbiguousRunError`."""
+        self._settle()
+        with self._read() as connection:
+            full = _resolve(connection, run_id)
+            row = connection.execute(select(RUN).where(RUN.c.id == full)).one()
+            trials = connection.execute(select(TRIAL.c.record).where(TRIAL.c.run_id == full).order_by(TRIAL.c.id))
+            return rows.record(
+                row, [TrialRecord.model_validate_json(text, extra="ignore") for text in trials.scalars()]
+            )
+
+    def latest(self) -> RunRecord:
+        """The run that was started last. Raises `UnknownRunError` in an empty store."""
+        with self._read() as connection:
+            newest = select(RUN.c.id).order_by(RUN.c.started_at.desc(), RUN.c.id.desc()).limit(1)
+            run_id = connection.execute(newest).scalar()
+        if run_id is None:
+            raise UnknownRunError("latest")
+        return self.get(run_id)
+
+    def list(self, limit: int = 20, kernel: str | None = None, verdict: Verdict | None = None) -> list[RunSummary]:
+        """The newest `limit` runs first, of one kernel and one verdict where given."""
+        self._settle()
+        query = select(RUN).order_by(RUN.c.started_at.desc(), RUN.c.id.desc()).limit(limit)
+        if kernel is not None:
+            query = query.where(RUN.c.kernel == kernel)
+        if verdict is not None:
+            query = query.where(RUN.c.verdict == verdict.value)
+        with self._read() as connection:
+            return [rows.summary(rows.record(row, [])) for row in connection.execute(query)]
+
+    def history(self, kernel: str, case: str, platform: str, limit: int = 200) -> builtins.list[HistoryPoint]:
+        """Medians of one case on one platform, oldest first, from the newest `limit` runs that have a verdict."""
+        self._settle()
+        query = (
+            select(RUN)
+            .where(RUN.c.kernel == kernel, RUN.c.platform == platform, RUN.c.verdict.is_not(None))
+            .order_by(RUN.c.started_at.desc(), RUN.c.id.desc())
+            .limit(limit)
+        )
+        with self._read() as connection:
+            records = [rows.record(row, []) for row in connection.execute(query)]
+        return [
+            HistoryPoint(record.run_id, record.started_at, record.commit, record.verdict, median)
+            for record in reversed(records)
+            for median in record.median_us
+            if median.case == case and median.overall is not None and record.verdict is not None
+        ]
+
+    def devices(self) -> builtins.list[DeviceSighting]:
+        """Every device a run has held, by id."""
+        with self._read() as connection:
+            return [DeviceSighting(**row._mapping) for row in connection.execute(select(DEVICE).order_by(DEVICE.c.id))]
+
+    # Inside
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with transaction(self._engine, "written", write=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with transaction(self._engine, "read") as connection:
+            yield connection
+
+    def _settle(self) -> None:
+        """Give each run without a verdict whose owner is gone its one verdict."""
+        with self._read() as connection:
+            running = connection.execute(select(RUN.c.id, RUN.c.owner).where(RUN.c.verdict.is_(None))).all()
+        for run_id, text in running:
+            held = owner.Owner.load(text)
+            if held.gone():
+                self.interrupt(run_id, f"interrupted: process {held.pid} on {held.host} ended without a verdict")
+
+    def _see(self, connection: Connection, record: RunRecord) -> None:
+        """Note every device of the run as seen now."""
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        for held in record.devices:
+            row = rows.of_device(held, record.run_id)
+            statement = dialect.insert(DEVICE).values(row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
+
+
+def _add_trials(connection: Connection, run_id: str, trials: list[TrialRecord]) -> None:
+    if trials:
+        connection.execute(insert(TRIAL), [rows.of_trial(run_id, trial) for trial in trials])
+
+
+def _refuse_finished(connection: Connection, run_id: str) -> None:
+    """Lock the run's row; raise where it is unknown or has its verdict."""
+    row = connection.execute(select(RUN.c.verdict).where(RUN.c.id == run_id).with_for_update()).first()
+    if row is None:
+        raise UnknownRunError(run_id)
+    if row.verdict is not None:
+        raise VerdictExistsError(run_id, row.verdict)
+
+
+def _resolve(connection: Connection, prefix: str) -> str:
+    query = select(RUN.c.id).where(RUN.c.id.startswith(prefix, autoescape=True)).order_by(RUN.c.id)
+    found = [str(run_id) for run_id in connection.execute(query).scalars() if run_id.startswith(prefix)]
+    if prefix in found:
+        return prefix
+    if not prefix or not found:
+        raise UnknownRunError(prefix)
+    if len(found) > 1:
+        raise AmbiguousRunError(prefix, found[:5])
+    return found[0]
