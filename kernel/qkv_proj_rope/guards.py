@@ -1,0 +1,98 @@
+"""The guards: a tiling that does not divide what it tiles, or does not fit a core's buffer, is refused before a build.
+
+Buffer sizes are those of one Ascend 910B core: 512 KB L1, 64 KB each of L0A and L0B, 128 KB L0C, 192 KB UB.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernel.errors import GuardError, TuningError
+from kernel.qkv_proj_rope.shapes import Shape
+
+if TYPE_CHECKING:
+    from kernel.qkv_proj_rope.tuning import Tuning
+
+UB_BYTES = 192 * 1024
+L1_BYTES = 512 * 1024
+L0_BYTES = 64 * 1024  # L0A and L0B, each
+L0C_BYTES = 128 * 1024
+FP16_MAX = 65504
+MIN_M = 16  # rows of the smallest cube tile
+MAX_M = 128  # rows of the largest cube tile used here
+FIXPIPE_SHIFT = 8  # q-proj sums leave the cube as FP16, times 2**-8
+
+_BF16, _INT8, _FP32 = 2, 1, 4  # bytes
+
+
+def cube_rows(shape: Shape) -> int:
+    """Rows of every cube tile: all tokens, between the smallest and the largest tile."""
+    return min(max(shape.t, MIN_M), MAX_M)
+
+
+def check(shape: Shape, tuning: Tuning) -> None:
+    """Hold `tuning` to every guard for `shape`. Raises `GuardError`, or `TuningError` for a value out of range."""
+    _check_ranges(tuning)
+    _check_divisions(shape, tuning)
+    _check_cube_buffers(shape, tuning)
+    _check_vector_buffers(shape, tuning)
+    largest = int(127 * 127 * shape.q_lora / 2**FIXPIPE_SHIFT)
+    if tuning.q_staging == "fp16" and largest > FP16_MAX:
+        raise GuardError("q-proj sum fits FP16", largest, FP16_MAX, "use q_staging=int32")
+
+
+def _check_ranges(tuning: Tuning) -> None:
+    for key, value in tuning.as_dict().items():
+        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            raise TuningError(f"tuning key '{key}' is {value}; it must be at least 1")
+    if tuning.q_staging not in ("fp16", "int32"):
+        raise TuningError(f"tuning key 'q_staging' is '{tuning.q_staging}'; known: fp16, int32")
+    if any(count < 1 for count in tuning.l1_reuse_map.values()):
+        raise TuningError(f"tuning key 'l1_reuse' is '{tuning.l1_reuse}'; every count must be at least 1")
+
+
+def _divides(guard: str, whole: int, part: int) -> None:
+    if whole % part:
+        raise GuardError(guard, whole, part, f"choose a divisor of {whole}")
+
+
+def _check_divisions(shape: Shape, tuning: Tuning) -> None:
+    _divides("D / attn_norm_partials", shape.d, tuning.attn_norm_partials)
+    _divides("Q_LORA / qr_norm_partials", shape.q_lora, tuning.qr_norm_partials)
+    _divides("D / split_k", shape.d, tuning.split_k)
+    _divides("D / kv_split_k", shape.d, tuning.kv_split_k)
+    k_tile = tuning.proj_k_l0 * tuning.proj_k_stages
+    _divides("D / split_k / (proj_k_l0 * proj_k_stages)", shape.d // tuning.split_k, k_tile)
+    _divides("D / kv_split_k / (proj_k_l0 * proj_k_stages)", shape.d // tuning.kv_split_k, k_tile)
+    _divides("Q_LORA / proj_n_tile", shape.q_lora, tuning.proj_n_tile)
+    _divides("HEAD_DIM / kv_n_tile", shape.head_dim, tuning.kv_n_tile)
+    _divides("Q_LORA / q_proj_k_tile", shape.q_lora, tuning.q_proj_k_tile)
+    _divides("q_proj_k_tile / q_proj_k_l0", tuning.q_proj_k_tile, tuning.q_proj_k_l0)
+    _divides("H*HEAD_DIM / q_proj_n_tile", shape.q_width, tuning.q_proj_n_tile)
+    _divides("H / head_group", shape.h, tuning.head_group)
+    _divides("T / head_rows", shape.t, min(tuning.head_rows, shape.t))
+
+
+def _fits(guard: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise GuardError(guard, size, limit, f"choose tiles of at most {limit} bytes")
+
+
+def _check_cube_buffers(shape: Shape, tuning: Tuning) -> None:
+    rows, k_l0 = cube_rows(shape), tuning.proj_k_l0
+    widest = max(tuning.proj_n_tile, tuning.kv_n_tile)
+    _fits("projection L0B bytes", k_l0 * widest * _BF16, L0_BYTES)
+    _fits("projection L1 bytes", k_l0 * tuning.proj_k_stages * (rows + widest) * _BF16, L1_BYTES)
+    _fits("projection L0C bytes", rows * widest * _FP32, L0C_BYTES)
+    _fits("q-proj L0B bytes", tuning.q_proj_k_l0 * tuning.q_proj_n_tile * _INT8, L0_BYTES)
+    loaded = shape.q_lora * rows + tuning.q_proj_k_tile * tuning.q_proj_n_tile
+    _fits("q-proj L1 bytes", loaded * _INT8, L1_BYTES)
+    _fits("q-proj L0C bytes", rows * tuning.q_proj_n_tile * _FP32, L0C_BYTES)
+
+
+def _check_vector_buffers(shape: Shape, tuning: Tuning) -> None:
+    # Two FP32 copies of a tile are alive at once in each stage: a value and its square or product.
+    _fits("attn-norm UB bytes", 2 * tuning.attn_norm_rows * shape.d * _FP32, UB_BYTES)
+    _fits("qr-norm UB bytes", 2 * tuning.qr_norm_rows * shape.q_lora * _FP32, UB_BYTES)
+    _fits("head UB bytes", 2 * tuning.head_tile_rows * tuning.head_group * shape.head_dim * _FP32, UB_BYTES)
+    _fits("kv-norm UB bytes", 2 * tuning.kv_rows * shape.head_dim * _FP32, UB_BYTES)

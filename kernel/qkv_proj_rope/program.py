@@ -1,0 +1,87 @@
+# mypy: disable-error-code="valid-type"
+"""The operator as a PyPTO program: the entry function, its operands, and the compiler options that go with it.
+
+PyPTO takes two seconds to import, so it is imported when a program is built and not with this package. The entry's
+annotations are values PyPTO reads at run time: this module must not postpone their evaluation.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from kernel.qkv_proj_rope.guards import check
+from kernel.qkv_proj_rope.shapes import Shape, input_specs, output_specs
+from kernel.qkv_proj_rope.tuning import Tuning
+from kernel.spec import Argument, Program
+
+_NZ_OPERANDS = ("wq_a", "wq_b", "wkv")
+
+
+def build(shape: Shape, tuning: Tuning) -> Program:
+    """The program that computes `shape` under `tuning`. Raises `GuardError`."""
+    check(shape, tuning)
+    entry = _entry(_Recorder(shape, tuning))
+    return Program(entry=entry, arguments=_arguments(shape), pass_options=_pass_options(tuning))
+
+
+def _arguments(shape: Shape) -> tuple[Argument, ...]:
+    """Operands in the order of the entry's parameters; `x` is handed over as [T, D]."""
+    inputs = tuple(
+        Argument(spec.name, (shape.t, shape.d) if spec.name == "x" else spec.shape, nz=spec.name in _NZ_OPERANDS)
+        for spec in input_specs(shape)
+    )
+    return inputs + tuple(Argument(spec.name, spec.shape, output=True) for spec in output_specs(shape))
+
+
+def _pass_options(tuning: Tuning) -> dict[str, dict[int, int]]:
+    return {
+        "vec_nbuffer_setting": {-1: tuning.vec_merge},
+        "cube_l1_reuse_setting": tuning.l1_reuse_map,
+        "cube_nbuffer_setting": {-1: 1},
+    }
+
+
+class _Recorder:
+    """What the entry needs at trace time, in one closure variable.
+
+    PyPTO evaluates the entry's source a second time in its own scope, where it sees only the names the entry's body
+    uses: the annotations may refer to nothing else.
+    """
+
+    def __init__(self, shape: Shape, tuning: Tuning) -> None:
+        self._shape, self._tuning = shape, tuning
+        self._shapes = {argument.name: list(argument.shape) for argument in _arguments(shape)}
+
+    def tensor(self, name: str, dtype: str) -> Any:
+        """The PyPTO tensor type of operand `name`."""
+        import pypto
+
+        nz = {"format": pypto.TileOpFormat.TILEOP_NZ} if name in _NZ_OPERANDS else {}
+        return pypto.Tensor(self._shapes[name], getattr(pypto, f"DT_{dtype}"), **nz)
+
+    def record(self, *operands: Any) -> None:
+        """Trace the operator over `operands`, in the entry's order."""
+        from kernel.qkv_proj_rope.stages import Operands, compute
+
+        compute(Operands(*operands), self._shape, self._tuning)
+
+
+def _entry(of: _Recorder) -> Callable[..., None]:
+    def qkv_proj_rope(  # type: ignore[no-untyped-def]  # PyPTO refuses a return annotation
+        x: of.tensor("x", "BF16"),
+        norm_w: of.tensor("norm_w", "FP32"),
+        wq_a: of.tensor("wq_a", "BF16"),
+        wq_b: of.tensor("wq_b", "INT8"),
+        wq_b_scale: of.tensor("wq_b_scale", "FP32"),
+        wkv: of.tensor("wkv", "BF16"),
+        rope_cos: of.tensor("rope_cos", "BF16"),
+        rope_sin: of.tensor("rope_sin", "BF16"),
+        gamma_cq: of.tensor("gamma_cq", "BF16"),
+        gamma_ckv: of.tensor("gamma_ckv", "BF16"),
+        q: of.tensor("q", "BF16"),
+        kv: of.tensor("kv", "BF16"),
+        qr: of.tensor("qr", "INT8"),
+        qr_scale: of.tensor("qr_scale", "FP32"),
+    ):
+        of.record(x, norm_w, wq_a, wq_b, wq_b_scale, wkv, rope_cos, rope_sin, gamma_cq, gamma_ckv, q, kv, qr, qr_scale)
+
+    return qkv_proj_rope
