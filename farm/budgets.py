@@ -1,8 +1,8 @@
 """Reads a kernel's budget file: what each case may take on each platform, and where that number comes from.
 
 One TOML table per platform and case. `ceiling_us` with its `source` is the fixed limit. `landed` is the ratchet,
-simulated platforms only: the times the kernel landed with, oldest first. The last entry is in force; an entry slower than
-the one before it must carry a `reason`.
+simulated platforms only: the times the kernel landed with, oldest first. The last entry is in force; an entry slower
+than the one before it must carry a `reason`.
 """
 
 from __future__ import annotations

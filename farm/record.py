@@ -42,6 +42,9 @@ class Finding(Record):
     device: str | None = None
     repeat: int | None = None
     output: str | None = None
+    status: GateStatus | None = (
+        None  # of this finding alone where it differs from its gate's, as a note in a failed one
+    )
 
 
 class GateRecord(Record):

@@ -1,0 +1,153 @@
+"""`farm kernel`: look at kernels, check a tuning, run one on your own tensors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from farm import paths, preflight
+from farm.budgets import load_budget
+from farm.cli import options
+from farm.record import RunRequest
+from kernel.registry import find_kernel, find_platform, kernel_names, platform_names
+from kernel.spec import Kernel
+
+
+@click.group()
+def command() -> None:
+    """List, show, check and execute kernels."""
+
+
+@command.command("list")
+@options.json_option
+def list_(as_json: bool) -> None:
+    """Every installed kernel."""
+    kernels = {name: find_kernel(name) for name in kernel_names()}
+    if as_json:
+        rows = [{"name": name, "summary": found.summary, "cases": list(found.cases)} for name, found in kernels.items()]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("kernel", "cases", "what it is", box=None)
+    for name, found in kernels.items():
+        table.add_row(name, " ".join(found.cases), found.summary)
+    Console().print(table)
+
+
+@command.command()
+@options.kernel_argument
+@click.option("--case", "-c", "case", help="Case whose tuning is shown. Default: the kernel's own.")
+@options.json_option
+def show(kernel: str, case: str | None, as_json: bool) -> None:
+    """Cases, input sets, tolerances, tuning and budgets of KERNEL."""
+    found = find_kernel(kernel)
+    chosen = case or found.default_case
+    _checked(found, kernel, chosen, {})
+    facts = _facts(found, chosen)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    console = Console()
+    console.print(f"[bold]{kernel}[/bold]  {found.summary}")
+    for title, rows in facts.items():
+        if isinstance(rows, dict):
+            table = Table(title=title.replace("_", " "), title_justify="left", box=None, show_header=False)
+            for name, value in rows.items():
+                table.add_row(str(name), _text(value))
+            console.print(table)
+
+
+@command.command()
+@options.kernel_argument
+@click.option("--case", "-c", "case", help="Case to check. Default: the kernel's own.")
+@options.tuning_option
+@options.json_option
+def check(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool) -> None:
+    """Check a tuning against every guard of KERNEL, without building anything."""
+    found = find_kernel(kernel)
+    chosen = case or found.default_case
+    overrides = options.parse_tuning(tuning)
+    _checked(found, kernel, chosen, overrides)
+    knobs = found.tuning(chosen, overrides).as_dict()
+    if as_json:
+        click.echo(json.dumps({"kernel": kernel, "case": chosen, "tuning": knobs}, indent=2))
+    else:
+        click.echo(f"{kernel} {chosen}: every guard holds")
+
+
+@command.command("exec")
+@options.kernel_argument
+@click.option("--inputs", "source", type=click.Path(path_type=Path), required=True, help="Safetensors file to read.")
+@click.option("--outputs", "target", type=click.Path(path_type=Path), required=True, help="Safetensors file to write.")
+@click.option("--case", "-c", "case", help="Case whose shapes the inputs have. Default: the kernel's own.")
+@options.platform_option
+@options.tuning_option
+@options.json_option
+def exec_(
+    kernel: str, source: Path, target: Path, case: str | None, platform: str, tuning: tuple[str, ...], as_json: bool
+) -> None:
+    """Run KERNEL once on your own tensors.
+
+    The inputs' names, shapes and dtypes are those of the operator's table; `farm kernel show` lists them.
+    """
+    from jobs.own_tensors import run_on_file
+
+    found = find_kernel(kernel)
+    chosen = case or found.default_case
+    overrides = options.parse_tuning(tuning)
+    _checked(found, kernel, chosen, overrides)
+    runner = find_platform(platform)
+    preflight.require(runner)
+    execution = run_on_file(found, chosen, found.tuning(chosen, overrides), runner, source, target, paths.cache())
+    if as_json:
+        wall = {"wall_us": execution.wall.us, "clock": execution.wall.clock.value}
+        click.echo(json.dumps({"case": chosen, **wall, "outputs": str(target)}, indent=2))
+    else:
+        click.echo(f"{kernel} {chosen}: {execution.wall.us:.2f} µs {execution.wall.clock.value}, outputs in {target}")
+
+
+def _checked(found: Kernel, name: str, case: str, overrides: dict[str, str]) -> None:
+    preflight.check(
+        RunRequest(
+            kernel=name,
+            cases=[case],
+            platform=options.DEFAULT_PLATFORM,
+            devices=1,
+            repeats=1,
+            input_set=next(iter(found.input_sets)),
+            seed=0,
+            tuning=overrides,
+        )
+    )
+
+
+def _facts(found: Kernel, case: str) -> dict[str, Any]:
+    budgets = {name: load_budget(found.budgets(), name, case) for name in platform_names()}
+    return {
+        "name": found.name,
+        "case": case,
+        "cases": {name: {"summary": entry.summary, **entry.dims} for name, entry in found.cases.items()},
+        "inputs": {spec.name: f"{list(spec.shape)} {spec.dtype}" for spec in found.input_specs(case)},
+        "outputs": {spec.name: f"{list(spec.shape)} {spec.dtype}" for spec in found.output_specs(case)},
+        "input_sets": dict(found.input_sets),
+        "tolerances": {
+            name: {"atol": bound.atol, "rtol": bound.rtol, "outlier_share": bound.outlier_share}
+            for name, bound in found.tolerances.items()
+        },
+        "tuning": found.tuning(case, {}).as_dict(),
+        "budgets": {
+            name: {"ceiling_us": budget.ceiling_us, "ratchet_us": budget.ratchet_us, "source": budget.source}
+            for name, budget in budgets.items()
+            if budget is not None
+        },
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "  ".join(f"{key} {entry}" for key, entry in value.items())
+    return str(value)

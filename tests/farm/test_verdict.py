@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+
+from farm.record import Finding, GateRecord, GateStatus, Verdict
+from farm.verdict import decide, kernel_faults
+from jobs.records import BuildRecord, Failure, Fault
+from kernel.clock import Clock
+from tests.farm.evidence import lost, trial
+
+TRIALS = [trial("d0", 0), trial("d1", 0)]
+
+
+def gates(**statuses: GateStatus) -> list[GateRecord]:
+    finding = Finding(message="because", device="d1")
+    return [GateRecord(name=name, status=status, findings=[finding]) for name, status in statuses.items()]
+
+
+def build(fault: Fault | None = None) -> BuildRecord:
+    failure = Failure(fault=fault, kind="compile", message="F21004 in matmul") if fault else None
+    return BuildRecord(
+        address="a",
+        fingerprint="f",
+        case="tiny",
+        tuning={},
+        cached=False,
+        build_s=1,
+        clock=Clock.SIMULATED,
+        failure=failure,
+    )
+
+
+def test_all_gates_passed_is_a_pass() -> None:
+    verdict, reason = decide([build()], TRIALS, gates(tolerance=GateStatus.PASSED, budget=GateStatus.PASSED), "")
+
+    assert verdict is Verdict.PASSED
+    assert "2 trials on 2 devices" in reason
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (GateStatus.FAILED, Verdict.FAILED),
+        (GateStatus.ERRORED, Verdict.ERRORED),
+        (GateStatus.INCONCLUSIVE, Verdict.ERRORED),
+        (GateStatus.NOT_APPLICABLE, Verdict.PASSED),
+    ],
+)
+def test_the_worst_gate_decides(status: GateStatus, verdict: Verdict) -> None:
+    decided, reason = decide([build()], TRIALS, gates(tolerance=GateStatus.PASSED, budget=status), "")
+
+    assert decided is verdict
+    assert "budget" in reason or "inconclusive" in reason
+
+
+def test_a_kernel_failure_outweighs_a_sick_device() -> None:
+    judged = gates(determinism=GateStatus.ERRORED, tolerance=GateStatus.FAILED)
+
+    assert decide([build()], TRIALS, judged, "")[0] is Verdict.FAILED
+
+
+def test_nothing_measured_fails_closed() -> None:
+    assert decide([build()], [], [], "")[0] is Verdict.ERRORED
+    assert decide([], [], gates(tolerance=GateStatus.NOT_APPLICABLE), "")[0] is Verdict.ERRORED
+
+
+def test_a_missing_trial_is_never_a_pass() -> None:
+    verdict, reason = decide([build()], TRIALS, gates(tolerance=GateStatus.PASSED), "1 of 3 trials were not measured")
+
+    assert verdict is Verdict.ERRORED
+    assert reason == "1 of 3 trials were not measured"
+
+
+def test_a_compile_error_is_the_kernels_and_a_lost_builder_is_not() -> None:
+    assert decide([build(Fault.KERNEL)], [], [], "")[0] is Verdict.FAILED
+    assert decide([build(Fault.DEVICE)], [], [], "")[0] is Verdict.ERRORED
+
+
+def test_the_same_ambiguous_fault_on_two_devices_is_the_kernels() -> None:
+    assert kernel_faults([lost("d0", 0), lost("d0", 1)]) == []
+    assert kernel_faults([lost("d0", 0, "hang"), lost("d1", 0, "worker-died")]) == []
+
+    found = kernel_faults([lost("d0", 0), lost("d1", 0)])
+
+    assert found[0].fault is Fault.KERNEL
+    assert "2 devices (d0, d1)" in found[0].message
