@@ -1,0 +1,250 @@
+"""`junit.xml`, as CI servers read it: a suite per device, one for each gate that looks across devices.
+
+`<failure>` is the kernel's fault, `<error>` the farm's or a device's; what did not apply is `<skipped>` with
+the reason. The order and the required parts are those of the common Ant schema: properties, test cases, system-out,
+system-err; host name, timestamp without a zone, package and a running id on every suite.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import junitparser
+
+from farm.record import DeviceRecord, Finding, GateRecord, GateStatus, RunRecord, Verdict
+from farm.report.figures import gate, stood_in_for
+from farm.report.text import one_line
+from jobs.records import BuildRecord, Failure, Fault, OutputRecord, TrialRecord, TrialStatus
+
+_ACROSS = ("determinism", "budget")  # gates with a suite of their own even where nobody ran them
+
+
+class _Suite(junitparser.TestSuite):  # type: ignore[misc]  # junitparser is not followed, see pyproject.toml
+    """A suite with the two attributes the common schema asks for and junitparser has no field for."""
+
+    package = junitparser.Attr()
+    id = junitparser.Attr()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How one test case ended."""
+
+    status: GateStatus
+    type: str  # short slug
+    message: str
+
+
+_PASSED = _Outcome(GateStatus.PASSED, "", "")
+
+
+class JunitReport:
+    """Writes JUnit XML through junitparser."""
+
+    name = "junit"
+    filename = "junit.xml"
+
+    def write(self, record: RunRecord) -> bytes:
+        """The whole document as UTF-8."""
+        suites = [_device_suite(record, device) for device in _devices(record)]
+        suites += [_gate_suite(record, name) for name in _gate_names(record)]
+        suites += _run_suite(record, suites)
+        document = junitparser.JUnitXml()
+        for number, suite in enumerate(suites):
+            suite.id = number
+            document.append(suite)
+        buffer = io.BytesIO()
+        document.write(buffer)
+        return buffer.getvalue()
+
+
+def _devices(record: RunRecord) -> list[DeviceRecord | None]:
+    """The run's devices; one `None` where builds have no device to be shown under."""
+    return [*record.devices] or ([None] if record.builds else [])
+
+
+def _device_suite(record: RunRecord, device: DeviceRecord | None) -> _Suite:
+    name = f"device {device.id}" if device else "build"
+    properties: dict[str, str] = {}
+    if device:
+        properties = {"device": device.id, "node": device.node, "index": str(device.index), "soc": device.soc}
+    trials = [trial for trial in record.trials if device and trial.device == device.id]
+    for case in record.cases:
+        samples = [str(trial.wall_us) for trial in trials if trial.case == case and trial.wall_us is not None]
+        properties[f"samples_us.{case}"] = " ".join(samples)
+    first = not device or device is record.devices[0]
+    cases = [_build_case(record, build, counted=first) for build in record.builds]
+    cases += [case for trial in trials for case in _trial_cases(record, trial)]
+    return _suite(record, name, device.node if device else "", properties, cases)
+
+
+def _build_case(record: RunRecord, build: BuildRecord, counted: bool) -> junitparser.TestCase:
+    """A build is shared by the devices, so its time counts in one suite, and where the cache had it in none."""
+    seconds = build.build_s if counted and not build.cached else 0.0
+    outcome = _of_failure(build.failure) if build.failure else _PASSED
+    return _case(record, build.case, "build", seconds, outcome)
+
+
+def _trial_cases(record: RunRecord, trial: TrialRecord) -> list[junitparser.TestCase]:
+    """One test case per output; one for the trial itself where it has none or did not run to the end."""
+    prefix = f"r{trial.repeat}" + (f" attempt {trial.attempt}" if trial.attempt else "")
+    seconds = trial.host_s / (len(trial.outputs) or 1)
+    cases = [
+        _case(record, trial.case, f"{prefix}/tolerance/{name}", seconds, _of_output(record, trial, name, output))
+        for name, output in trial.outputs.items()
+    ]
+    if trial.status is not TrialStatus.OK:
+        cases.append(_case(record, trial.case, f"{prefix}/trial", 0.0 if cases else seconds, _of_trial(record, trial)))
+    elif not cases:
+        cases.append(_case(record, trial.case, f"{prefix}/tolerance", seconds, _without_outputs(record)))
+    return cases
+
+
+def _of_trial(record: RunRecord, trial: TrialRecord) -> _Outcome:
+    outcome = (
+        _of_failure(trial.failure) if trial.failure else _Outcome(GateStatus.ERRORED, "farm", "no reason recorded")
+    )
+    if trial.status is TrialStatus.ERRORED and stood_in_for(record, trial):
+        return _Outcome(GateStatus.NOT_APPLICABLE, "moved", f"measured on another device instead: {outcome.message}")
+    return outcome
+
+
+def _of_failure(failure: Failure) -> _Outcome:
+    status = GateStatus.FAILED if failure.fault is Fault.KERNEL else GateStatus.ERRORED
+    log = f" (log: {failure.log})" if failure.log else ""
+    return _Outcome(status, f"{failure.fault.value}/{failure.kind}", failure.message + log)
+
+
+def _of_output(record: RunRecord, trial: TrialRecord, name: str, output: OutputRecord) -> _Outcome:
+    """Out of tolerance is the kernel's fault unless the gate, which does not believe a suspect device, left it out."""
+    tolerance = output.tolerance
+    if tolerance.passed:
+        return _PASSED
+    message = tolerance.problem or (
+        f"{tolerance.outlier_share:.4%} outliers, {tolerance.allowed_outlier_share:.4%} allowed; "
+        f"worst |error| {tolerance.max_abs_err} at {tolerance.worst_index}; {tolerance.nonfinite} NaN or Inf"
+    )
+    judged = gate(record, "tolerance")
+    place = (trial.case, trial.device, trial.repeat, name)
+    named = judged is None or any(
+        (finding.case, finding.device, finding.repeat, finding.output) == place for finding in judged.findings
+    )
+    if named:
+        return _Outcome(GateStatus.FAILED, "kernel/tolerance", message)
+    return _Outcome(GateStatus.ERRORED, "device/suspect", f"not held against the kernel: {message}")
+
+
+def _without_outputs(record: RunRecord) -> _Outcome:
+    judged = gate(record, "tolerance")
+    if judged is None or judged.status is GateStatus.PASSED:
+        return _Outcome(GateStatus.NOT_APPLICABLE, "not-applicable", "the trial recorded no output")
+    return _of_gate(judged, judged.findings[:1])
+
+
+def _gate_names(record: RunRecord) -> list[str]:
+    found = [judged.name for judged in record.gates if judged.name not in ("tolerance", *_ACROSS)]
+    return [*_ACROSS, *found]
+
+
+def _gate_suite(record: RunRecord, name: str) -> _Suite:
+    """A case per kernel case, for determinism per output of it; findings that fit none of them get one of their own."""
+    judged = gate(record, name)
+    slots: list[tuple[str, str | None]] = [(case, None) for case in record.cases]
+    if name == "determinism":
+        slots = [(case, output) for case in record.cases for output in _outputs(record, case) or [None]]
+    cases = []
+    left = list(judged.findings) if judged else []
+    for case, output in slots:
+        fitting = [finding for finding in judged.findings if _fits(finding, case, output)] if judged else []
+        left = [finding for finding in left if finding not in fitting]
+        cases.append(_case(record, case, f"{name}/{output}" if output else name, 0.0, _of_gate(judged, fitting)))
+    if judged and left:
+        cases.append(_case(record, "run", name, 0.0, _of_gate(judged, left)))
+    return _suite(record, name, "", {}, cases)
+
+
+def _outputs(record: RunRecord, case: str) -> list[str | None]:
+    return list(dict.fromkeys(name for trial in record.trials if trial.case == case for name in trial.outputs))
+
+
+def _fits(finding: Finding, case: str, output: str | None) -> bool:
+    return finding.case in (None, case) and (output is None or finding.output in (None, output))
+
+
+def _of_gate(judged: GateRecord | None, findings: list[Finding]) -> _Outcome:
+    """What a gate says of one test case. A gate with findings speaks only where they point."""
+    if judged is None:
+        return _Outcome(GateStatus.NOT_APPLICABLE, "not-judged", "the run ended before this gate")
+    if judged.findings and not findings:
+        return _PASSED
+    by_weight = (GateStatus.FAILED, GateStatus.ERRORED, GateStatus.INCONCLUSIVE, GateStatus.NOT_APPLICABLE)
+    said = {finding.status or judged.status for finding in findings} or {judged.status}
+    status = next((status for status in by_weight if status in said), GateStatus.PASSED)
+    lines = [f"{finding.device}: {finding.message}" if finding.device else finding.message for finding in findings]
+    return _Outcome(status, f"gate/{status.value}", "\n".join(lines) or f"{judged.name} {status.value}")
+
+
+def _run_suite(record: RunRecord, suites: list[_Suite]) -> list[_Suite]:
+    """Faults of no single trial, and the verdict itself where no test case shows why the run did not pass."""
+    cases = [
+        _case(record, "run", f"fault {number}", 0.0, _of_failure(failure))
+        for number, failure in enumerate(record.failures)
+    ]
+    shown = [case for suite in suites for case in suite] + cases
+    red = {
+        Verdict.PASSED: True,
+        Verdict.FAILED: any(case.is_failure for case in shown),
+        Verdict.ERRORED: any(case.is_error for case in shown),
+    }
+    if record.verdict is None or not red[record.verdict]:
+        status = GateStatus.FAILED if record.verdict is Verdict.FAILED else GateStatus.ERRORED
+        word = record.verdict.value if record.verdict else "unfinished"
+        cases.append(_case(record, "run", "verdict", 0.0, _Outcome(status, f"verdict/{word}", record.reason)))
+    return [_suite(record, "run", "", {}, cases)] if cases else []
+
+
+def _suite(
+    record: RunRecord, name: str, host: str, properties: dict[str, str], cases: Iterable[junitparser.TestCase]
+) -> _Suite:
+    suite = _Suite(_xml(name))
+    suite.package = _xml(record.kernel)
+    suite.hostname = _xml(host) or "localhost"
+    suite.timestamp = _timestamp(record.started_at)
+    common = {"run_id": record.run_id, "commit": record.commit, "platform": record.platform}
+    versions = {f"toolchain.{tool}": version for tool, version in record.toolchain.items()}
+    for key, value in {**properties, **common, **versions}.items():
+        suite.add_property(_xml(key), _xml(value))
+    suite.add_testcases(list(cases))
+    suite.append(junitparser.SystemOut(_xml(record.reason)))
+    suite.append(junitparser.SystemErr(""))
+    return suite
+
+
+def _case(record: RunRecord, case: str, name: str, seconds: float, outcome: _Outcome) -> junitparser.TestCase:
+    found = junitparser.TestCase(_xml(name), _xml(f"{record.kernel}.{case}"), round(seconds, 3))
+    kinds = {GateStatus.FAILED: junitparser.Failure, GateStatus.NOT_APPLICABLE: junitparser.Skipped}
+    if outcome.status is not GateStatus.PASSED:
+        message = _xml(outcome.message)
+        result = kinds.get(outcome.status, junitparser.Error)(one_line(message), outcome.type)
+        result.text = message
+        found.result = [result]
+    return found
+
+
+def _timestamp(moment: str) -> str:
+    """In UTC to the second and without a zone, as the schema wants it."""
+    try:
+        parsed = datetime.fromisoformat(re.sub(r"Z$", "+00:00", moment))
+    except ValueError:
+        return "1970-01-01T00:00:00"
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
+    return aware.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _xml(text: str) -> str:
+    """`text` without the characters XML 1.0 cannot hold, not even escaped."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)

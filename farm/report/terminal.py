@@ -1,0 +1,140 @@
+"""What a person sees when a run is over, and from `farm report RUN`: the answer first, in 80 columns."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from farm.record import RunRecord, Verdict
+from farm.report.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, worst_outputs
+from farm.report.text import microseconds, one_line, scientific, share, signed_share
+from kernel.clock import Clock
+
+VERDICT_STYLES = {Verdict.PASSED: "bold green", Verdict.FAILED: "bold red", Verdict.ERRORED: "bold yellow"}
+_MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.ERRORED: "!"}
+_SHOWN_FINDINGS = 5
+_SHOWN_DEVICES = 8
+
+
+def summary(record: RunRecord) -> RenderableType:
+    """The run on about a dozen lines. Every name is taken as text, never as markup."""
+    times = case_times(record)
+    parts: list[RenderableType] = [_headline(record), _subject(record), Text()]
+    parts.append(_times(times))
+    outputs = [worst for case in record.cases for worst in worst_outputs(record, case)]
+    if outputs:
+        parts += [Text(), _outputs(outputs)]
+    parts += [Text(), _facts(record)]
+    if record.clock is Clock.SIMULATED:
+        parts.append(Text("simulated µs are a cost model's, not a device's", style="dim"))
+    return Group(*parts)
+
+
+def verdict_text(verdict: Verdict | None) -> Text:
+    """The verdict as a coloured word; `running` where there is none."""
+    return Text(verdict.value, VERDICT_STYLES[verdict]) if verdict else Text("running", "cyan")
+
+
+def _headline(record: RunRecord) -> Text:
+    line = Text()
+    if record.verdict:
+        line.append(f"{_MARKS[record.verdict]} ", VERDICT_STYLES[record.verdict])
+    line.append(verdict_text(record.verdict))
+    return line.append(f"  {one_line(record.reason)}")
+
+
+def _subject(record: RunRecord) -> Text:
+    commit = one_line(record.commit)
+    short = commit[:12] + ("-dirty" if commit.endswith("-dirty") else "") if len(commit) >= 40 else commit
+    return Text(f"  {one_line(record.kernel)} on {one_line(record.platform)} at {short}, run {record.run_id}", "dim")
+
+
+def _table(*columns: tuple[str, bool]) -> Table:
+    """A borderless table; each column is (heading, is a number)."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading, number in columns:
+        table.add_column(heading, justify="right" if number else "left", no_wrap=number)
+    return table
+
+
+def _times(times: list[CaseTime]) -> Table:
+    table = _table(("case", False), ("median µs", True), ("± MAD", True), ("budget", True), ("left", True))
+    table.add_column("best landed", justify="right", no_wrap=True)
+    table.add_column("against it", justify="right", no_wrap=True)
+    for time in times:
+        over = time.headroom is not None and time.headroom < 0
+        slower = time.against_ratchet is not None and time.against_ratchet > 0
+        table.add_row(
+            Text(one_line(time.case)),
+            Text(microseconds(time.median_us), "bold"),
+            microseconds(time.mad_us),
+            microseconds(time.ceiling_us),
+            Text("–" if time.headroom is None else signed_share(time.headroom), "red" if over else ""),
+            microseconds(time.ratchet_us),
+            Text("–" if time.against_ratchet is None else signed_share(time.against_ratchet), "red" if slower else ""),
+        )
+    return table
+
+
+def _outputs(outputs: list[WorstOutput]) -> Table:
+    several = len({worst.case for worst in outputs}) > 1
+    table = _table(("output", False), ("outliers", True), ("allowed", True), ("abs err", True), ("rel err", True))
+    table.add_column("worst at")
+    for worst in outputs:
+        tolerance = worst.worst.tolerance
+        name = f"{worst.case} {worst.output}" if several else worst.output
+        where = f"{tolerance.worst_index} {worst.device} r{worst.repeat}"
+        table.add_row(
+            Text(("" if worst.passed else "✗ ") + one_line(name), "" if worst.passed else "red"),
+            share(tolerance.outlier_share),
+            share(tolerance.allowed_outlier_share),
+            scientific(tolerance.max_abs_err),
+            scientific(tolerance.max_rel_err),
+            Text(one_line(tolerance.problem or where)),
+        )
+    return table
+
+
+def _facts(record: RunRecord) -> Table:
+    """Labelled lines: what agrees, on what, what the gates found, and where the files are."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for case in record.cases:
+        label = "determinism" if len(record.cases) == 1 else f"determinism {one_line(case)}"
+        table.add_row(Text(label), _agreement(record, case))
+    table.add_row("devices", Text(_devices(record)))
+    findings = [(gate, finding) for gate in open_gates(record) for finding in gate.findings]
+    for gate, finding in findings[:_SHOWN_FINDINGS]:
+        place = ", ".join(one_line(part) for part in (finding.case, finding.device, finding.output) if part)
+        said = one_line(finding.message)
+        table.add_row(Text(f"{gate.name} {gate.status.value}"), Text(f"{place}: {said}" if place else said))
+    if len(findings) > _SHOWN_FINDINGS:
+        table.add_row("", Text(f"and {len(findings) - _SHOWN_FINDINGS} more findings in the report", "dim"))
+    for failure in record.failures[:_SHOWN_FINDINGS]:
+        table.add_row(Text(f"{failure.fault.value} fault"), Text(one_line(failure.message)))
+    if record.directory:
+        table.add_row("files", Text(one_line(record.directory) + "/"))
+    return table
+
+
+def _agreement(record: RunRecord, case: str) -> Text:
+    found = agreement(record, case)
+    if found.trials < 2:
+        return Text("nothing to compare", "dim")
+    extent = f"{_count(found.devices, 'device')} × {_count(found.repeats, 'repeat')}"
+    if found.odd:
+        return Text(f"{one_line('; '.join(found.odd))} differs, of {extent}", "red")
+    return Text(f"bit-identical on {extent}")
+
+
+def _devices(record: RunRecord) -> str:
+    names = [one_line(held.id) for held in record.devices]
+    more = f" and {len(names) - _SHOWN_DEVICES} more" if len(names) > _SHOWN_DEVICES else ""
+    socs = ", ".join(dict.fromkeys(one_line(held.soc) for held in record.devices))
+    return f"{', '.join(names[:_SHOWN_DEVICES])}{more} ({socs})" if names else "none"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,69 @@
+"""Chrome trace JSON of each trial, for Perfetto or chrome://tracing: the device is a process, each core a thread."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from farm.record import RunRecord
+from farm.report.text import slug
+from jobs.records import TrialRecord
+
+
+def traces(record: RunRecord) -> dict[str, str]:
+    """File name → trace, of every trial that has tasks. Names are `<case>-<device>-r<repeat>.json`.
+
+    A trial that was moved also carries its attempt, `-a1`; names that would still collide are numbered.
+    """
+    found: dict[str, str] = {}
+    for trial in record.trials:
+        if trial.tasks:
+            found[_free_name(trial, found)] = trace(record, trial)
+    return found
+
+
+def trace(record: RunRecord, trial: TrialRecord) -> str:
+    """The trace of one trial. Times are µs of the trial's clock."""
+    cores = {core: number for number, core in enumerate(sorted({task.core for task in trial.tasks}, key=_natural), 1)}
+    events: list[dict[str, Any]] = [_metadata("process_name", 0, f"{trial.device} ({trial.clock.value})")]
+    for core, thread in cores.items():
+        events.append(_metadata("thread_name", thread, core))
+        events.append({**_metadata("thread_sort_index", thread, core), "args": {"sort_index": thread}})
+    for task in sorted(trial.tasks, key=lambda task: (task.start_us, cores[task.core])):
+        events.append(
+            {
+                "name": task.name,
+                "cat": task.stage or "task",
+                "ph": "X",
+                "ts": task.start_us,
+                "dur": task.duration_us,
+                "pid": 1,
+                "tid": cores[task.core],
+                "args": {"stage": task.stage},
+            }
+        )
+    described = {
+        **record.model_dump(include={"run_id", "kernel", "commit"}),
+        **trial.model_dump(mode="json", include={"case", "device", "repeat", "attempt", "clock"}),
+    }
+    content = {"traceEvents": events, "displayTimeUnit": "ns", "otherData": described}
+    return json.dumps(content, separators=(",", ":")) + "\n"
+
+
+def _metadata(name: str, thread: int, value: str) -> dict[str, Any]:
+    return {"name": name, "ph": "M", "pid": 1, "tid": thread, "args": {"name": value}}
+
+
+def _natural(core: str) -> tuple[str, int]:
+    """Sorts AIC_2 before AIC_10."""
+    head = core.rstrip("0123456789")
+    digits = core[len(head) :]
+    return head, int(digits or 0)
+
+
+def _free_name(trial: TrialRecord, taken: dict[str, str]) -> str:
+    stem = f"{slug(trial.case)}-{slug(trial.device)}-r{trial.repeat}" + (f"-a{trial.attempt}" if trial.attempt else "")
+    name, number = f"{stem}.json", 2
+    while name in taken:
+        name, number = f"{stem}-{number}.json", number + 1
+    return name
