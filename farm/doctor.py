@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import importlib
 import os
-import platform as host
 import shutil
 import sqlite3
 import sys
@@ -192,5 +191,6 @@ def conclusion(diagnosis: Diagnosis) -> str:
     """The diagnosis in one line."""
     if diagnosis.ready:
         return f"ready: platform {diagnosis.platform} can run here"
-    problems = sum(each.status is Status.PROBLEM for each in diagnosis.checks)
-    return f"not ready: {problems} problem{'s' if problems > 1 else ''} to remedy for platform {diagnosis.platform}"
+    count = sum(each.status is Status.PROBLEM for each in diagnosis.checks)
+    problems = "1 problem" if count == 1 else f"{count} problems"
+    return f"not ready: {problems} to remedy before platform {diagnosis.platform} can run here"

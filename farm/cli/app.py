@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from farm import __version__
+from farm.cli import devices, doctor, kernel, report, run, runs
 from farm.cli.exit_codes import FarmGroup
 
 
@@ -16,3 +17,11 @@ def main() -> None:
     Exit codes: 0 passed, 1 failed (the kernel's fault), 2 wrong usage or configuration, 3 errored (the farm's or a
     device's fault, or inconclusive).
     """
+
+
+main.add_command(run.command, "run")
+main.add_command(runs.command, "runs")
+main.add_command(report.command, "report")
+main.add_command(devices.command, "devices")
+main.add_command(kernel.command, "kernel")
+main.add_command(doctor.command, "doctor")

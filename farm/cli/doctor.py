@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from farm.doctor import Check
 
 _STYLE = {"ok": "green", "problem": "bold red", "note": "yellow"}
 
@@ -20,27 +25,32 @@ _STYLE = {"ok": "green", "problem": "bold red", "note": "yellow"}
 def command(platform: str, as_json: bool) -> None:
     """Say what is missing on this machine, and the remedy.
 
-    Exit code 0 where the platform can run here, 2 otherwise. What other platforms lack is a note, not a problem.
+    Exit code 0 where the platform can run here, 2 otherwise. What only other platforms lack is a note.
     """
-    from farm.doctor import Diagnosis, conclusion, diagnose
-
-    def show(diagnosis: Diagnosis) -> None:
-        console = Console()
-        if console.is_terminal:
-            table = Table("check", "", "found", "remedy", box=None)
-            for each in diagnosis.checks:
-                state = each.status.value
-                table.add_row(each.name, f"[{_STYLE[state]}]{state}[/]", each.detail, each.remedy)
-            console.print(table)
-        else:
-            for each in diagnosis.checks:
-                remedy = f" -> {each.remedy}" if each.remedy else ""
-                click.echo(f"{each.status.value:<8} {each.name:<18} {each.detail}{remedy}")
-        click.echo(conclusion(diagnosis))
+    from farm.doctor import conclusion, diagnose  # imports torch, which `farm --help` need not wait for
 
     diagnosis = diagnose(platform)
     if as_json:
         click.echo(diagnosis.model_dump_json(indent=2))
     else:
-        show(diagnosis)
+        console = Console()
+        if console.is_terminal:
+            console.print(_table(diagnosis.checks))
+        else:
+            for check in diagnosis.checks:
+                click.echo(_line(check))
+        click.echo(conclusion(diagnosis))
     sys.exit(ExitCode.PASSED if diagnosis.ready else ExitCode.USAGE)
+
+
+def _table(checks: list[Check]) -> Table:
+    table = Table("check", "", "found", "remedy", box=None)
+    for check in checks:
+        state = Text(check.status.value, style=_STYLE[check.status.value])
+        table.add_row(check.name, state, Text(check.detail), Text(check.remedy))
+    return table
+
+
+def _line(check: Check) -> str:
+    remedy = f"; remedy: {check.remedy}" if check.remedy else ""
+    return f"{check.status.value:<8} {check.name:<17} {check.detail}{remedy}"
