@@ -9,6 +9,10 @@ from typing import Protocol
 from kernel.clock import Clock, WallTime
 from kernel.spec import Kernel, Tensors, Tuning
 
+# What a build or run leaves in the directory it is given, besides whatever else helps a person.
+LOG_NAME = "platform.log"  # everything printed meanwhile, native code and child processes included
+TRACE_NAME = "trace.json"  # the run's tasks as Chrome trace events
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -36,6 +40,7 @@ class Execution:
 
     wall: WallTime
     tasks: tuple[Task, ...]
+    fingerprint: str = ""  # of the program this run compiled, where the platform compiles for every run
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,8 @@ class Platform(Protocol):
     ) -> Execution:
         """Run once on `device`, filling every tensor of `outputs` in place and leaving `inputs` as they are.
 
-        Raises `CompileError` (the kernel's fault) or `DeviceError` (the device's).
+        Leaves `LOG_NAME` and `TRACE_NAME` in `directory`. Raises `CompileError` (the kernel's fault) or `DeviceError`
+        (the device's).
         """
         ...
 

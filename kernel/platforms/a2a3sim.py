@@ -1,0 +1,186 @@
+"""The platform `a2a3sim`: PyPTO's compiler and cost model of an Ascend 910B1, and its host calculator for the numbers.
+
+Needs no NPU. Its µs are predictions and exactly repeatable: the same program gives the same time in every process, so
+a difference of any size between two programs is a real difference of the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform as host
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from kernel.clock import Clock, SimulatedUs
+from kernel.errors import KernelLayerError, PlatformUnavailableError
+from kernel.platforms import calculator, pypto_driver, pypto_private, swimlane
+from kernel.platforms.protocol import TRACE_NAME, Built, Execution, Missing, Probe, Task
+from kernel.platforms.pypto_driver import Compiled, Launch
+from kernel.spec import Kernel, Program, Tensors, Tuning
+
+# PyPTO's own traces divide cycles by this, though the model's cores run at 1850 MHz; times here equal those it prints.
+_CYCLES_PER_US = 1800
+
+_RUN_MODE_SIM = 1  # pypto.RunMode.SIM
+_COST_MODEL_OUTPUT = "CostModelSimulationOutput"
+_CORE_LOG = "_simulate.swim.json"
+_KEEP = (_CORE_LOG, "_simulate.stat.report.txt")
+
+
+class A2A3Sim:
+    """Compiles with PyPTO, times with its cost model, computes with its host calculator.
+
+    PyPTO 0.2.0 cannot load a compiled program, so every run compiles again; a build proves that the program compiles,
+    predicts its time and gives the fingerprint later runs are held to.
+    """
+
+    name = "a2a3sim"
+    clock = Clock.SIMULATED
+    noisy = False
+
+    def __init__(self) -> None:
+        self._cache: Path | None = None
+
+    def missing(self) -> list[Missing]:
+        """What is not here and must be before this platform can run."""
+        found: list[Missing] = []
+        version, wanted = pypto_private.installed_version(), pypto_private.SUPPORTED_VERSION
+        if version != wanted:
+            why = f"this platform is written for PyPTO {wanted}, found {version or 'none'}"
+            found.append(Missing(f"pypto {wanted}", why, f"pip install pypto=={wanted}"))
+        if pypto_private.find_cmake() is None:
+            found.append(Missing("cmake", "builds PyPTO's host calculator", "install cmake 3.16 or newer"))
+        for tool in ("g++", "make"):
+            if shutil.which(tool) is None:
+                found.append(Missing(tool, "builds PyPTO's host calculator", "install build-essential"))
+        return found
+
+    def toolchain(self) -> dict[str, str]:
+        """Versions of everything that can change a number."""
+        package = pypto_private.package_directory()
+        model = package / "lib" / "configs" / "A2A3.ini" if package else None
+        return {
+            "pypto": pypto_private.installed_version(),
+            "torch": str(torch.__version__),
+            "python": host.python_version(),
+            "g++": _compiler_version(),
+            "cost_model": hashlib.sha256(model.read_bytes()).hexdigest() if model and model.exists() else "",
+            "host": f"{host.system()}-{host.machine()}".lower(),
+        }
+
+    def soc(self, device: int) -> str:
+        """The chip the cost model describes; every simulated device is the same."""
+        return "Ascend910B1 (cost model)"
+
+    def prepare(self, cache: Path) -> None:
+        """Load PyPTO and its calculator, building the latter into `cache` if it is not there. Idempotent.
+
+        Raises `PlatformUnavailableError` naming what is missing.
+        """
+        for missing in self.missing():
+            raise PlatformUnavailableError(self.name, f"{missing.what} is missing", missing.remedy)
+        pypto_private.use_config(_quiet_config(cache))
+        _own_python_first()
+        _native_logs_below(cache)
+        pypto_private.load(self.name)
+        calculator.load(cache, self.name)
+        pypto_private.hand_over_inputs()
+        self._cache = cache
+
+    def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
+        """Compile and predict, without numbers. Raises `CompileError`."""
+        self._require_prepared()
+        blank = {
+            spec.name: torch.zeros(spec.shape, dtype=spec.dtype)
+            for spec in (*kernel.input_specs(case), *kernel.output_specs(case))
+        }
+        compiled, tasks = self._launch(kernel.program(case, tuning), blank, blank, directory, numbers=False)
+        return Built(compiled.fingerprint, SimulatedUs(swimlane.wall_us(tasks)), tasks)
+
+    def run(
+        self, kernel: Kernel, case: str, tuning: Tuning, inputs: Tensors, outputs: Tensors, device: int, directory: Path
+    ) -> Execution:
+        """Compile, predict, and compute every output in place. Raises `CompileError`.
+
+        `device` only names the lease: simulated devices share nothing and do not differ.
+        """
+        self._require_prepared()
+        compiled, tasks = self._launch(kernel.program(case, tuning), inputs, outputs, directory, numbers=True)
+        return Execution(SimulatedUs(swimlane.wall_us(tasks)), tasks, compiled.fingerprint)
+
+    def probe(self, device: int, directory: Path) -> Probe:
+        """Run the canary program and compare its answer bit by bit; about a second."""
+        self._require_prepared()
+        from kernel.platforms import canary  # imports PyPTO
+
+        operands, outputs = canary.inputs(), canary.blank_outputs()
+        try:
+            self._launch(canary.program(), operands, outputs, directory, numbers=True)
+        except KernelLayerError as error:
+            return Probe(False, f"canary program: {error}")
+        right = torch.equal(outputs["out"], canary.expected(operands))
+        return Probe(right, "canary program: every element right" if right else "canary program: wrong answer")
+
+    def _launch(
+        self, program: Program, inputs: Tensors, outputs: Tensors, directory: Path, *, numbers: bool
+    ) -> tuple[Compiled, tuple[Task, ...]]:
+        views = pypto_driver.argument_views(program, inputs, outputs)
+        packed = [
+            pypto_driver.pack_nz(view) if argument.nz else view
+            for argument, view in zip(program.arguments, views, strict=True)
+        ]
+        verify = {"enable_pass_verify": True, "pass_verify_pass_filter": []} if numbers else {}
+        artefacts = pypto_driver.launch(program, packed, Launch({"run_mode": _RUN_MODE_SIM}, verify), directory)
+        compiled = pypto_driver.read_compiled(artefacts)
+        core_log = artefacts / _COST_MODEL_OUTPUT / _CORE_LOG
+        tasks = swimlane.read_core_log(core_log, compiled.topology, compiled.labels, _CYCLES_PER_US)
+        swimlane.write_trace(directory / TRACE_NAME, tasks, compiled.topology)
+        pypto_driver.keep_only(directory, artefacts, lambda path: path.name in _KEEP)
+        return compiled, tasks
+
+    def _require_prepared(self) -> None:
+        if self._cache is None:
+            raise PlatformUnavailableError(self.name, "it was not prepared", "call prepare(cache) first")
+
+
+def _quiet_config(cache: Path) -> Path:
+    """PyPTO's settings without the pictures it draws after every simulation: 2 to 8 s a run, and nobody reads them."""
+    settings = json.loads(pypto_private.stock_config().read_text())
+    simulation = settings["global"]["simulation"]
+    simulation["draw_function_graph"] = False
+    simulation["args"].append("Model.drawPngThresholdCycle=0")
+    text = json.dumps(settings, indent=1)
+    path = cache / f"pypto-{pypto_private.installed_version()}-quiet.json"
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}.tmp")
+        fresh.write_text(text)
+        fresh.replace(path)
+    return path
+
+
+def _own_python_first() -> None:
+    """Put this interpreter's directory first in PATH: PyPTO starts scripts with whatever `python3` it finds there."""
+    own = str(Path(sys.executable).parent)
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if entries[0] != own:
+        os.environ["PATH"] = os.pathsep.join([own, *entries])
+
+
+def _native_logs_below(cache: Path) -> None:
+    """Keep PyPTO's native logs out of the home directory, unless the machine has a place for them."""
+    logs = Path(os.environ.setdefault("ASCEND_PROCESS_LOG_PATH", str(cache / "native-logs")))
+    logs.mkdir(parents=True, exist_ok=True)
+
+
+def _compiler_version() -> str:
+    if shutil.which("g++") is None:
+        return ""
+    done = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout.strip()

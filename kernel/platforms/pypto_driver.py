@@ -1,0 +1,135 @@
+"""Drives one PyPTO program: tensors in the layout it expects, compile, run, and what it left behind.
+
+Both platforms share this; they differ in where the tensors live and in what the run mode and the options are.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kernel.errors import KernelLayerError, TensorError
+from kernel.platforms import compiled, pypto_errors, pypto_private
+from kernel.platforms.capture import captured
+from kernel.platforms.fingerprint import fingerprint
+from kernel.platforms.protocol import LOG_NAME
+from kernel.spec import Argument, Program, Tensors
+
+_NZ_BLOCK_BYTES = 32  # the inner extent of the fractal layout
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How PyPTO is to compile and run."""
+
+    runtime: Mapping[str, Any]
+    verify: Mapping[str, Any] = field(default_factory=dict)
+    debug: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What the compiler left behind, read."""
+
+    fingerprint: str
+    labels: Mapping[tuple[str, int], str]  # (root hash, call) → semantic label
+    topology: tuple[compiled.Call, ...]
+
+
+def pack_nz(matrix: torch.Tensor) -> torch.Tensor:
+    """`matrix` [K, N] in the fractal layout of a cube operand: [N / c0, K, c0] with c0 = 32 bytes, shaped [K, N].
+
+    Raises `TensorError` where the rows are not a whole number of blocks.
+    """
+    if matrix.dim() != 2:
+        raise TensorError(f"the NZ layout is for matrices, not for shape {tuple(matrix.shape)}")
+    rows, columns = matrix.shape
+    block = _NZ_BLOCK_BYTES // matrix.element_size()
+    if columns % block:
+        raise TensorError(f"the NZ layout of {matrix.dtype} needs columns in blocks of {block}; {columns} is not")
+    return matrix.reshape(rows, columns // block, block).permute(1, 0, 2).contiguous().reshape(rows, columns)
+
+
+def argument_views(program: Program, inputs: Tensors, outputs: Tensors) -> list[torch.Tensor]:
+    """One tensor an argument, in the program's order and shape, sharing memory with the operands.
+
+    Raises `TensorError` where an operand is missing, not contiguous, or of another element count.
+    """
+    return [_view(argument, outputs if argument.output else inputs) for argument in program.arguments]
+
+
+def _view(argument: Argument, operands: Tensors) -> torch.Tensor:
+    tensor = operands.get(argument.name)
+    if tensor is None:
+        raise TensorError(f"the program wants '{argument.name}', which is not among {', '.join(operands)}")
+    if not tensor.is_contiguous():
+        raise TensorError(f"'{argument.name}' is not contiguous; the program reads and writes memory in order")
+    try:
+        return tensor.view(argument.shape)
+    except RuntimeError as error:
+        have, want = tuple(tensor.shape), argument.shape
+        raise TensorError(f"'{argument.name}' {have} cannot be viewed as {want}, which the program wants") from error
+
+
+def launch(program: Program, tensors: list[torch.Tensor], how: Launch, directory: Path) -> Path:
+    """Compile `program` and run it on `tensors`; return the directory of its artefacts, below `directory`.
+
+    Everything printed meanwhile goes to `directory/platform.log`. Raises `CompileError`; whatever else stops a run (a
+    device's fault, a full disk) comes out as it is.
+    """
+    import pypto
+
+    decorator = pypto.frontend.jit(
+        runtime_options=dict(how.runtime),
+        verify_options=dict(how.verify) or None,
+        debug_options=dict(how.debug) or None,
+        pass_options=dict(program.pass_options) or None,
+        use_cache=False,
+    )
+    log = directory / LOG_NAME
+    with _errors_in_words(log), captured(log), pypto_private.output_below(directory):
+        pypto_private.forget_previous_program()
+        pypto_private.decorate(decorator, program.entry)(*tensors)
+        return pypto_private.output_directory()
+
+
+@contextmanager
+def _errors_in_words(log: Path) -> Iterator[None]:
+    try:
+        yield
+    except KernelLayerError:
+        raise
+    except Exception as error:
+        text = log.read_text(errors="replace") if log.exists() else ""
+        with log.open("a") as file:
+            file.write(f"\n{type(error).__name__}: {error}\n")
+        if pypto_errors.is_ours(error) or pypto_errors.device_error(error) is not None:
+            raise
+        raise pypto_errors.compile_error(error, text) from error
+
+
+def read_compiled(artefacts: Path) -> Compiled:
+    """What the compiler left in `artefacts`. Raises `FileNotFoundError` where it did not get that far."""
+    program = artefacts / "program.json"
+    roots = list(compiled.functions(program, compiled.ROOT_GRAPH))
+    leaves = list(compiled.functions(program, compiled.LEAF_GRAPH))
+    return Compiled(
+        fingerprint=fingerprint(roots, leaves),
+        labels=compiled.labels(roots),
+        topology=tuple(compiled.topology(artefacts / "dyn_topo.txt")),
+    )
+
+
+def keep_only(directory: Path, artefacts: Path, keep: Callable[[Path], bool]) -> None:
+    """Move the files `keep` picks from `artefacts` up into `directory` and delete the rest, which is 150 MB a run."""
+    for path in sorted(artefacts.rglob("*")):
+        if path.is_file() and keep(path):
+            path.replace(directory / path.name)
+    shutil.rmtree(artefacts)
+    shutil.rmtree(directory / "home", ignore_errors=True)

@@ -1,0 +1,186 @@
+"""Every use of PyPTO's undocumented interfaces, in one place, for the one version they were read in.
+
+PyPTO's public interface compiles and launches; it does not hand the cost model's result to the caller, and without CANN
+its verification set-up copies zeros instead of the caller's inputs. What is needed beyond the public interface is here,
+so that another version of PyPTO means reading this file again and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from kernel.errors import PlatformUnavailableError
+
+SUPPORTED_VERSION = "0.2.0"
+
+# Read by PyPTO's native code: the first when it is loaded, the others whenever it opens a directory or a log.
+_CONFIG_VARIABLE = "TILEFWK_CONFIG_PATH"
+_OUTPUT_VARIABLE = "TILE_FWK_OUTPUT_DIR"
+_HOME_VARIABLE = "PYPTO_HOME"
+
+
+def installed_version() -> str:
+    """PyPTO's version as its distribution states it; "" where it is not installed. Does not import it."""
+    try:
+        return metadata.version("pypto")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def require_version(platform: str) -> None:
+    """Raise `PlatformUnavailableError` unless the installed PyPTO is the one this module was written for."""
+    version = installed_version()
+    if version == SUPPORTED_VERSION:
+        return
+    found = f"PyPTO {version} is installed" if version else "PyPTO is not installed"
+    remedy = f"pip install pypto=={SUPPORTED_VERSION} (private interfaces are bound to that version)"
+    raise PlatformUnavailableError(platform, found, remedy)
+
+
+def package_directory() -> Path | None:
+    """Where the installed package lies; None where it is not installed. Does not import it."""
+    spec = find_spec("pypto")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent
+
+
+def load(platform: str) -> ModuleType:
+    """Import PyPTO, once its version is known to be the right one."""
+    require_version(platform)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    import pypto
+
+    # Importing it sets every logger of the process to DEBUG on stderr; logging is the caller's business.
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    module: ModuleType = pypto
+    return module
+
+
+def use_config(config: Path) -> None:
+    """Let PyPTO read its settings from `config`; without effect once PyPTO has been imported."""
+    os.environ[_CONFIG_VARIABLE] = str(config)
+
+
+def stock_config() -> Path:
+    """The settings file that comes with the package."""
+    package = package_directory()
+    assert package is not None, "call require_version first"
+    return package / "lib" / "configs" / "tile_fwk_config.json"
+
+
+@contextmanager
+def output_below(directory: Path) -> Iterator[None]:
+    """Let PyPTO put everything it writes below `directory`, for as long as the context lasts.
+
+    The variables are read anew at every compilation, so each run gets a directory of its own; the home directory is
+    moved along because PyPTO rotates files there that parallel processes would otherwise fight over.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    before = {name: os.environ.get(name) for name in (_OUTPUT_VARIABLE, _HOME_VARIABLE)}
+    os.environ[_OUTPUT_VARIABLE] = str(directory)
+    os.environ[_HOME_VARIABLE] = str(directory / "home")
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def output_directory() -> Path:
+    """The directory PyPTO opened for its latest compilation."""
+    from pypto import pypto_impl
+
+    return Path(pypto_impl.LogTopFolder()).resolve()
+
+
+def forget_previous_program() -> None:
+    """Drop what one compilation leaves behind for the next in the same process.
+
+    The last semantic label would stick to the first operations of the next program, and every compiled module would be
+    kept alive for ever.
+    """
+    from pypto import pypto_impl
+    from pypto.frontend.parser.entry import JitCallableWrapper
+
+    pypto_impl.SetSemanticLabel("", "", 0)
+    JitCallableWrapper._kernel_module_cache.clear()
+
+
+def decorate(farm_decorator: Callable[..., Any], farm_entry: Callable[..., None]) -> Callable[..., None]:
+    """`farm_entry` decorated by `pypto.frontend.jit(...)`.
+
+    PyPTO resolves names of the program first among the local variables of the frame that decorates it, so this frame
+    has none but two that no program would use.
+    """
+    wrapped: Callable[..., None] = farm_decorator(farm_entry)
+    return wrapped
+
+
+def hand_over_inputs() -> None:
+    """Make PyPTO's calculator read the caller's own tensors.
+
+    The stock set-up copies them through a device copy that does nothing without CANN, and would compute everything
+    from zeros. Idempotent.
+    """
+    from pypto.frontend.parser.entry import JitCallableWrapper
+
+    JitCallableWrapper._setup_verify_data = staticmethod(_set_verify_data)
+
+
+def _set_verify_data(tensors: list[Any]) -> None:
+    import pypto
+    from pypto import pypto_impl
+    from pypto.frontend.parser.entry import _pto_to_tensor_data
+
+    if pypto.get_verify_options().get("enable_pass_verify"):
+        pypto_impl.SetVerifyData(_pto_to_tensor_data(tensors), [], [])
+
+
+def calculator_sources() -> Path:
+    """The CMake project of PyPTO's host calculator."""
+    package = package_directory()
+    assert package is not None, "call require_version first"
+    return package / "lib" / "calculator"
+
+
+def calculator_definitions() -> dict[str, str]:
+    """What that CMake project wants to know about the installed torch."""
+    import torch
+
+    return {
+        "PY3_MOD_TORCH_VERSION": str(torch.__version__),
+        "PY3_MOD_TORCH_ROOT_PATH": str(Path(torch.__file__).parent),
+        "PY3_MOD_TORCH_C_GLIBCXX_USE_CXX11_ABI": str(int(torch._C._GLIBCXX_USE_CXX11_ABI)),
+    }
+
+
+CALCULATOR_LIBRARY = "libtile_fwk_calculator.so"
+
+
+def find_cmake() -> Path | None:
+    """A native cmake, or None. The wrapper script of the PyPI package is passed over, as PyPTO itself does."""
+    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        found = shutil.which("cmake", path=directory) if directory else None
+        if found and _is_elf(Path(found).resolve()):
+            return Path(found).resolve()
+    return None
+
+
+def _is_elf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
