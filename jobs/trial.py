@@ -1,0 +1,146 @@
+"""One trial: run a kernel once on one device and record what came out.
+
+A trial judges nothing but what makes a measurement void (it did not compile, an output was not written, an input was
+changed, the device failed). Whether its numbers and its time pass is for the gates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from jobs import faults, goldens, poison
+from jobs.records import Failure, Fault, OutputRecord, Request, TaskRecord, ToleranceRecord, TrialRecord, TrialStatus
+from kernel.platforms.protocol import LOG_NAME, Execution, Platform
+from kernel.registry import find_kernel, find_platform
+from kernel.spec import Kernel, Tensors
+from kernel.tolerance import compare
+
+_SEED_BITS = 63
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What a run yielded, and why it is void where it is."""
+
+    execution: Execution
+    outputs: dict[str, OutputRecord]
+    failure: Failure | None
+
+
+def run_trial(
+    request: Request,
+    device: int,
+    device_id: str,
+    repeat: int,
+    attempt: int,
+    platform: Platform | None,
+    directory: Path,
+    cache_dir: Path,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    *,
+    kernel: Kernel | None = None,
+) -> TrialRecord:
+    """Run `request` once on `device` and return the record; it raises only `UnknownNameError`.
+
+    `device` is the index the platform takes, `device_id` its name in the run. `directory` is the trial's own: log and
+    trace are left there, and the record names them relative to it. `cache_dir` is shared by all workers of a machine.
+    `on_stage` is told what is being done, one word a stage.
+    """
+    platform = platform or find_platform(request.platform)
+    kernel = kernel or find_kernel(request.kernel)
+    directory.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    blank = TrialRecord(
+        case=request.case,
+        device=device_id,
+        repeat=repeat,
+        attempt=attempt,
+        status=TrialStatus.OK,
+        clock=platform.clock,
+    )
+    try:
+        measured = _measure(request, kernel, platform, device, directory, cache_dir, on_stage)
+        update = _filled(measured)
+    except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record
+        failure = faults.failure(error, kernel, LOG_NAME if (directory / LOG_NAME).exists() else "")
+        update = {"failure": failure, "status": _status(failure)}
+    log = LOG_NAME if (directory / LOG_NAME).exists() else ""
+    return blank.model_copy(update={**update, "host_s": time.monotonic() - begin, "log": log})
+
+
+def _measure(
+    request: Request,
+    kernel: Kernel,
+    platform: Platform,
+    device: int,
+    directory: Path,
+    cache_dir: Path,
+    on_stage: Callable[[str], None],
+) -> _Measured:
+    case = request.case
+    tuning = kernel.tuning(case, request.tuning)
+    on_stage("prepare")
+    platform.prepare(cache_dir)
+    on_stage("golden")
+    reference = goldens.reference(kernel, case, request.input_set, request.seed, cache_dir)
+    specs = kernel.output_specs(case)
+    seed = secrets.randbits(_SEED_BITS)
+    outputs = poison.poisoned(specs, seed)
+    before = poison.digests(reference.inputs)
+    on_stage("run")
+    execution = platform.run(kernel, case, tuning, reference.inputs, outputs, device, directory)
+    on_stage("compare")
+    void = _void(poison.changed(before, reference.inputs), poison.unwritten(outputs, specs, seed))
+    if void is not None:
+        return _Measured(execution, {}, void)
+    expected = kernel.expected(case, request.input_set, reference.inputs, reference.golden, outputs)
+    return _Measured(execution, _output_records(kernel, outputs, expected, reference.golden), None)
+
+
+def _void(changed: list[str], unwritten: list[poison.Unwritten]) -> Failure | None:
+    """Why the run is no measurement. A changed input comes first: everything after it is in doubt."""
+    if changed:
+        names = ", ".join(f"'{name}'" for name in changed)
+        message = f"the kernel wrote to its input {names}"
+        return Failure(fault=Fault.KERNEL, kind="input-changed", message=message, log=LOG_NAME)
+    if unwritten:
+        message = "; ".join(str(each) for each in unwritten)
+        return Failure(fault=Fault.KERNEL, kind="unwritten-output", message=message, log=LOG_NAME)
+    return None
+
+
+def _output_records(kernel: Kernel, outputs: Tensors, expected: Tensors, golden: Tensors) -> dict[str, OutputRecord]:
+    records = {}
+    for name, actual in outputs.items():
+        end_to_end = expected[name] is golden[name] or torch.equal(expected[name], golden[name])
+        compared = compare(name, actual, expected[name], kernel.tolerances[name], "golden" if end_to_end else "staged")
+        records[name] = OutputRecord(
+            sha256=poison.digest(actual),
+            shape=list(actual.shape),
+            dtype=str(actual.dtype).removeprefix("torch."),
+            tolerance=ToleranceRecord.model_validate(dataclasses.asdict(compared)),
+        )
+    return records
+
+
+def _filled(measured: _Measured) -> dict[str, object]:
+    """The fields of the record a finished run fills; a void run keeps its profile, but no time and no outputs."""
+    execution, failure = measured.execution, measured.failure
+    fields: dict[str, object] = {
+        "fingerprint": execution.fingerprint,
+        "tasks": [TaskRecord(**dataclasses.asdict(task)) for task in execution.tasks],
+    }
+    if failure is not None:
+        return {**fields, "failure": failure, "status": _status(failure)}
+    return {**fields, "wall_us": execution.wall.us, "outputs": measured.outputs}
+
+
+def _status(failure: Failure) -> TrialStatus:
+    return TrialStatus.FAILED if failure.fault is Fault.KERNEL else TrialStatus.ERRORED
