@@ -120,7 +120,8 @@ def _damage(path: Path) -> str:
         return ""
     depth = "quick_check(1)" if path.stat().st_size <= _CHECKED_BYTES else "schema_version"
     try:
-        connection = sqlite3.connect(path, timeout=_BUSY_MS / 1000)
+        # Read-only: the last writer to close a database tidies its log away, which may be evidence here.
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", timeout=_BUSY_MS / 1000, uri=True)
         try:
             found = str(connection.execute(f"PRAGMA {depth}").fetchone()[0])
         finally:
