@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 
 import junitparser
 
-from farm.record import DeviceRecord, Finding, GateRecord, GateStatus, RunRecord, Verdict
+from farm.record import Finding, GateRecord, GateStatus, RunRecord, Verdict
 from farm.report.figures import gate, stood_in_for
 from farm.report.text import one_line
 from jobs.records import BuildRecord, Failure, Fault, OutputRecord, TrialRecord, TrialStatus
@@ -50,7 +50,7 @@ class JunitReport:
 
     def write(self, record: RunRecord) -> bytes:
         """The whole document as UTF-8."""
-        suites = [_device_suite(record, device) for device in _devices(record)]
+        suites = [_device_suite(record, device, not number) for number, device in enumerate(_device_ids(record))]
         suites += [_gate_suite(record, name) for name in _gate_names(record)]
         suites += _run_suite(record, suites)
         document = junitparser.JUnitXml()
@@ -62,24 +62,24 @@ class JunitReport:
         return buffer.getvalue()
 
 
-def _devices(record: RunRecord) -> list[DeviceRecord | None]:
-    """The run's devices; one `None` where builds have no device to be shown under."""
-    return [*record.devices] or ([None] if record.builds else [])
+def _device_ids(record: RunRecord) -> list[str]:
+    """Every device held or named by a trial; one "" where builds have no device to be shown under."""
+    ids = dict.fromkeys([held.id for held in record.devices] + [trial.device for trial in record.trials])
+    return [*ids] or ([""] if record.builds else [])
 
 
-def _device_suite(record: RunRecord, device: DeviceRecord | None) -> _Suite:
-    name = f"device {device.id}" if device else "build"
-    properties: dict[str, str] = {}
-    if device:
-        properties = {"device": device.id, "node": device.node, "index": str(device.index), "soc": device.soc}
-    trials = [trial for trial in record.trials if device and trial.device == device.id]
+def _device_suite(record: RunRecord, device: str, first: bool) -> _Suite:
+    held = next((held for held in record.devices if held.id == device), None)
+    trials = [trial for trial in record.trials if trial.device == device]
+    properties = {"device": device} if device else {}
+    if held:
+        properties |= {"node": held.node, "index": str(held.index), "soc": held.soc}
     for case in record.cases:
         samples = [str(trial.wall_us) for trial in trials if trial.case == case and trial.wall_us is not None]
         properties[f"samples_us.{case}"] = " ".join(samples)
-    first = not device or device is record.devices[0]
     cases = [_build_case(record, build, counted=first) for build in record.builds]
     cases += [case for trial in trials for case in _trial_cases(record, trial)]
-    return _suite(record, name, device.node if device else "", properties, cases)
+    return _suite(record, f"device {device}" if device else "build", held.node if held else "", properties, cases)
 
 
 def _build_case(record: RunRecord, build: BuildRecord, counted: bool) -> junitparser.TestCase:
