@@ -229,7 +229,7 @@ def _case(record: RunRecord, case: str, name: str, seconds: float, outcome: _Out
     kinds = {GateStatus.FAILED: junitparser.Failure, GateStatus.NOT_APPLICABLE: junitparser.Skipped}
     if outcome.status is not GateStatus.PASSED:
         message = _xml(outcome.message)
-        result = kinds.get(outcome.status, junitparser.Error)(one_line(message), outcome.type)
+        result = kinds.get(outcome.status, junitparser.Error)(one_line(message), _xml(outcome.type))
         result.text = message
         found.result = [result]
     return found
