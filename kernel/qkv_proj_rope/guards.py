@@ -46,9 +46,9 @@ def _check_ranges(tuning: Tuning) -> None:
         if isinstance(value, int) and not isinstance(value, bool) and value < 1:
             raise TuningError(f"tuning key '{key}' is {value}; it must be at least 1")
     if tuning.q_staging not in ("fp16", "int32"):
-        raise TuningError(f"tuning key 'q_staging' is '{tuning.q_staging}'; known: fp16, int32")
+        raise TuningError(f"tuning key 'q_staging' is {tuning.q_staging!r}; known: fp16, int32")
     if any(count < 1 for count in tuning.l1_reuse_map.values()):
-        raise TuningError(f"tuning key 'l1_reuse' is '{tuning.l1_reuse}'; every count must be at least 1")
+        raise TuningError(f"tuning key 'l1_reuse' is {tuning.l1_reuse!r}; every count must be at least 1")
 
 
 def _divides(guard: str, whole: int, part: int) -> None:

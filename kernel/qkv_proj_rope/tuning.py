@@ -62,7 +62,7 @@ def parse_l1_reuse(text: str) -> dict[int, int]:
         pairs = [pair.split(":") for pair in text.split(",")]
         return {int(group): int(count) for group, count in pairs}
     except ValueError:
-        raise TuningError(f"tuning key 'l1_reuse' cannot read '{text}'; write group:count pairs, as -1:1,1:6") from None
+        raise TuningError(f"tuning key 'l1_reuse' cannot read {text!r}; write group:count pairs, as -1:1,1:6") from None
 
 
 def _read(key: str, text: str, kind: type) -> Knob:
@@ -74,7 +74,7 @@ def _read(key: str, text: str, kind: type) -> Knob:
         return lowered in _TRUE
     if kind is int and lowered.removeprefix("-").isdecimal():
         return int(lowered)
-    raise TuningError(f"tuning key '{key}' cannot read '{text}' as {kind.__name__}; see its default for the form")
+    raise TuningError(f"tuning key '{key}' cannot read {text!r} as {kind.__name__}; see its default for the form")
 
 
 def tuned(case: str, overrides: Mapping[str, str]) -> Tuning:
@@ -101,6 +101,6 @@ BEST: Mapping[str, Tuning] = MappingProxyType(
         "flash-t32": Tuning(),
         "flash-s1": Tuning(),
         "flash-s2": Tuning(),
-        "pro-s2": Tuning(q_staging=INT32, proj_k_stages=7),
+        "pro-s2": Tuning(attn_norm_rows=2, q_staging=INT32, proj_k_stages=7),
     }
 )

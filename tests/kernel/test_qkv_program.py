@@ -1,0 +1,69 @@
+"""The program's operands, and the tiny case compiled and computed with PyPTO."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from kernel.platforms.a2a3sim import A2A3Sim
+from kernel.qkv_proj_rope import KERNEL
+from kernel.spec import Tensors
+
+SWITCHES = [
+    {"attn_norm_partials": "1"},  # S
+    {"fold_amax": "off"},  # T
+    {"qr_norm_partials": "2"},  # U
+    {"q_proj_k_tile": "128", "q_proj_k_l0": "128"},  # V
+    {"proj_k_stages": "1"},  # X
+    {"q_staging": "int32"},
+    {"head_group": "2"},
+]
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> A2A3Sim:
+    platform = A2A3Sim()
+    platform.prepare(tmp_path_factory.mktemp("cache"))
+    return platform
+
+
+def _blank() -> Tensors:
+    return {
+        spec.name: torch.full(spec.shape, math.nan if spec.dtype.is_floating_point else -128, dtype=spec.dtype)
+        for spec in KERNEL.output_specs("tiny")
+    }
+
+
+@pytest.mark.sim
+def test_arguments_cover_every_operand_in_the_operator_s_order() -> None:
+    program = KERNEL.program("tiny", KERNEL.tuning("tiny", {}))
+    specs = (*KERNEL.input_specs("tiny"), *KERNEL.output_specs("tiny"))
+    assert [argument.name for argument in program.arguments] == [spec.name for spec in specs]
+    for argument, spec in zip(program.arguments, specs, strict=True):
+        assert math.prod(argument.shape) == math.prod(spec.shape)
+    assert {argument.name for argument in program.arguments if argument.nz} == {"wq_a", "wq_b", "wkv"}
+    assert [argument.name for argument in program.arguments if argument.output] == ["q", "kv", "qr", "qr_scale"]
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("input_set", ["documented", "random-gamma", "zero-row", "rounding-tie"])
+def test_the_tiny_case_is_within_every_tolerance(platform: A2A3Sim, input_set: str, tmp_path: Path) -> None:
+    inputs, actual = KERNEL.inputs("tiny", input_set, seed=1), _blank()
+    platform.run(KERNEL, "tiny", KERNEL.tuning("tiny", {}), inputs, actual, 0, tmp_path)
+    expected = KERNEL.expected("tiny", input_set, inputs, KERNEL.golden("tiny", inputs), actual)
+    for name, tolerance in KERNEL.tolerances.items():
+        error = (actual[name].double() - expected[name].double()).abs()
+        outside = ~(error <= tolerance.atol + tolerance.rtol * expected[name].double().abs())
+        assert outside.double().mean().item() <= tolerance.outlier_share, name
+
+
+@pytest.mark.sim
+def test_every_switch_changes_the_compiled_program(platform: A2A3Sim, tmp_path: Path) -> None:
+    prints = {}
+    for index, overrides in enumerate([{}, *SWITCHES]):
+        built = platform.build(KERNEL, "tiny", KERNEL.tuning("tiny", overrides), tmp_path / str(index))
+        prints[built.fingerprint] = overrides
+    assert len(prints) == len(SWITCHES) + 1
