@@ -132,7 +132,7 @@ class Execution:
         except RayError as error:
             kind = "worker-died" if isinstance(error, ActorDiedError) else "unreachable"
             return self._lost(slot, flight, kind, f"{type(error).__name__}: {_first_line(error)}")
-        return record
+        return _relative_to_run(record, flight.directory.relative_to(self.directory))
 
     def _lost(self, slot: int, flight: _Flight, kind: str, message: str) -> TrialRecord:
         fault = Fault.NODE if kind == "unreachable" else Fault.DEVICE
@@ -200,6 +200,15 @@ class Execution:
             clock=self.clock,
             failure=Failure(fault=Fault.DEVICE, kind=kind, message=f"on {where}: {message}"),
         )
+
+
+def _relative_to_run(record: TrialRecord, directory: Path) -> TrialRecord:
+    """A trial names its log relative to its own directory; the run's readers start from the run's."""
+    failure = record.failure
+    if failure is not None and failure.log:
+        failure = failure.model_copy(update={"log": str(directory / failure.log)})
+    log = str(directory / record.log) if record.log else ""
+    return record.model_copy(update={"log": log, "failure": failure})
 
 
 def _first_line(error: BaseException) -> str:

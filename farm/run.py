@@ -80,8 +80,10 @@ def run(request: RunRequest, options: RunOptions | None = None, observer: Observ
     preflight.require(platform)
     budgets = options.budgets if options.budgets is not None else preflight.budgets(kernel, request)
     preflight.require_writable(options.out)
-    store = Store.open(paths.store_url())
-    with cluster.connected(options.address, simulated=not platform.noisy):
+    with (
+        Store.open(paths.store_url()) as store,
+        cluster.connected(options.address, simulated=not platform.noisy),
+    ):
         lease = Lease(factory, str(paths.cache()))
         try:
             lease.acquire(request.devices, options.wait_s)

@@ -21,7 +21,7 @@ def kernel_faults(trials: list[TrialRecord]) -> list[Failure]:
             continue
         if trial.failure.fault is Fault.KERNEL:
             found.append(trial.failure)
-        elif trial.failure.kind in AMBIGUOUS or trial.failure.kind.startswith("device-error"):
+        elif trial.failure.kind in AMBIGUOUS or trial.failure.kind.startswith("device"):
             seen[trial.case, trial.failure.kind].add(trial.device)
     for (case, kind), devices in seen.items():
         if len(devices) > 1:

@@ -75,7 +75,10 @@ class LiveView(PlainView):
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[stage]}"),
         )
-        self._progress = Progress(*columns, console=console, transient=True)
+        # rich would otherwise take over sys.stdout, where Ray's own messages go and which belongs to the caller.
+        self._progress = Progress(
+            *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
         self._run: TaskID | None = None
         self._slots: dict[int, TaskID] = {}
         self._by_device: dict[str, int] = {}

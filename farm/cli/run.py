@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import signal
 import sys
 from pathlib import Path
@@ -81,9 +83,12 @@ def command(
     )
     how = RunOptions(out=out, address=address, wait_s=wait_s, trial_timeout_s=trial_timeout_s)
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console()
-    with view(console, quiet=as_json) as observer:
+    console = Console(file=sys.stdout)
+    chatter = io.StringIO()  # Ray prints what befalls its workers to sys.stdout, from a thread of its own
+    with view(console, quiet=as_json) as observer, contextlib.redirect_stdout(chatter):
         record = run(request, how, observer)
+    if chatter.getvalue():
+        (Path(record.directory) / "logs" / "ray.log").write_text(chatter.getvalue())
     if as_json:
         click.echo(record.model_dump_json(indent=2))
     else:

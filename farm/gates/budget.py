@@ -1,8 +1,8 @@
 """The median wall time is within the case's budget, and what "within" means where time is noisy.
 
 On a simulated clock a median is exact, so it is compared as it is, with the ceiling and with the ratchet. On a noisy
-clock a median is an estimate: its 95 % interval must lie below the ceiling to pass and above it to fail. An interval that
-straddles the ceiling asks for more samples, and is `inconclusive` once the cap is reached.
+clock a median is an estimate: its 95 % interval must lie below the ceiling to pass and above it to fail. An interval
+that straddles the ceiling asks for more samples, and is `inconclusive` once the cap is reached.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BudgetGate:
     name = "budget"
 
     def judge(self, evidence: Evidence) -> GateRecord:
-        """Failed over budget, inconclusive where noise decides, errored without samples, not applicable without budget."""
+        """Failed over budget, inconclusive where noise decides, errored without samples, else passed or idle."""
         findings: list[Finding] = []
         statuses: set[GateStatus] = set()
         for case in evidence.cases:
@@ -156,7 +156,7 @@ def _judge_noisy(case: str, by_device: dict[str, list[float]], budget: Budget) -
 
 
 def _compare(samples: list[float], limit: float) -> GateStatus:
-    """Passed or failed where the interval (all samples, where there are too few for one) lies on one side of `limit`."""
+    """Passed or failed where the interval (the range, for too few samples) lies on one side of `limit`."""
     low, high = median_interval(samples) or (min(samples), max(samples))
     if high <= limit:
         return GateStatus.PASSED

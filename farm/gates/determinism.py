@@ -13,7 +13,6 @@ The reasoning, per case and output, on the SHA-256 of the raw bytes:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 
 from farm.gates.protocol import Evidence
 from farm.record import Finding, GateRecord, GateStatus
@@ -32,7 +31,7 @@ class DeterminismGate:
         findings: list[Finding] = []
         statuses: set[GateStatus] = set()
         for case in evidence.cases:
-            status, of_case = _judge_case(case, evidence.measured(case), evidence.outputs[case])
+            status, of_case = _judge_case(case, evidence)
             statuses.add(status)
             findings.extend(of_case)
         for status in (GateStatus.FAILED, GateStatus.ERRORED, GateStatus.NOT_APPLICABLE):
@@ -53,7 +52,8 @@ def suspect_devices(evidence: Evidence) -> frozenset[str]:
     return frozenset(found)
 
 
-def _judge_case(case: str, trials: list[TrialRecord], outputs: Iterable[str]) -> tuple[GateStatus, list[Finding]]:
+def _judge_case(case: str, evidence: Evidence) -> tuple[GateStatus, list[Finding]]:
+    trials = evidence.measured(case)
     if not trials:
         return GateStatus.ERRORED, [Finding(message="no trial measured any output", case=case)]
     if len(trials) == 1:
@@ -61,15 +61,17 @@ def _judge_case(case: str, trials: list[TrialRecord], outputs: Iterable[str]) ->
         return GateStatus.NOT_APPLICABLE, [Finding(message=only, case=case)]
     status = GateStatus.PASSED
     findings: list[Finding] = []
-    for output in outputs:
-        of_output, found = _judge_output(case, output, _digests(trials, output))
+    for output in evidence.outputs[case]:
+        of_output, found = _judge_output(case, output, _digests(trials, output), evidence.looked_again)
         findings.extend(found)
         if of_output is GateStatus.FAILED or status is GateStatus.PASSED:
             status = of_output
     return status, findings
 
 
-def _judge_output(case: str, output: str, digests: Digests) -> tuple[GateStatus, list[Finding]]:
+def _judge_output(
+    case: str, output: str, digests: Digests, looked_again: frozenset[str]
+) -> tuple[GateStatus, list[Finding]]:
     racing = _self_disagreeing(digests)
     if racing:
         return GateStatus.FAILED, [_race(case, output, device, digests[device]) for device in racing]
@@ -77,10 +79,16 @@ def _judge_output(case: str, output: str, digests: Digests) -> tuple[GateStatus,
         return GateStatus.PASSED, []
     minority = _minority(digests)
     if minority:
-        agreeing = len(digests) - len(minority)
-        message = f"device is suspect: {agreeing} of {len(digests)} devices agree on other bits, over all its repeats"
+        votes = f"{len(digests) - len(minority)} of {len(digests)} devices agree on other bits"
         return GateStatus.ERRORED, [
-            Finding(message=message, case=case, device=device, output=output) for device in sorted(minority)
+            Finding(
+                message=f"device is suspect{', twice looked at' if device in looked_again else ''}: {votes}, "
+                f"the same on all {len(digests[device])} repeats of this one",
+                case=case,
+                device=device,
+                output=output,
+            )
+            for device in sorted(minority)
         ]
     groups = _groups(digests)
     message = f"the kernel depends on the device: {len(digests)} devices gave {len(groups)} different results ("

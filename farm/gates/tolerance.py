@@ -64,7 +64,8 @@ def _describe(output: OutputRecord) -> str:
         return tolerance.problem
     if tolerance.nonfinite:
         return f"{tolerance.nonfinite} NaN or Inf elements, the first at {tolerance.worst_index}"
+    instead = "" if tolerance.worst_actual is None else f": {tolerance.worst_actual:g} for {tolerance.worst_expected:g}"
     return (
         f"{tolerance.outlier_share:.4%} of the elements are outliers, {tolerance.allowed_outlier_share:.4%} allowed; "
-        f"worst at {tolerance.worst_index}: {tolerance.worst_actual:g} instead of {tolerance.worst_expected:g}"
+        f"worst at {tolerance.worst_index}{instead}"
     )

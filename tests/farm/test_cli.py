@@ -1,0 +1,149 @@
+"""Bad input at the command line: one line, the right exit code, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import save_file
+
+from farm.cli.app import main
+from kernel.registry import find_kernel
+
+pytestmark = pytest.mark.usefixtures("at_home")
+
+Change = Callable[[dict[str, torch.Tensor]], object]
+
+
+def farm(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def assert_refused(result: Result, words: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert words in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nope"], "unknown kernel 'nope'"),
+        (["--case", "huge"], "unknown case 'huge'"),
+        (["--platform", "b200"], "unknown platform 'b200'"),
+        (["--inputs-set", "nice"], "unknown input set 'nice'"),
+        (["--tuning", "nonsense=1"], "nonsense"),
+        (["--tuning", "split_k"], "is not KEY=VALUE"),
+        (["--tuning", "split_k=two"], "two"),
+        (["--tuning", "split_k=3", "--case", "flash-s2"], "4096 and 3"),
+        (["--devices", "0"], "--devices 0"),
+        (["--repeats", "-3"], "--repeats -3"),
+    ],
+)
+def test_run_refuses_bad_values_before_anything_starts(tmp_path: Path, arguments: list[str], words: str) -> None:
+    out = tmp_path / "out"
+
+    assert_refused(farm("run", *arguments, "--out", str(out)), words)
+
+    assert not out.exists()
+
+
+def test_run_refuses_an_output_directory_it_cannot_write(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+
+    result = farm("run", "--case", "tiny", "--out", str(file / "runs"))
+
+    assert_refused(result, "cannot be written")
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_run_refuses_more_devices_than_the_cluster_has(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    assert_refused(farm("run", "--case", "tiny", "--devices", "5", "--out", str(out)), "the cluster has 4")
+
+    assert not out.exists()
+
+
+def test_check_says_which_guard_breaks_and_builds_nothing() -> None:
+    assert farm("kernel", "check", "--case", "flash-s2").exit_code == 0
+    assert_refused(farm("kernel", "check", "--tuning", "split_k=3", "--case", "flash-s2"), "4096 and 3")
+
+
+def test_list_and_show_speak_json() -> None:
+    listed = json.loads(farm("kernel", "list", "--json").stdout)
+    shown = json.loads(farm("kernel", "show", "--case", "tiny", "--json").stdout)
+
+    assert "qkv_proj_rope" in [entry["name"] for entry in listed]
+    assert shown["outputs"]["qr"] == "[16, 256] torch.int8"
+    assert shown["case"] == "tiny"
+
+
+def inputs_file(path: Path, change: Change) -> Path:
+    tensors = find_kernel("qkv_proj_rope").inputs("tiny", "documented", 0)
+    change(tensors)
+    file = path / "in.safetensors"
+    save_file(tensors, file)
+    return file
+
+
+def set_nan(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["norm_w"][3] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tensors: tensors.pop("wkv"), "lacks wkv"),
+        (lambda tensors: tensors.update(extra=torch.zeros(1)), "holds extra"),
+        (lambda tensors: tensors.update(wkv=tensors["wkv"][:, :8].contiguous()), "wkv has shape [512, 8]"),
+        (lambda tensors: tensors.update(wkv=tensors["wkv"].float()), "wkv has dtype torch.float32"),
+        (set_nan, "norm_w holds NaN or Inf"),
+    ],
+)
+def test_exec_refuses_tensors_that_are_not_the_operators(tmp_path: Path, change: Change, words: str) -> None:
+    source = inputs_file(tmp_path, change)
+    target = tmp_path / "out.safetensors"
+
+    result = farm("kernel", "exec", "--case", "tiny", "--inputs", str(source), "--outputs", str(target))
+
+    assert_refused(result, words)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.safetensors"]
+
+
+def test_exec_refuses_a_file_that_is_none(tmp_path: Path) -> None:
+    target = str(tmp_path / "out.safetensors")
+    text = tmp_path / "text"
+    text.write_text("not tensors")
+
+    assert_refused(farm("kernel", "exec", "--inputs", str(text), "--outputs", target), "no readable safetensors file")
+    absent = str(tmp_path / "absent")
+    assert_refused(farm("kernel", "exec", "--inputs", absent, "--outputs", target), "no readable safetensors file")
+
+
+@pytest.mark.sim
+def test_exec_runs_the_kernel_on_a_file(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    source = inputs_file(tmp_path, lambda tensors: None)
+    target = tmp_path / "out.safetensors"
+
+    result = farm("kernel", "exec", "--case", "tiny", "--inputs", str(source), "--outputs", str(target), "--json")
+
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["clock"] == "simulated"
+    assert told["wall_us"] > 0
+    kernel = find_kernel("qkv_proj_rope")
+    outputs = load_file(target)
+    golden = kernel.golden("tiny", load_file(source))
+    assert set(outputs) == {"q", "kv", "qr", "qr_scale"}
+    assert (outputs["qr"].int() - golden["qr"].int()).abs().max() <= 1
