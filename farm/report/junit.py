@@ -229,7 +229,8 @@ def _case(record: RunRecord, case: str, name: str, seconds: float, outcome: _Out
     kinds = {GateStatus.FAILED: junitparser.Failure, GateStatus.NOT_APPLICABLE: junitparser.Skipped}
     if outcome.status is not GateStatus.PASSED:
         message = _xml(outcome.message)
-        result = kinds.get(outcome.status, junitparser.Error)(one_line(message), _xml(outcome.type))
+        kind = kinds.get(outcome.status, junitparser.Error)
+        result = kind(one_line(message), None if kind is junitparser.Skipped else _xml(outcome.type))
         result.text = message
         found.result = [result]
     return found

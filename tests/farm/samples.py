@@ -105,7 +105,7 @@ def lost_trial(device_id: str, repeat: int = 0, **changes: Any) -> TrialRecord:
     """A trial whose device hung."""
     failure = Failure(fault=Fault.DEVICE, kind="hang", message="no answer within 60 s")
     values: dict[str, Any] = {"status": TrialStatus.ERRORED, "wall_us": None, "outputs": {}, "tasks": []}
-    return trial(device_id, repeat, failure=failure, **{**values, **changes})
+    return trial(device_id, repeat, **{**values, "failure": failure, **changes})
 
 
 def build(case: str = CASE, **changes: Any) -> BuildRecord:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from farm.report import write
 from farm.report.formats import FORMATS
 from farm.report.trace import traces
 from farm.report.write import ReportWriteError, write_reports
@@ -47,7 +46,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_scratch(
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(ReportWriteError, match="No space left on device"):
         write_reports(samples.over_budget(), tmp_path)
 

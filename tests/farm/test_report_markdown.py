@@ -51,8 +51,8 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def shape(text: str) -> list[str]:
-    """The kinds of blocks and spans of a document, without its words."""
-    return [token.type for token in tokens(text) if token.type not in ("text", "text_special")]
+    """The kinds of blocks and spans of a document, without its words; a name may stand in code or not."""
+    return [token.type for token in tokens(text) if token.type not in ("text", "text_special", "code_inline")]
 
 
 def with_names(name: str) -> RunRecord:
@@ -84,36 +84,21 @@ def with_names(name: str) -> RunRecord:
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
-    """The body rows of the first table after `heading`."""
+    """The rows of the tables after `heading`, without the first one's head."""
     lines = text[text.index(heading) :].splitlines()
-    table = [line for line in lines if line.startswith("|")][: len(lines)]
-    body = []
-    for line in table[2:]:
-        body.append([cell.strip() for cell in line.strip("|").split("|")])
-    return body
+    table = [line for line in lines if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_change_words_and_nothing_else(hostile: str) -> None:
-    assert shape(report(with_names(hostile)))[:4] == shape(report(with_names("plain")))[:4]
     found = report(with_names(hostile))
 
-    kinds = shape(found)
-    assert not {"link_open", "image", "html_inline", "strong_open", "s_open", "em_open"} & set(kinds) - allowed(found)
-    assert [kind for kind in kinds if kind.endswith("_open")] == [
-        kind for kind in shape(report(with_names("plain"))) if kind.endswith("_open")
-    ]
-    html = [token.content.strip() for token in tokens(found) if token.type == "html_block"]
-    assert [re.sub(r"case .*</summary>", "case …</summary>", block) for block in html] == [
-        "<details><summary>Slowest stages of the median trial, case …</summary>",
-        "</details>",
-    ]
-    assert not re.search(r"case .*[<>\"'&](?!#\d+;).*</summary>", html[0].replace("</summary>", "", 0).split("<")[2])
-
-
-def allowed(text: str) -> set[str]:
-    """The median is bold on purpose."""
-    return {"strong_open"} if re.search(r"\*\*\d", text) else set()
+    assert shape(found) == shape(report(with_names("plain")))
+    opening, closing = [token.content.strip() for token in tokens(found) if token.type == "html_block"]
+    summary = r"<details><summary>Slowest stages of the median trial, case ([^<>&\"']|&#\d+;)*</summary>"
+    assert re.fullmatch(summary, opening)
+    assert closing == "</details>"
 
 
 @given(st.text(max_size=60))
