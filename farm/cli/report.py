@@ -28,7 +28,10 @@ from farm.store import Store
 def command(
     run: str | None, format_name: str | None, as_json: bool, output: Path | None, out: Path | None, schema: bool
 ) -> None:
-    """Show the report of RUN: an id, an unambiguous beginning of one, `latest`, a run's directory or a report.json."""
+    """Show the report of one run, or write it anew.
+
+    RUN is an id, an unambiguous beginning of one, `latest`, a run's directory or a report.json.
+    """
     if schema:
         click.echo(json_report.schema(), nl=False)
         return
