@@ -32,7 +32,6 @@ lint: setup-dev ## ruff, mypy and the import contracts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
-	@$(PY) -m mypy -p tools
 	@.venv/bin/lint-imports
 
 lock: ## pin today's versions for every supported Python into constraints/
