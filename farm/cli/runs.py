@@ -20,7 +20,7 @@ from farm.rows import RunSummary
 from farm.store import Store
 from kernel.clock import Clock
 
-_HEADINGS = ("when", "run", "verdict", "kernel", "cases", "platform", "median µs", "devices")
+_WIDE = 96  # columns from which the local time fits too; a run id begins with the time in UTC
 
 
 @click.command("runs")
@@ -43,7 +43,8 @@ def command(limit: int, kernel: str | None, verdict: str | None, as_json: bool) 
     elif not runs:
         click.echo("no runs yet" if kernel is None and verdict is None else "no such runs")
     else:
-        Console().print(_table(runs))
+        console = Console()
+        console.print(_table(runs, console.width >= _WIDE))
 
 
 def _fields(run: RunSummary) -> list[str]:
@@ -54,14 +55,17 @@ def _fields(run: RunSummary) -> list[str]:
     return [one_line(field) or "-" for field in (*fields, str(len(run.devices)))]
 
 
-def _table(runs: list[RunSummary]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in _HEADINGS:
-        number = heading in ("median µs", "devices")
-        table.add_column(heading, justify="right" if number else "left", no_wrap=heading in ("when", "run", "verdict"))
+def _table(runs: list[RunSummary], wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
+    for heading in (["when"] if wide else []) + ["run", "verdict"]:
+        table.add_column(heading, no_wrap=True)
+    for heading in ("kernel", "cases", "platform"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("median µs", "devices" if wide else "dev"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for run in runs:
         table.add_row(
-            _when(run.started_at),
+            *([_when(run.started_at)] if wide else []),
             Text(one_line(run.run_id)),
             verdict_text(run.verdict),
             Text(one_line(run.kernel)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import junitparser
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from farm import paths
 from farm.cli import report as report_module
@@ -74,14 +76,17 @@ def test_runs_as_json(filled: None) -> None:
     assert newest["clock"] == "simulated"
 
 
-def test_runs_on_a_terminal_are_a_table(filled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("width", [80, 120])
+def test_runs_on_a_terminal_are_a_table_that_fits(filled: None, width: int) -> None:
     with Store.open(paths.store_url()) as store:
-        table = runs_module._table(store.list())
+        table = runs_module._table(store.list(), wide=width > 100)
+    out = io.StringIO()
+    Console(file=out, width=width).print(table)
 
-    cells = {str(column.header): [str(cell) for cell in column.cells] for column in table.columns}
-    assert cells["run"] == [FAILED, PASSED]
-    assert cells["verdict"] == ["failed", "passed"]
-    assert cells["median µs"] == ["95.50 sim", "76.64 sim"]
+    heading, first, second = out.getvalue().splitlines()
+    assert [FAILED, "failed", "other", "flash-s2", "a2a3sim", "95.50", "sim", "3"] == first.split()[-8:]
+    assert [PASSED, "passed", "qkv_proj_rope", "flash-s2", "a2a3sim", "76.64", "sim", "3"] == second.split()[-8:]
+    assert heading.startswith("when " if width > 100 else "run ")
 
 
 def test_no_runs_is_no_error() -> None:
