@@ -114,6 +114,7 @@ def test_names_are_text_and_never_markup() -> None:
 
     assert "\x1b" not in text
     assert "\x07" not in text
+    assert text.count("[bold red]x[/]") == 11, "every place shows the name as it is"
     assert text.splitlines()[0].startswith("✓ passed  [bold red]x[/] [link=https://evil.example]y[/link]")
 
 

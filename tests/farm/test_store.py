@@ -110,6 +110,7 @@ def test_a_verdict_is_never_changed(store: Store, verdict: Verdict) -> None:
 
     assert store.get(RUN).verdict is verdict
     assert store.get(RUN).reason == "all gates passed"
+    assert [run.run_id for run in store.list(verdict=verdict)] == [RUN]
 
 
 def test_a_run_cannot_finish_without_a_verdict(store: Store) -> None:

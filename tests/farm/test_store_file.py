@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -154,9 +154,21 @@ def test_the_newest_migration_is_the_one_the_store_expects() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
 
-def test_many_processes_may_make_the_store_at_once(path: Path) -> None:
-    script = f"from farm.store import Store\nStore.open('sqlite:///{path}').close()"
-    makers = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+@pytest.mark.parametrize("damaged", [False, True])
+def test_many_may_open_it_at_once_and_one_of_them_prepares_it(path: Path, damaged: bool) -> None:
+    if damaged:
+        not_a_database(path)
+    said: list[str] = []
+    together = threading.Barrier(8)
 
-    assert [maker.communicate(timeout=60)[1] for maker in makers] == [""] * 4
-    assert not list(path.parent.glob("*.corrupt-*"))
+    def open_and_write(number: int) -> None:
+        together.wait()
+        with open_store(path, said) as store:
+            store.begin(samples.running(f"run-{number}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(open_and_write, range(8)))
+
+    with open_store(path) as store:
+        assert {run.run_id for run in store.list()} == {f"run-{number}" for number in range(8)}
+    assert len(said) == len(list(path.parent.glob("*.corrupt-*"))) == (1 if damaged else 0)
