@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,6 +54,7 @@ def connected(address: str | None, simulated: bool) -> Iterator[None]:
         yield
         return
     _quieten()
+    on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             devices = {"NPU": simulated_devices()} if simulated else None
@@ -63,6 +66,8 @@ def connected(address: str | None, simulated: bool) -> Iterator[None]:
         first_line = str(error).strip().split("\n")[0]
         message = f"no Ray cluster at {where}: {first_line}; start one with `ray start --head`"
         raise InfrastructureError(message) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in place, which aborts the process
     try:
         yield
     finally:

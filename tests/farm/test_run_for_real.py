@@ -1,0 +1,39 @@
+"""The main job on the default platform, nothing faked: PyPTO, Ray, three devices."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from junitparser import JUnitXml
+
+pytestmark = [pytest.mark.ray, pytest.mark.sim]
+
+
+def test_three_devices_validate_the_real_kernel(tmp_path: Path, at_home: Path) -> None:
+    program = [sys.executable, "-c", "from farm.cli.app import main; main()"]
+    arguments = ["run", "--devices", "3", "--case", "tiny", "--out", str(tmp_path), "--json"]
+
+    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False, env=dict(os.environ))
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["verdict"] == "passed"
+    assert {gate["name"]: gate["status"] for gate in report["gates"]} == {
+        "tolerance": "passed",
+        "determinism": "passed",
+        "budget": "passed",
+    }
+    assert len(report["trials"]) == 9
+    assert len({trial["fingerprint"] for trial in report["trials"]}) == 1
+    assert len({trial["wall_us"] for trial in report["trials"]}) == 1
+    assert {trial["clock"] for trial in report["trials"]} == {"simulated"}
+    stages = {task["stage"] for task in report["trials"][0]["tasks"]}
+    assert len(stages) >= 5, stages
+    directory = Path(report["directory"])
+    assert JUnitXml.fromfile(str(directory / "junit.xml")).failures == 0
+    assert all((directory / trial["log"]).exists() for trial in report["trials"])
