@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jobs.build
-import jobs.probe
-import jobs.trial
 import ray
 import torch
 
+import jobs.build
+import jobs.probe
+import jobs.trial
 from jobs.records import BuildRecord, ProbeRecord, Request, TrialRecord
 from kernel.platforms.protocol import Platform
 
