@@ -9,17 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform as host
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 
 from kernel.clock import Clock, SimulatedUs
 from kernel.errors import KernelLayerError, PlatformUnavailableError
-from kernel.platforms import calculator, pypto_driver, pypto_private, swimlane
+from kernel.platforms import calculator, environment, pypto_driver, pypto_private, swimlane
 from kernel.platforms.protocol import TRACE_NAME, Built, Execution, Missing, Probe, Task
 from kernel.platforms.pypto_driver import Compiled, Launch
 from kernel.spec import Kernel, Program, Tensors, Tuning
@@ -49,30 +45,14 @@ class A2A3Sim:
 
     def missing(self) -> list[Missing]:
         """What is not here and must be before this platform can run."""
-        found: list[Missing] = []
-        version, wanted = pypto_private.installed_version(), pypto_private.SUPPORTED_VERSION
-        if version != wanted:
-            why = f"this platform is written for PyPTO {wanted}, found {version or 'none'}"
-            found.append(Missing(f"pypto {wanted}", why, f"pip install pypto=={wanted}"))
-        if pypto_private.find_cmake() is None:
-            found.append(Missing("cmake", "builds PyPTO's host calculator", "install cmake 3.16 or newer"))
-        for tool in ("g++", "make"):
-            if shutil.which(tool) is None:
-                found.append(Missing(tool, "builds PyPTO's host calculator", "install build-essential"))
-        return found
+        return [*environment.missing_pypto(), *environment.missing_build_tools()]
 
     def toolchain(self) -> dict[str, str]:
         """Versions of everything that can change a number."""
         package = pypto_private.package_directory()
         model = package / "lib" / "configs" / "A2A3.ini" if package else None
-        return {
-            "pypto": pypto_private.installed_version(),
-            "torch": str(torch.__version__),
-            "python": host.python_version(),
-            "g++": _compiler_version(),
-            "cost_model": hashlib.sha256(model.read_bytes()).hexdigest() if model and model.exists() else "",
-            "host": f"{host.system()}-{host.machine()}".lower(),
-        }
+        digest = hashlib.sha256(model.read_bytes()).hexdigest() if model and model.exists() else ""
+        return {**environment.toolchain(), "cost_model": digest}
 
     def soc(self, device: int) -> str:
         """The chip the cost model describes; every simulated device is the same."""
@@ -86,8 +66,8 @@ class A2A3Sim:
         for missing in self.missing():
             raise PlatformUnavailableError(self.name, f"{missing.what} is missing", missing.remedy)
         pypto_private.use_config(_quiet_config(cache))
-        _own_python_first()
-        _native_logs_below(cache)
+        environment.own_python_first()
+        environment.native_logs_below(cache)
         pypto_private.load(self.name)
         calculator.load(cache, self.name)
         pypto_private.hand_over_inputs()
@@ -136,7 +116,9 @@ class A2A3Sim:
             for argument, view in zip(program.arguments, views, strict=True)
         ]
         verify = {"enable_pass_verify": True, "pass_verify_pass_filter": []} if numbers else {}
-        artefacts = pypto_driver.launch(program, packed, Launch({"run_mode": _RUN_MODE_SIM}, verify), directory)
+        artefacts = pypto_driver.launch(
+            program, packed, Launch(self.name, {"run_mode": _RUN_MODE_SIM}, verify), directory
+        )
         compiled = pypto_driver.read_compiled(artefacts)
         core_log = artefacts / _COST_MODEL_OUTPUT / _CORE_LOG
         tasks = swimlane.read_core_log(core_log, compiled.topology, compiled.labels, _CYCLES_PER_US)
@@ -163,24 +145,3 @@ def _quiet_config(cache: Path) -> Path:
         fresh.write_text(text)
         fresh.replace(path)
     return path
-
-
-def _own_python_first() -> None:
-    """Put this interpreter's directory first in PATH: PyPTO starts scripts with whatever `python3` it finds there."""
-    own = str(Path(sys.executable).parent)
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    if entries[0] != own:
-        os.environ["PATH"] = os.pathsep.join([own, *entries])
-
-
-def _native_logs_below(cache: Path) -> None:
-    """Keep PyPTO's native logs out of the home directory, unless the machine has a place for them."""
-    logs = Path(os.environ.setdefault("ASCEND_PROCESS_LOG_PATH", str(cache / "native-logs")))
-    logs.mkdir(parents=True, exist_ok=True)
-
-
-def _compiler_version() -> str:
-    if shutil.which("g++") is None:
-        return ""
-    done = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, timeout=30, check=False)
-    return done.stdout.strip()

@@ -28,9 +28,12 @@ _NZ_BLOCK_BYTES = 32  # the inner extent of the fractal layout
 class Launch:
     """How PyPTO is to compile and run."""
 
+    platform: str  # its name, for messages
     runtime: Mapping[str, Any]
     verify: Mapping[str, Any] = field(default_factory=dict)
     debug: Mapping[str, Any] = field(default_factory=dict)
+    host: Mapping[str, Any] = field(default_factory=dict)
+    on_device: bool = False  # an error that is not the compiler's is then the device's, and comes out as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,48 +84,60 @@ def launch(program: Program, tensors: list[torch.Tensor], how: Launch, directory
     """Compile `program` and run it on `tensors`; return the directory of its artefacts, below `directory`.
 
     Everything printed meanwhile goes to `directory/platform.log`. Raises `CompileError`; whatever else stops a run (a
-    device's fault, a full disk) comes out as it is.
+    device's fault, a full disk) comes out as it is. A failure within PyPTO's compile thread leaves this process unable
+    to compile again: later calls raise `PlatformUnavailableError` instead of hanging.
     """
     import pypto
+
+    pypto_private.require_unspent(how.platform)
 
     decorator = pypto.frontend.jit(
         runtime_options=dict(how.runtime),
         verify_options=dict(how.verify) or None,
         debug_options=dict(how.debug) or None,
+        host_options=dict(how.host) or None,
         pass_options=dict(program.pass_options) or None,
         use_cache=False,
     )
     log = directory / LOG_NAME
-    with _errors_in_words(log), captured(log), pypto_private.output_below(directory):
+    with _errors_in_words(log, how.on_device), captured(log), pypto_private.output_below(directory):
         pypto_private.forget_previous_program()
         pypto_private.decorate(decorator, program.entry)(*tensors)
         return pypto_private.output_directory()
 
 
 @contextmanager
-def _errors_in_words(log: Path) -> Iterator[None]:
+def _errors_in_words(log: Path, on_device: bool) -> Iterator[None]:
+    begin = log.stat().st_size if log.exists() else 0
     try:
         yield
     except KernelLayerError:
         raise
     except Exception as error:
-        text = log.read_text(errors="replace") if log.exists() else ""
+        printed = log.read_bytes()[begin:].decode(errors="replace") if log.exists() else ""
         with log.open("a") as file:
             file.write(f"\n{type(error).__name__}: {error}\n")
-        if pypto_errors.is_ours(error) or pypto_errors.device_error(error) is not None:
+        if pypto_errors.is_ours(error) or (on_device and not pypto_errors.is_compilers(error)):
             raise
-        raise pypto_errors.compile_error(error, text) from error
+        complaint = pypto_errors.compile_error(error, printed)
+        if pypto_errors.in_compile_thread(error):
+            pypto_private.mark_spent(str(complaint))
+        raise complaint from error
 
 
 def read_compiled(artefacts: Path) -> Compiled:
-    """What the compiler left in `artefacts`. Raises `FileNotFoundError` where it did not get that far."""
+    """What the compiler left in `artefacts`; no topology where nothing ran.
+
+    Raises `FileNotFoundError` where the compiler wrote no program.
+    """
+    topology = artefacts / "dyn_topo.txt"
     program = artefacts / "program.json"
     roots = list(compiled.functions(program, compiled.ROOT_GRAPH))
     leaves = list(compiled.functions(program, compiled.LEAF_GRAPH))
     return Compiled(
         fingerprint=fingerprint(roots, leaves),
         labels=compiled.labels(roots),
-        topology=tuple(compiled.topology(artefacts / "dyn_topo.txt")),
+        topology=tuple(compiled.topology(topology)) if topology.exists() else (),
     )
 
 

@@ -9,33 +9,53 @@ from kernel.errors import CompileError, DeviceError
 _NO_CODE = "unknown"
 _SUMMARY_CHARACTERS = 300
 
-# "Errcode: F21004!" in front of what the compiler's own checks say, "ErrCode: F12" in the simulator's.
+# "Errcode: F21004!" in front of what the compiler's own checks say.
 _CODE = re.compile(r"err_?code:?\s*(F[0-9A-F]+)\W*", re.IGNORECASE)
-_STACK = re.compile(r"^\s*(#\d+|/\S+\.so|\S+\.so\(|at |File \"|\S+\.(cpp|h):\d+|libtile_fwk|func )")
-_OPERATION = re.compile(r"(?:operation|operator|opcode|op)\s*[:=\[]\s*\[?([A-Za-z_][A-Za-z0-9_]*)", re.IGNORECASE)
+_CODE_POSITION = re.compile(r",? func \w+, file \S+, line \d+")
+_STACK_FRAME = re.compile(r"\S+(\.so|\.so\.\d+|\+\+\.so\S*)?\(.*\) \[0x[0-9a-f]+\]")
+_STACK_OPERATION = re.compile(r"npu::tile_fwk::(?:\w+::)*(\w+)\([^\n]*\n(?:pypto_impl|\S*pypto_impl)")
+
+# "[ERROR] PYPTO(30617):… [file:line][PASS]:[OoOScheduleBase.Operation]:Alloc tensor [226] size …"
+_LOGGED = re.compile(r"^\[ERROR\] PYPTO\(.*?\]:(?:\[[\w.]+\]:)?(?P<message>.+)$", re.MULTILINE)
+_LOGGED_OPERATION = re.compile(r"\bop: (\w+)\[")
+_LOGGED_PASS = re.compile(r"Run pass <(\w+)> failed")
 
 # Codes of the Ascend runtime: 107xxx wrong use or a lost context, 207xxx resources, 507xxx a fault on the chip.
 _RUNTIME_CODE = re.compile(r"(?<!\d)([125]07\d{3})(?!\d)")
 
 
 def compile_error(error: BaseException, log: str) -> CompileError:
-    """The compiler's complaint, from the exception and, where that says only that a pass failed, from the log."""
-    text = f"{_chain_text(error)}\n{log}"
-    code = _CODE.search(text)
-    operation = _OPERATION.search(text)
-    return CompileError(
-        code=code[1].upper() if code else _NO_CODE,
-        operation=operation[1] if operation else "",
-        summary=_first_sentence(text, code),
+    """The compiler's complaint, from `error` and, where that says only that a pass failed, from the native `log`."""
+    text = _chain_text(error)
+    found = _CODE.search(text)
+    code = found[1].upper() if found else _NO_CODE
+    logged = _LOGGED.search(log)
+    if in_compile_thread(error) and logged is not None:
+        operation, stage = _LOGGED_OPERATION.search(log), _LOGGED_PASS.search(log)
+        summary = logged["message"].strip() + (f" (pass {stage[1]})" if stage else "")
+        return CompileError(code, operation[1] if operation else "", _shortened(summary))
+    operation = _STACK_OPERATION.search(text)
+    return CompileError(code, operation[1] if operation else "", _first_line(text[found.end() :] if found else text))
+
+
+def in_compile_thread(error: BaseException) -> bool:
+    """Whether `error` comes from PyPTO's native compile thread, and not from recording the program before it."""
+    return "HostMachine" in _chain_text(error)
+
+
+def is_compilers(error: BaseException) -> bool:
+    """Whether `error` comes from compiling: it has the parser's type or one of the compiler's codes."""
+    return any(type(link).__name__.endswith("ParserError") for link in _chain(error)) or bool(
+        _CODE.search(_chain_text(error))
     )
 
 
-def device_error(error: BaseException) -> DeviceError | None:
-    """The runtime's error code and its line, or None where `error` carries no such code."""
+def device_error(error: BaseException) -> DeviceError:
+    """What the device's runtime complains of, with its error code where it gives one."""
     text = _chain_text(error)
     found = _RUNTIME_CODE.search(text)
     if found is None:
-        return None
+        return DeviceError(_NO_CODE, _first_line(text))
     line = next(line for line in text.splitlines() if found[1] in line)
     return DeviceError(found[1], _shortened(line))
 
@@ -58,12 +78,11 @@ def _chain_text(error: BaseException) -> str:
     return "\n".join(str(link) for link in reversed(_chain(error)))
 
 
-def _first_sentence(text: str, code: re.Match[str] | None) -> str:
-    """The first line after the code that is neither empty nor part of a native stack."""
-    candidates = text[code.end() :] if code else text
-    for line in candidates.splitlines():
-        if line.strip() and not _STACK.match(line):
-            return _shortened(line)
+def _first_line(text: str) -> str:
+    """The first line that is neither empty nor part of a native stack, without its position in PyPTO's sources."""
+    for line in text.splitlines():
+        if line.strip() and not _STACK_FRAME.match(line.strip()):
+            return _shortened(_CODE_POSITION.sub("", line))
     return "no message; see the log"
 
 

@@ -68,6 +68,11 @@ def load(platform: str) -> ModuleType:
     return module
 
 
+def log_to_stdout() -> None:
+    """Let native errors go to stdout, where a run's log gets them; without effect once PyPTO has been imported."""
+    os.environ.setdefault("ASCEND_SLOG_PRINT_TO_STDOUT", "1")
+
+
 def use_config(config: Path) -> None:
     """Let PyPTO read its settings from `config`; without effect once PyPTO has been imported."""
     os.environ[_CONFIG_VARIABLE] = str(config)
@@ -108,15 +113,33 @@ def output_directory() -> Path:
     return Path(pypto_impl.LogTopFolder()).resolve()
 
 
-def forget_previous_program() -> None:
-    """Drop what one compilation leaves behind for the next in the same process.
+_SPENT: list[str] = []
 
-    The last semantic label would stick to the first operations of the next program, and every compiled module would be
-    kept alive for ever.
+
+def mark_spent(why: str) -> None:
+    """Note that this process must not compile again: PyPTO would wait for ever for a task its compile thread lost."""
+    _SPENT.append(why)
+
+
+def require_unspent(platform: str) -> None:
+    """Raise `PlatformUnavailableError` where an earlier failure has left PyPTO unusable in this process."""
+    if _SPENT:
+        reason = f"an earlier failure has left PyPTO unusable in this process ({_SPENT[0]})"
+        raise PlatformUnavailableError(platform, reason, "go on in a fresh process")
+
+
+def forget_previous_program() -> None:
+    """Drop what one compilation, or one that failed half-way, leaves behind for the next in the same process.
+
+    The last semantic label would stick to the first operations of the next program, a failed program would count as
+    still open, and every compiled module would be kept alive for ever.
     """
     from pypto import pypto_impl
+    from pypto._controller import Controller
     from pypto.frontend.parser.entry import JitCallableWrapper
 
+    Controller.end_function()
+    pypto_impl.Reset()
     pypto_impl.SetSemanticLabel("", "", 0)
     JitCallableWrapper._kernel_module_cache.clear()
 

@@ -1,0 +1,68 @@
+"""What this process and machine bring along: tools, versions, and variables PyPTO's native code reads."""
+
+from __future__ import annotations
+
+import os
+import platform as host
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from kernel.platforms import pypto_private
+from kernel.platforms.protocol import Missing
+
+
+def missing_pypto() -> list[Missing]:
+    """PyPTO, where it is absent or of another version than the platforms are written for."""
+    version, wanted = pypto_private.installed_version(), pypto_private.SUPPORTED_VERSION
+    if version == wanted:
+        return []
+    why = f"this platform is written for PyPTO {wanted}, found {version or 'none'}"
+    return [Missing(f"pypto {wanted}", why, f"pip install pypto=={wanted}")]
+
+
+def missing_build_tools() -> list[Missing]:
+    """What it takes to build PyPTO's host calculator and is not here."""
+    found: list[Missing] = []
+    if pypto_private.find_cmake() is None:
+        found.append(Missing("cmake", "builds PyPTO's host calculator", "install cmake 3.16 or newer"))
+    for tool in ("g++", "make"):
+        if shutil.which(tool) is None:
+            found.append(Missing(tool, "builds PyPTO's host calculator", "install build-essential"))
+    return found
+
+
+def toolchain() -> dict[str, str]:
+    """Versions of what every PyPTO platform computes with."""
+    return {
+        "pypto": pypto_private.installed_version(),
+        "torch": str(torch.__version__),
+        "python": host.python_version(),
+        "g++": _compiler_version(),
+        "host": f"{host.system()}-{host.machine()}".lower(),
+    }
+
+
+def own_python_first() -> None:
+    """Put this interpreter's directory first in PATH: PyPTO starts scripts with whatever `python3` it finds there."""
+    own = str(Path(sys.executable).parent)
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if entries[0] != own:
+        os.environ["PATH"] = os.pathsep.join([own, *entries])
+
+
+def native_logs_below(cache: Path) -> None:
+    """Native errors to stdout, where a run's log gets them; native log files below `cache`, unless set otherwise."""
+    logs = Path(os.environ.setdefault("ASCEND_PROCESS_LOG_PATH", str(cache / "native-logs")))
+    logs.mkdir(parents=True, exist_ok=True)
+    pypto_private.log_to_stdout()
+
+
+def _compiler_version() -> str:
+    if shutil.which("g++") is None:
+        return ""
+    done = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout.strip()
