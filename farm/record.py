@@ -42,9 +42,7 @@ class Finding(Record):
     device: str | None = None
     repeat: int | None = None
     output: str | None = None
-    status: GateStatus | None = (
-        None  # of this finding alone where it differs from its gate's, as a note in a failed one
-    )
+    status: GateStatus | None = None  # of this finding alone; a failed gate may carry a mere note
 
 
 class GateRecord(Record):
@@ -70,7 +68,6 @@ class DeviceRecord(Record):
 class MedianRecord(Record):
     """Medians of one case's wall times. All µs are of `clock`."""
 
-    case: str
     clock: Clock
     per_device: dict[str, float]  # device id → median over its repeats
     overall: float | None  # median over all samples; None when nothing was measured
@@ -82,7 +79,6 @@ class MedianRecord(Record):
 class BudgetRecord(Record):
     """What one case was held to. All µs are of `clock`."""
 
-    case: str
     clock: Clock
     ceiling_us: float | None
     ratchet_us: float | None  # best landed time; simulated platforms only
@@ -122,7 +118,7 @@ class RunRecord(Record):
     builds: list[BuildRecord]
     trials: list[TrialRecord]  # every attempt, failed ones too
     gates: list[GateRecord]
-    median_us: list[MedianRecord]
-    budget: list[BudgetRecord]
+    median_us: dict[str, MedianRecord]  # by case
+    budget: dict[str, BudgetRecord]  # by case, those that have one
     failures: list[Failure] = Field(default_factory=list)  # faults that belong to no single trial
     directory: str = ""  # where the run's files are, as an absolute path on the machine that made them

@@ -109,7 +109,7 @@ def summary(record: RunRecord) -> RunSummary:
         platform=record.platform,
         clock=record.clock,
         commit=record.commit,
-        median_us={median.case: median.overall for median in record.median_us},
+        median_us={case: median.overall for case, median in record.median_us.items()},
         devices=tuple(held.id for held in record.devices),
     )
 

@@ -130,8 +130,8 @@ def _conduct(going: _Run, store: Store) -> RunRecord:
     except FarmError as error:
         verdict, reason = Verdict.ERRORED, str(error)
     record = _record(going, verdict, reason, gates)
+    store.finish(record)  # first: the verdict must stand even where a full disk takes the files
     write_reports(record, going.directory)
-    store.finish(record)
     return record
 
 

@@ -169,8 +169,8 @@ class Store:
         return [
             HistoryPoint(record.run_id, record.started_at, record.commit, record.verdict, median)
             for record in reversed(records)
-            for median in record.median_us
-            if median.case == case and median.overall is not None and record.verdict is not None
+            for median in [record.median_us.get(case)]
+            if median is not None and median.overall is not None and record.verdict is not None
         ]
 
     def devices(self) -> builtins.list[DeviceSighting]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from farm import __version__
@@ -17,6 +20,9 @@ def main() -> None:
     Exit codes: 0 passed, 1 failed (the kernel's fault), 2 wrong usage or configuration, 3 errored (the farm's or a
     device's fault, or inconclusive).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII-only terminal gets "?" for "µ", not a traceback
 
 
 main.add_command(run.command, "run")

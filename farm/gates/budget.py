@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from farm.budgets import Budget
-from farm.gates.protocol import Evidence
+from farm.gates.protocol import Evidence, with_status
 from farm.record import BudgetRecord, Finding, GateRecord, GateStatus, MedianRecord
 from farm.statistics import median, median_absolute_deviation, median_interval
 from kernel.clock import WallTime, wall_time
@@ -31,7 +31,7 @@ class BudgetGate:
         for case in evidence.cases:
             status, of_case = _judge_case(case, evidence)
             statuses.add(status)
-            findings.extend(of_case)
+            findings.extend(with_status(of_case, status))
         for status in (GateStatus.FAILED, GateStatus.ERRORED, GateStatus.INCONCLUSIVE, GateStatus.PASSED):
             if status in statuses:
                 return GateRecord(name=self.name, status=status, findings=findings)
@@ -43,39 +43,35 @@ def undecided_cases(evidence: Evidence) -> list[str]:
     return [case for case in evidence.cases if _judge_case(case, evidence)[0] is GateStatus.INCONCLUSIVE]
 
 
-def medians(evidence: Evidence) -> list[MedianRecord]:
+def medians(evidence: Evidence) -> dict[str, MedianRecord]:
     """Medians of every case from its trusted trials; a case without samples has none."""
-    records = []
+    records = {}
     for case in evidence.cases:
         by_device = _samples(case, evidence)
         samples = [us for of_device in by_device.values() for us in of_device]
         interval = median_interval(samples) if evidence.noisy else None
-        records.append(
-            MedianRecord(
-                case=case,
-                clock=evidence.clock,
-                per_device={device: median(of_device) for device, of_device in by_device.items()},
-                overall=median(samples) if samples else None,
-                mad_us=median_absolute_deviation(samples) if samples else None,
-                samples=samples,
-                interval_us=list(interval) if interval else None,
-            )
+        records[case] = MedianRecord(
+            clock=evidence.clock,
+            per_device={device: median(of_device) for device, of_device in by_device.items()},
+            overall=median(samples) if samples else None,
+            mad_us=median_absolute_deviation(samples) if samples else None,
+            samples=samples,
+            interval_us=list(interval) if interval else None,
         )
     return records
 
 
-def budget_records(evidence: Evidence) -> list[BudgetRecord]:
+def budget_records(evidence: Evidence) -> dict[str, BudgetRecord]:
     """What every case with a budget was held to."""
-    return [
-        BudgetRecord(
-            case=case,
+    return {
+        case: BudgetRecord(
             clock=evidence.clock,
             ceiling_us=budget.ceiling_us,
             ratchet_us=budget.ratchet_us,
             source=budget.source,
         )
         for case, budget in evidence.budgets.items()
-    ]
+    }
 
 
 def _samples(case: str, evidence: Evidence) -> dict[str, list[float]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from farm.gates.protocol import Evidence
+from farm.gates.protocol import Evidence, with_status
 from farm.record import Finding, GateRecord, GateStatus
 from jobs.records import TrialRecord
 
@@ -33,7 +33,7 @@ class DeterminismGate:
         for case in evidence.cases:
             status, of_case = _judge_case(case, evidence)
             statuses.add(status)
-            findings.extend(of_case)
+            findings.extend(finding if finding.status else with_status([finding], status)[0] for finding in of_case)
         for status in (GateStatus.FAILED, GateStatus.ERRORED, GateStatus.NOT_APPLICABLE):
             if status in statuses:
                 return GateRecord(name=self.name, status=status, findings=findings)
@@ -63,7 +63,7 @@ def _judge_case(case: str, evidence: Evidence) -> tuple[GateStatus, list[Finding
     findings: list[Finding] = []
     for output in evidence.outputs[case]:
         of_output, found = _judge_output(case, output, _digests(trials, output), evidence.looked_again)
-        findings.extend(found)
+        findings.extend(with_status(found, of_output))
         if of_output is GateStatus.FAILED or status is GateStatus.PASSED:
             status = of_output
     return status, findings

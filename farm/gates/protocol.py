@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from farm.budgets import Budget
-from farm.record import GateRecord
+from farm.record import Finding, GateRecord, GateStatus
 from jobs.records import TrialRecord, TrialStatus
 from kernel.clock import Clock
 
@@ -33,6 +33,11 @@ class Evidence:
     def trusted(self, case: str) -> list[TrialRecord]:
         """`measured(case)` without the suspect devices."""
         return [trial for trial in self.measured(case) if trial.device not in self.suspects]
+
+
+def with_status(findings: Iterable[Finding], status: GateStatus) -> list[Finding]:
+    """`findings` as the ones of `status`: a gate over several cases has findings of several."""
+    return [finding.model_copy(update={"status": status}) for finding in findings]
 
 
 class Gate(Protocol):

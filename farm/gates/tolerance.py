@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farm.gates.protocol import Evidence
+from farm.gates.protocol import Evidence, with_status
 from farm.record import Finding, GateRecord, GateStatus
 from jobs.records import OutputRecord, TrialRecord
 
@@ -28,7 +28,8 @@ class ToleranceGate:
                     if not output.tolerance.passed
                 )
         if wrong:
-            return GateRecord(name=self.name, status=GateStatus.FAILED, findings=wrong + absent)
+            findings = with_status(wrong, GateStatus.FAILED) + with_status(absent, GateStatus.ERRORED)
+            return GateRecord(name=self.name, status=GateStatus.FAILED, findings=findings)
         if absent:
             return GateRecord(name=self.name, status=GateStatus.ERRORED, findings=absent)
         return GateRecord(name=self.name, status=GateStatus.PASSED)

@@ -126,8 +126,8 @@ def stood_in_for(record: RunRecord, trial: TrialRecord) -> bool:
 
 
 def _case_time(record: RunRecord, case: str) -> CaseTime:
-    median = next((found for found in record.median_us if found.case == case), None)
-    budget = next((found for found in record.budget if found.case == case), None)
+    median = record.median_us.get(case)
+    budget = record.budget.get(case)
     overall = median.overall if median else None
     clock = median.clock if median else record.clock
     ceiling = budget.ceiling_us if budget else None

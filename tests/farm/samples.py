@@ -139,25 +139,22 @@ def failed_gate(name: str, *findings: Finding, status: GateStatus = GateStatus.F
     ]
 
 
-def medians(trials: list[TrialRecord]) -> list[MedianRecord]:
+def medians(trials: list[TrialRecord]) -> dict[str, MedianRecord]:
     """What the farm would compute from `trials`."""
-    found = []
+    found = {}
     for case in dict.fromkeys(item.case for item in trials):
         samples = [item.wall_us for item in trials if item.case == case and item.wall_us is not None]
         overall = median(samples) if samples else None
-        found.append(
-            MedianRecord(
-                case=case,
-                clock=trials[0].clock,
-                per_device={
-                    name: median(times)
-                    for name in dict.fromkeys(item.device for item in trials)
-                    if (times := [item.wall_us for item in trials if item.device == name and item.wall_us is not None])
-                },
-                overall=overall,
-                mad_us=median(abs(sample - overall) for sample in samples) if overall is not None else None,
-                samples=samples,
-            )
+        found[case] = MedianRecord(
+            clock=trials[0].clock,
+            per_device={
+                name: median(times)
+                for name in dict.fromkeys(item.device for item in trials)
+                if (times := [item.wall_us for item in trials if item.device == name and item.wall_us is not None])
+            },
+            overall=overall,
+            mad_us=median(abs(sample - overall) for sample in samples) if overall is not None else None,
+            samples=samples,
         )
     return found
 
@@ -193,17 +190,17 @@ def run(**changes: Any) -> RunRecord:
         "trials": trials,
         "gates": gates(),
         "median_us": medians(trials),
-        "budget": [
-            BudgetRecord(case=case, clock=Clock.SIMULATED, ceiling_us=90.0, ratchet_us=76.5, source="budgets.toml")
+        "budget": {
+            case: BudgetRecord(clock=Clock.SIMULATED, ceiling_us=90.0, ratchet_us=76.5, source="budgets.toml")
             for case in cases
-        ],
+        },
     }
     return RunRecord(**{**values, **changes})
 
 
 def running(run_id: str = "20261123-150000-ff00ff", **changes: Any) -> RunRecord:
     """A run that has just begun."""
-    nothing: dict[str, Any] = {"trials": [], "builds": [], "gates": [], "median_us": [], "finished_at": None}
+    nothing: dict[str, Any] = {"trials": [], "builds": [], "gates": [], "median_us": {}, "finished_at": None}
     return run(**{"run_id": run_id, "verdict": None, "reason": "running", **nothing, **changes})
 
 

@@ -157,7 +157,7 @@ def test_a_time_of_the_other_clock_is_not_a_sample() -> None:
 
 
 def test_medians_keep_every_sample_and_the_deviation() -> None:
-    record = medians(evidence(walls([1.0, 2.0, 9.0], [2.0, 2.0, 2.0])))[0]
+    record = medians(evidence(walls([1.0, 2.0, 9.0], [2.0, 2.0, 2.0])))[CASE]
 
     assert record.per_device == {"d0": 2.0, "d1": 2.0}
     assert (record.overall, record.mad_us, len(record.samples)) == (2.0, 0.0, 6)

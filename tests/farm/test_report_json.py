@@ -75,9 +75,9 @@ def test_the_agreed_names_are_there() -> None:
     tolerance = trial["outputs"]["q"]["tolerance"]
     assert {"passed", "outlier_share", "max_abs_err", "max_rel_err", "worst_index"} <= set(tolerance)
     assert {"name", "status", "findings"} <= set(content["gates"][0])
-    assert {"per_device", "overall", "mad_us", "samples"} <= set(content["median_us"][0])
+    assert {"per_device", "overall", "mad_us", "samples"} <= set(content["median_us"][samples.CASE])
     assert content["verdict"] == "failed"
-    assert content["budget"][0]["ceiling_us"] == 90.0
+    assert content["budget"][samples.CASE]["ceiling_us"] == 90.0
 
 
 def test_writing_twice_gives_the_same_bytes_in_the_models_order() -> None:

@@ -53,7 +53,7 @@ def hostile() -> RunRecord:
 
 
 def bare() -> RunRecord:
-    return samples.running(devices=[], budget=[], toolchain={}, cases=[])
+    return samples.running(devices=[], budget={}, toolchain={}, cases=[])
 
 
 def load(record: RunRecord) -> dict[str, junitparser.TestSuite]:

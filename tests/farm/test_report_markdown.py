@@ -200,7 +200,6 @@ def test_a_fault_is_told_with_whose_it_is() -> None:
 
 def test_only_simulated_times_carry_the_warning_and_only_noisy_ones_an_interval() -> None:
     median = MedianRecord(
-        case=samples.CASE,
         clock=Clock.MEASURED,
         per_device={"10.0.0.1/0": 545.0},
         overall=545.0,
@@ -208,7 +207,7 @@ def test_only_simulated_times_carry_the_warning_and_only_noisy_ones_an_interval(
         samples=[543.5, 545.0, 546.5],
         interval_us=[543.5, 546.5],
     )
-    measured = report(samples.run(clock=Clock.MEASURED, median_us=[median], budget=[]))
+    measured = report(samples.run(clock=Clock.MEASURED, median_us={samples.CASE: median}, budget={}))
     simulated = report(samples.run())
 
     assert "cost model" in simulated
@@ -217,9 +216,9 @@ def test_only_simulated_times_carry_the_warning_and_only_noisy_ones_an_interval(
 
 
 def test_a_budget_of_another_clock_is_never_compared() -> None:
-    budget = samples.run().budget[0].model_copy(update={"clock": Clock.MEASURED})
+    budget = samples.run().budget[samples.CASE].model_copy(update={"clock": Clock.MEASURED})
 
-    (row,) = rows(report(samples.run(budget=[budget])), "### Wall time")[:1]
+    (row,) = rows(report(samples.run(budget={samples.CASE: budget})), "### Wall time")[:1]
 
     assert (row[5], row[7]) == ("–", "–")
 

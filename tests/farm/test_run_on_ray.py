@@ -51,7 +51,7 @@ def test_a_clean_run_passes_with_all_its_evidence(tmp_path: Path) -> None:
     assert {judged.status for judged in record.gates} == {GateStatus.PASSED}
     assert len({(device.node_id, device.index) for device in record.devices}) == 3
     assert len({device.pid for device in record.devices}) == 3
-    assert record.median_us[0].overall == platforms.WALL_US
+    assert record.median_us["tiny"].overall == platforms.WALL_US
     assert set(record.trials[0].outputs) == {"q", "kv", "qr", "qr_scale"}
     written = {path.name for path in (tmp_path / record.run_id).iterdir()}
     assert {"report.json", "junit.xml", "report.md", "traces", "logs"} <= written
@@ -114,7 +114,7 @@ def test_a_straddling_median_takes_more_samples_and_then_is_inconclusive(tmp_pat
 
     assert record.verdict is Verdict.ERRORED
     assert record.reason.startswith("inconclusive")
-    assert len(record.median_us[0].samples) == 3 * 12
+    assert len(record.median_us["tiny"].samples) == 3 * 12
 
 
 def test_a_clearly_fast_noisy_kernel_passes_without_extra_samples(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_clearly_fast_noisy_kernel_passes_without_extra_samples(tmp_path: Path
 
     assert record.verdict is Verdict.PASSED
     assert len(record.trials) == 9
-    assert record.median_us[0].interval_us is not None
+    assert record.median_us["tiny"].interval_us is not None
 
 
 def test_a_worker_that_dies_moves_to_another_device(tmp_path: Path) -> None:
