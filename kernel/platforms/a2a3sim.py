@@ -24,6 +24,8 @@ from kernel.spec import Kernel, Program, Tensors, Tuning
 _CYCLES_PER_US = 1800
 
 _RUN_MODE_SIM = 1  # pypto.RunMode.SIM
+# Where CANN is set up, PyPTO would also compile for the device: slower, and it ends the process where that fails.
+_CANN_HOME = "ASCEND_HOME_PATH"
 _COST_MODEL_OUTPUT = "CostModelSimulationOutput"
 _CORE_LOG = "_simulate.swim.json"
 _KEEP = (_CORE_LOG, "_simulate.stat.report.txt")
@@ -116,9 +118,8 @@ class A2A3Sim:
             for argument, view in zip(program.arguments, views, strict=True)
         ]
         verify = {"enable_pass_verify": True, "pass_verify_pass_filter": []} if numbers else {}
-        artefacts = pypto_driver.launch(
-            program, packed, Launch(self.name, {"run_mode": _RUN_MODE_SIM}, verify), directory
-        )
+        how = Launch(self.name, {"run_mode": _RUN_MODE_SIM}, verify, hidden=(_CANN_HOME,))
+        artefacts = pypto_driver.launch(program, packed, how, directory)
         compiled = pypto_driver.read_compiled(artefacts)
         core_log = artefacts / _COST_MODEL_OUTPUT / _CORE_LOG
         tasks = swimlane.read_core_log(core_log, compiled.topology, compiled.labels, _CYCLES_PER_US)

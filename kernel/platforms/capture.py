@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 _STDOUT, _STDERR = 1, 2
@@ -17,22 +17,24 @@ _LIBC = ctypes.CDLL(None)
 def captured(log: Path) -> Iterator[None]:
     """Append stdout and stderr to `log` for as long as the context lasts.
 
-    Works on file descriptors, because `contextlib.redirect_stdout` does not reach native code or children. One process
-    can capture one thing at a time. The descriptors are restored also when the code inside raises.
+    Redirects the file descriptors, which native code and children write to, and Python's two streams as well, which
+    need not lead there (in a notebook, under pytest). One process can capture one thing at a time. Everything is put
+    back also when the code inside raises.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     _flush()
     saved = [os.dup(_STDOUT), os.dup(_STDERR)]
-    try:
-        with log.open("ab") as file:
-            os.dup2(file.fileno(), _STDOUT)
-            os.dup2(file.fileno(), _STDERR)
-        yield
-    finally:
-        _flush()
-        for descriptor, original in zip((_STDOUT, _STDERR), saved, strict=True):
-            os.dup2(original, descriptor)
-            os.close(original)
+    with log.open("a", buffering=1) as file:
+        os.dup2(file.fileno(), _STDOUT)
+        os.dup2(file.fileno(), _STDERR)
+        try:
+            with redirect_stdout(file), redirect_stderr(file):
+                yield
+        finally:
+            _flush()
+            for descriptor, original in zip((_STDOUT, _STDERR), saved, strict=True):
+                os.dup2(original, descriptor)
+                os.close(original)
 
 
 def _flush() -> None:

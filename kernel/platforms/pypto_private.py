@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from importlib.util import find_spec
@@ -86,24 +86,29 @@ def stock_config() -> Path:
 
 
 @contextmanager
-def output_below(directory: Path) -> Iterator[None]:
-    """Let PyPTO put everything it writes below `directory`, for as long as the context lasts.
+def environment(directory: Path, hidden: Iterable[str] = ()) -> Iterator[None]:
+    """Let PyPTO put everything it writes below `directory`, and see none of `hidden`, while the context lasts.
 
     The variables are read anew at every compilation, so each run gets a directory of its own; the home directory is
     moved along because PyPTO rotates files there that parallel processes would otherwise fight over.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    before = {name: os.environ.get(name) for name in (_OUTPUT_VARIABLE, _HOME_VARIABLE)}
-    os.environ[_OUTPUT_VARIABLE] = str(directory)
-    os.environ[_HOME_VARIABLE] = str(directory / "home")
+    wanted: dict[str, str | None] = dict.fromkeys(hidden)
+    wanted |= {_OUTPUT_VARIABLE: str(directory), _HOME_VARIABLE: str(directory / "home")}
+    before = {name: os.environ.get(name) for name in wanted}
+    _set_variables(wanted)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set_variables(before)
+
+
+def _set_variables(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def output_directory() -> Path:
