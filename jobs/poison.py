@@ -85,9 +85,10 @@ def _poison(spec: TensorSpec, seed: int) -> torch.Tensor:
         return torch.full(spec.shape, bits, dtype=carrier).view(spec.dtype)
     # One stream an output: two outputs of one shape must not be poisoned alike, or a swap would go unseen.
     stream = np.random.default_rng([seed, *spec.name.encode()])
-    size = math.prod(spec.shape) * spec.dtype.itemsize
-    pattern = np.frombuffer(stream.bytes(size), dtype=np.uint8).copy()
-    return torch.from_numpy(pattern).view(spec.dtype).reshape(spec.shape)
+    tensor = torch.empty(spec.shape, dtype=spec.dtype)
+    raw = _raw(tensor)
+    raw[:] = np.frombuffer(stream.bytes(raw.size), dtype=np.uint8)
+    return tensor
 
 
 def _leftover(actual: NDArray[np.uint8], poison: NDArray[np.uint8], spec: TensorSpec) -> NDArray[np.int64]:
@@ -106,5 +107,6 @@ def _leftover(actual: NDArray[np.uint8], poison: NDArray[np.uint8], spec: Tensor
 
 
 def _raw(tensor: torch.Tensor) -> NDArray[np.uint8]:
+    """The bytes of `tensor` in memory order; shared with it where it lies contiguous on the host."""
     raw: NDArray[np.uint8] = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return raw

@@ -1,0 +1,219 @@
+"""One trial as a record: what it measures, and what makes it void."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobs import poison
+from jobs.probe import probe
+from jobs.records import Fault, Request, TrialRecord, TrialStatus
+from jobs.trial import run_trial
+from kernel.errors import CompileError, DeviceError, PlatformUnavailableError, UnknownNameError
+from kernel.platforms.a2a3sim import A2A3Sim
+from kernel.platforms.swimlane import read_trace
+from kernel.spec import Tensors
+from tests.fakes.quick_platform import TASKS, QuickPlatform
+from tests.fakes.small_kernel import SmallKernel
+
+
+def trial(request: Request, platform: QuickPlatform, place: Path, kernel: SmallKernel | None = None) -> TrialRecord:
+    return run_trial(
+        request,
+        device=0,
+        device_id="node/0",
+        repeat=1,
+        attempt=2,
+        platform=platform,
+        directory=place / "trial",
+        cache_dir=place / "cache",
+        kernel=kernel or SmallKernel(),
+    )
+
+
+def test_a_trial_records_time_tasks_digests_and_tolerances(request_small: Request, tmp_path: Path) -> None:
+    record = trial(request_small, QuickPlatform(), tmp_path)
+
+    assert (record.status, record.failure) == (TrialStatus.OK, None)
+    assert (record.case, record.device, record.repeat, record.attempt) == ("small", "node/0", 1, 2)
+    assert (record.wall_us, record.fingerprint, len(record.tasks)) == (6.5, "f" * 64, 2)
+    assert list(record.outputs) == ["y", "rounded"]
+    y = record.outputs["y"]
+    assert (y.shape, y.dtype, y.tolerance.passed, y.tolerance.reference) == ([16, 128], "float32", True, "golden")
+    golden = SmallKernel().golden("small", SmallKernel().inputs("small", "integers", 0))
+    assert y.sha256 == poison.digest(golden["y"])
+    assert record.host_s > 0
+    assert (tmp_path / "trial" / record.log).read_text() == "what the compiler printed\n"
+    assert read_trace(tmp_path / "trial" / "trace.json") == TASKS
+    assert TrialRecord.model_validate_json(record.model_dump_json()) == record
+
+
+def test_wrong_numbers_are_for_the_gates_not_a_void_trial(request_small: Request, tmp_path: Path) -> None:
+    platform = QuickPlatform()
+    platform.after_run = lambda inputs, outputs: outputs["y"][3, 7].add_(0.5)
+
+    record = trial(request_small, platform, tmp_path)
+
+    assert record.status is TrialStatus.OK
+    found = record.outputs["y"].tolerance
+    assert (found.passed, found.worst_index, found.offenders) == (False, [3, 7], [[3, 7]])
+
+
+def test_an_output_compared_in_stages_says_so(request_small: Request, tmp_path: Path) -> None:
+    platform = QuickPlatform()
+
+    def off_in_both(inputs: Tensors, outputs: Tensors) -> None:
+        outputs["y"][0, 0] += 3.0
+        outputs["rounded"][0, 0] = torch.round(outputs["y"][0, 0]).to(torch.int8)
+
+    platform.after_run = off_in_both
+    staged = request_small.model_copy(update={"input_set": "shifted"})
+
+    record = trial(staged, platform, tmp_path)
+
+    assert record.outputs["y"].tolerance.reference == "golden"
+    assert not record.outputs["y"].tolerance.passed
+    assert record.outputs["rounded"].tolerance.reference == "staged"
+    assert record.outputs["rounded"].tolerance.passed
+
+
+def leave_rows_unwritten(name: str) -> QuickPlatform:
+    """A platform whose kernel forgets the last two rows of output `name`."""
+    platform = QuickPlatform()
+    untouched: dict[str, torch.Tensor] = {}
+    original = platform.run
+
+    def run(kernel, case, tuning, inputs, outputs, device, directory):  # type: ignore[no-untyped-def]
+        untouched[name] = outputs[name][-2:].clone()
+        return original(kernel, case, tuning, inputs, outputs, device, directory)
+
+    platform.after_run = lambda inputs, outputs: outputs[name][-2:].copy_(untouched[name])
+    platform.run = run  # type: ignore[method-assign]
+    return platform
+
+
+@pytest.mark.parametrize("name", ["y", "rounded"])
+def test_rows_left_unwritten_fail_the_trial(name: str, request_small: Request, tmp_path: Path) -> None:
+    record = trial(request_small, leave_rows_unwritten(name), tmp_path)
+
+    assert record.status is TrialStatus.FAILED
+    assert record.failure is not None
+    assert (record.failure.fault, record.failure.kind) == (Fault.KERNEL, "unwritten-output")
+    assert record.failure.message == f"output '{name}': 256 of 2048 elements never written, first [14, 0]"
+    assert record.wall_us is None
+    assert record.outputs == {}
+
+
+def test_a_changed_input_fails_the_trial(request_small: Request, tmp_path: Path) -> None:
+    platform = QuickPlatform()
+    platform.after_run = lambda inputs, outputs: inputs["w"][0, 0].add_(1.0)
+
+    record = trial(request_small, platform, tmp_path)
+
+    assert record.status is TrialStatus.FAILED
+    assert record.failure is not None
+    assert (record.failure.kind, record.failure.message) == ("input-changed", "the kernel wrote to its input 'w'")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "fault", "kind"),
+    [
+        (CompileError("F21004", "MATMUL", "bad tile"), TrialStatus.FAILED, Fault.KERNEL, "compile"),
+        (DeviceError("507014", "timeout"), TrialStatus.ERRORED, Fault.DEVICE, "device"),
+        (PlatformUnavailableError("quick", "gone", "mend it"), TrialStatus.ERRORED, Fault.NODE, "platform-unavailable"),
+        (MemoryError(), TrialStatus.ERRORED, Fault.NODE, "host-resources"),
+        (ZeroDivisionError("a bug of ours"), TrialStatus.ERRORED, Fault.FARM, "crash"),
+    ],
+)
+def test_an_error_becomes_a_record_with_its_fault(
+    error: Exception, status: TrialStatus, fault: Fault, kind: str, request_small: Request, tmp_path: Path
+) -> None:
+    platform = QuickPlatform()
+    platform.error = error
+
+    record = trial(request_small, platform, tmp_path)
+
+    assert record.status is status
+    assert record.failure is not None
+    assert (record.failure.fault, record.failure.kind, record.failure.log) == (fault, kind, "platform.log")
+    assert "\n" not in record.failure.message
+
+
+def test_what_the_kernels_own_code_raises_is_the_kernels_fault(request_small: Request, tmp_path: Path) -> None:
+    class Broken(SmallKernel):
+        def sources(self) -> tuple[Path, ...]:
+            return (Path(__file__),)
+
+        def golden(self, case: str, inputs: Tensors) -> Tensors:
+            raise IndexError("past the end")
+
+    record = trial(request_small, QuickPlatform(), tmp_path, Broken())
+
+    assert record.failure is not None
+    assert (record.failure.fault, record.failure.kind) == (Fault.KERNEL, "kernel-raised")
+    assert record.failure.message == "IndexError: past the end"
+
+
+def test_a_bad_tuning_is_refused_with_its_numbers(request_small: Request, tmp_path: Path) -> None:
+    request = request_small.model_copy(update={"tuning": {"rows": "24"}})
+
+    record = trial(request, QuickPlatform(), tmp_path)
+
+    assert record.failure is not None
+    assert record.failure.kind == "tuning"
+    assert "24 and 16" in record.failure.message
+
+
+def test_an_unknown_kernel_or_platform_is_the_callers_mistake(request_small: Request, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="unknown platform 'quick'"):
+        run_trial(request_small, 0, "n/0", 0, 0, None, tmp_path, tmp_path)
+    with pytest.raises(UnknownNameError, match="unknown kernel 'small'"):
+        run_trial(request_small, 0, "n/0", 0, 0, QuickPlatform(), tmp_path, tmp_path)
+
+
+def test_stages_are_told_in_order(request_small: Request, tmp_path: Path) -> None:
+    stages: list[str] = []
+
+    run_trial(
+        request_small, 0, "n/0", 0, 0, QuickPlatform(), tmp_path / "t", tmp_path, stages.append, kernel=SmallKernel()
+    )
+
+    assert stages == ["prepare", "golden", "run", "compare"]
+
+
+def test_a_probe_is_a_record_also_where_the_device_fails(tmp_path: Path) -> None:
+    platform = QuickPlatform()
+    well = probe(3, platform, tmp_path / "p", tmp_path)
+    assert (well.device, well.healthy, well.detail) == (3, True, "quick canary")
+
+    platform.error = DeviceError("507033", "the card\ndoes not answer")
+    ill = probe(3, platform, tmp_path / "p", tmp_path)
+    assert (ill.healthy, ill.detail) == (False, "device error 507033: the card does not answer")
+
+
+@pytest.mark.sim
+def test_the_small_kernel_passes_on_the_simulator_twice_alike(sim_cache: Path, tmp_path: Path) -> None:
+    request = Request(kernel="small", case="small", platform="a2a3sim", input_set="integers", seed=5)
+    platform = A2A3Sim()
+
+    first, second = (
+        run_trial(request, 0, "n/0", n, 0, platform, tmp_path / str(n), sim_cache, kernel=SmallKernel())
+        for n in range(2)
+    )
+
+    assert first.status is second.status is TrialStatus.OK
+    assert all(output.tolerance.passed for output in first.outputs.values())
+    assert first.outputs == second.outputs
+    assert (first.wall_us, first.fingerprint, first.tasks) == (second.wall_us, second.fingerprint, second.tasks)
+
+
+@pytest.mark.sim
+def test_a_wrong_factor_is_seen_on_the_simulator(sim_cache: Path, tmp_path: Path) -> None:
+    request = Request(kernel="small", case="small", platform="a2a3sim", input_set="integers", tuning={"factor": "0.25"})
+
+    record = run_trial(request, 0, "n/0", 0, 0, A2A3Sim(), tmp_path, sim_cache, kernel=SmallKernel())
+
+    assert record.status is TrialStatus.OK
+    assert not record.outputs["y"].tolerance.passed

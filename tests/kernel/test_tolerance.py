@@ -1,0 +1,159 @@
+"""One output against what was expected of it: bounds, shares, and what fails whatever the share."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.spec import Tolerance
+from kernel.tolerance import MAX_OFFENDERS, Comparison, compare
+
+EXACT = Tolerance(atol=0.0, rtol=0.0, outlier_share=0.0)
+Q = Tolerance(atol=1e-4, rtol=1 / 128, outlier_share=0.005)
+
+values = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=40)
+
+
+def check(actual: torch.Tensor, expected: torch.Tensor, tolerance: Tolerance) -> Comparison:
+    return compare("q", actual, expected, tolerance, "golden")
+
+
+@given(values)
+def test_a_tensor_is_within_every_tolerance_of_itself(numbers: list[float]) -> None:
+    tensor = torch.tensor(numbers)
+
+    found = check(tensor, tensor, EXACT)
+
+    assert found.passed
+    assert (found.outlier_share, found.max_abs_err, found.offenders) == (0.0, 0.0, ())
+
+
+@given(values, values, st.floats(0, 10), st.floats(0, 1), st.floats(0, 1))
+def test_it_agrees_with_the_definition_written_as_a_loop(
+    left: list[float], right: list[float], atol: float, rtol: float, share: float
+) -> None:
+    size = min(len(left), len(right))
+    actual, expected = torch.tensor(left[:size]), torch.tensor(right[:size])
+
+    found = check(actual, expected, Tolerance(atol, rtol, share))
+
+    pairs = list(zip(actual.tolist(), expected.tolist(), strict=True))
+    outliers = [i for i, (a, e) in enumerate(pairs) if not abs(a - e) <= abs(e) * rtol + atol]
+    assert found.outlier_share == len(outliers) / size
+    assert found.passed == (len(outliers) / size <= share)
+    assert found.offenders == tuple((i,) for i in outliers[:MAX_OFFENDERS])
+    assert found.max_abs_err == max(abs(a - e) for a, e in pairs)
+
+
+@given(values, st.integers(0, 39), st.sampled_from([math.nan, math.inf, -math.inf]))
+def test_one_nan_or_inf_fails_even_where_every_element_may_be_an_outlier(
+    numbers: list[float], at: int, bad: float
+) -> None:
+    expected = torch.tensor(numbers)
+    actual = expected.clone()
+    actual[at % len(numbers)] = bad
+
+    found = check(actual, expected, Tolerance(1e9, 1.0, 1.0))
+
+    assert not found.passed
+    assert found.nonfinite == 1
+    assert found.worst_index == (at % len(numbers),)
+    assert (found.worst_actual, found.max_abs_err, found.max_rel_err) == (None, None, None)
+
+
+def test_an_error_exactly_at_the_bound_passes_and_the_next_float_does_not() -> None:
+    expected = torch.tensor([1.0], dtype=torch.float64)
+    tolerance = Tolerance(atol=0.25, rtol=0.5, outlier_share=0.0)
+
+    assert check(expected + 0.75, expected, tolerance).passed
+    beyond = torch.nextafter(expected + 0.75, torch.tensor([2.0], dtype=torch.float64))
+    assert not check(beyond, expected, tolerance).passed
+
+
+def test_a_share_exactly_at_the_allowed_one_passes_and_one_more_element_does_not() -> None:
+    expected = torch.zeros(1000)
+    actual = expected.clone()
+    actual[:5] = 1.0
+    assert check(actual, expected, Q).passed
+
+    actual[5] = 1.0
+    assert not check(actual, expected, Q).passed
+
+
+def test_the_worst_element_is_the_one_furthest_over_its_own_bound() -> None:
+    expected = torch.tensor([[100.0, 0.0], [1.0, 1.0]])
+    actual = torch.tensor([[100.5, 0.0], [1.2, 1.0]])
+
+    found = check(actual, expected, Tolerance(atol=0.0, rtol=0.01, outlier_share=0.0))
+
+    assert found.worst_index == (1, 0)
+    assert found.worst_expected == 1.0
+    assert found.worst_actual == pytest.approx(1.2)
+    assert found.max_abs_err == pytest.approx(0.5)
+    assert found.max_rel_err == pytest.approx(0.2)
+    assert found.offenders == ((1, 0),)
+
+
+def test_only_the_first_few_offenders_are_kept_in_memory_order() -> None:
+    found = check(torch.ones(4, 4), torch.zeros(4, 4), EXACT)
+
+    assert found.offenders == ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0))
+    assert found.max_rel_err is None
+
+
+def test_int8_differences_do_not_wrap_around() -> None:
+    actual, expected = torch.tensor([127, -128], dtype=torch.int8), torch.tensor([-128, 127], dtype=torch.int8)
+
+    found = check(actual, expected, Tolerance(atol=1.0, rtol=0.0, outlier_share=0.0))
+
+    assert not found.passed
+    assert found.max_abs_err == 255.0
+
+
+def test_int8_off_by_one_is_within_one() -> None:
+    actual, expected = torch.tensor([-7, 8], dtype=torch.int8), torch.tensor([-8, 8], dtype=torch.int8)
+
+    assert check(actual, expected, Tolerance(atol=1.0, rtol=0.0, outlier_share=0.0)).passed
+
+
+@pytest.mark.parametrize("shape", [(0,), (4, 0), (0, 3)])
+def test_an_empty_output_passes(shape: tuple[int, ...]) -> None:
+    assert check(torch.empty(shape), torch.empty(shape), EXACT).passed
+
+
+def test_a_wrong_shape_or_dtype_is_told_in_words() -> None:
+    expected = torch.zeros(2, 3)
+
+    assert check(torch.zeros(3, 2), expected, Q).problem == "'q' has shape [3, 2], expected [2, 3]"
+    wrong = check(torch.zeros(2, 3, dtype=torch.bfloat16), expected, Q)
+    assert wrong.problem == "'q' has dtype torch.bfloat16, expected torch.float32"
+    assert not wrong.passed
+
+
+def test_a_golden_that_is_not_finite_is_no_reference() -> None:
+    nan = torch.tensor([math.nan])
+
+    found = check(nan, nan, Tolerance(1.0, 1.0, 1.0))
+
+    assert not found.passed
+    assert "itself" in found.problem
+
+
+def test_a_scalar_has_an_empty_index() -> None:
+    found = check(torch.tensor(2.0), torch.tensor(1.0), EXACT)
+
+    assert (found.worst_index, found.offenders) == ((), ((),))
+
+
+def test_four_million_elements_take_well_under_a_second() -> None:
+    expected = torch.randn(128, 64, 512).bfloat16()
+    begin = time.perf_counter()
+
+    check(expected, expected, Q)
+
+    assert time.perf_counter() - begin < 3.0  # 0.1 s on an idle core; a loop over elements would take minutes
