@@ -26,7 +26,8 @@ import torch
 
 from farm import paths
 from farm.record import RunRequest, Verdict
-from farm.run import RunOptions, run
+from farm.run import run
+from farm.session import RunOptions
 from jobs.build import build
 from jobs.records import Request, TrialStatus
 from jobs.trial import run_trial

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import secrets
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
-from farm import cluster, paths, plan, preflight
+from farm import paths, plan, preflight
 from farm.budgets import Budget
 from farm.errors import FarmError
 from farm.execute import Execution
@@ -22,29 +20,16 @@ from farm.progress import Observer, Silent
 from farm.provenance import commit_of
 from farm.record import GateRecord, RunRecord, RunRequest, Verdict
 from farm.report.write import write_reports
+from farm.session import RunOptions, Session, leased, new_id, now
 from farm.store import Store
 from farm.verdict import decide
-from farm.worker import PlatformFactory
 from jobs.records import BuildRecord, TrialStatus
 from kernel.platforms.protocol import Platform
-from kernel.registry import find_platform
 from kernel.spec import Kernel
 
 # Enough samples a device for a 95 % interval of its own median, and no more than a gate's patience.
 MAX_REPEATS_NOISY = 12
 GATES: tuple[Gate, ...] = (ToleranceGate(), DeterminismGate(), BudgetGate())
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How a run is made, as opposed to what it validates."""
-
-    out: Path = Path("farm-runs")
-    address: str | None = None  # of a Ray cluster; None starts a local one
-    wait_s: float = 0.0  # how long to wait for leased devices to come free
-    trial_timeout_s: float = 900.0
-    platform: PlatformFactory | None = None  # in place of the registered platform of that name
-    budgets: dict[str, Budget] | None = None  # in place of the kernel's budget file
 
 
 @dataclass(slots=True)
@@ -69,52 +54,47 @@ class _Run:
 def run(request: RunRequest, options: RunOptions | None = None, observer: Observer | None = None) -> RunRecord:
     """Validate as `request` says and return the finished record, whose files are in `options.out / run_id`.
 
-    Raises `UsageError`, `UnknownNameError`, `TuningError` or `PlatformUnavailableError` before anything is started or
-    written, and `CapacityError` or `InfrastructureError` where no lease can be had. Once devices are leased, every
-    end is a record: Ctrl-C gives `errored: interrupted` with what was measured until then.
+    Raises what `farm.session.leased` raises; once devices are leased, every end is a record: Ctrl-C gives
+    `errored: interrupted` with what was measured until then.
     """
     options = options or RunOptions()
-    kernel = preflight.check(request)
-    factory = options.platform or functools.partial(find_platform, request.platform)
-    platform = factory()
-    preflight.require(platform)
-    budgets = options.budgets if options.budgets is not None else preflight.budgets(kernel, request)
-    preflight.require_writable(options.out)
-    with (
-        Store.open(paths.store_url()) as store,
-        cluster.connected(options.address, simulated=not platform.noisy),
-    ):
-        lease = Lease(factory, str(paths.cache()))
-        try:
-            lease.acquire(request.devices, options.wait_s)
-            going = _begin(request, options, kernel, platform, budgets, lease, store, observer or Silent())
-            return _conduct(going, store)
-        finally:
-            lease.release()
+    with leased(request, options) as session, Store.open(paths.store_url()) as store:
+        budgets = options.budgets if options.budgets is not None else preflight.budgets(session.kernel, request)
+        going = _begin(request, options, session, budgets, store, observer or Silent())
+        return _conduct(going, store)
 
 
 def _begin(
     request: RunRequest,
     options: RunOptions,
-    kernel: Kernel,
-    platform: Platform,
+    session: Session,
     budgets: dict[str, Budget],
-    lease: Lease,
     store: Store,
     observer: Observer,
 ) -> _Run:
-    run_id = _new_id()
+    run_id = new_id()
     directory = (options.out / run_id).resolve()
     (directory / "logs").mkdir(parents=True)
     execution = Execution(
-        lease=lease,
+        lease=session.lease,
         directory=directory,
-        clock=platform.clock,
+        clock=session.platform.clock,
         trial_timeout_s=options.trial_timeout_s,
         observer=observer,
         keep=functools.partial(store.save_trial, run_id),
     )
-    going = _Run(run_id, request, kernel, platform, budgets, directory, _now(), lease, observer, execution)
+    going = _Run(
+        run_id,
+        request,
+        session.kernel,
+        session.platform,
+        budgets,
+        directory,
+        now(),
+        session.lease,
+        observer,
+        execution,
+    )
     store.begin(_record(going, None, "running", []))
     return going
 
@@ -216,7 +196,7 @@ def _record(going: _Run, verdict: Verdict | None, reason: str, gates: list[GateR
         clock=going.platform.clock,
         commit=commit_of(going.kernel.sources()[0]),
         started_at=going.started_at,
-        finished_at=None if verdict is None else _now(),
+        finished_at=None if verdict is None else now(),
         request=going.request,
         toolchain=going.platform.toolchain(),
         devices=going.lease.held,
@@ -228,12 +208,3 @@ def _record(going: _Run, verdict: Verdict | None, reason: str, gates: list[GateR
         failures=going.execution.problems,
         directory=str(going.directory),
     )
-
-
-def _new_id() -> str:
-    """Sorts by time, unique without asking anybody: UTC second and 24 random bits."""
-    return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
-from kernel.errors import UnknownNameError
+from kernel.errors import TuningError, UnknownNameError
 
 if TYPE_CHECKING:
     from kernel.platforms.protocol import Platform
-    from kernel.spec import Kernel
+    from kernel.spec import Kernel, TunableKernel
 
 KERNELS = "farm.kernels"
 PLATFORMS = "farm.platforms"
@@ -39,6 +39,16 @@ def find_kernel(name: str) -> Kernel:
     if name not in found:
         raise UnknownNameError("kernel", name, list(found))
     kernel: Kernel = found[name].load()
+    return kernel
+
+
+def find_tunable(name: str) -> TunableKernel:
+    """The kernel registered as `name`, which must declare a tuning space. Raises `UnknownNameError`, `TuningError`."""
+    from kernel.spec import TunableKernel
+
+    kernel = find_kernel(name)
+    if not isinstance(kernel, TunableKernel):
+        raise TuningError(f"kernel '{name}' declares no tuning space; it needs untuned(), steps() and tuning_space()")
     return kernel
 
 

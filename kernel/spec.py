@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     import torch  # a second to import, and `farm --help` needs none of it
@@ -62,6 +62,15 @@ class Program:
     entry: Callable[..., None]  # annotated PyPTO function: inputs in order, then outputs
     arguments: tuple[Argument, ...]
     pass_options: Mapping[str, Any] = field(default_factory=dict)  # PyPTO pass options, valid in 0.2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One named step from the untuned kernel to the best known one."""
+
+    name: str  # as the kernel's history calls it, for example "S"
+    summary: str  # what changes, one line
+    knobs: tuple[str, ...]  # tuning keys that go from their untuned to their best value
 
 
 class Tuning(Protocol):
@@ -120,4 +129,29 @@ class Kernel(Protocol):
 
     def budgets(self) -> Path:
         """The kernel's budget file (TOML), kept in the trusted installation."""
+        ...
+
+
+@runtime_checkable
+class TunableKernel(Kernel, Protocol):
+    """A kernel that also declares its history and its tuning space, for `farm ledger` and `farm tune`."""
+
+    def defaults(self) -> Mapping[str, int | float | bool | str]:
+        """Every knob as it is where the tunings file says nothing."""
+        ...
+
+    def tunings(self) -> Path:
+        """The file (TOML) with the best known tuning of each case: a table a case, the knobs that are not default."""
+        ...
+
+    def untuned(self, case: str) -> Mapping[str, str]:
+        """Overrides that take the best tuning of `case` back to where its history began."""
+        ...
+
+    def steps(self, case: str) -> tuple[Step, ...]:
+        """The steps of that history in order; taken all, they lead from `untuned` to the best tuning."""
+        ...
+
+    def tuning_space(self, case: str) -> Mapping[str, tuple[str, ...]]:
+        """The values worth trying for each knob, the best known one among them; combinations may break a guard."""
         ...

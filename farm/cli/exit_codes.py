@@ -49,6 +49,9 @@ class FarmGroup(click.Group):
         except (FarmError, KernelLayerError) as error:
             click.echo(f"farm: {error}", err=True)
             sys.exit(of_error(error))
+        except KeyboardInterrupt:
+            click.echo("farm: interrupted", err=True)
+            sys.exit(ExitCode.ERRORED)
         except OSError as error:
             click.echo(f"farm: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
             sys.exit(ExitCode.ERRORED)

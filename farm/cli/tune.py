@@ -1,0 +1,72 @@
+"""`farm tune`: search for a faster tuning."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from farm import paths
+from farm.cli import options
+from farm.cli.campaigns import campaign_options, measure, template
+from farm.cli.exit_codes import ExitCode
+
+
+@click.command()
+@options.kernel_argument
+@campaign_options
+@click.option("--trials", type=click.IntRange(min=1), default=50, show_default=True, help="Points to measure in all.")
+@click.option("--timeout", "limit_s", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
+@options.json_option
+def command(
+    kernel: str,
+    case: str | None,
+    platform: str,
+    devices: int,
+    out: Path,
+    address: str | None,
+    wait_s: float,
+    trial_timeout_s: float,
+    trials: int,
+    limit_s: float | None,
+    as_json: bool,
+) -> None:
+    """Search the tuning space of KERNEL for a faster point, on all devices at once.
+
+    Points that break a guard are never built; points with wrong numbers never win. The search is kept in a file: run
+    the same command again to go on, with a higher --trials to go further.
+    """
+    from farm.tune import Measured, Search, open_study, patch
+    from jobs.cache import source_digest
+    from kernel.registry import find_tunable
+
+    found = find_tunable(kernel)
+    chosen = case or found.default_case
+    request = template(found, chosen, platform, devices)
+    console = Console(stderr=True, quiet=as_json)
+
+    def say(point: Measured, done: int, total: int) -> None:
+        told = point.disqualified or f"{point.wall_us:.2f} µs"
+        knobs = " ".join(f"{key}={value}" for key, value in point.overrides.items())
+        console.print(f"[{done}/{total}] {told}  {knobs}", markup=False, highlight=False, soft_wrap=True)
+
+    sources = source_digest(found.sources())[:16]
+    study = open_study(paths.home() / "tune.journal", found, chosen, platform, sources)
+    search = Search(found, chosen, study, trials, say)
+    measure(search, request, out, address, wait_s, trial_timeout_s, limit_s)
+    best = search.best()
+    if best is None:
+        click.echo(
+            f"farm: none of {len(search.measured())} measured points counts; see --json for the reasons", err=True
+        )
+        sys.exit(ExitCode.ERRORED)
+    if as_json:
+        told = {"kernel": kernel, "case": chosen, "measured": len(search.measured()), "wall_us": best.wall_us}
+        click.echo(json.dumps({**told, "tuning": found.tuning(chosen, best.overrides).as_dict()}, indent=2))
+        return
+    click.echo(f"best of {len(search.measured())} points: {best.wall_us:.2f} µs")
+    click.echo(" ".join(f"--tuning {key}={value}" for key, value in best.overrides.items()))
+    click.echo(patch(found, chosen, best.overrides))
