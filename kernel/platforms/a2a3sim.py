@@ -7,7 +7,6 @@ a difference of any size between two programs is a real difference of the model.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
 
@@ -67,8 +66,6 @@ class A2A3Sim:
         """
         for missing in self.missing():
             raise PlatformUnavailableError(self.name, f"{missing.what} is missing", missing.remedy)
-        pypto_private.use_config(_quiet_config(cache))
-        environment.own_python_first()
         environment.native_logs_below(cache)
         pypto_private.load(self.name)
         calculator.load(cache, self.name)
@@ -77,7 +74,7 @@ class A2A3Sim:
 
     def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
         """Compile and predict, without numbers. Raises `CompileError`."""
-        self._require_prepared()
+        self._prepared()
         blank = {
             spec.name: torch.zeros(spec.shape, dtype=spec.dtype)
             for spec in (*kernel.input_specs(case), *kernel.output_specs(case))
@@ -92,13 +89,13 @@ class A2A3Sim:
 
         `device` only names the lease: simulated devices share nothing and do not differ.
         """
-        self._require_prepared()
+        self._prepared()
         compiled, tasks = self._launch(kernel.program(case, tuning), inputs, outputs, directory, numbers=True)
         return Execution(SimulatedUs(swimlane.wall_us(tasks)), tasks, compiled.fingerprint)
 
     def probe(self, device: int, directory: Path) -> Probe:
         """Run the canary program and compare its answer bit by bit; about a second."""
-        self._require_prepared()
+        self._prepared()
         from kernel.platforms import canary  # imports PyPTO
 
         operands, outputs = canary.inputs(), canary.blank_outputs()
@@ -118,7 +115,7 @@ class A2A3Sim:
             for argument, view in zip(program.arguments, views, strict=True)
         ]
         verify = {"enable_pass_verify": True, "pass_verify_pass_filter": []} if numbers else {}
-        how = Launch(self.name, {"run_mode": _RUN_MODE_SIM}, verify, hidden=(_CANN_HOME,))
+        how = Launch(self.name, {"run_mode": _RUN_MODE_SIM}, verify, variables=self._variables())
         artefacts = pypto_driver.launch(program, packed, how, directory)
         compiled = pypto_driver.read_compiled(artefacts)
         core_log = artefacts / _COST_MODEL_OUTPUT / _CORE_LOG
@@ -127,22 +124,11 @@ class A2A3Sim:
         pypto_driver.keep_only(directory, artefacts, lambda path: path.name in _KEEP)
         return compiled, tasks
 
-    def _require_prepared(self) -> None:
+    def _variables(self) -> dict[str, str | None]:
+        path = os.environ.get("PATH", os.defpath)
+        return {_CANN_HOME: None, "PATH": os.pathsep.join([str(environment.no_drawing(self._prepared())), path])}
+
+    def _prepared(self) -> Path:
         if self._cache is None:
             raise PlatformUnavailableError(self.name, "it was not prepared", "call prepare(cache) first")
-
-
-def _quiet_config(cache: Path) -> Path:
-    """PyPTO's settings without the pictures it draws after every simulation: 2 to 8 s a run, and nobody reads them."""
-    settings = json.loads(pypto_private.stock_config().read_text())
-    simulation = settings["global"]["simulation"]
-    simulation["draw_function_graph"] = False
-    simulation["args"].append("Model.drawPngThresholdCycle=0")
-    text = json.dumps(settings, indent=1)
-    path = cache / f"pypto-{pypto_private.installed_version()}-quiet.json"
-    if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}.tmp")
-        fresh.write_text(text)
-        fresh.replace(path)
-    return path
+        return self._cache

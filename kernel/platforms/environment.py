@@ -61,6 +61,24 @@ def native_logs_below(cache: Path) -> None:
     pypto_private.log_to_stdout()
 
 
+def no_drawing(cache: Path) -> Path:
+    """A directory whose `python3` does nothing.
+
+    After every simulation PyPTO starts `python3` three times to draw pictures that nobody reads, up to a minute a run
+    on a busy machine. The setting that turns this off works only before PyPTO is imported, which a kernel may have
+    done; this works always.
+    """
+    directory = cache / "no-drawing"
+    script = directory / "python3"
+    if not script.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        fresh = directory / f"python3.{os.getpid()}"
+        fresh.write_text("#!/bin/sh\nexit 0\n")
+        fresh.chmod(0o755)
+        fresh.replace(script)
+    return directory
+
+
 def _compiler_version() -> str:
     if shutil.which("g++") is None:
         return ""

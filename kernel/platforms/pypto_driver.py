@@ -33,7 +33,7 @@ class Launch:
     verify: Mapping[str, Any] = field(default_factory=dict)
     debug: Mapping[str, Any] = field(default_factory=dict)
     host: Mapping[str, Any] = field(default_factory=dict)
-    hidden: tuple[str, ...] = ()  # environment variables PyPTO must not see
+    variables: Mapping[str, str | None] = field(default_factory=dict)  # its environment; None unsets
     on_device: bool = False  # an error that is not the compiler's is then the device's, and comes out as it is
 
 
@@ -101,7 +101,7 @@ def launch(program: Program, tensors: list[torch.Tensor], how: Launch, directory
         use_cache=False,
     )
     log = directory / LOG_NAME
-    with _errors_in_words(log, how.on_device), captured(log), pypto_private.environment(directory, how.hidden):
+    with _errors_in_words(log, how.on_device), captured(log), pypto_private.environment(directory, how.variables):
         pypto_private.forget_previous_program()
         pypto_private.decorate(decorator, program.entry)(*tensors)
         return pypto_private.output_directory()

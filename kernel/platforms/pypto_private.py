@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from importlib.util import find_spec
@@ -22,8 +22,7 @@ from kernel.errors import PlatformUnavailableError
 
 SUPPORTED_VERSION = "0.2.0"
 
-# Read by PyPTO's native code: the first when it is loaded, the others whenever it opens a directory or a log.
-_CONFIG_VARIABLE = "TILEFWK_CONFIG_PATH"
+# Read by PyPTO's native code whenever it opens a directory.
 _OUTPUT_VARIABLE = "TILE_FWK_OUTPUT_DIR"
 _HOME_VARIABLE = "PYPTO_HOME"
 
@@ -73,28 +72,15 @@ def log_to_stdout() -> None:
     os.environ.setdefault("ASCEND_SLOG_PRINT_TO_STDOUT", "1")
 
 
-def use_config(config: Path) -> None:
-    """Let PyPTO read its settings from `config`; without effect once PyPTO has been imported."""
-    os.environ[_CONFIG_VARIABLE] = str(config)
-
-
-def stock_config() -> Path:
-    """The settings file that comes with the package."""
-    package = package_directory()
-    assert package is not None, "call require_version first"
-    return package / "lib" / "configs" / "tile_fwk_config.json"
-
-
 @contextmanager
-def environment(directory: Path, hidden: Iterable[str] = ()) -> Iterator[None]:
-    """Let PyPTO put everything it writes below `directory`, and see none of `hidden`, while the context lasts.
+def environment(directory: Path, variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Let PyPTO put everything it writes below `directory`, under `variables` (None: unset), while the context lasts.
 
     The variables are read anew at every compilation, so each run gets a directory of its own; the home directory is
     moved along because PyPTO rotates files there that parallel processes would otherwise fight over.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    wanted: dict[str, str | None] = dict.fromkeys(hidden)
-    wanted |= {_OUTPUT_VARIABLE: str(directory), _HOME_VARIABLE: str(directory / "home")}
+    wanted = {**variables, _OUTPUT_VARIABLE: str(directory), _HOME_VARIABLE: str(directory / "home")}
     before = {name: os.environ.get(name) for name in wanted}
     _set_variables(wanted)
     try:

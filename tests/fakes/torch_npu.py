@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from kernel.platforms import a2a3sim, calculator, compiled, pypto_driver, pypto_private, swimlane
+from kernel.platforms import a2a3sim, calculator, compiled, environment, pypto_driver, pypto_private, swimlane
 
 _NZ = 29
 
@@ -26,7 +26,8 @@ _NZ = 29
 class FakeNpu:
     """What the fake devices were asked to do, and what they are to do wrong."""
 
-    def __init__(self, devices: int) -> None:
+    def __init__(self, devices: int, cache: Path) -> None:
+        self._cache = cache
         self.devices = devices
         self.current = 0
         self.used: list[int] = []  # device of each launch
@@ -78,11 +79,10 @@ class FakeNpu:
         wrapper._verify_options = {"enable_pass_verify": True, "pass_verify_pass_filter": []}
         compile_only = (wrapper._host_options or {}).get("compile_stage", 0) == 5
         wrapper._host_options = None
-        home = os.environ.pop("ASCEND_HOME_PATH")  # PyPTO would start CANN's compiler
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("ASCEND_HOME_PATH")  # PyPTO would start CANN's compiler
+            patch.setenv("PATH", str(environment.no_drawing(self._cache)), prepend=os.pathsep)
             wrapper._execute_kernel(list(tensors), definitions)
-        finally:
-            os.environ["ASCEND_HOME_PATH"] = home
         if not compile_only and not self.no_swim_lanes:
             self._write_swim_lanes(pypto_private.output_directory())
 
@@ -104,7 +104,7 @@ class FakeNpu:
 
 def install(monkeypatch: pytest.MonkeyPatch, cache: Path, devices: int = 2) -> FakeNpu:
     """Put the fake in place until the test ends."""
-    fake = FakeNpu(devices)
+    fake = FakeNpu(devices, cache)
     monkeypatch.setenv("ASCEND_HOME_PATH", "/opt/ascend")
     monkeypatch.delenv("ASCEND_RT_VISIBLE_DEVICES", raising=False)
     a2a3sim.A2A3Sim().prepare(cache)

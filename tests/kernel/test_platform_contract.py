@@ -192,3 +192,19 @@ def test_the_process_environment_is_as_before_a_run(tmp_path: Path, sim_cache: P
     platform.probe(0, tmp_path)
 
     assert dict(os.environ) == before
+
+
+def test_the_simulator_draws_no_pictures_and_does_not_see_cann(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sim_cache: Path
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "python3").write_text(f"#!/bin/sh\necho drawn >> {tmp_path}/drawn\n")
+    (tools / "python3").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    platform = A2A3Sim()
+    platform.prepare(sim_cache)
+    monkeypatch.setenv("ASCEND_HOME_PATH", "/nowhere")  # PyPTO would look for its compiler there and end the process
+
+    assert platform.probe(0, tmp_path).healthy
+    assert not (tmp_path / "drawn").exists()
