@@ -100,15 +100,19 @@ def launch(program: Program, tensors: list[torch.Tensor], how: Launch, directory
         pass_options=dict(program.pass_options) or None,
         use_cache=False,
     )
-    log = directory / LOG_NAME
-    with _errors_in_words(log, how.on_device), captured(log), pypto_private.environment(directory, how.variables):
+    with (
+        _errors_in_words(directory, how.on_device),
+        captured(directory / LOG_NAME),
+        pypto_private.environment(directory, how.variables),
+    ):
         pypto_private.forget_previous_program()
         pypto_private.decorate(decorator, program.entry)(*tensors)
         return pypto_private.output_directory()
 
 
 @contextmanager
-def _errors_in_words(log: Path, on_device: bool) -> Iterator[None]:
+def _errors_in_words(directory: Path, on_device: bool) -> Iterator[None]:
+    log = directory / LOG_NAME
     begin = log.stat().st_size if log.exists() else 0
     try:
         yield
@@ -118,6 +122,8 @@ def _errors_in_words(log: Path, on_device: bool) -> Iterator[None]:
         printed = log.read_bytes()[begin:].decode(errors="replace") if log.exists() else ""
         with log.open("a") as file:
             file.write(f"\n{type(error).__name__}: {error}\n")
+        for leftover in (*directory.glob("output_*"), directory / "home"):
+            shutil.rmtree(leftover, ignore_errors=True)  # of a run nobody will read
         if pypto_errors.is_ours(error) or (on_device and not pypto_errors.is_compilers(error)):
             raise
         complaint = pypto_errors.compile_error(error, printed)

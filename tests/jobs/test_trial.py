@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from jobs import poison
+from jobs.build import build
 from jobs.probe import probe
 from jobs.records import Fault, Request, TrialRecord, TrialStatus
 from jobs.trial import run_trial
@@ -217,3 +218,16 @@ def test_a_wrong_factor_is_seen_on_the_simulator(sim_cache: Path, tmp_path: Path
 
     assert record.status is TrialStatus.OK
     assert not record.outputs["y"].tolerance.passed
+
+
+@pytest.mark.sim
+def test_a_registered_kernel_builds_and_runs_from_a_prompt(sim_cache: Path, tmp_path: Path) -> None:
+    request = Request(kernel="qkv_proj_rope", case="tiny", platform="a2a3sim", input_set="documented")
+
+    built = build(request, None, sim_cache)
+    record = run_trial(request, 0, "here/0", 0, 0, None, tmp_path / "trial", sim_cache)
+
+    assert built.failure is None
+    assert record.fingerprint == built.fingerprint
+    assert record.wall_us == built.predicted_us
+    assert all(output.tolerance.passed for output in record.outputs.values())

@@ -97,6 +97,7 @@ def test_a_refused_tile_is_one_line_and_does_not_spoil_the_process(platform: Pla
     assert caught.value.summary.startswith("Invalid L1/L0 relation: kL0=32, kL1a=16")
     assert "\n" not in str(caught.value)
     assert "CheckL1L0Tile" in (tmp_path / "bad" / LOG_NAME).read_text()
+    assert [path.name for path in (tmp_path / "bad").iterdir()] == [LOG_NAME]
     assert platform.build(KERNEL, "small", KERNEL.tuning("small", {}), tmp_path / "good").fingerprint
 
 
