@@ -88,30 +88,31 @@ def conduct(
         if not flights.busy:
             break
         for landed in flights.land():
-            if landed.record.status is TrialStatus.ERRORED and not _restarted(landed, lease, flights):
-                out_of_order.update(_lost_slot(landed, lease))
+            if landed.record.status is TrialStatus.ERRORED:
+                _try_elsewhere(landed, lease, flights)
+            if landed.slot not in flights.busy and landed.record.status is not TrialStatus.OK:
+                out_of_order.update(_unrenewed(landed.slot, lease))
             if landed.slot not in flights.busy:
                 campaign.took(points[landed.slot], landed.record)
     if len(out_of_order) == len(lease.slots):
         raise InfrastructureError("every device of the lease failed; see the logs of the last trials")
 
 
-def _restarted(landed: Landed, lease: Lease, flights: Flights) -> bool:
+def _try_elsewhere(landed: Landed, lease: Lease, flights: Flights) -> None:
     flight = landed.flight
     if flight.attempt + 1 >= MAX_ATTEMPTS:
-        return False
+        return
     try:
         lease.replace(landed.slot)
     except InfrastructureError:
-        return False
+        return
     flights.start(landed.slot, flight.label, flight.request, flight.repeat, flight.attempt + 1)
-    return True
 
 
-def _lost_slot(landed: Landed, lease: Lease) -> set[int]:
-    """The slot, where it cannot be given a fresh worker: the point may have been the culprit, not the device."""
+def _unrenewed(slot: int, lease: Lease) -> set[int]:
+    """The slot, where it cannot be given a fresh process after a point that failed."""
     try:
-        lease.replace(landed.slot)
+        lease.renew(slot)
     except InfrastructureError:
-        return {landed.slot}
+        return {slot}
     return set()

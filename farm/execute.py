@@ -79,7 +79,8 @@ class Execution:
             _start_next(flights, slot, queue, plan)
         elif record.status is TrialStatus.FAILED:
             _drop_case(queue, record.case)
-            _start_next(flights, slot, queue, plan)
+            if queue and self._renewed(slot):
+                _start_next(flights, slot, queue, plan)
         elif self._may_retry(flight.attempt) and self._moved(slot):
             flights.start(slot, flight.label, flight.request, flight.repeat, flight.attempt + 1)
         else:
@@ -89,8 +90,14 @@ class Execution:
         return attempt + 1 < MAX_ATTEMPTS and not kernel_faults(self.trials)
 
     def _moved(self, slot: int) -> bool:
+        return self._had(slot, self.lease.replace)
+
+    def _renewed(self, slot: int) -> bool:
+        return self._had(slot, self.lease.renew)
+
+    def _had(self, slot: int, worker: Callable[[int], object]) -> bool:
         try:
-            self.lease.replace(slot)
+            worker(slot)
         except InfrastructureError as error:
             self.problems.append(Failure(fault=Fault.NODE, kind="no-replacement", message=str(error)))
             return False
@@ -125,6 +132,8 @@ class Execution:
             record: BuildRecord = ray.get(reference)
         except RayError as error:
             return self._lost_build(slot, case, "worker-died", first_line(error))
+        if record.failure is not None:
+            self._renewed(slot)
         return record
 
     def _lost_build(self, slot: int, case: str, kind: str, message: str) -> BuildRecord:

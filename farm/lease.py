@@ -50,8 +50,7 @@ class Lease:
         for slot in range(count):
             self._bundles[slot] = (group, slot)
             self._actors[slot] = self._start(slot)
-        for slot in range(count):
-            self._describe(slot)
+        self._held.extend([self._describe(slot) for slot in range(count)])
 
     def actor(self, slot: int) -> Any:
         """The worker that holds the device of `slot`."""
@@ -88,8 +87,17 @@ class Lease:
         if spare is not None:
             self._bundles[slot] = (spare, 0)
         self._actors[slot] = self._start(slot)
-        self._describe(slot)
+        self._held.append(self._describe(slot))
         return spare is not None
+
+    def renew(self, slot: int) -> None:
+        """A fresh process on the device of `slot`: a failed compile or run poisons what comes after it in its process.
+
+        Raises `InfrastructureError`.
+        """
+        self._stop([slot])
+        self._actors[slot] = self._start(slot)
+        self._describe(slot)
 
     def release(self) -> None:
         """Give every device back. Safe to call twice, and after anything has died."""
@@ -115,7 +123,7 @@ class Lease:
         )
         return worker.remote(slot, self._platform, self._cache, self._board)
 
-    def _describe(self, slot: int) -> None:
+    def _describe(self, slot: int) -> DeviceRecord:
         try:
             told = ray.get(self._actors[slot].describe.remote(), timeout=WORKER_START_S)
         except (RayError, GetTimeoutError) as error:
@@ -131,7 +139,7 @@ class Lease:
             pid=told["pid"],
         )
         self._devices[slot] = record
-        self._held.append(record)
+        return record
 
     def _stop(self, slots: Iterable[int]) -> None:
         for slot in slots:
