@@ -17,7 +17,8 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from farm import cluster
 from farm.errors import CapacityError, InfrastructureError
 from farm.record import DeviceRecord
-from farm.worker import DeviceWorker, PlatformFactory, StageBoard
+from farm.stages import StageBoard
+from farm.worker import DeviceWorker, PlatformFactory
 
 # Ray places a feasible group within 0.1 s; longer means somebody else holds the devices.
 PLACEMENT_GRACE_S = 5.0

@@ -19,21 +19,6 @@ from kernel.platforms.protocol import Platform
 PlatformFactory = Callable[[], Platform]
 
 
-class StageBoard:
-    """Where workers note what they are doing, for whoever draws the progress. Losing it loses no result."""
-
-    def __init__(self) -> None:
-        self._stages: dict[int, str] = {}
-
-    def note(self, slot: int, stage: str) -> None:
-        """`slot` has entered `stage`."""
-        self._stages[slot] = stage
-
-    def stages(self) -> dict[int, str]:
-        """The last stage of every slot."""
-        return dict(self._stages)
-
-
 class DeviceWorker:
     """One process, one leased device, one platform."""
 
