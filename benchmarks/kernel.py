@@ -1,0 +1,166 @@
+"""The reference kernel's simulated time, its cores' use and the floor; and a peer kernel's beside it, in one run.
+
+    python benchmarks/kernel.py --case flash-s2
+    python benchmarks/kernel.py --case flash-s2 --peer path/to/peer.py:program
+
+FILE:FUNCTION names a Python file and a function in it that takes the dimensions of the case (a mapping
+of the symbols T, D, H, HEAD_DIM, ROPE_DIM, Q_LORA, … to numbers) and returns a `kernel.spec.Program`. Its arguments are
+named as the operator's operands; a kernel without the fused attn-norm may ask for `token_x` ([T, D], BF16), the
+normalised tokens. Both programs get the same inputs and the same cost model, and both have their numbers checked.
+
+The floor is the larger of two times no schedule can beat, with C = 24 cube cores and f = 1800 cycles per simulated µs
+(PyPTO's own divisor; its A2A3.ini has the core counts):
+
+* bytes: every operand once, at 32 bytes a cycle and core: sum(bytes) / (32·C·f);
+* cube: T·D·(Q_LORA + HEAD_DIM) BF16 multiply-adds at 16·16·16 a cycle and core, plus T·Q_LORA·H·HEAD_DIM INT8 ones at
+  16·32·16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from farm import paths
+from jobs import poison
+from jobs.goldens import reference
+from kernel.errors import KernelLayerError
+from kernel.platforms.a2a3sim import A2A3Sim
+from kernel.platforms.protocol import Task
+from kernel.qkv_proj_rope import KERNEL
+from kernel.qkv_proj_rope.golden import attn_norm
+from kernel.qkv_proj_rope.shapes import shape_of
+from kernel.spec import Program
+from kernel.tolerance import compare
+
+CUBES, VECTORS = 24, 48
+CYCLES_PER_US = 1800
+BYTES_PER_CYCLE = 32
+BF16_MACS, INT8_MACS = 16 * 16 * 16, 16 * 32 * 16  # a cycle and cube core
+
+ProgramOf = Callable[[Mapping[str, int]], Program]
+
+
+class PeerError(KernelLayerError):
+    """The peer's file cannot be used."""
+
+
+def main() -> None:
+    """Read the options, measure, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--case", default="flash-s2", choices=list(KERNEL.cases))
+    parser.add_argument("--peer", metavar="FILE:FUNCTION", help="a PyPTO kernel to compare with")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    try:
+        measured = measure(options.case, load_peer(options.peer) if options.peer else None)
+    except KernelLayerError as error:
+        sys.exit(f"kernel benchmark: {error}")
+    if options.json:
+        print(json.dumps(measured, indent=2))
+        return
+    for name, value in measured.items():
+        print(f"{name:24} {value:.2f}" if isinstance(value, float) else f"{name:24} {value}")
+
+
+def measure(case: str, peer: ProgramOf | None) -> dict[str, Any]:
+    """Simulated µs, utilisation and wrong outputs of ours and of the peer, and the floor."""
+    ours = KERNEL.program(case, KERNEL.tuning(case, {}))
+    measured: dict[str, Any] = {"case": case, "floor_us": floor_us(case), **_simulate("ours", case, ours)}
+    measured["ours_over_floor"] = measured["ours_us"] / measured["floor_us"]
+    if peer is not None:
+        measured.update(_simulate("peer", case, peer(dict(KERNEL.cases[case].dims))))
+        measured["ours_over_peer"] = measured["ours_us"] / measured["peer_us"]
+    return measured
+
+
+def floor_us(case: str) -> float:
+    """The larger of the bytes' and the cubes' time, simulated µs; see the module's docstring."""
+    shape = shape_of(case)
+    operands = (*KERNEL.input_specs(case), *KERNEL.output_specs(case))
+    total = sum(spec.dtype.itemsize * _elements(spec.shape) for spec in operands)
+    moved = total / (BYTES_PER_CYCLE * CUBES * CYCLES_PER_US)
+    projections = shape.t * shape.d * (shape.q_lora + shape.head_dim) / BF16_MACS
+    q_proj = shape.t * shape.q_lora * shape.h * shape.head_dim / INT8_MACS
+    return max(moved, (projections + q_proj) / (CUBES * CYCLES_PER_US))
+
+
+def load_peer(place: str) -> ProgramOf:
+    """The function `FILE:FUNCTION` names. Raises `PeerError`."""
+    file, _, name = place.rpartition(":")
+    spec = importlib.util.spec_from_file_location("peer", file) if file and Path(file).is_file() else None
+    if spec is None or spec.loader is None:
+        raise PeerError(f"--peer {place} is not FILE:FUNCTION with an existing Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # foreign code: whatever it raises is the peer's fault
+        raise PeerError(f"--peer {file} does not import: {type(error).__name__}: {error}") from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise PeerError(f"--peer {file} has no function '{name}'")
+    program_of: ProgramOf = found
+    return program_of
+
+
+class _Variant:
+    """The kernel with another program: same operands, same inputs."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(KERNEL, name)
+
+    def program(self, case: str, tuning: object) -> Program:
+        """The other program."""
+        return self._program
+
+
+def _simulate(who: str, case: str, program: Program) -> dict[str, Any]:
+    platform = A2A3Sim()
+    platform.prepare(paths.cache())
+    input_set = next(iter(KERNEL.input_sets))
+    held = reference(KERNEL, case, input_set, 0, paths.cache())
+    inputs = {
+        **held.inputs,
+        "token_x": attn_norm(held.inputs["x"].reshape(shape_of(case).t, -1), held.inputs["norm_w"]),
+    }
+    outputs = poison.poisoned(KERNEL.output_specs(case), seed=1)
+    with tempfile.TemporaryDirectory(prefix="kernel-benchmark-") as scratch:
+        tuning = KERNEL.tuning(case, {})
+        execution = platform.run(_Variant(program), case, tuning, inputs, outputs, 0, Path(scratch))
+    wrong = [
+        name
+        for name, bound in KERNEL.tolerances.items()
+        if not compare(name, outputs[name], held.golden[name], bound, "golden").passed
+    ]
+    wall = execution.wall.us
+    return {
+        f"{who}_us": wall,
+        f"{who}_wrong_outputs": ", ".join(wrong) or "none",
+        f"{who}_tasks": len(execution.tasks),
+        f"{who}_cube_use": _busy(execution.tasks, "AIC") / (wall * CUBES),
+        f"{who}_vector_use": _busy(execution.tasks, "AIV") / (wall * VECTORS),
+    }
+
+
+def _busy(tasks: tuple[Task, ...], kind: str) -> float:
+    return sum(task.duration_us for task in tasks if task.core.startswith(kind))
+
+
+def _elements(shape: tuple[int, ...]) -> int:
+    count = 1
+    for extent in shape:
+        count *= extent
+    return count
+
+
+if __name__ == "__main__":
+    main()
