@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kernel.errors import GuardError, TuningError
 from kernel.qkv_proj_rope.shapes import Shape
+from kernel.qkv_proj_rope.task_groups import parse_groups
 
 if TYPE_CHECKING:
     from kernel.qkv_proj_rope.tuning import Tuning
@@ -47,8 +48,10 @@ def _check_ranges(tuning: Tuning) -> None:
             raise TuningError(f"tuning key '{key}' is {value}; it must be at least 1")
     if tuning.q_staging not in ("fp16", "int32"):
         raise TuningError(f"tuning key 'q_staging' is {tuning.q_staging!r}; known: fp16, int32")
-    if any(count < 1 for count in tuning.l1_reuse_map.values()):
-        raise TuningError(f"tuning key 'l1_reuse' is {tuning.l1_reuse!r}; every count must be at least 1")
+    for key, text in (("cube_merge", tuning.cube_merge), ("l1_reuse", tuning.l1_reuse)):
+        groups = parse_groups(key, text)
+        if any(group < -1 for group in groups) or any(count < 1 for count in groups.values()):
+            raise TuningError(f"tuning key '{key}' is {text!r}; groups start at -1 and counts at 1")
 
 
 def _divides(guard: str, whole: int, part: int) -> None:
@@ -70,7 +73,9 @@ def _check_divisions(shape: Shape, tuning: Tuning) -> None:
     _divides("q_proj_k_tile / q_proj_k_l0", tuning.q_proj_k_tile, tuning.q_proj_k_l0)
     _divides("H*HEAD_DIM / q_proj_n_tile", shape.q_width, tuning.q_proj_n_tile)
     _divides("H / head_group", shape.h, tuning.head_group)
-    _divides("T / head_rows", shape.t, min(tuning.head_rows, shape.t))
+    rows = min(tuning.head_rows, shape.t)
+    _divides("T / head_rows", shape.t, rows)
+    _divides("head_rows / head_tile_rows", rows, min(tuning.head_tile_rows, rows))
 
 
 def _fits(guard: str, size: int, limit: int) -> None:
@@ -91,8 +96,12 @@ def _check_cube_buffers(shape: Shape, tuning: Tuning) -> None:
 
 
 def _check_vector_buffers(shape: Shape, tuning: Tuning) -> None:
-    # Two FP32 copies of a tile are alive at once in each stage: a value and its square or product.
+    # What is alive at once: a value, its square or product, and a third tile where a row vector is broadcast. A tile
+    # that does not fit is not refused by the compiler: it is spilled to global memory and back, silently and slowly.
     _fits("attn-norm UB bytes", 2 * tuning.attn_norm_rows * shape.d * _FP32, UB_BYTES)
-    _fits("qr-norm UB bytes", 2 * tuning.qr_norm_rows * shape.q_lora * _FP32, UB_BYTES)
-    _fits("head UB bytes", 2 * tuning.head_tile_rows * tuning.head_group * shape.head_dim * _FP32, UB_BYTES)
-    _fits("kv-norm UB bytes", 2 * tuning.kv_rows * shape.head_dim * _FP32, UB_BYTES)
+    qr_tile = tuning.qr_norm_rows * shape.q_lora * _FP32
+    _fits("qr-norm UB bytes", (tuning.split_k + 1) * qr_tile, UB_BYTES)
+    _fits("kv-norm UB bytes", (tuning.kv_split_k + 1) * tuning.kv_rows * shape.head_dim * _FP32, UB_BYTES)
+    tables = min(tuning.head_rows, shape.t) * 3 * shape.rope_dim * _FP32
+    head_tile = min(tuning.head_tile_rows, shape.t) * shape.head_dim * _FP32
+    _fits("head UB bytes", (tuning.head_group + 2) * head_tile + tables, UB_BYTES)

@@ -10,8 +10,9 @@ from typing import Any
 
 from kernel.qkv_proj_rope.guards import check
 from kernel.qkv_proj_rope.shapes import Shape, input_specs, output_specs
+from kernel.qkv_proj_rope.task_groups import parse_groups
 from kernel.qkv_proj_rope.tuning import Tuning
-from kernel.spec import Argument, Program
+from kernel.spec import Argument, Program, TensorSpec
 
 _NZ_OPERANDS = ("wq_a", "wq_b", "wkv")
 
@@ -24,19 +25,22 @@ def build(shape: Shape, tuning: Tuning) -> Program:
 
 
 def _arguments(shape: Shape) -> tuple[Argument, ...]:
-    """Operands in the order of the entry's parameters; `x` is handed over as [T, D]."""
-    inputs = tuple(
-        Argument(spec.name, (shape.t, shape.d) if spec.name == "x" else spec.shape, nz=spec.name in _NZ_OPERANDS)
-        for spec in input_specs(shape)
-    )
-    return inputs + tuple(Argument(spec.name, spec.shape, output=True) for spec in output_specs(shape))
+    """Operands in the order of the entry's parameters, every one a matrix."""
+    inputs = tuple(Argument(spec.name, _view(spec, shape), spec.name in _NZ_OPERANDS) for spec in input_specs(shape))
+    return inputs + tuple(Argument(spec.name, _view(spec, shape), output=True) for spec in output_specs(shape))
+
+
+def _view(spec: TensorSpec, shape: Shape) -> tuple[int, ...]:
+    """The matrix an operand is handed over as: x [T, D], q [T, H·HEAD_DIM], a vector [1, N]."""
+    matrices = {"x": (shape.t, shape.d), "q": (shape.t, shape.q_width)}
+    return matrices.get(spec.name, spec.shape if len(spec.shape) == 2 else (1, *spec.shape))
 
 
 def _pass_options(tuning: Tuning) -> dict[str, dict[int, int]]:
     return {
         "vec_nbuffer_setting": {-1: tuning.vec_merge},
-        "cube_l1_reuse_setting": tuning.l1_reuse_map,
-        "cube_nbuffer_setting": {-1: 1},
+        "cube_l1_reuse_setting": parse_groups("l1_reuse", tuning.l1_reuse),
+        "cube_nbuffer_setting": parse_groups("cube_merge", tuning.cube_merge),
     }
 
 

@@ -1,52 +1,64 @@
 """Interleaved RoPE in PyPTO's tensor language: even' = even·cos − odd·sin, odd' = even·sin + odd·cos.
 
-Pairs are split and joined by transposing [.., half, 2] and [.., 2, half]. Imported only when a program is built.
+Written as x·C + swap(x)·S, where C repeats each cosine for both elements of its pair, S repeats each sine, negative
+under the even element, and swap exchanges the two. Splitting and joining the pairs by transposition would take every
+tile through global memory twice. Imported only when a program is built.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pypto
 
 Tensor = Any  # pypto.Tensor, which has no type information
 
-
-def _rotated(even: Tensor, odd: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """All rotated even elements, then all rotated odd ones, along the last axis."""
-    new_even = pypto.sub(pypto.mul(even, cos), pypto.mul(odd, sin))
-    new_odd = pypto.add(pypto.mul(even, sin), pypto.mul(odd, cos))
-    return pypto.concat([new_even, new_odd], -1)
+_F32, _BF16, _I32 = pypto.DT_FP32, pypto.DT_BF16, pypto.DT_INT32
 
 
-def rotate_rows(values: Tensor, cos: Tensor, sin: Tensor, tile_rows: int) -> Tensor:
-    """FP32 [rows, ROPE_DIM] rotated by BF16 tables [rows, ROPE_HALF]."""
-    rows, width = values.shape
-    half = width // 2
-    pypto.set_vec_tile_shapes(tile_rows, width, width)
-    cos, sin = pypto.cast(cos, pypto.DT_FP32), pypto.cast(sin, pypto.DT_FP32)
-    split = pypto.reshape(pypto.transpose(pypto.reshape(values, [rows, half, 2]), 1, 2), [rows, width])
-    even, odd = pypto.view(split, [rows, half], [0, 0]), pypto.view(split, [rows, half], [0, half])
-    rotated = pypto.reshape(_rotated(even, odd, cos, sin), [rows, 2, half])
-    return pypto.reshape(pypto.transpose(rotated, 1, 2), [rows, width])
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """C and S, FP32 [rows, ROPE_DIM], and the INT32 index that swaps the elements of a pair."""
+
+    cos: Tensor
+    sin: Tensor
+    swap: Tensor
 
 
-def rotate_heads(values: Tensor, cos: Tensor, sin: Tensor, tile_rows: int) -> Tensor:
-    """FP32 [rows, heads, ROPE_DIM] rotated by BF16 tables [rows, ROPE_HALF], the same for every head."""
-    rows, heads, width = values.shape
-    half = width // 2
-    pypto.set_vec_tile_shapes(tile_rows, heads, width)
-    pairs = pypto.reshape(values, [rows, heads, half, 2])
-    pypto.set_vec_tile_shapes(tile_rows, heads, width, width)
-    split = pypto.reshape(pypto.transpose(pairs, 2, 3), [rows, heads, width])
-    pypto.set_vec_tile_shapes(tile_rows, heads, width)
-    even, odd = pypto.view(split, [rows, heads, half], [0, 0, 0]), pypto.view(split, [rows, heads, half], [0, 0, half])
+def build_tables(rope_cos: Tensor, rope_sin: Tensor) -> Tensor:
+    """C, S and the swap index side by side, BF16 [T, 3·ROPE_DIM], from the operator's BF16 [T, ROPE_DIM] tables.
+
+    BF16 loses nothing: C and S are the operator's own BF16 values up to sign, the index is below 256.
+    """
+    pypto.set_semantic_label("rope-tables")
+    tokens, width = rope_cos.shape
+    pypto.set_vec_tile_shapes(tokens, width)
+    lane = pypto.reshape(pypto.cast(pypto.arange(width), _F32), [1, width])
+    pair = pypto.floor(pypto.mul(lane, 0.5))
+    sign = pypto.sub(pypto.mul(pypto.sub(lane, pypto.mul(pair, 2.0)), 2.0), 1.0)  # -1 under even elements, +1 under odd
+    index = pypto.expand_clone(pypto.cast(pair, _I32), [tokens, width])
+    cos = pypto.gather(pypto.cast(rope_cos, _F32), 1, index)
+    sin = pypto.gather(pypto.cast(rope_sin, _F32), 1, index)
+    table = pypto.Tensor([tokens, 3 * width], _BF16)
+    pypto.assemble(pypto.cast(cos, _BF16), [0, 0], table)
+    pypto.assemble(pypto.cast(pypto.mul(sin, sign), _BF16), [0, width], table)
+    swap = pypto.expand_clone(pypto.sub(lane, sign), [tokens, width])
+    pypto.assemble(pypto.cast(swap, _BF16), [0, 2 * width], table)
+    return table
+
+
+def load_tables(table: Tensor, row: int, rows: int, tile_rows: int) -> Tables:
+    """Rows `row` to `row + rows` of `table`, cast in tiles of `tile_rows`: one copy each."""
+    width = table.shape[1] // 3
+    pypto.set_vec_tile_shapes(tile_rows, 3 * width)
+    whole = pypto.cast(pypto.view(table, [rows, 3 * width], [row, 0]), _F32)
     pypto.set_vec_tile_shapes(tile_rows, width)
-    cos = pypto.reshape(pypto.cast(cos, pypto.DT_FP32), [rows, 1, half])
-    sin = pypto.reshape(pypto.cast(sin, pypto.DT_FP32), [rows, 1, half])
-    pypto.set_vec_tile_shapes(tile_rows, heads, width)
-    rotated = pypto.reshape(_rotated(even, odd, cos, sin), [rows, heads, 2, half])
-    pypto.set_vec_tile_shapes(tile_rows, heads, width, width)
-    joined = pypto.reshape(pypto.transpose(rotated, 2, 3), [rows, heads, width])
-    pypto.set_vec_tile_shapes(tile_rows, heads, width)
-    return joined
+    cos, sin, swap = (pypto.view(whole, [rows, width], [0, part * width]) for part in range(3))
+    return Tables(cos, sin, pypto.cast(swap, _I32))
+
+
+def rotate(values: Tensor, tables: Tables) -> Tensor:
+    """FP32 [rows, ROPE_DIM] rotated."""
+    swapped = pypto.gather(values, 1, tables.swap)
+    return pypto.add(pypto.mul(values, tables.cos), pypto.mul(swapped, tables.sin))

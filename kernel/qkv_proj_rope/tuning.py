@@ -27,11 +27,11 @@ class Tuning:
     attn_norm_partials: int = 2  # S: partial sums of x² over D
     attn_norm_rows: int = 4  # tokens of one attn-norm task
     fold_amax: bool = True  # T: amax taken in the qr-norm task instead of a pass of its own
-    qr_norm_partials: int = 1  # U: partial sums of qr² over Q_LORA
-    qr_norm_rows: int = 4  # tokens of one qr-norm task
-    q_proj_k_tile: int = 512  # V: rows of wq_b in one L1 load
+    qr_norm_partials: int = 2  # U: partial sums of qr² over Q_LORA
+    qr_norm_rows: int = 8  # tokens of one qr-norm task
+    q_proj_k_tile: int = 1024  # V: rows of wq_b in one L1 load
     q_proj_k_l0: int = 256  # rows of wq_b in one L0 tile
-    q_proj_n_tile: int = 256  # columns of wq_b of one task
+    q_proj_n_tile: int = 256  # columns of wq_b of one matrix product
     proj_k_stages: int = 8  # X: L0 tiles in one L1 load of wq_a and wkv
     proj_k_l0: int = 64  # rows of wq_a and wkv in one L0 tile
     proj_n_tile: int = 256  # columns of wq_a of one task
@@ -39,30 +39,18 @@ class Tuning:
     split_k: int = 4  # partial products over D of the query projection
     kv_split_k: int = 4  # partial products over D of the kv projection
     q_staging: str = FP16  # q-proj results through the FP16 fix-pipe, or as exact INT32
-    head_group: int = 4  # heads of one task
-    head_rows: int = 32  # tokens of one head task
-    head_tile_rows: int = 4  # tokens of one vector tile in it
-    kv_rows: int = 4  # tokens of one kv-norm tile
+    head_group: int = 1  # heads loaded and cast with one copy
+    head_merge: int = 3  # head groups of one task; the last task takes what is left
+    head_rows: int = 64  # tokens of one head task
+    head_tile_rows: int = 16  # tokens of one vector tile in it
+    kv_rows: int = 8  # tokens of one kv-norm task
+    cube_merge: str = "-1:1,1:6"  # cube tasks merged into one, by PyPTO's task group; -1 is every other group
+    l1_reuse: str = "-1:1"  # the same for cube tasks that load the same operand
     vec_merge: int = 1  # equal vector tasks merged into one
-    l1_reuse: str = "-1:1"  # tasks merged to reuse one L1 load, by PyPTO's task group; -1 is every other group
 
     def as_dict(self) -> dict[str, int | float | bool | str]:
         """Every knob by name."""
         return asdict(self)
-
-    @property
-    def l1_reuse_map(self) -> dict[int, int]:
-        """`l1_reuse` as PyPTO takes it."""
-        return parse_l1_reuse(self.l1_reuse)
-
-
-def parse_l1_reuse(text: str) -> dict[int, int]:
-    """ "-1:1,1:6" as {-1: 1, 1: 6}. Raises `TuningError`."""
-    try:
-        pairs = [pair.split(":") for pair in text.split(",")]
-        return {int(group): int(count) for group, count in pairs}
-    except ValueError:
-        raise TuningError(f"tuning key 'l1_reuse' cannot read {text!r}; write group:count pairs, as -1:1,1:6") from None
 
 
 def _read(key: str, text: str, kind: type) -> Knob:
@@ -93,14 +81,23 @@ def tuned(case: str, overrides: Mapping[str, str]) -> Tuning:
     return tuning
 
 
+_SMALL = Tuning(head_rows=16, qr_norm_rows=4, kv_rows=4)
+
 BEST: Mapping[str, Tuning] = MappingProxyType(
     {
-        "tiny": Tuning(q_proj_k_tile=256, proj_k_stages=2, head_rows=16),
-        "flash-t1": Tuning(),
-        "flash-t16": Tuning(),
-        "flash-t32": Tuning(),
-        "flash-s1": Tuning(),
+        "tiny": Tuning(q_proj_k_tile=256, proj_k_stages=2, qr_norm_rows=4, kv_rows=4, cube_merge="-1:1", head_merge=1),
+        "flash-t1": _SMALL,
+        "flash-t16": _SMALL,
+        "flash-t32": _SMALL,
+        "flash-s1": Tuning(head_rows=32),
         "flash-s2": Tuning(),
-        "pro-s2": Tuning(attn_norm_rows=2, q_staging=INT32, proj_k_stages=7),
+        "pro-s2": Tuning(
+            attn_norm_rows=2,
+            qr_norm_rows=4,
+            q_proj_k_tile=768,
+            proj_k_stages=7,
+            q_staging=INT32,
+            cube_merge="-1:1,1:11",
+        ),
     }
 )

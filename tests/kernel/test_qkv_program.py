@@ -15,11 +15,13 @@ from kernel.spec import Tensors
 SWITCHES = [
     {"attn_norm_partials": "1"},  # S
     {"fold_amax": "off"},  # T
-    {"qr_norm_partials": "2"},  # U
+    {"qr_norm_partials": "1"},  # U
     {"q_proj_k_tile": "128", "q_proj_k_l0": "128"},  # V
     {"proj_k_stages": "1"},  # X
     {"q_staging": "int32"},
     {"head_group": "2"},
+    {"head_merge": "2"},
+    {"cube_merge": "-1:1,1:2"},
 ]
 
 

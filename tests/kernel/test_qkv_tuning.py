@@ -55,6 +55,8 @@ def test_an_unknown_key_names_the_known_ones() -> None:
         ("l1_reuse", "6"),
         ("l1_reuse", "1:x"),
         ("l1_reuse", "-1:0"),
+        ("cube_merge", "-2:1"),
+        ("cube_merge", "1:6:2"),
     ],
 )
 def test_an_unreadable_value_is_refused(key: str, text: str) -> None:
@@ -69,21 +71,25 @@ def test_an_unreadable_value_is_refused(key: str, text: str) -> None:
         ("flash-s2", {"qr_norm_partials": "3"}, 1024, 3),
         ("flash-s2", {"split_k": "3"}, 4096, 3),
         ("flash-s2", {"kv_split_k": "7"}, 4096, 7),
+        ("flash-s2", {"split_k": "16"}, 256, 512),
         ("flash-s2", {"proj_n_tile": "192"}, 1024, 192),
         ("flash-s2", {"kv_n_tile": "192"}, 512, 192),
-        ("flash-s2", {"q_proj_k_tile": "768", "q_proj_k_l0": "256"}, 1024, 768),
+        ("flash-s2", {"q_proj_k_tile": "768"}, 1024, 768),
         ("flash-s2", {"q_proj_k_tile": "512", "q_proj_k_l0": "384"}, 512, 384),
         ("flash-s2", {"head_group": "5"}, 64, 5),
         ("flash-s2", {"head_rows": "48"}, 128, 48),
+        ("flash-s2", {"head_tile_rows": "24"}, 64, 24),
         ("flash-s2", {"q_proj_n_tile": "512"}, 256 * 512, 64 * 1024),
+        ("flash-s2", {"proj_k_stages": "16"}, 64 * 16 * (128 + 256) * 2, 512 * 1024),
         ("flash-s2", {"attn_norm_rows": "8"}, 2 * 8 * 4096 * 4, 192 * 1024),
-        ("flash-s2", {"head_tile_rows": "32"}, 2 * 32 * 4 * 512 * 4, 192 * 1024),
+        ("flash-s2", {"qr_norm_rows": "16"}, 5 * 16 * 1024 * 4, 192 * 1024),
+        ("flash-s2", {"head_tile_rows": "32"}, 3 * 32 * 512 * 4 + 64 * 192 * 4, 192 * 1024),
         ("pro-s2", {"q_staging": "fp16"}, 96774, 65504),
     ],
 )
 def test_a_guard_names_both_numbers(case: str, overrides: Mapping[str, str], whole: int, part: int) -> None:
     with pytest.raises(GuardError) as caught:
-        KERNEL.tuning(case, {"head_group": "4", "head_rows": "32", **overrides})
+        KERNEL.tuning(case, overrides)
     assert (caught.value.whole, caught.value.part) == (whole, part)
     assert re.search(rf"\b{whole}\b.*\b{part}\b", str(caught.value))
 
