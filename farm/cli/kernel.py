@@ -1,8 +1,10 @@
-"""`farm kernel`: look at kernels, check a tuning, run one on your own tensors."""
+"""`farm kernel`: look at kernels, check a tuning, verify the compiler, run one on your own tensors."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from rich.table import Table
 from farm import paths, preflight
 from farm.budgets import load_budget
 from farm.cli import options
+from farm.cli.exit_codes import ExitCode
 from farm.record import RunRequest
 from kernel.registry import find_kernel, find_platform, kernel_names, platform_names
 from kernel.spec import Kernel
@@ -77,6 +80,39 @@ def check(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool)
         click.echo(json.dumps({"kernel": kernel, "case": chosen, "tuning": knobs}, indent=2))
     else:
         click.echo(f"{kernel} {chosen}: every guard holds")
+
+
+@command.command()
+@options.kernel_argument
+@click.option("--case", "-c", "case", help="Case to verify. Default: the kernel's own.")
+@options.tuning_option
+@options.json_option
+def verify(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool) -> None:
+    """Execute KERNEL again after every compiler pass and compare with what was recorded.
+
+    Lists the passes whose graph agrees, those that differ, and those PyPTO's calculator cannot execute, with its
+    reason. Fails where a pass differs or none could be executed. Simulated platform only.
+    """
+    from jobs.verify import verify as verify_passes
+
+    found = find_kernel(kernel)
+    chosen = case or found.default_case
+    overrides = options.parse_tuning(tuning)
+    _checked(found, kernel, chosen, overrides)
+    checks = verify_passes(found, chosen, found.tuning(chosen, overrides), paths.cache())
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
+    else:
+        table = Table("pass", "tensors", "result", "max abs diff", "max rel diff", box=None)
+        for check in checks:
+            result = "agrees" if check.agrees else "DIFFERS" if check.compared else check.reason
+            differences = (f"{check.max_abs_diff:g}", f"{check.max_rel_diff:g}") if check.compared else ("", "")
+            table.add_row(f"{check.number:02} {check.name}", str(check.compared), result, *differences)
+        Console().print(table)
+    executed = [check for check in checks if check.compared]
+    click.echo(f"{len(executed)} of {len(checks)} passes executed", err=True)
+    if not executed or not all(check.agrees for check in executed):
+        sys.exit(ExitCode.FAILED)
 
 
 @command.command("exec")

@@ -15,6 +15,7 @@ import torch
 from kernel.clock import Clock, SimulatedUs
 from kernel.errors import KernelLayerError, PlatformUnavailableError
 from kernel.platforms import calculator, environment, pypto_driver, pypto_private, swimlane
+from kernel.platforms.pass_verify import PassCheck, read_checks
 from kernel.platforms.protocol import TRACE_NAME, Built, Execution, Missing, Probe, Task
 from kernel.platforms.pypto_driver import Compiled, Launch
 from kernel.spec import Kernel, Program, Tensors, Tuning
@@ -93,6 +94,20 @@ class A2A3Sim:
         compiled, tasks = self._launch(kernel.program(case, tuning), inputs, outputs, directory, numbers=True)
         return Execution(SimulatedUs(swimlane.wall_us(tasks)), tasks, compiled.fingerprint)
 
+    def verify(
+        self, kernel: Kernel, case: str, tuning: Tuning, inputs: Tensors, outputs: Tensors, directory: Path
+    ) -> list[PassCheck]:
+        """Compile with the numbers computed again after every compiler pass, each compared with the tensor graph's.
+
+        Raises `CompileError`.
+        """
+        self._prepared()
+        verify = {"enable_pass_verify": True, "pass_verify_pass_filter": ["all"]}
+        artefacts = self._compile(kernel.program(case, tuning), inputs, outputs, directory, verify)
+        checks = read_checks(artefacts)
+        pypto_driver.keep_only(directory, artefacts, lambda path: path.name.startswith("verify_"))
+        return checks
+
     def probe(self, device: int, directory: Path) -> Probe:
         """Run the canary program and compare its answer bit by bit; about a second."""
         self._prepared()
@@ -109,20 +124,25 @@ class A2A3Sim:
     def _launch(
         self, program: Program, inputs: Tensors, outputs: Tensors, directory: Path, *, numbers: bool
     ) -> tuple[Compiled, tuple[Task, ...]]:
-        views = pypto_driver.argument_views(program, inputs, outputs)
-        packed = [
-            pypto_driver.pack_nz(view) if argument.nz else view
-            for argument, view in zip(program.arguments, views, strict=True)
-        ]
         verify = {"enable_pass_verify": True, "pass_verify_pass_filter": []} if numbers else {}
-        how = Launch(self.name, {"run_mode": _RUN_MODE_SIM}, verify, variables=self._variables())
-        artefacts = pypto_driver.launch(program, packed, how, directory)
+        artefacts = self._compile(program, inputs, outputs, directory, verify)
         compiled = pypto_driver.read_compiled(artefacts)
         core_log = artefacts / _COST_MODEL_OUTPUT / _CORE_LOG
         tasks = swimlane.read_core_log(core_log, compiled.topology, compiled.labels, _CYCLES_PER_US)
         swimlane.write_trace(directory / TRACE_NAME, tasks, compiled.topology)
         pypto_driver.keep_only(directory, artefacts, lambda path: path.name in _KEEP)
         return compiled, tasks
+
+    def _compile(
+        self, program: Program, inputs: Tensors, outputs: Tensors, directory: Path, verify: dict[str, object]
+    ) -> Path:
+        views = pypto_driver.argument_views(program, inputs, outputs)
+        packed = [
+            pypto_driver.pack_nz(view) if argument.nz else view
+            for argument, view in zip(program.arguments, views, strict=True)
+        ]
+        how = Launch(self.name, {"run_mode": _RUN_MODE_SIM}, verify, variables=self._variables())
+        return pypto_driver.launch(program, packed, how, directory)
 
     def _variables(self) -> dict[str, str | None]:
         path = os.environ.get("PATH", os.defpath)
