@@ -8,7 +8,7 @@ import sys
 import click
 
 from farm import __version__
-from farm.cli import devices, doctor, kernel, report, run, runs
+from farm.cli import devices, doctor, kernel, ledger, report, run, runs, tune
 from farm.cli.exit_codes import FarmGroup
 
 
@@ -30,4 +30,6 @@ main.add_command(runs.command, "runs")
 main.add_command(report.command, "report")
 main.add_command(devices.command, "devices")
 main.add_command(kernel.command, "kernel")
+main.add_command(ledger.command, "ledger")
+main.add_command(tune.command, "tune")
 main.add_command(doctor.command, "doctor")

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kernel.qkv_proj_rope import golden as reference
-from kernel.qkv_proj_rope import shapes
+from kernel.qkv_proj_rope import history, shapes
 from kernel.qkv_proj_rope.inputs import DOCUMENTED, INPUT_SETS, draw
 from kernel.qkv_proj_rope.program import build
-from kernel.qkv_proj_rope.tuning import Tuning, tuned
-from kernel.spec import Case, Kernel, Program, Tensors, TensorSpec, Tolerance
+from kernel.qkv_proj_rope.tuning import TUNINGS, Tuning, tuned
+from kernel.spec import Case, Program, Step, Tensors, TensorSpec, Tolerance, TunableKernel
 from kernel.spec import Tuning as AnyTuning
 
 __all__ = ["KERNEL", "QkvProjRope"]
@@ -52,6 +52,26 @@ class QkvProjRope:
         """The best known tuning of `case` with `overrides` applied."""
         return tuned(case, overrides)
 
+    def defaults(self) -> Mapping[str, int | float | bool | str]:
+        """Every knob as it is where the tunings file says nothing."""
+        return history.defaults()
+
+    def tunings(self) -> Path:
+        """The best known tuning of each case."""
+        return TUNINGS
+
+    def untuned(self, case: str) -> Mapping[str, str]:
+        """Overrides that take the best tuning of `case` back to where its history began."""
+        return history.untuned(case)
+
+    def steps(self, case: str) -> tuple[Step, ...]:
+        """The named steps from there to the best tuning."""
+        return history.STEPS
+
+    def tuning_space(self, case: str) -> Mapping[str, tuple[str, ...]]:
+        """The values worth trying for each knob."""
+        return history.space(case)
+
     def program(self, case: str, tuning: AnyTuning) -> Program:
         """The program that computes `case` under `tuning`."""
         if not isinstance(tuning, Tuning):
@@ -67,4 +87,4 @@ class QkvProjRope:
         return Path(__file__).parent / "budgets.toml"
 
 
-KERNEL: Kernel = QkvProjRope()
+KERNEL: TunableKernel = QkvProjRope()

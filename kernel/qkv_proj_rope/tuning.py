@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from types import MappingProxyType
+from pathlib import Path
 
 from kernel.errors import TuningError
 from kernel.qkv_proj_rope.guards import check
 from kernel.qkv_proj_rope.shapes import shape_of
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 Knob = int | bool | str
 
@@ -70,34 +77,26 @@ def tuned(case: str, overrides: Mapping[str, str]) -> Tuning:
 
     Raises `TuningError` for an unknown key or an unreadable value, `GuardError` for a tiling that does not fit.
     """
-    shape, best = shape_of(case), BEST[case]
-    known = {field.name: type(getattr(best, field.name)) for field in fields(Tuning)}
+    shape, known_best = shape_of(case), best(case)
+    known = {field.name: type(getattr(known_best, field.name)) for field in fields(Tuning)}
     for key in overrides:
         if key not in known:
             raise TuningError(f"unknown tuning key '{key}'; known: {', '.join(sorted(known))}")
     changes = {key: _read(key, text, known[key]) for key, text in overrides.items()}
-    tuning = replace(best, **changes)  # type: ignore[arg-type]
+    tuning = replace(known_best, **changes)  # type: ignore[arg-type]
     check(shape, tuning)
     return tuning
 
 
-_SMALL = Tuning(head_rows=16, qr_norm_rows=4, kv_rows=4)
+TUNINGS = Path(__file__).parent / "tunings.toml"
 
-BEST: Mapping[str, Tuning] = MappingProxyType(
-    {
-        "tiny": Tuning(q_proj_k_tile=256, proj_k_stages=2, qr_norm_rows=4, kv_rows=4, cube_merge="-1:1", head_merge=1),
-        "flash-t1": _SMALL,
-        "flash-t16": _SMALL,
-        "flash-t32": _SMALL,
-        "flash-s1": Tuning(head_rows=32),
-        "flash-s2": Tuning(),
-        "pro-s2": Tuning(
-            attn_norm_rows=2,
-            qr_norm_rows=4,
-            q_proj_k_tile=768,
-            proj_k_stages=7,
-            q_staging=INT32,
-            cube_merge="-1:1,1:11",
-        ),
-    }
-)
+
+@functools.cache
+def _best() -> Mapping[str, Tuning]:
+    entries = tomllib.loads(TUNINGS.read_text())
+    return {case: Tuning(**entry) for case, entry in entries.items()}
+
+
+def best(case: str) -> Tuning:
+    """The best known tuning of `case`, from `tunings.toml`."""
+    return _best()[case]

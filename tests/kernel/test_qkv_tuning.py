@@ -136,3 +136,27 @@ def test_no_text_breaks_the_reader(value: str, key: str) -> None:
         KERNEL.tuning("tiny", {key: value})
     except TuningError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("case", list(KERNEL.cases))
+def test_the_steps_lead_from_the_untuned_kernel_to_the_best(case: str) -> None:
+    taken = {knob for step in KERNEL.steps(case) for knob in step.knobs}
+
+    assert taken == set(KERNEL.untuned(case))
+
+
+def test_every_step_of_flash_s2_changes_the_tuning_when_it_is_taken_back() -> None:
+    best = KERNEL.tuning("flash-s2", {})
+    untuned = KERNEL.untuned("flash-s2")
+
+    for step in KERNEL.steps("flash-s2"):
+        without = KERNEL.tuning("flash-s2", {knob: untuned[knob] for knob in step.knobs})
+        assert without != best, step.name
+
+
+@pytest.mark.parametrize("case", list(KERNEL.cases))
+def test_the_space_holds_the_best_known_point(case: str) -> None:
+    best = {key: str(value).lower() for key, value in KERNEL.tuning(case, {}).as_dict().items()}
+
+    for key, values in KERNEL.tuning_space(case).items():
+        assert best[key] in values
