@@ -16,6 +16,7 @@ from farm.errors import InfrastructureError
 from farm.execute import MAX_ATTEMPTS
 from farm.flight import Flights, Landed
 from farm.lease import Lease
+from farm.report.text import slug
 from jobs.records import Request, TrialRecord, TrialStatus
 from kernel.clock import Clock
 
@@ -84,7 +85,7 @@ def conduct(
                 break
             points[slot] = point
             request = template.model_copy(update={"tuning": {**template.tuning, **point.overrides}})
-            flights.start(slot, point.label, request, 0, 0)
+            flights.start(slot, slug(point.label), request, 0, 0)
         if not flights.busy:
             break
         for landed in flights.land():

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
@@ -24,6 +26,7 @@ SUPPORTED_VERSION = "0.2.0"
 
 # Read by PyPTO's native code whenever it opens a directory.
 _OUTPUT_VARIABLE = "TILE_FWK_OUTPUT_DIR"
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 _HOME_VARIABLE = "PYPTO_HOME"
 
 
@@ -80,13 +83,31 @@ def environment(directory: Path, variables: Mapping[str, str | None]) -> Iterato
     moved along because PyPTO rotates files there that parallel processes would otherwise fight over.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    wanted = {**variables, _OUTPUT_VARIABLE: str(directory), _HOME_VARIABLE: str(directory / "home")}
-    before = {name: os.environ.get(name) for name in wanted}
-    _set_variables(wanted)
-    try:
-        yield
-    finally:
-        _set_variables(before)
+    with _plain_path(directory) as plain:
+        wanted = {**variables, _OUTPUT_VARIABLE: str(plain), _HOME_VARIABLE: str(plain / "home")}
+        before = {name: os.environ.get(name) for name in wanted}
+        _set_variables(wanted)
+        try:
+            yield
+        finally:
+            _set_variables(before)
+
+
+@contextmanager
+def _plain_path(directory: Path) -> Iterator[Path]:
+    """A path to `directory` that a shell reads as one word.
+
+    PyPTO builds shell commands from its output path without quoting it, and ends the whole process when they fail: a
+    space in the path is enough.
+    """
+    if _PLAIN.fullmatch(str(directory)):
+        yield directory
+        return
+    scratch = tempfile.gettempdir() if _PLAIN.fullmatch(tempfile.gettempdir()) else "/tmp"
+    with tempfile.TemporaryDirectory(prefix="farm-", dir=scratch) as own:
+        link = Path(own) / "run"
+        link.symlink_to(directory.resolve(), target_is_directory=True)
+        yield link
 
 
 def _set_variables(values: Mapping[str, str | None]) -> None:

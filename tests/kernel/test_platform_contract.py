@@ -209,3 +209,15 @@ def test_the_simulator_draws_no_pictures_and_does_not_see_cann(
 
     assert platform.probe(0, tmp_path).healthy
     assert not (tmp_path / "drawn").exists()
+
+
+def test_a_directory_with_a_blank_and_quotes_is_no_obstacle(platform: Platform, tmp_path: Path) -> None:
+    directory = tmp_path / 'my run\'s "first" $(try)'
+    tuning = KERNEL.tuning("small", {})
+    inputs, outputs = KERNEL.inputs("small", "integers", 1), poisoned()
+
+    platform.run(KERNEL, "small", tuning, inputs, outputs, 0, directory)
+
+    golden = KERNEL.golden("small", inputs)
+    assert all(torch.equal(outputs[name], golden[name]) for name in golden)
+    assert (directory / TRACE_NAME).exists()
