@@ -7,9 +7,10 @@ from collections import defaultdict
 from farm.record import GateRecord, GateStatus, Verdict
 from jobs.records import BuildRecord, Failure, Fault, TrialRecord, TrialStatus
 
-# Faults that say nothing about whose they are until a second device has been asked. Two devices with the same one: the
-# kernel's. (A device error code is ambiguous in the same way, and carries its code in `kind`.)
+# Faults that say nothing about whose they are until a second device has been asked: two devices with the same one, and
+# it is the kernel's. A runtime's error code is one of them; the record's kind is then `device-CODE`.
 AMBIGUOUS = ("hang", "worker-died")
+DEVICE_CODE = "device-"
 
 
 def kernel_faults(trials: list[TrialRecord]) -> list[Failure]:
@@ -21,7 +22,7 @@ def kernel_faults(trials: list[TrialRecord]) -> list[Failure]:
             continue
         if trial.failure.fault is Fault.KERNEL:
             found.append(trial.failure)
-        elif trial.failure.kind in AMBIGUOUS or trial.failure.kind.startswith("device"):
+        elif trial.failure.kind in AMBIGUOUS or trial.failure.kind.startswith(DEVICE_CODE):
             seen[trial.case, trial.failure.kind].add(trial.device)
     for (case, kind), devices in seen.items():
         if len(devices) > 1:

@@ -34,7 +34,7 @@ def _classified(error: Exception, kernel: Kernel) -> tuple[Fault, str]:
     if isinstance(error, TensorError):
         return Fault.KERNEL, "tensor"
     if isinstance(error, DeviceError):
-        return Fault.DEVICE, "device"
+        return Fault.DEVICE, f"device-{error.code}"
     if isinstance(error, PlatformUnavailableError):
         return Fault.NODE, "platform-unavailable"
     if isinstance(error, MemoryError | OSError):

@@ -76,6 +76,11 @@ def test_a_compile_error_is_the_kernels_and_a_lost_builder_is_not() -> None:
     assert decide([build(Fault.DEVICE)], [], [], "")[0] is Verdict.ERRORED
 
 
+def test_two_devices_with_different_error_codes_prove_nothing() -> None:
+    assert kernel_faults([lost("d0", 0, "device-507014"), lost("d1", 0, "device-507015")]) == []
+    assert kernel_faults([lost("d0", 0, "device-507014"), lost("d1", 0, "device-507014")])[0].fault is Fault.KERNEL
+
+
 def test_the_same_ambiguous_fault_on_two_devices_is_the_kernels() -> None:
     assert kernel_faults([lost("d0", 0), lost("d0", 1)]) == []
     assert kernel_faults([lost("d0", 0, "hang"), lost("d1", 0, "worker-died")]) == []

@@ -122,7 +122,7 @@ def test_a_changed_input_fails_the_trial(request_small: Request, tmp_path: Path)
     ("error", "status", "fault", "kind"),
     [
         (CompileError("F21004", "MATMUL", "bad tile"), TrialStatus.FAILED, Fault.KERNEL, "compile"),
-        (DeviceError("507014", "timeout"), TrialStatus.ERRORED, Fault.DEVICE, "device"),
+        (DeviceError("507014", "timeout"), TrialStatus.ERRORED, Fault.DEVICE, "device-507014"),
         (PlatformUnavailableError("quick", "gone", "mend it"), TrialStatus.ERRORED, Fault.NODE, "platform-unavailable"),
         (MemoryError(), TrialStatus.ERRORED, Fault.NODE, "host-resources"),
         (ZeroDivisionError("a bug of ours"), TrialStatus.ERRORED, Fault.FARM, "crash"),
