@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from farm.record import DeviceRecord, GateRecord
 from jobs.records import BuildRecord, TrialRecord
 
 
-class Observer(Protocol):
-    """Called from the run's own thread; must return quickly and not raise."""
+class Observer:
+    """Sees nothing: override what is to be seen. Called from the run's own thread; must return quickly, not raise."""
 
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """The devices are leased and `trials` trials are planned."""
@@ -28,25 +26,3 @@ class Observer(Protocol):
 
     def judged(self, gates: list[GateRecord]) -> None:
         """The gates have spoken."""
-
-
-class Silent:
-    """An observer that says nothing."""
-
-    def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
-        """Nothing."""
-
-    def built(self, build: BuildRecord) -> None:
-        """Nothing."""
-
-    def working(self, device: DeviceRecord, slot: int, stage: str) -> None:
-        """Nothing."""
-
-    def measured(self, trial: TrialRecord, kept: bool) -> None:
-        """Nothing."""
-
-    def extended(self, trials: int, why: str) -> None:
-        """Nothing."""
-
-    def judged(self, gates: list[GateRecord]) -> None:
-        """Nothing."""

@@ -16,7 +16,7 @@ from farm.gates.protocol import Evidence, Gate
 from farm.gates.tolerance import ToleranceGate
 from farm.lease import Lease
 from farm.plan import Plan, PlannedTrial
-from farm.progress import Observer, Silent
+from farm.progress import Observer
 from farm.provenance import commit_of
 from farm.record import GateRecord, RunRecord, RunRequest, Verdict
 from farm.report.write import write_reports
@@ -60,7 +60,7 @@ def run(request: RunRequest, options: RunOptions | None = None, observer: Observ
     options = options or RunOptions()
     with leased(request, options) as session, Store.open(paths.store_url()) as store:
         budgets = options.budgets if options.budgets is not None else preflight.budgets(session.kernel, request)
-        going = _begin(request, options, session, budgets, store, observer or Silent())
+        going = _begin(request, options, session, budgets, store, observer or Observer())
         return _conduct(going, store)
 
 

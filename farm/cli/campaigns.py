@@ -31,18 +31,7 @@ def campaign_options(command: Command) -> Command:
             "--devices", "-n", type=int, default=2, show_default=True, help="Devices that measure side by side."
         ),
         options.out_option,
-        click.option("--address", help="Ray cluster to use. Default: start a local one."),
-        click.option(
-            "--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for devices."
-        ),
-        click.option(
-            "--trial-timeout",
-            "trial_timeout_s",
-            type=click.FloatRange(min=0, min_open=True),
-            default=900.0,
-            show_default=True,
-            help="Seconds after which a point counts as hung.",
-        ),
+        options.cluster_options,
     )
     for decorate in reversed(decorators):
         command = decorate(command)

@@ -7,7 +7,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from farm.record import DeviceRecord, GateRecord
+from farm.progress import Observer
+from farm.record import DeviceRecord
 from jobs.records import BuildRecord, TrialRecord, TrialStatus
 
 
@@ -23,7 +24,7 @@ def describe_trial(trial: TrialRecord) -> str:
     return f"{name}: {wall}, {numbers} ({trial.host_s:.1f} s)"
 
 
-class PlainView:
+class PlainView(Observer):
     """One line an event, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
@@ -47,9 +48,6 @@ class PlainView:
         """Announce a build."""
         self._say(describe_build(build))
 
-    def working(self, device: DeviceRecord, slot: int, stage: str) -> None:
-        """Stages are for the eye; a log has no use for them."""
-
     def measured(self, trial: TrialRecord, kept: bool) -> None:
         """Announce a trial."""
         self._say(describe_trial(trial) if kept else f"warm-up on {trial.device} done")
@@ -57,9 +55,6 @@ class PlainView:
     def extended(self, trials: int, why: str) -> None:
         """Announce more trials."""
         self._say(f"{trials} more trials: {why}")
-
-    def judged(self, gates: list[GateRecord]) -> None:
-        """The summary follows; nothing here."""
 
 
 class LiveView(PlainView):

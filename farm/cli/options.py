@@ -45,6 +45,27 @@ def out_option(command: Command) -> Command:
     return click.option("--out", type=kind, default=Path("farm-runs"), show_default=True, help=text)(command)
 
 
+def cluster_options(command: Command) -> Command:
+    """`--address --wait --trial-timeout`."""
+    decorators = (
+        click.option("--address", help="Ray cluster to use, for example ray://host:10001. Default: a local one."),
+        click.option(
+            "--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for a lease."
+        ),
+        click.option(
+            "--trial-timeout",
+            "trial_timeout_s",
+            type=click.FloatRange(min=0, min_open=True),
+            default=900.0,
+            show_default=True,
+            help="Seconds after which a trial counts as hung; it costs the worker, not the run.",
+        ),
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
 def parse_tuning(pairs: tuple[str, ...]) -> dict[str, str]:
     """`("a=1", "b=x")` as a dictionary. Raises `UsageError` for a pair without `=` or a key given twice."""
     found: dict[str, str] = {}

@@ -30,16 +30,7 @@ from kernel.registry import find_kernel
 @click.option("--inputs-set", "input_set", help="Input distribution. Default: the documented one.")
 @options.tuning_option
 @options.out_option
-@click.option("--address", help="Ray cluster to use, for example ray://host:10001 or auto. Default: start a local one.")
-@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for leased devices.")
-@click.option(
-    "--trial-timeout",
-    "trial_timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
-    default=900.0,
-    show_default=True,
-    help="Seconds after which a trial counts as hung; it costs the worker, not the run.",
-)
+@options.cluster_options
 @options.json_option
 def command(
     kernel: str,

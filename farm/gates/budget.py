@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from farm.budgets import Budget
-from farm.gates.protocol import Evidence, with_status
+from farm.gates.protocol import Evidence, judge_cases
 from farm.record import BudgetRecord, Finding, GateRecord, GateStatus, MedianRecord
 from farm.statistics import median, median_absolute_deviation, median_interval
 from kernel.clock import WallTime, wall_time
@@ -26,16 +26,7 @@ class BudgetGate:
 
     def judge(self, evidence: Evidence) -> GateRecord:
         """Failed over budget, inconclusive where noise decides, errored without samples, else passed or idle."""
-        findings: list[Finding] = []
-        statuses: set[GateStatus] = set()
-        for case in evidence.cases:
-            status, of_case = _judge_case(case, evidence)
-            statuses.add(status)
-            findings.extend(with_status(of_case, status))
-        for status in (GateStatus.FAILED, GateStatus.ERRORED, GateStatus.INCONCLUSIVE, GateStatus.PASSED):
-            if status in statuses:
-                return GateRecord(name=self.name, status=status, findings=findings)
-        return GateRecord(name=self.name, status=GateStatus.NOT_APPLICABLE, findings=findings)
+        return judge_cases(self.name, evidence, _judge_case)
 
 
 def undecided_cases(evidence: Evidence) -> list[str]:

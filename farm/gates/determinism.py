@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from farm.gates.protocol import Evidence, with_status
+from farm.gates.protocol import Evidence, judge_cases, with_status
 from farm.record import Finding, GateRecord, GateStatus
 from jobs.records import TrialRecord
 
@@ -28,16 +28,7 @@ class DeterminismGate:
 
     def judge(self, evidence: Evidence) -> GateRecord:
         """Failed for the kernel's fault, errored for a suspect device or no evidence, not applicable for one trial."""
-        findings: list[Finding] = []
-        statuses: set[GateStatus] = set()
-        for case in evidence.cases:
-            status, of_case = _judge_case(case, evidence)
-            statuses.add(status)
-            findings.extend(finding if finding.status else with_status([finding], status)[0] for finding in of_case)
-        for status in (GateStatus.FAILED, GateStatus.ERRORED, GateStatus.NOT_APPLICABLE):
-            if status in statuses:
-                return GateRecord(name=self.name, status=status, findings=findings)
-        return GateRecord(name=self.name, status=GateStatus.PASSED, findings=findings)
+        return judge_cases(self.name, evidence, _judge_case)
 
 
 def suspect_devices(evidence: Evidence) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,6 +38,22 @@ class Evidence:
 def with_status(findings: Iterable[Finding], status: GateStatus) -> list[Finding]:
     """`findings` as the ones of `status`: a gate over several cases has findings of several."""
     return [finding.model_copy(update={"status": status}) for finding in findings]
+
+
+JudgeCase = Callable[[str, Evidence], tuple[GateStatus, list[Finding]]]
+_BY_WEIGHT = (GateStatus.FAILED, GateStatus.ERRORED, GateStatus.INCONCLUSIVE, GateStatus.PASSED)
+
+
+def judge_cases(name: str, evidence: Evidence, judge: JudgeCase) -> GateRecord:
+    """One judgement from one a case: the gravest counts; not applicable only where no case has anything to say."""
+    findings: list[Finding] = []
+    statuses: set[GateStatus] = set()
+    for case in evidence.cases:
+        status, of_case = judge(case, evidence)
+        statuses.add(status)
+        findings.extend(finding if finding.status else with_status([finding], status)[0] for finding in of_case)
+    gravest = next((status for status in _BY_WEIGHT if status in statuses), GateStatus.NOT_APPLICABLE)
+    return GateRecord(name=name, status=gravest, findings=findings)
 
 
 class Gate(Protocol):
