@@ -52,8 +52,9 @@ def plot(record: LedgerRecord) -> str:
     without = [None, *(step.without.wall_us for step in record.steps)]
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
+    labels = ["" if us is None else f"{us:.1f}" for us in so_far]
     bars = axes.bar(names, [us or 0.0 for us in so_far], color="#4477aa", label="all steps so far")
-    axes.bar_label(bars, labels=["" if us is None else f"{us:.1f}" for us in so_far], fontsize=8)
+    axes.bar_label(bars, labels=labels, fontsize=8, label_type="center", color="white")
     places = [name for name, us in zip(names, without, strict=True) if us is not None]
     axes.scatter(
         places, [us for us in without if us is not None], marker="D", color="#ee6677", zorder=3, label="best without it"
