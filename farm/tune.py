@@ -130,8 +130,7 @@ def open_study(path: Path, kernel: TunableKernel, case: str, platform: str, sour
         load_if_exists=True,
     )
     if not study.get_trials(deepcopy=False):
-        best = kernel.tuning(case, {}).as_dict()
-        study.enqueue_trial({key: str(best[key]) for key in kernel.tuning_space(case)})
+        study.enqueue_trial({key: values[0] for key, values in kernel.tuning_space(case).items()})
     return study
 
 

@@ -153,5 +153,5 @@ class TunableKernel(Kernel, Protocol):
         ...
 
     def tuning_space(self, case: str) -> Mapping[str, tuple[str, ...]]:
-        """The values worth trying for each knob, the best known one among them; combinations may break a guard."""
+        """The values worth trying for each knob, the best known one first; combinations may break a guard."""
         ...

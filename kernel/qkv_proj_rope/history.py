@@ -79,7 +79,7 @@ def untuned(case: str) -> Mapping[str, str]:
 
 
 def space(case: str) -> Mapping[str, tuple[str, ...]]:
-    """Values worth trying for each knob of `case`, the best known one among them."""
+    """Values worth trying for each knob of `case`, the best known one first."""
     known = best(case).as_dict()
     return {key: tuple(dict.fromkeys((_text(known[key]), *values))) for key, values in _SPACE.items()}
 

@@ -57,7 +57,7 @@ class Pretended:
         return (Step("S", "b doubled", ("b",)), Step("T", "a lowered", ("a",)))
 
     def tuning_space(self, case: str) -> Mapping[str, tuple[str, ...]]:
-        return {"a": ("1", "2", "3"), "b": ("1", "2")}
+        return {"a": ("2", "1", "3"), "b": ("2", "1")}
 
 
 def time_of(overrides: Mapping[str, str]) -> float:
