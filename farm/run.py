@@ -15,12 +15,12 @@ from farm.gates.determinism import DeterminismGate, suspect_devices
 from farm.gates.protocol import Evidence, Gate
 from farm.gates.tolerance import ToleranceGate
 from farm.lease import Lease
+from farm.leased import Leased, RunOptions, leased, new_id, now
 from farm.plan import Plan, PlannedTrial
 from farm.progress import Observer
 from farm.provenance import commit_of
 from farm.record import GateRecord, RunRecord, RunRequest, Verdict
 from farm.report.write import write_reports
-from farm.session import RunOptions, Session, leased, new_id, now
 from farm.store import Store
 from farm.verdict import decide
 from jobs.records import BuildRecord, TrialStatus
@@ -54,20 +54,20 @@ class _Run:
 def run(request: RunRequest, options: RunOptions | None = None, observer: Observer | None = None) -> RunRecord:
     """Validate as `request` says and return the finished record, whose files are in `options.out / run_id`.
 
-    Raises what `farm.session.leased` raises; once devices are leased, every end is a record: Ctrl-C gives
+    Raises what `farm.leased.leased` raises; once devices are leased, every end is a record: Ctrl-C gives
     `errored: interrupted` with what was measured until then.
     """
     options = options or RunOptions()
-    with leased(request, options) as session, Store.open(paths.store_url()) as store:
-        budgets = options.budgets if options.budgets is not None else preflight.budgets(session.kernel, request)
-        going = _begin(request, options, session, budgets, store, observer or Observer())
+    with leased(request, options) as held, Store.open(paths.store_url()) as store:
+        budgets = options.budgets if options.budgets is not None else preflight.budgets(held.kernel, request)
+        going = _begin(request, options, held, budgets, store, observer or Observer())
         return _conduct(going, store)
 
 
 def _begin(
     request: RunRequest,
     options: RunOptions,
-    session: Session,
+    held: Leased,
     budgets: dict[str, Budget],
     store: Store,
     observer: Observer,
@@ -76,9 +76,9 @@ def _begin(
     directory = (options.out / run_id).resolve()
     (directory / "logs").mkdir(parents=True)
     execution = Execution(
-        lease=session.lease,
+        lease=held.lease,
         directory=directory,
-        clock=session.platform.clock,
+        clock=held.platform.clock,
         trial_timeout_s=options.trial_timeout_s,
         observer=observer,
         keep=functools.partial(store.save_trial, run_id),
@@ -86,12 +86,12 @@ def _begin(
     going = _Run(
         run_id,
         request,
-        session.kernel,
-        session.platform,
+        held.kernel,
+        held.platform,
         budgets,
         directory,
         now(),
-        session.lease,
+        held.lease,
         observer,
         execution,
     )

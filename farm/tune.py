@@ -47,7 +47,7 @@ class Search:
     kernel: TunableKernel
     case: str
     study: optuna.Study
-    trials: int  # points to measure in all, those of earlier sittings of the same study included
+    trials: int  # points to measure in all, those of earlier searches of the same study included
     report: Callable[[Measured, int, int], None]  # point, how many are measured, of how many
     _asked: dict[str, Trial] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)  # programs measured or under way
@@ -94,7 +94,7 @@ class Search:
         self.report(Measured(point.overrides, record.wall_us, why), len(self.measured()), self.trials)
 
     def measured(self) -> list[Measured]:
-        """Every point measured so far, in order, earlier sittings included."""
+        """Every point measured so far, in order, earlier searches included."""
         return [
             Measured(
                 trial.params, trial.value if trial.state is TrialState.COMPLETE else None, attributes["disqualified"]

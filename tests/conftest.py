@@ -11,5 +11,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def sim_cache() -> Path:
-    """A cache that outlives the test session, because PyPTO's calculator takes 20 s and more to build."""
+    """A cache that outlives the tests, because PyPTO's calculator takes 20 s and more to build."""
     return Path(os.environ.get("FARM_TEST_CACHE") or platformdirs.user_cache_path("farm-tests"))

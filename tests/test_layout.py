@@ -23,7 +23,7 @@ def test_imports_go_from_ci_to_farm_to_jobs_to_kernel() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_no_module_is_longer_than_one_sitting() -> None:
+def test_no_module_grows_beyond_one_idea() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
 
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}

@@ -66,16 +66,16 @@ def measure(
     """
     from farm import plan
     from farm.campaign import conduct
-    from farm.session import RunOptions, leased, new_id
+    from farm.leased import RunOptions, leased, new_id
 
     how = RunOptions(out=out, address=address, wait_s=wait_s, trial_timeout_s=trial_timeout_s)
     deadline = None if limit_s is None else time.monotonic() + limit_s
     point = plan.make(request, warm_up=False).requests[request.cases[0]]
-    with contextlib.redirect_stdout(io.StringIO()), leased(request, how) as session:
+    with contextlib.redirect_stdout(io.StringIO()), leased(request, how) as held:
         directory = (out / new_id()).resolve()
         (directory / "logs").mkdir(parents=True)
         try:
-            conduct(campaign, session.lease, point, directory, session.platform.clock, trial_timeout_s, deadline)
+            conduct(campaign, held.lease, point, directory, held.platform.clock, trial_timeout_s, deadline)
         except KeyboardInterrupt:
             click.echo("farm: interrupted; keeping what was measured", err=True)
-        return session.platform, directory
+        return held.platform, directory

@@ -50,8 +50,8 @@ def command(
 
     history = Ledger(found, chosen, say)
     request = template(found, chosen, platform, devices)
-    session, directory = measure(history, request, out, address, wait_s, trial_timeout_s)
-    record = history.record(platform, session.clock, commit_of(found.sources()[0]), session.toolchain())
+    runner, directory = measure(history, request, out, address, wait_s, trial_timeout_s)
+    record = history.record(platform, runner.clock, commit_of(found.sources()[0]), runner.toolchain())
     page, picture = pages.markdown(record, "ledger.svg"), pages.plot(record)
     files = {"ledger.json": record.model_dump_json(indent=2) + "\n", "ledger.md": page, "ledger.svg": picture}
     for name, content in files.items():

@@ -59,8 +59,8 @@ def command(
       farm run --case tiny --case flash-s1 --devices 2
       farm run --tuning split_k=2 --json
     """
+    from farm.leased import RunOptions
     from farm.run import run
-    from farm.session import RunOptions
 
     found = find_kernel(kernel)
     request = RunRequest(

@@ -68,5 +68,11 @@ def command(
         click.echo(json.dumps({**told, "tuning": found.tuning(chosen, best.overrides).as_dict()}, indent=2))
         return
     click.echo(f"best of {len(search.measured())} points: {best.wall_us:.2f} µs")
-    click.echo(" ".join(f"--tuning {key}={value}" for key, value in best.overrides.items()))
-    click.echo(patch(found, chosen, best.overrides))
+    found_patch = patch(found, chosen, best.overrides)
+    if not found_patch:
+        click.echo("it is the best known tuning already")
+        return
+    known = {key: values[0] for key, values in found.tuning_space(chosen).items()}
+    knobs = [f"--tuning {key}={value}" for key, value in best.overrides.items() if value != known[key]]
+    click.echo(f"try it: farm run {kernel} --case {chosen} {' '.join(knobs)}")
+    click.echo(found_patch)

@@ -36,7 +36,7 @@ def long_run(tmp_path: Path, at_home: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def session_of(process: subprocess.Popen[str]) -> set[int]:
+def processes_below(process: subprocess.Popen[str]) -> set[int]:
     """Processes below `process`, Ray's among them."""
     listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     children: dict[int, list[int]] = {}
@@ -72,7 +72,7 @@ def gone(pids: set[int], within_s: float) -> bool:
 def test_an_interrupt_keeps_what_was_measured(
     long_run: subprocess.Popen[str], tmp_path: Path, with_signal: signal.Signals
 ) -> None:
-    workers = session_of(long_run)
+    workers = processes_below(long_run)
 
     long_run.send_signal(with_signal)
 
@@ -87,7 +87,7 @@ def test_an_interrupt_keeps_what_was_measured(
 
 
 def test_a_killed_run_ends_errored_in_the_store(long_run: subprocess.Popen[str], tmp_path: Path) -> None:
-    workers = session_of(long_run)
+    workers = processes_below(long_run)
 
     long_run.kill()
     long_run.wait(timeout=30)

@@ -9,9 +9,9 @@ import pytest
 from farm import cluster
 from farm.budgets import Budget
 from farm.errors import CapacityError
+from farm.leased import RunOptions
 from farm.record import GateRecord, GateStatus, RunRecord, RunRequest, Verdict
 from farm.run import run
-from farm.session import RunOptions
 from farm.worker import PlatformFactory
 from jobs.records import TrialStatus
 from tests.fakes import platforms

@@ -221,7 +221,7 @@ def test_a_wrong_factor_is_seen_on_the_simulator(sim_cache: Path, tmp_path: Path
 
 
 @pytest.mark.sim
-def test_a_registered_kernel_builds_and_runs_from_a_prompt(sim_cache: Path, tmp_path: Path) -> None:
+def test_a_registered_kernel_builds_and_runs_from_a_repl(sim_cache: Path, tmp_path: Path) -> None:
     request = Request(kernel="qkv_proj_rope", case="tiny", platform="a2a3sim", input_set="documented")
 
     built = build(request, None, sim_cache)

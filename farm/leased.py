@@ -33,7 +33,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Leased:
     """Leased devices, and what is to be run on them."""
 
     kernel: Kernel
@@ -42,8 +42,8 @@ class Session:
 
 
 @contextlib.contextmanager
-def leased(request: RunRequest, options: RunOptions) -> Iterator[Session]:
-    """A session with `request.devices` devices, which are given back at the end of the block whatever ends it.
+def leased(request: RunRequest, options: RunOptions) -> Iterator[Leased]:
+    """`request.devices` devices, held for the block and given back at the end of the block whatever ends it.
 
     Raises `UsageError`, `UnknownNameError`, `TuningError` or `PlatformUnavailableError` before anything is started or
     written, and `CapacityError` or `InfrastructureError` where no lease can be had.
@@ -57,7 +57,7 @@ def leased(request: RunRequest, options: RunOptions) -> Iterator[Session]:
         lease = Lease(factory, str(paths.cache()))
         try:
             lease.acquire(request.devices, options.wait_s)
-            yield Session(kernel, platform, lease)
+            yield Leased(kernel, platform, lease)
         finally:
             lease.release()
 
