@@ -11,13 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from jobs import poison
-from kernel.errors import KernelLayerError, TensorError
+from kernel.errors import TensorError, UnwrittenOutputError
 from kernel.platforms.protocol import Execution, Platform
 from kernel.spec import Kernel, Tensors, TensorSpec, Tuning
-
-
-class UnwrittenOutputError(KernelLayerError):
-    """The kernel left part of an output as it was, so the outputs are not an answer."""
 
 
 def run_on_file(

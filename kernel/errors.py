@@ -62,6 +62,10 @@ class CompileError(KernelLayerError):
         return (type(self), (self.code, self.operation, self.summary))
 
 
+class UnwrittenOutputError(KernelLayerError):
+    """The kernel left part of an output as it was, so the outputs are not an answer. The kernel's fault."""
+
+
 class DeviceError(KernelLayerError):
     """The device or its runtime failed, not the kernel's arithmetic. `code` is the runtime's error code."""
 

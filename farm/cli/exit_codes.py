@@ -10,7 +10,7 @@ import click
 
 from farm.errors import FarmError, InfrastructureError, UsageError
 from farm.record import Verdict
-from kernel.errors import CompileError, DeviceError, KernelLayerError
+from kernel.errors import CompileError, DeviceError, KernelLayerError, UnwrittenOutputError
 
 
 class ExitCode(enum.IntEnum):
@@ -30,7 +30,7 @@ def of_verdict(verdict: Verdict | None) -> ExitCode:
 
 def of_error(error: Exception) -> ExitCode:
     """The exit code of an error that ended a command."""
-    if isinstance(error, CompileError):
+    if isinstance(error, (CompileError, UnwrittenOutputError)):
         return ExitCode.FAILED
     if isinstance(error, (DeviceError, InfrastructureError)):
         return ExitCode.ERRORED
