@@ -97,6 +97,7 @@ class Flights:
             device=self._lease.device(slot).id,
             repeat=flight.repeat,
             attempt=flight.attempt,
+            seed=flight.request.seed,
             status=TrialStatus.ERRORED,
             clock=self._clock,
             log=str(flight.directory.relative_to(self._directory)),

@@ -138,6 +138,7 @@ class Lease:
             soc=told["soc"],
             platform=told["platform"],
             pid=told["pid"],
+            card=told["card"],
         )
         self._devices[slot] = record
         return record

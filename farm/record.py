@@ -10,10 +10,12 @@ import enum
 
 from pydantic import Field
 
+from farm.priority import Priority
+from farm.selection import Selection
 from jobs.records import BuildRecord, Failure, Record, TrialRecord
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class Verdict(str, enum.Enum):
@@ -63,6 +65,8 @@ class DeviceRecord(Record):
     soc: str
     platform: str
     pid: int  # of the worker process that ran the trials; distinct devices have distinct workers
+    card: str = ""  # physical card on that node; two devices of one card are one witness
+    canary: str = ""  # what the probe at the start of the lease found
 
 
 class MedianRecord(Record):
@@ -96,6 +100,8 @@ class RunRequest(Record):
     input_set: str
     seed: int
     tuning: dict[str, str] = Field(default_factory=dict)
+    priority: Priority = Priority.INTERACTIVE
+    selection: Selection = Field(default_factory=Selection)
 
 
 class RunRecord(Record):
@@ -121,4 +127,6 @@ class RunRecord(Record):
     median_us: dict[str, MedianRecord]  # by case
     budget: dict[str, BudgetRecord]  # by case, those that have one
     failures: list[Failure] = Field(default_factory=list)  # faults that belong to no single trial
+    queue_s: float = 0.0  # how long the run waited for its devices; no limit of the run counts it
+    resumed_from: str = ""  # the interrupted run whose finished trials this one took over
     directory: str = ""  # where the run's files are, as an absolute path on the machine that made them

@@ -38,6 +38,7 @@ class DeviceWorker:
             "node_id": context.get_node_id(),
             "index": index,
             "soc": self._platform.soc(index),
+            "card": self._platform.card(index),
             "platform": self._platform.name,
             "pid": os.getpid(),
         }

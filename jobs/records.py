@@ -112,6 +112,7 @@ class TrialRecord(Record):
     device: str  # "node/index", the device's id in the run
     repeat: int  # 0-based; warm-ups are not kept
     attempt: int  # 0 for the first try, counted up when an infrastructure fault moved it
+    seed: int = 0  # of the inputs
     status: TrialStatus
     clock: Clock
     wall_us: float | None = None

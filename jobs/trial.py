@@ -62,6 +62,7 @@ def run_trial(
         device=device_id,
         repeat=repeat,
         attempt=attempt,
+        seed=request.seed,
         status=TrialStatus.OK,
         clock=platform.clock,
     )

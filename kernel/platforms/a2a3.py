@@ -30,6 +30,7 @@ _COMPILE_ONLY = {"compile_stage": 5}  # pypto.CompStage.CODEGEN_BINARY: everythi
 _MERGED = "merged_swimlane.json"
 _FORMAT_ND, _FORMAT_NZ = 2, 29  # torch_npu's numbers of the row-major and the fractal layout
 
+_CHIPS_PER_CARD = 2  # an NPU of the A2 and A3 servers carries two dies
 _VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 
 
@@ -65,6 +66,10 @@ class A2A3:
     def soc(self, device: int) -> str:
         """The chip behind physical device `device`, as its driver calls it."""
         return str(self._loaded().npu.get_device_name(visible_index(device)))
+
+    def card(self, device: int) -> str:
+        """The NPU that carries physical chip `device`: chips 0 and 1 are NPU 0, 2 and 3 are NPU 1."""
+        return str(device // _CHIPS_PER_CARD)
 
     def prepare(self, cache: Path) -> None:
         """Load torch_npu and PyPTO. Idempotent. Raises `PlatformUnavailableError` naming what is missing."""

@@ -60,6 +60,10 @@ class A2A3Sim:
         """The chip the cost model describes; every simulated device is the same."""
         return "Ascend910B1 (cost model)"
 
+    def card(self, device: int) -> str:
+        """Every simulated device is a card of its own."""
+        return str(device)
+
     def prepare(self, cache: Path) -> None:
         """Load PyPTO and its calculator, building the latter into `cache` if it is not there. Idempotent.
 

@@ -79,6 +79,10 @@ class Platform(Protocol):
         """The chip behind device `device`, for example `Ascend910B1 (cost model)`."""
         ...
 
+    def card(self, device: int) -> str:
+        """The physical card that carries device `device`; two devices of one card are one witness, not two."""
+        ...
+
     def prepare(self, cache: Path) -> None:
         """Make this process ready (load libraries, build what is built once into `cache`). Idempotent."""
         ...

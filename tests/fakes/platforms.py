@@ -38,6 +38,9 @@ class Honest:
     def soc(self, device: int) -> str:
         return "Fake910"
 
+    def card(self, device: int) -> str:
+        return str(device)
+
     def prepare(self, cache: Path) -> None:
         pass
 

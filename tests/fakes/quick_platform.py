@@ -39,6 +39,9 @@ class QuickPlatform:
     def soc(self, device: int) -> str:
         return "Quick1"
 
+    def card(self, device: int) -> str:
+        return str(device)
+
     def prepare(self, cache: Path) -> None:
         pass
 
