@@ -13,12 +13,12 @@ The reasoning, per case and output, on the SHA-256 of the raw bytes:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 from farm.gates.protocol import Evidence, judge_cases, with_status
+from farm.gates.votes import Digests, groups, minority, self_disagreeing
 from farm.record import Finding, GateRecord, GateStatus
 from jobs.records import TrialRecord
-
-Digests = dict[str, dict[int, str]]  # device → repeat → digest
 
 
 class DeterminismGate:
@@ -38,8 +38,8 @@ def suspect_devices(evidence: Evidence) -> frozenset[str]:
         trials = evidence.measured(case)
         for output in evidence.outputs[case]:
             digests = _digests(trials, output)
-            if not _self_disagreeing(digests):
-                found.update(_minority(digests))
+            if not self_disagreeing(digests):
+                found.update(minority(digests))
     return frozenset(found)
 
 
@@ -63,14 +63,14 @@ def _judge_case(case: str, evidence: Evidence) -> tuple[GateStatus, list[Finding
 def _judge_output(
     case: str, output: str, digests: Digests, looked_again: frozenset[str]
 ) -> tuple[GateStatus, list[Finding]]:
-    racing = _self_disagreeing(digests)
+    racing = self_disagreeing(digests)
     if racing:
         return GateStatus.FAILED, [_race(case, output, device, digests[device]) for device in racing]
     if len({digest for repeats in digests.values() for digest in repeats.values()}) <= 1:
         return GateStatus.PASSED, []
-    minority = _minority(digests)
-    if minority:
-        votes = f"{len(digests) - len(minority)} of {len(digests)} devices agree on other bits"
+    alone = minority(digests)
+    if alone:
+        votes = f"{len(digests) - len(alone)} of {len(digests)} devices agree on other bits"
         return GateStatus.ERRORED, [
             Finding(
                 message=f"device is suspect{', twice looked at' if device in looked_again else ''}: {votes}, "
@@ -79,15 +79,15 @@ def _judge_output(
                 device=device,
                 output=output,
             )
-            for device in sorted(minority)
+            for device in sorted(alone)
         ]
-    groups = _groups(digests)
-    message = f"the kernel depends on the device: {len(digests)} devices gave {len(groups)} different results ("
-    message += "; ".join(" = ".join(sorted(group)) for group in groups.values()) + ")"
+    different = groups(digests)
+    message = f"the kernel depends on the device: {len(digests)} devices gave {len(different)} different results ("
+    message += "; ".join(" = ".join(sorted(group)) for group in different.values()) + ")"
     return GateStatus.FAILED, [Finding(message=message, case=case, output=output)]
 
 
-def _race(case: str, output: str, device: str, repeats: dict[int, str]) -> Finding:
+def _race(case: str, output: str, device: str, repeats: Mapping[int, str]) -> Finding:
     counts = Counter(repeats.values())
     common, _ = counts.most_common(1)[0]
     odd = [repeat for repeat, digest in repeats.items() if digest != common]
@@ -99,28 +99,8 @@ def _race(case: str, output: str, device: str, repeats: dict[int, str]) -> Findi
 
 
 def _digests(trials: list[TrialRecord], output: str) -> Digests:
-    found: Digests = defaultdict(dict)
+    found: dict[str, dict[int, str]] = defaultdict(dict)
     for trial in trials:
         if output in trial.outputs:
             found[trial.device][trial.repeat] = trial.outputs[output].sha256
     return dict(found)
-
-
-def _self_disagreeing(digests: Digests) -> list[str]:
-    return sorted(device for device, repeats in digests.items() if len(set(repeats.values())) > 1)
-
-
-def _groups(digests: Digests) -> dict[str, set[str]]:
-    groups: dict[str, set[str]] = defaultdict(set)
-    for device, repeats in digests.items():
-        groups[next(iter(repeats.values()))].add(device)
-    return dict(groups)
-
-
-def _minority(digests: Digests) -> set[str]:
-    """Devices outside a strict majority of self-consistent devices; empty where all agree or there is no majority."""
-    groups = _groups(digests)
-    largest = max(groups.values(), key=len, default=set())
-    if 2 * len(largest) <= len(digests):
-        return set()
-    return set(digests) - largest
