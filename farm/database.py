@@ -146,7 +146,8 @@ def _move_aside(path: Path) -> Path:
 
 def _migrate(engine: Engine) -> None:
     """Bring the tables to `REVISION`. Alembic takes a while to load, so not where there is nothing to do."""
-    if _revision(engine) == REVISION:
+    found = _revision(engine)
+    if found == REVISION:
         return
     from alembic import command
     from alembic.config import Config
@@ -161,7 +162,8 @@ def _migrate(engine: Engine) -> None:
         try:
             command.upgrade(config, "head")
         except CommandError as error:
-            raise UsageError(f"the store was made by a newer farm ({error}); use that version") from error
+            message = f"the store's tables are of revision {found}, this farm knows them up to {REVISION}"
+            raise UsageError(f"{message}; use the newer farm that made them, or another $FARM_STORE") from error
 
 
 def _revision(engine: Engine) -> str | None:

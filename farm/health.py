@@ -57,6 +57,9 @@ class EventKind(str, enum.Enum):
     RELEASED = "released"  # by a person
 
 
+BY_PERSON = frozenset({EventKind.QUARANTINED, EventKind.RELEASED})
+
+
 @dataclass(frozen=True, slots=True)
 class HealthEvent:
     """One thing that happened to one device."""
@@ -81,7 +84,7 @@ class Health:
     failed_last: bool = False  # nothing has run cleanly on it since it last failed or was released
     clean_canaries: int = 0  # of the series that ends a quarantine
     counts_after: str = ""  # a clean canary before this moment does not count; "" outside an automatic quarantine
-    last_event_at: str = ""  # newest event folded in; "" where there is none
+    last_event_at: str = ""  # newest event folded in, or the last one of a person; "" where there is none
 
     @property
     def usable(self) -> bool:
@@ -115,7 +118,8 @@ def after(health: Health, event: HealthEvent) -> Health:
     """What `health` becomes once `event` has happened. Raises `ValueError` where the event's time is unreadable."""
     moment(event.at)
     folded = _RULES[event.kind](health, event)
-    return replace(folded, last_event_at=max((health.last_event_at, event.at), key=_sortable))
+    newest = event.at if event.kind in BY_PERSON else max((health.last_event_at, event.at), key=_sortable)
+    return replace(folded, last_event_at=newest)
 
 
 def events_of(trial: TrialRecord, run_id: str, platform: str, at: str) -> list[HealthEvent]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import Row
 
+from farm.health import DeviceState, EventKind, Health, HealthEvent, moment
 from farm.record import DeviceRecord, MedianRecord, RunRecord, Verdict
 from farm.report.json_report import parse
 from jobs.records import Failure, Fault, TrialRecord
@@ -44,21 +45,33 @@ class HistoryPoint:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSighting:
-    """When and in which run a device was last held."""
+    """When a device was last seen, and in which run it was last held."""
 
     id: str  # "node/index"
     node: str
-    soc: str
+    soc: str  # "" where nobody has asked it yet
+    card: str  # the same
     platform: str
     last_seen: str
-    last_run: str
+    last_run: str  # "" where no run has held it
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """One thing that happened on a device, and the state that left it in."""
+
+    at: str  # ISO 8601, UTC
+    kind: EventKind
+    reason: str
+    run_id: str  # "" where no run was involved
+    state: DeviceState
 
 
 def of_run(record: RunRecord) -> dict[str, str | None]:
     """The row of a run, without its id and owner."""
     return {
         "verdict": record.verdict.value if record.verdict else None,
-        "reason": record.reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),  # PostgreSQL keeps no NUL in text
+        "reason": _text(record.reason),
         "kernel": record.kernel,
         "platform": record.platform,
         "commit": record.commit,
@@ -80,8 +93,53 @@ def of_trial(run_id: str, trial: TrialRecord) -> dict[str, Any]:
 
 
 def of_device(held: DeviceRecord, run_id: str) -> dict[str, str]:
-    """The row of a device that `run_id` holds now."""
-    return {**held.model_dump(include={"id", "node", "soc", "platform"}), "last_seen": now(), "last_run": run_id}
+    """What the row of a device that `run_id` holds now says; what is not known is left out."""
+    told = held.model_dump(include={"id", "node", "soc", "card", "platform"})
+    return {**{column: text for column, text in told.items() if text}, "last_seen": now(), "last_run": run_id}
+
+
+def sighting(row: Row[Any]) -> DeviceSighting:
+    """When a device was seen, from its row."""
+    return DeviceSighting(row.id, row.node, row.soc, row.card, row.platform, row.last_seen, row.last_run)
+
+
+def health(row: Row[Any]) -> Health:
+    """How fit a device is, from its row."""
+    return Health(
+        state=DeviceState(row.state),
+        since=row.since,
+        why=row.why,
+        cause=EventKind(row.cause) if row.cause else None,
+        faults_in_row=row.faults_in_row,
+        failed_last=row.failed_last,
+        clean_canaries=row.clean_canaries,
+        counts_after=row.counts_after,
+        last_event_at=row.last_event_at,
+    )
+
+
+def of_health(told: Health) -> dict[str, Any]:
+    """The columns of a device's row that say how fit it is."""
+    return {**asdict(told), "state": told.state.value, "cause": told.cause.value if told.cause else None}
+
+
+def storable(event: HealthEvent) -> HealthEvent:
+    """`event` as it can be kept: its time in UTC like all others, so that times compare as text.
+
+    Raises `ValueError` for an unreadable time.
+    """
+    at = moment(event.at).astimezone(timezone.utc).isoformat(timespec="milliseconds")
+    return replace(event, at=at, reason=_text(event.reason))
+
+
+def of_event(event: HealthEvent, state: DeviceState) -> dict[str, str]:
+    """The row of an event that left its device in `state`."""
+    return {**asdict(event), "kind": event.kind.value, "state": state.value}
+
+
+def logged(row: Row[Any]) -> LoggedEvent:
+    """An event, from its row."""
+    return LoggedEvent(row.at, EventKind(row.kind), row.reason, row.run_id, DeviceState(row.state))
 
 
 def record(row: Row[Any], trials: list[TrialRecord]) -> RunRecord:
@@ -117,3 +175,8 @@ def summary(record: RunRecord) -> RunSummary:
 def now() -> str:
     """This moment, as every time in the store is written."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _text(text: str) -> str:
+    """PostgreSQL keeps no NUL in text."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from farm import owner, rows
+from farm import health_store, owner, rows
 from farm.database import Warn, open_engine, transaction
 from farm.errors import InfrastructureError, UnknownRunError, UsageError
+from farm.health import Health, HealthEvent
+from farm.health_store import DeviceReport
 from farm.record import RunRecord, Verdict
-from farm.rows import DeviceSighting, HistoryPoint, RunSummary
+from farm.rows import DeviceSighting, HistoryPoint, LoggedEvent, RunSummary
 from farm.tables import DEVICE, RUN, TRIAL
 from jobs.records import TrialRecord
 
@@ -86,7 +87,7 @@ class Store:
                 raise RunExistsError(record.run_id)
             row = {"id": record.run_id, "owner": owner.current().dump(), **rows.of_run(record)}
             connection.execute(insert(RUN).values(row))
-            self._see(connection, record)
+            _see(connection, record)
             _add_trials(connection, record.run_id, record.trials)
 
     def update(self, record: RunRecord) -> None:
@@ -94,7 +95,7 @@ class Store:
         with self._write() as connection:
             _refuse_finished(connection, record.run_id)
             connection.execute(update(RUN).where(RUN.c.id == record.run_id).values(**rows.of_run(record)))
-            self._see(connection, record)
+            _see(connection, record)
 
     def save_trial(self, run_id: str, trial: TrialRecord) -> None:
         """Add one trial to a running run. Durable on return."""
@@ -114,7 +115,7 @@ class Store:
             connection.execute(update(RUN).where(RUN.c.id == record.run_id).values(**rows.of_run(record)))
             connection.execute(delete(TRIAL).where(TRIAL.c.run_id == record.run_id))
             _add_trials(connection, record.run_id, record.trials)
-            self._see(connection, record)
+            _see(connection, record)
 
     def interrupt(self, run_id: str, reason: str) -> None:
         """Settle a run whose process is known to be dead as errored. Does nothing where it has a verdict."""
@@ -173,10 +174,32 @@ class Store:
             if median is not None and median.overall is not None and record.verdict is not None
         ]
 
+    # Devices; see `farm.health_store`. With `health` and `observe` a store is a `farm.health.HealthBook`.
+
     def devices(self) -> builtins.list[DeviceSighting]:
-        """Every device a run has held, by id."""
+        """Every device that was ever seen, by id."""
         with self._read() as connection:
-            return [DeviceSighting(**row._mapping) for row in connection.execute(select(DEVICE).order_by(DEVICE.c.id))]
+            return [rows.sighting(row) for row in connection.execute(select(DEVICE).order_by(DEVICE.c.id))]
+
+    def see(self, platform: str, devices: Iterable[Mapping[str, str]]) -> None:
+        """Note devices as seen now: for each a mapping of `id`, `node`, `soc` and `card`, "" where not known."""
+        health_store.see(self._engine, platform, devices)
+
+    def health(self, platform: str) -> dict[str, Health]:
+        """How fit each known device of `platform` is, by id. Raises `ClockSkewError`."""
+        return health_store.health(self._engine, platform)
+
+    def observe(self, events: Sequence[HealthEvent]) -> None:
+        """Take in what happened on devices, all of it or nothing. Durable on return. Raises `ClockSkewError`."""
+        health_store.observe(self._engine, events)
+
+    def device_history(self, platform: str, device: str, limit: int = 50) -> builtins.list[LoggedEvent]:
+        """The last `limit` events of one device, newest first."""
+        return health_store.history(self._engine, platform, device, limit)
+
+    def device_reports(self, platform: str) -> dict[str, DeviceReport]:
+        """What is known of each device of `platform`, by id. Raises `ClockSkewError`."""
+        return health_store.reports(self._engine, platform)
 
     # Inside
 
@@ -199,13 +222,11 @@ class Store:
             if held.gone():
                 self.interrupt(run_id, f"interrupted: process {held.pid} on {held.host} ended without a verdict")
 
-    def _see(self, connection: Connection, record: RunRecord) -> None:
-        """Note every device of the run as seen now."""
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        for held in record.devices:
-            row = rows.of_device(held, record.run_id)
-            statement = dialect.insert(DEVICE).values(row)
-            connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=row))
+
+def _see(connection: Connection, record: RunRecord) -> None:
+    """Note every device of the run as seen now."""
+    for held in sorted(record.devices, key=lambda device: device.id):  # everyone locks in one order: no deadlock
+        health_store.upsert(connection, rows.of_device(held, record.run_id))
 
 
 def _add_trials(connection: Connection, run_id: str, trials: list[TrialRecord]) -> None:

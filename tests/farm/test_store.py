@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
 from farm.errors import UnknownRunError, UsageError
 from farm.record import Verdict
 from farm.store import AmbiguousRunError, RunExistsError, Store, VerdictExistsError
-from farm.tables import METADATA
 from jobs.records import Fault
 from kernel.clock import Clock
 from tests.farm import samples
 
-POSTGRES = os.environ.get("FARM_TEST_POSTGRES", "")
 RUN = samples.running().run_id
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'below' / 'store.sqlite'}"
-    if not POSTGRES:
-        pytest.skip("FARM_TEST_POSTGRES names no PostgreSQL server")
-    engine = create_engine(POSTGRES)
-    with engine.begin() as connection:
-        METADATA.drop_all(connection)
-        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
-    engine.dispose()
-    return POSTGRES
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    with Store.open(url) as opened:
-        yield opened
 
 
 def in_another_process(url: str, body: str, expected: int = 0) -> None:

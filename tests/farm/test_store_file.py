@@ -134,9 +134,13 @@ def test_a_store_of_a_newer_farm_is_refused_and_left_alone(path: Path) -> None:
     connection.commit()
     connection.close()
 
-    with pytest.raises(UsageError, match="newer farm"):
+    with pytest.raises(UsageError) as caught:
         open_store(path)
 
+    assert str(caught.value) == (
+        f"the store's tables are of revision 9999, this farm knows them up to {REVISION}; "
+        "use the newer farm that made them, or another $FARM_STORE"
+    )
     assert not list(path.parent.glob("*.corrupt-*"))
 
 

@@ -1,0 +1,202 @@
+"""Device health in the store's database: the log of events, what they add up to, and the devices ever seen.
+
+A device's row and its log change in one transaction that holds the row's lock, so processes that observe the same
+device at the same time are put in an order and nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Select, and_, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from farm import rows
+from farm.database import transaction
+from farm.errors import InfrastructureError
+from farm.health import BY_PERSON, EventKind, Health, HealthEvent, after, moment
+from farm.rows import DeviceSighting, LoggedEvent
+from farm.tables import DEVICE, DEVICE_EVENT
+
+# Machines that follow a time server differ by milliseconds; Kerberos refuses at five minutes, and so does this.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+# The fault rate looks back so far: long enough for a handful of runs a day, short enough that a repair shows.
+RATE_WINDOW = timedelta(days=7)
+RATE_EVENTS = 200
+LAST_RUNS = 3
+_TRIALS = (EventKind.TRIAL_OK, EventKind.DEVICE_FAULT, EventKind.DEVICE_BROKEN)
+
+
+class ClockSkewError(InfrastructureError):
+    """An event, or what is kept of a device, is dated later than this machine's clock allows."""
+
+    def __init__(self, device: str, at: str, now: str) -> None:
+        self.device = device
+        self.at = at
+        super().__init__(
+            f"device {device} has an event dated {at}, and it is {now} here; set the clock that is wrong, "
+            f"or, where it is the event's, `farm devices release {device}`"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReport:
+    """What is known of one device."""
+
+    seen: DeviceSighting
+    health: Health
+    last_runs: tuple[str, ...]  # newest first, at most `LAST_RUNS`
+    trials: int  # that ended well or with a fault of the device, of the last `RATE_EVENTS` within `RATE_WINDOW`
+    faults: int  # of `trials`
+
+    @property
+    def fault_rate(self) -> float | None:
+        """Faults a trial, 0 to 1; None where no trial says anything."""
+        return self.faults / self.trials if self.trials else None
+
+
+def health(engine: Engine, platform: str) -> dict[str, Health]:
+    """Every known device of `platform`, by id. Raises `ClockSkewError` where one is dated from the future."""
+    with transaction(engine, "read") as connection:
+        found = {str(row.id): rows.health(row) for row in connection.execute(select(DEVICE).where(_of(platform)))}
+    now = rows.now()
+    for device, kept in found.items():
+        _require_past(device, kept.last_event_at, now)
+    return found
+
+
+def observe(engine: Engine, events: Sequence[HealthEvent]) -> None:
+    """Fold `events` into their devices in their order, all or none. Durable on return. Raises `ClockSkewError`."""
+    if not events:
+        return
+    now = rows.now()
+    for event in events:
+        _require_past(event.device, event.at, now)
+    by_device: dict[tuple[str, str], list[HealthEvent]] = defaultdict(list)
+    for event in events:
+        by_device[event.platform, event.device].append(rows.storable(event))
+    with transaction(engine, "written", write=True) as connection:
+        for (platform, device), happened in sorted(by_device.items()):  # everyone locks in one order: no deadlock
+            _fold(connection, platform, device, happened, now)
+
+
+def see(engine: Engine, platform: str, devices: Iterable[Mapping[str, str]]) -> None:
+    """Note devices as seen now: for each a mapping of `id`, `node`, `soc` and `card`, "" where that is not known."""
+    with transaction(engine, "written", write=True) as connection:
+        for device in sorted(devices, key=lambda told: told["id"]):
+            known = {column: text for column, text in device.items() if text}
+            upsert(connection, {**known, "platform": platform, "last_seen": rows.now()})
+
+
+def upsert(connection: Connection, row: Mapping[str, str]) -> None:
+    """Add a device, or change those columns of it that `row` names."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(DEVICE).values(dict(row))
+    connection.execute(statement.on_conflict_do_update(index_elements=["platform", "id"], set_=dict(row)))
+
+
+def history(engine: Engine, platform: str, device: str, limit: int) -> list[LoggedEvent]:
+    """The last `limit` events of a device, newest first."""
+    query = (
+        select(DEVICE_EVENT)
+        .where(DEVICE_EVENT.c.platform == platform, DEVICE_EVENT.c.device == device)
+        .order_by(DEVICE_EVENT.c.id.desc())
+        .limit(limit)
+    )
+    with transaction(engine, "read") as connection:
+        return [rows.logged(row) for row in connection.execute(query)]
+
+
+def reports(engine: Engine, platform: str) -> dict[str, DeviceReport]:
+    """What is known of every device of `platform`, by id. Raises `ClockSkewError` as `health` does."""
+    with transaction(engine, "read") as connection:
+        devices = connection.execute(select(DEVICE).where(_of(platform)).order_by(DEVICE.c.id)).all()
+        runs = _last_runs(connection, platform)
+        tally = _tally(connection, platform)
+    now = rows.now()
+    for row in devices:
+        _require_past(row.id, row.last_event_at, now)
+    return {
+        str(row.id): DeviceReport(
+            seen=rows.sighting(row),
+            health=rows.health(row),
+            last_runs=_runs_of(row, runs[str(row.id)]),
+            trials=sum(tally[str(row.id)].values()),
+            faults=sum(count for kind, count in tally[str(row.id)].items() if kind != EventKind.TRIAL_OK.value),
+        )
+        for row in devices
+    }
+
+
+def _fold(connection: Connection, platform: str, device: str, events: list[HealthEvent], now: str) -> None:
+    key = and_(_of(platform), DEVICE.c.id == device)
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    new = {"platform": platform, "id": device, "node": device.rpartition("/")[0], "last_seen": now}
+    connection.execute(dialect.insert(DEVICE).values(new).on_conflict_do_nothing())
+    kept = rows.health(connection.execute(select(DEVICE).where(key).with_for_update()).one())
+    if not any(event.kind in BY_PERSON for event in events):  # a person may put a wrong record right
+        _require_past(device, kept.last_event_at, now)
+    logged = []
+    for event in events:
+        kept = after(kept, event)
+        logged.append(rows.of_event(event, kept.state))
+    connection.execute(insert(DEVICE_EVENT), logged)
+    connection.execute(update(DEVICE).where(key).values(**rows.of_health(kept)))
+
+
+def _last_runs(connection: Connection, platform: str) -> dict[str, list[str]]:
+    """Runs with an event on each device, newest first."""
+    newest = (
+        select(DEVICE_EVENT.c.device, DEVICE_EVENT.c.run_id, func.max(DEVICE_EVENT.c.id).label("last"))
+        .where(DEVICE_EVENT.c.platform == platform, DEVICE_EVENT.c.run_id != "")
+        .group_by(DEVICE_EVENT.c.device, DEVICE_EVENT.c.run_id)
+        .subquery()
+    )
+    runs: dict[str, list[str]] = defaultdict(list)
+    for row in connection.execute(_newest(newest, "last", LAST_RUNS)):
+        runs[row.device].append(row.run_id)
+    return runs
+
+
+def _runs_of(row: Row[Any], logged: list[str]) -> tuple[str, ...]:
+    """The run that held the device last goes first: it may not have an event yet."""
+    last = [row.last_run] if row.last_run and row.last_run not in logged else []
+    return tuple([*last, *logged][:LAST_RUNS])
+
+
+def _tally(connection: Connection, platform: str) -> dict[str, dict[str, int]]:
+    """How many of the newest trials of each device ended in which kind of event."""
+    since = (datetime.now(timezone.utc) - RATE_WINDOW).isoformat(timespec="milliseconds")
+    trials = (
+        select(DEVICE_EVENT.c.device, DEVICE_EVENT.c.kind, DEVICE_EVENT.c.id.label("last"))
+        .where(DEVICE_EVENT.c.platform == platform, DEVICE_EVENT.c.kind.in_([kind.value for kind in _TRIALS]))
+        .where(DEVICE_EVENT.c.at >= since)
+        .subquery()
+    )
+    recent = _newest(trials, "last", RATE_EVENTS).subquery()
+    query = select(recent.c.device, recent.c.kind, func.count().label("count")).group_by(recent.c.device, recent.c.kind)
+    tally: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in connection.execute(query):
+        tally[row.device][row.kind] = row._mapping["count"]
+    return tally
+
+
+def _newest(table: Any, order: str, limit: int) -> Select[Any]:
+    """The rows of `table` among the `limit` newest of their device by column `order`, newest first."""
+    number = func.row_number().over(partition_by=table.c.device, order_by=table.c[order].desc())
+    numbered = select(table, number.label("number")).subquery()
+    return select(numbered).where(numbered.c.number <= limit).order_by(numbered.c.number)
+
+
+def _of(platform: str) -> Any:
+    return DEVICE.c.platform == platform
+
+
+def _require_past(device: str, at: str, now: str) -> None:
+    if at and moment(at) > moment(now) + CLOCK_TOLERANCE:
+        raise ClockSkewError(device, at, now)
