@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from farm.verdict import kernel_faults
-from jobs.records import Fault, ProbeRecord, TrialRecord, TrialStatus
+from jobs.records import Failure, Fault, ProbeRecord, TrialRecord, TrialStatus
 
 FAULTS_IN_ROW = 2  # one fault may be a cosmic ray or a neighbour; two in a row on one device are the device's
 
@@ -133,21 +132,22 @@ def events_of(trial: TrialRecord, run_id: str, platform: str, at: str) -> list[H
     return [HealthEvent(trial.device, platform, at, kind, f"{failure.kind}: {failure.message}", run_id)]
 
 
-def acquittals(trials: Iterable[TrialRecord], run_id: str, platform: str, at: str) -> list[HealthEvent]:
-    """One acquittal for each device fault among a run's `trials` that the trials together put down to the kernel.
+def acquittals(
+    trials: Iterable[TrialRecord], proven: Iterable[Failure], run_id: str, platform: str, at: str
+) -> list[HealthEvent]:
+    """One acquittal for each device fault among a run's `trials` that is `proven` to be the kernel's by its kind.
 
     To be observed once, when the run has its verdict.
     """
-    made = list(trials)
-    proven = {fault.kind: fault.message for fault in kernel_faults(made)}
+    guilt = {failure.kind: failure.message for failure in proven}
     return [
         HealthEvent(
-            fault.device, platform, at, EventKind.ACQUITTED, f"the kernel's: {proven[trial.failure.kind]}", run_id
+            event.device, platform, at, EventKind.ACQUITTED, f"the kernel's: {guilt[trial.failure.kind]}", run_id
         )
-        for trial in made
-        if trial.failure is not None and trial.failure.kind in proven
-        for fault in events_of(trial, run_id, platform, at)
-        if fault.kind is EventKind.DEVICE_FAULT
+        for trial in trials
+        if trial.failure is not None and trial.failure.kind in guilt
+        for event in events_of(trial, run_id, platform, at)
+        if event.kind is EventKind.DEVICE_FAULT
     ]
 
 

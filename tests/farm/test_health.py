@@ -21,7 +21,7 @@ from farm.health import (
     events_of,
     of_probe,
 )
-from jobs.records import Fault, ProbeRecord, TrialStatus
+from jobs.records import Failure, Fault, ProbeRecord, TrialStatus
 from tests.farm import samples
 
 START = datetime(2026, 11, 23, 8, tzinfo=timezone.utc)
@@ -245,14 +245,16 @@ def test_the_end_of_a_trial_speaks_for_or_against_the_device_only_where_it_can()
     assert kinds(samples.trial(DEVICE).model_copy(update={"status": TrialStatus.FAILED})) == []
 
 
-def test_a_fault_two_devices_agree_on_is_taken_back_from_both() -> None:
+def test_a_fault_proven_to_be_the_kernels_is_taken_back_from_every_device() -> None:
     trials = [samples.lost_trial(f"10.0.0.1/{index}", 0) for index in (0, 1)]
+    proven = [Failure(fault=Fault.KERNEL, kind="hang", message="hang on 2 devices")]
 
-    assert acquittals(trials[:1], "run", "a2a3", AT) == []
-    taken_back = acquittals([*trials, samples.trial(DEVICE)], "run", "a2a3", AT)
+    assert acquittals(trials, [], "run", "a2a3", AT) == []
+    taken_back = acquittals([*trials, samples.trial(DEVICE)], proven, "run", "a2a3", AT)
 
     assert [(made.device, made.kind) for made in taken_back] == [("10.0.0.1/0", ACQUITTED), ("10.0.0.1/1", ACQUITTED)]
-    assert taken_back[0].reason.startswith("the kernel's: ")
+    assert taken_back[0].reason == "the kernel's: hang on 2 devices"
+    assert acquittals(trials, [Failure(fault=Fault.KERNEL, kind="compile", message="")], "run", "a2a3", AT) == []
 
 
 def test_a_probe_speaks_for_its_device() -> None:
