@@ -19,7 +19,8 @@ import torch
 
 from kernel.clock import Clock, MeasuredUs
 from kernel.errors import CompileError, DeviceError, KernelLayerError, PlatformUnavailableError
-from kernel.platforms import environment, pypto_driver, pypto_errors, pypto_private, swimlane
+from kernel.platforms import environment, npu_smi, pypto_driver, pypto_errors, pypto_private, swimlane
+from kernel.platforms.npu_smi import NpuSmiError
 from kernel.platforms.protocol import TRACE_NAME, Built, Execution, Missing, Probe, Task
 from kernel.platforms.pypto_driver import Compiled, Launch
 from kernel.spec import Kernel, Program, Tensors, Tuning
@@ -30,7 +31,7 @@ _COMPILE_ONLY = {"compile_stage": 5}  # pypto.CompStage.CODEGEN_BINARY: everythi
 _MERGED = "merged_swimlane.json"
 _FORMAT_ND, _FORMAT_NZ = 2, 29  # torch_npu's numbers of the row-major and the fractal layout
 
-_CHIPS_PER_CARD = 2  # an NPU of the A2 and A3 servers carries two dies
+_CHIPS_PER_CARD = 2  # an NPU of the A3 servers carries two dies; where it carries one, this errs to fewer witnesses
 _VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 
 
@@ -68,8 +69,11 @@ class A2A3:
         return str(self._loaded().npu.get_device_name(visible_index(device)))
 
     def card(self, device: int) -> str:
-        """The NPU that carries physical chip `device`: chips 0 and 1 are NPU 0, 2 and 3 are NPU 1."""
-        return str(device // _CHIPS_PER_CARD)
+        """The NPU that carries physical chip `device`, as the driver counts; without its word, two chips to an NPU."""
+        try:
+            return str(npu_smi.locate(device).card)
+        except NpuSmiError:
+            return str(device // _CHIPS_PER_CARD)
 
     def prepare(self, cache: Path) -> None:
         """Load torch_npu and PyPTO. Idempotent. Raises `PlatformUnavailableError` naming what is missing."""
@@ -110,17 +114,24 @@ class A2A3:
         return Execution(MeasuredUs(swimlane.wall_us(tasks)), tasks, compiled.fingerprint)
 
     def probe(self, device: int, directory: Path) -> Probe:
-        """Run the canary program on physical device `device` and compare its answer bit by bit."""
+        """Ask the driver about physical device `device`, then run the canary program there and compare bit by bit.
+
+        The driver first: the canary could hang on a chip that the driver has given up already.
+        """
         self._loaded()
+        driver = npu_smi.read(device)
+        if driver.healthy is False:
+            return Probe(False, driver.detail)
         from kernel.platforms import canary  # imports PyPTO
 
         operands, outputs = canary.inputs(), canary.blank_outputs()
         try:
             self._timed(canary.program(), operands, outputs, device, directory)
         except KernelLayerError as error:
-            return Probe(False, f"canary program: {error}")
+            return Probe(False, f"canary program: {error}; {driver.detail}")
         right = torch.equal(outputs["out"], canary.expected(operands))
-        return Probe(right, "canary program: every element right" if right else "canary program: wrong answer")
+        answer = "every element right" if right else "wrong answer"
+        return Probe(right, f"canary program: {answer}; {driver.detail}")
 
     def _timed(
         self, program: Program, inputs: Tensors, outputs: Tensors, device: int, directory: Path

@@ -105,10 +105,10 @@ class FakeNpu:
 def install(monkeypatch: pytest.MonkeyPatch, cache: Path, devices: int = 2) -> FakeNpu:
     """Put the fake in place until the test ends."""
     fake = FakeNpu(devices, cache)
-    monkeypatch.setenv("ASCEND_HOME_PATH", "/opt/ascend")
-    monkeypatch.delenv("ASCEND_RT_VISIBLE_DEVICES", raising=False)
     a2a3sim.A2A3Sim().prepare(cache)
     calculator.load(cache, "a2a3")
+    monkeypatch.setenv("ASCEND_HOME_PATH", "/opt/ascend")  # not before: PyPTO would load CANN's libraries from there
+    monkeypatch.delenv("ASCEND_RT_VISIBLE_DEVICES", raising=False)
     from pypto import pypto_impl
 
     monkeypatch.setitem(sys.modules, "torch_npu", fake.module())
