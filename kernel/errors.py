@@ -67,12 +67,16 @@ class UnwrittenOutputError(KernelLayerError):
 
 
 class DeviceError(KernelLayerError):
-    """The device or its runtime failed, not the kernel's arithmetic. `code` is the runtime's error code."""
+    """The device or its runtime failed, not the kernel's arithmetic. `code` is the runtime's error code.
 
-    def __init__(self, code: str, summary: str) -> None:
+    The error raised is the last of a row: `printed` is what the platform printed until then, in which the first stands.
+    """
+
+    def __init__(self, code: str, summary: str, printed: str = "") -> None:
         self.code = code
         self.summary = summary
+        self.printed = printed
         super().__init__(f"device error {code}: {summary}")
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        return (type(self), (self.code, self.summary))
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return (type(self), (self.code, self.summary, self.printed))

@@ -124,7 +124,7 @@ def test_a_changed_input_fails_the_trial(request_small: Request, tmp_path: Path)
         (CompileError("F21004", "MATMUL", "bad tile"), TrialStatus.FAILED, Fault.KERNEL, "compile"),
         (DeviceError("507014", "timeout"), TrialStatus.ERRORED, Fault.DEVICE, "device-507014"),
         (PlatformUnavailableError("quick", "gone", "mend it"), TrialStatus.ERRORED, Fault.NODE, "platform-unavailable"),
-        (MemoryError(), TrialStatus.ERRORED, Fault.NODE, "host-resources"),
+        (MemoryError(), TrialStatus.ERRORED, Fault.NODE, "out-of-memory"),
         (ZeroDivisionError("a bug of ours"), TrialStatus.ERRORED, Fault.FARM, "crash"),
     ],
 )
