@@ -20,8 +20,10 @@ import torch
 from kernel.clock import Clock, MeasuredUs
 from kernel.errors import CompileError, DeviceError, KernelLayerError, PlatformUnavailableError
 from kernel.platforms import environment, npu_smi, pypto_driver, pypto_errors, pypto_private, swimlane
+from kernel.platforms.capture import captured
+from kernel.platforms.device_limits import DeviceLimits
 from kernel.platforms.npu_smi import NpuSmiError
-from kernel.platforms.protocol import TRACE_NAME, Built, Execution, Missing, Probe, Task
+from kernel.platforms.protocol import LOG_NAME, TRACE_NAME, Built, Execution, Missing, Probe, Task
 from kernel.platforms.pypto_driver import Compiled, Launch
 from kernel.spec import Kernel, Program, Tensors, Tuning
 
@@ -30,6 +32,8 @@ _SWIM_LANES = {"runtime_debug_mode": 1}  # the runtime then writes every task's 
 _COMPILE_ONLY = {"compile_stage": 5}  # pypto.CompStage.CODEGEN_BINARY: everything but the launch
 _MERGED = "merged_swimlane.json"
 _FORMAT_ND, _FORMAT_NZ = 2, 29  # torch_npu's numbers of the row-major and the fractal layout
+
+_PRINTED_BYTES = 4 << 20  # of a log; more is one error over and over
 
 _CHIPS_PER_CARD = 2  # an NPU of the A3 servers carries two dies; where it carries one, this errs to fewer witnesses
 _VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
@@ -48,6 +52,7 @@ class A2A3:
 
     def __init__(self) -> None:
         self._torch_npu: Any = None
+        self._limits: DeviceLimits | None = None  # None leaves the runtime its own
 
     def missing(self) -> list[Missing]:
         """What is not here and must be before this platform can run."""
@@ -81,6 +86,9 @@ class A2A3:
             raise PlatformUnavailableError(self.name, f"{missing.what} is missing", missing.remedy)
         environment.own_python_first()
         environment.native_logs_below(cache)
+        self._limits = DeviceLimits.told(os.environ)
+        if self._limits is not None:
+            os.environ.update(self._limits.runtime_variables())
         import torch_npu
 
         pypto_private.load(self.name)
@@ -155,19 +163,26 @@ class A2A3:
         views = pypto_driver.argument_views(program, inputs, outputs)
         try:
             npu.npu.set_device(index)
+            if self._limits is not None:
+                self._limits.limit_device_op()
             placed = [
                 self._placed(view, index, nz=argument.nz)
                 for argument, view in zip(program.arguments, views, strict=True)
             ]
             artefacts = pypto_driver.launch(program, placed, how, directory)
-            npu.npu.synchronize()
+            with captured(directory / LOG_NAME):
+                npu.npu.synchronize()
             for argument, view, there in zip(program.arguments, views, placed, strict=True):
                 plain = npu.npu_format_cast(there, _FORMAT_ND) if argument.nz else there
                 view.copy_(plain.cpu())
-        except (CompileError, PlatformUnavailableError):
+        except CompileError as error:
+            if how.host or not pypto_errors.is_machines(error.code):
+                raise
+            raise DeviceError(error.code, error.summary, _printed(directory)) from error  # it had compiled
+        except PlatformUnavailableError:
             raise
         except RuntimeError as error:
-            raise pypto_errors.device_error(error) from error
+            raise pypto_errors.device_error(error, _printed(directory)) from error
         return artefacts
 
     def _placed(self, view: torch.Tensor, index: int, *, nz: bool) -> torch.Tensor:
@@ -178,6 +193,15 @@ class A2A3:
         if self._torch_npu is None:
             raise PlatformUnavailableError(self.name, "it was not prepared", "call prepare(cache) first")
         return self._torch_npu
+
+
+def _printed(directory: Path) -> str:
+    """The beginning of what was printed, where the first fault stands."""
+    log = directory / LOG_NAME
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        return file.read(_PRINTED_BYTES).decode(errors="replace")
 
 
 def visible_index(device: int) -> int:

@@ -23,6 +23,9 @@ _LOGGED_PASS = re.compile(r"Run pass <(\w+)> failed")
 # Codes of the Ascend runtime: 107xxx wrong use or a lost context, 207xxx resources, 507xxx a fault on the chip.
 _RUNTIME_CODE = re.compile(r"(?<!\d)([125]07\d{3})(?!\d)")
 
+# PyPTO's documentation gives F7xxxx and F8xxxx to MACHINE, its part that launches; the rest is the compiler's.
+_MACHINE_CODE = re.compile(r"F[78][0-9A-F]{4}")
+
 
 def compile_error(error: BaseException, log: str) -> CompileError:
     """The compiler's complaint, from `error` and, where that says only that a pass failed, from the native `log`."""
@@ -50,14 +53,23 @@ def is_compilers(error: BaseException) -> bool:
     )
 
 
-def device_error(error: BaseException) -> DeviceError:
-    """What the device's runtime complains of, with its error code where it gives one."""
+def is_machines(code: str) -> bool:
+    """Whether a code of PyPTO's is of the part that launches, and not of the compiler."""
+    return _MACHINE_CODE.fullmatch(code) is not None
+
+
+def device_error(error: BaseException, printed: str = "") -> DeviceError:
+    """What the device's runtime complains of, with its error code where it gives one.
+
+    `printed` is what was printed until then; with the error's own text it tells what came before.
+    """
     text = _chain_text(error)
+    history = f"{printed}\n{text}"
     found = _RUNTIME_CODE.search(text)
     if found is None:
-        return DeviceError(_NO_CODE, _first_line(text))
+        return DeviceError(_NO_CODE, _first_line(text), history)
     line = next(line for line in text.splitlines() if found[1] in line)
-    return DeviceError(found[1], _shortened(line))
+    return DeviceError(found[1], _shortened(line), history)
 
 
 def is_ours(error: BaseException) -> bool:
