@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
+from farm.blame import Blame
 from farm.record import GateRecord, GateStatus, Verdict
 from jobs.records import BuildRecord, Failure, Fault, TrialRecord, TrialStatus
 
-# Faults that say nothing about whose they are until a second device has been asked: two devices with the same one, and
-# it is the kernel's. A runtime's error code is one of them; the record's kind is then `device-CODE`.
-AMBIGUOUS = ("hang", "worker-died")
-DEVICE_CODE = "device-"
-
 
 def kernel_faults(trials: list[TrialRecord]) -> list[Failure]:
-    """Failures that are the kernel's: those said to be, and ambiguous ones that two distinct devices agree on."""
-    found: list[Failure] = []
-    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    """Failures that are the kernel's, with every device taken for a card of its own."""
+    blame = Blame()
     for trial in trials:
-        if trial.failure is None:
-            continue
-        if trial.failure.fault is Fault.KERNEL:
-            found.append(trial.failure)
-        elif trial.failure.kind in AMBIGUOUS or trial.failure.kind.startswith(DEVICE_CODE):
-            seen[trial.case, trial.failure.kind].add(trial.device)
-    for (case, kind), devices in seen.items():
-        if len(devices) > 1:
-            message = f"{kind} in case {case} on {len(devices)} devices ({', '.join(sorted(devices))})"
-            found.append(Failure(fault=Fault.KERNEL, kind=kind, message=message))
-    return found
+        blame.take(trial, trial.device)
+    return blame.kernel
 
 
 def decide(
-    builds: list[BuildRecord], trials: list[TrialRecord], gates: list[GateRecord], shortfall: str
+    builds: list[BuildRecord],
+    trials: list[TrialRecord],
+    gates: list[GateRecord],
+    shortfall: str,
+    faults: list[Failure] | None = None,
 ) -> tuple[Verdict, str]:
     """The verdict and its reason in one sentence.
 
-    The kernel's own faults come first: they are proven whatever else went wrong. `shortfall` names what was planned and
-    not measured, "" when all was. No gate that passed: nothing was proven, so errored.
+    The kernel's own faults come first: they are proven whatever else went wrong. `faults` are those, as `Blame.kernel`
+    has them. `shortfall` names what was planned and not measured, "" when all was; a bug of the runtime is among that,
+    and errored. No gate that passed: nothing was proven, so errored.
     """
     for build in builds:
         if build.failure is not None:
             verdict = Verdict.FAILED if build.failure.fault is Fault.KERNEL else Verdict.ERRORED
             return verdict, f"the build of {build.case} failed: {build.failure.message}"
-    faults = kernel_faults(trials)
+    faults = kernel_faults(trials) if faults is None else faults
     if faults:
         return Verdict.FAILED, f"the kernel is at fault: {faults[0].message}"
     for status, verdict in (

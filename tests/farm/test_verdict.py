@@ -89,3 +89,25 @@ def test_the_same_ambiguous_fault_on_two_devices_is_the_kernels() -> None:
 
     assert found[0].fault is Fault.KERNEL
     assert "2 devices (d0, d1)" in found[0].message
+
+
+def test_what_blame_has_proven_is_what_counts() -> None:
+    hung = [lost("node/0", 0), lost("node/1", 0)]  # two dies of one card, which only the run can know
+    judged = gates(tolerance=GateStatus.PASSED)
+
+    verdict, reason = decide([build()], hung, judged, "2 of 3 trials were not measured", faults=[])
+    assert (verdict, reason) == (Verdict.ERRORED, "2 of 3 trials were not measured")
+
+    proven = [Failure(fault=Fault.KERNEL, kind="hang", message="hang in case tiny on 2 devices (a, b)")]
+    verdict, reason = decide([build()], TRIALS, judged, "", faults=proven)
+    assert (verdict, reason) == (Verdict.FAILED, "the kernel is at fault: hang in case tiny on 2 devices (a, b)")
+
+
+def test_a_bug_of_the_runtime_is_errored_and_keeps_its_kind() -> None:
+    bugs = [lost(f"d{number}", 0, "orchestrator-11", Fault.FARM) for number in range(3)]
+    shortfall = f"1 of 3 trials were not measured; {bugs[0].failure.message if bugs[0].failure else ''}"
+
+    verdict, reason = decide([build()], [*TRIALS, *bugs], gates(tolerance=GateStatus.PASSED), shortfall)
+
+    assert verdict is Verdict.ERRORED
+    assert "orchestrator-11" in reason
