@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from farm.blame import MAX_ATTEMPTS
 from farm.errors import InfrastructureError
-from farm.execute import MAX_ATTEMPTS
 from farm.flight import Flights, Landed
 from farm.lease import Lease
 from farm.report.text import slug
@@ -64,7 +64,7 @@ def conduct(
     template: Request,
     directory: Path,
     clock: Clock,
-    trial_timeout_s: float,
+    trial_s: float,
     deadline: float | None = None,
 ) -> None:
     """Measure points of `campaign` until it has none, or until `deadline` (time.monotonic()) and the last has landed.
@@ -72,7 +72,7 @@ def conduct(
     A point lost with its device is tried again on another, at most `MAX_ATTEMPTS` times in all. Raises
     `InfrastructureError` where no device is left.
     """
-    flights = Flights(lease, directory, clock, trial_timeout_s)
+    flights = Flights(lease, directory, clock, trial_s)
     points: dict[int, Point] = {}
     out_of_order: set[int] = set()
     while True:

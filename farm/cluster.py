@@ -16,12 +16,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ray
+from ray.exceptions import RayError
 
+from farm import local_cluster, ray_private, reach
 from farm.errors import InfrastructureError, UsageError
 
 # A server of the kind the kernels run on carries eight NPUs, so that is what a laptop simulates.
 SIMULATED_DEVICES = 8
 _MAX_SIMULATED_DEVICES = 1024
+
+# Node labels the farm reads; `ray start --labels` sets them.
+SOC_LABEL = "soc"
+NODE_LABEL = "farm-node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +35,10 @@ class Node:
     """One live node of the cluster."""
 
     id: str  # Ray's node id
-    name: str  # host name, made unique with a piece of the id where several nodes share a host
+    name: str  # host name with the label "farm-node"; nodes that share a host without one get a piece of their id
     address: str
     npus: int
+    soc: str = ""  # label "soc", "" where the node has none
 
 
 def simulated_devices() -> int:
@@ -46,32 +53,53 @@ def simulated_devices() -> int:
 def connected(address: str | None, simulated: bool) -> Iterator[None]:
     """Connect to the cluster at `address`, or start a local one that ends with the block.
 
-    A local cluster has `simulated_devices()` devices for a simulated platform and the NPUs Ray finds for a real one.
-    Raises `InfrastructureError` where no cluster answers at `address`. A connection that is already there is used as it
-    is and left open.
+    A local cluster has `simulated_devices()` devices for a simulated platform and the NPUs Ray finds for a real one; it
+    listens on 127.0.0.1 only. The token of `farm cluster up`'s is sent without being asked for. Raises `UsageError` for
+    a malformed address and `InfrastructureError` where no cluster answers there, or not to us. A connection that is
+    already there is used as it is and left open.
     """
     if ray.is_initialized():
         yield
         return
     _quieten()
-    on_terminate = signal.getsignal(signal.SIGTERM)
+    where = reach.resolved(address) if address else "local"
+    own = local_cluster.at(where)
+    with ray_private.token_from(own.token if own else None):
+        if address:
+            reach.require(where)
+        devices = {"NPU": simulated_devices()} if simulated and not address else None
+        on_terminate = signal.getsignal(signal.SIGTERM)
+        try:
+            with ray_private.on_loopback(own is not None or where == "local"):
+                _start(where, devices)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in place, which aborts the process
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _start(where: str, devices: dict[str, int] | None) -> None:
+    """`ray.init`, its failures as ours. Without an address, "local" included, it would join any cluster it finds."""
+    dashboard = False if where == "local" else None
     try:
-        if address is None:
-            devices = {"NPU": simulated_devices()} if simulated else None
-            ray.init(resources=devices, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = address or "this machine"
+        ray.init(
+            address=where,
+            resources=devices,
+            include_dashboard=dashboard,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
         first_line = str(error).strip().split("\n")[0]
-        message = f"no Ray cluster at {where}: {first_line}; start one with `ray start --head`"
-        raise InfrastructureError(message) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in place, which aborts the process
-    try:
-        yield
-    finally:
-        ray.shutdown()
+        if where == "local":
+            raise InfrastructureError(f"Ray does not start on this machine: {first_line}") from error
+        raise InfrastructureError(f"the Ray cluster at {where} cannot be joined: {first_line}") from error
+
+
+def shared(address: str | None) -> bool:
+    """Whether others may be using the cluster too; one that `connected` starts is private."""
+    return address is not None or ray.is_initialized()
 
 
 def nodes() -> dict[str, Node]:
@@ -80,16 +108,14 @@ def nodes() -> dict[str, Node]:
     sharing = Counter(entry["NodeManagerHostname"] for entry in alive)
     found = {}
     for entry in alive:
-        host = entry["NodeManagerHostname"]
-        name = host if sharing[host] == 1 else f"{host}-{entry['NodeID'][:4]}"
+        host, labels = entry["NodeManagerHostname"], entry["Labels"]
+        own = labels.get(NODE_LABEL) or (entry["NodeID"][:4] if sharing[host] > 1 else "")
+        name = f"{host}-{own}" if own else host
         npus = int(entry["Resources"].get("NPU", 0))
-        found[entry["NodeID"]] = Node(entry["NodeID"], name, entry["NodeManagerAddress"], npus)
+        found[entry["NodeID"]] = Node(
+            entry["NodeID"], name, entry["NodeManagerAddress"], npus, labels.get(SOC_LABEL, "")
+        )
     return found
-
-
-def device_count() -> int:
-    """Devices of all live nodes, leased or not."""
-    return int(ray.cluster_resources().get("NPU", 0))
 
 
 def free_count() -> int:

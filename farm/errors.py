@@ -14,10 +14,11 @@ class UsageError(FarmError):
 class CapacityError(UsageError):
     """More devices were asked for than the cluster has, or than it could free within the wait."""
 
-    def __init__(self, wanted: int, present: int, remedy: str) -> None:
+    def __init__(self, wanted: int, present: int, there: str, remedy: str) -> None:
+        """`present` is how many are `there`: "the cluster has", "free now are"."""
         self.wanted = wanted
         self.present = present
-        super().__init__(f"{wanted} devices asked for, the cluster has {present}; {remedy}")
+        super().__init__(f"{wanted} devices asked for, {there} {present}; {remedy}")
 
 
 class InfrastructureError(FarmError):

@@ -1,168 +1,146 @@
 """Drives leased devices through a plan: in parallel across devices, in sequence on one.
 
 An infrastructure fault (a dead worker, a hang, a record that blames the device) moves the slot to another device and
-tries again, at most `MAX_ATTEMPTS` times in all. A failure that is the kernel's is kept and never tried again.
+tries again, as often as `farm.blame` allows. A failure that is the kernel's is kept and never tried again. Nothing is
+kept here: every record is handed on as it lands, so a plan of any length needs the memory of one round.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import ray
-from ray.exceptions import RayError
-
-from farm.errors import InfrastructureError
-from farm.flight import POLL_S, Flights, Landed, first_line
+from farm.blame import Blame
+from farm.flight import Flights, Landed
 from farm.lease import Lease
+from farm.limits import Limits
+from farm.mending import Mending
 from farm.plan import Plan, PlannedTrial
 from farm.progress import Observer
-from farm.verdict import kernel_faults
-from jobs.records import BuildRecord, Failure, Fault, Request, TrialRecord, TrialStatus
+from jobs.records import Failure, Request, TrialRecord, TrialStatus
 from kernel.clock import Clock
 
-MAX_ATTEMPTS = 3
+# How often to ask who waits for devices and what each worker does: a trial takes seconds, an answer half a millisecond.
+_ASK_S = 1.0
+_STAGES_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One planned trial that waits for its slot."""
+
+    planned: PlannedTrial
+    attempt: int = 0
 
 
 @dataclass(slots=True)
 class Execution:
-    """Runs plans on one lease and keeps every attempt. One instance a run; not for concurrent use."""
+    """Runs plans on one lease. One instance a run; not for concurrent use."""
 
     lease: Lease
     directory: Path  # of the run
     clock: Clock
-    trial_timeout_s: float
+    limits: Limits
     observer: Observer
-    keep: Callable[[TrialRecord], None]  # called once for each kept attempt, as it ends
-    trials: list[TrialRecord] = field(default_factory=list)
+    keep: Callable[[list[TrialRecord]], None]  # called with the kept attempts of each round, as they end
+    blame: Blame = field(default_factory=Blame)
     problems: list[Failure] = field(default_factory=list)
-
-    def build(self, plan: Plan) -> list[BuildRecord]:
-        """Build every case of `plan` once, cases spread over the devices; one lost with its worker is tried again."""
-        records: dict[str, BuildRecord] = {}
-        for _ in range(MAX_ATTEMPTS):
-            wanted = [case for case in plan.requests if case not in records or _is_lost(records[case])]
-            if not wanted:
-                break
-            records.update(self._build_once([plan.requests[case] for case in wanted]))
-        for record in records.values():
-            self.observer.built(record)
-        return [records[case] for case in plan.requests]
+    _queues: dict[int, deque[_Turn]] = field(default_factory=dict)
+    _asked: float = 0.0  # time.monotonic() of the last such question
+    _drawn: float = 0.0
 
     def run(self, plan: Plan) -> None:
-        """Make every trial of `plan`; returns when each has ended or its slot has run out of attempts."""
-        flights = Flights(self.lease, self.directory, self.clock, self.trial_timeout_s)
-        queues = {slot: deque(plan.of_slot(slot)) for slot in self.lease.slots}
-        for slot, queue in queues.items():
-            _start_next(flights, slot, queue, plan)
-        while flights.busy:
-            landed = flights.land()
-            self._report_stages(flights.busy)
-            for ended in landed:
-                self._follow(ended, flights, queues[ended.slot], plan)
-            if kernel_faults(self.trials):
-                for queue in queues.values():  # proven guilty: what is under way may end, nothing more is started
-                    queue.clear()
+        """Make every trial of `plan`; returns when each has ended or its slot has run out of attempts.
 
-    def _follow(self, ended: Landed, flights: Flights, queue: deque[PlannedTrial], plan: Plan) -> None:
-        slot, flight, record = ended.slot, ended.flight, ended.record
-        kept = flight.repeat >= 0 or record.status is not TrialStatus.OK
-        if kept:
-            self.trials.append(record)
-            self.keep(record)
-        self.observer.measured(record, kept)
-        if record.status is TrialStatus.OK:
-            _start_next(flights, slot, queue, plan)
-        elif record.status is TrialStatus.FAILED:
-            _drop_case(queue, record.case)
-            if queue and self._renewed(slot):
-                _start_next(flights, slot, queue, plan)
-        elif self._may_retry(flight.attempt) and self._moved(slot):
-            flights.start(slot, flight.label, flight.request, flight.repeat, flight.attempt + 1)
+        Raises `LimitError` where the lease or the run takes too long, and what `Lease.give_way` raises.
+        """
+        flights = Flights(self.lease, self.directory, self.clock, self.limits.timeouts.trial_s)
+        self._queues = {slot: deque(map(_Turn, plan.of_slot(slot))) for slot in self.lease.slots}
+        idle = set(self.lease.slots)
+        fresh: list[TrialRecord] = []
+        with Mending() as mending:
+            while True:
+                leaving = self._should_leave()
+                if not leaving:
+                    self._start(idle, flights, plan.requests)
+                if fresh:
+                    self.keep(fresh)
+                    fresh = []
+                if not flights.busy and not mending:
+                    if not leaving or not any(self._queues.values()):
+                        return
+                    self.lease.give_way(self.observer.waiting)
+                    continue
+                self.limits.check(flights.under_way())
+                fresh = self._land(flights, mending, idle)
+
+    def _start(self, idle: set[int], flights: Flights, requests: dict[str, Request]) -> None:
+        """Give every idle slot its next trial."""
+        for slot in list(idle):
+            if self._queues[slot]:
+                turn = self._queues[slot].popleft()
+                case = turn.planned.case
+                flights.start(slot, case, requests[case], turn.planned.repeat, turn.attempt)
+                idle.discard(slot)
+
+    def _land(self, flights: Flights, mending: Mending, idle: set[int]) -> list[TrialRecord]:
+        """What ended in one round: the records to keep. Slots that can go on are idle afterwards, or being mended."""
+        self._report_stages(flights)
+        kept = []
+        for ended in flights.land():
+            device = self.lease.device(ended.slot)
+            self.blame.take(ended.record, f"{device.node_id}/{device.card}")
+            if ended.flight.repeat >= 0 or ended.record.status is not TrialStatus.OK:
+                kept.append(ended.record)
+            self.observer.measured(ended.record, ended.flight.repeat >= 0)
+            self._follow(ended, mending, idle)
+        mended, lost = mending.done()
+        idle.update(mended)
+        for slot, failure in lost.items():
+            self.problems.append(failure)
+            self._queues[slot].clear()
+        if self.blame.kernel:
+            for queue in self._queues.values():  # proven guilty: what is under way may end, nothing more is started
+                queue.clear()
+        return kept
+
+    def _follow(self, ended: Landed, mending: Mending, idle: set[int]) -> None:
+        slot, flight, queue = ended.slot, ended.flight, self._queues[ended.slot]
+        if ended.record.status is TrialStatus.OK:
+            idle.add(slot)
+        elif ended.record.status is TrialStatus.FAILED:
+            _drop_case(queue, ended.record.case)
+            if queue:
+                mending.begin(slot, self.lease.renew)
+        elif ended.record.failure is not None and self.blame.may_retry(ended.record.failure, flight.attempt):
+            queue.appendleft(_Turn(PlannedTrial(flight.label, slot, flight.repeat), flight.attempt + 1))
+            mending.begin(slot, self.lease.replace)
         else:
             queue.clear()
 
-    def _may_retry(self, attempt: int) -> bool:
-        return attempt + 1 < MAX_ATTEMPTS and not kernel_faults(self.trials)
-
-    def _moved(self, slot: int) -> bool:
-        return self._had(slot, self.lease.replace)
-
-    def _renewed(self, slot: int) -> bool:
-        return self._had(slot, self.lease.renew)
-
-    def _had(self, slot: int, worker: Callable[[int], object]) -> bool:
-        try:
-            worker(slot)
-        except InfrastructureError as error:
-            self.problems.append(Failure(fault=Fault.NODE, kind="no-replacement", message=str(error)))
+    def _should_leave(self) -> bool:
+        """Whether somebody who goes first waits for devices; asked about once a second."""
+        if not self.lease.yields or time.monotonic() - self._asked < _ASK_S:
             return False
-        return True
+        wanted = self.lease.wanted_by_others()
+        if not wanted:
+            self._asked = time.monotonic()
+        return bool(wanted)
 
-    def _report_stages(self, slots: Iterable[int]) -> None:
-        stages = self.lease.stages()
-        for slot in slots:
-            if slot in stages:
-                self.observer.working(self.lease.device(slot), slot, stages[slot])
-
-    def _build_once(self, requests: list[Request]) -> dict[str, BuildRecord]:
-        slots = self.lease.slots
-        waiting = {}
-        for number, request in enumerate(requests):
-            slot = slots[number % len(slots)]
-            waiting[self.lease.actor(slot).build.remote(request)] = (slot, request.case)
-        records = {}
-        deadline = time.monotonic() + self.trial_timeout_s * len(requests)
-        while waiting and time.monotonic() < deadline:
-            done, _ = ray.wait(list(waiting), timeout=POLL_S)
-            self._report_stages({slot for slot, _ in waiting.values()})
-            for reference in done:
-                slot, case = waiting.pop(reference)
-                records[case] = self._built(slot, case, reference)
-        for slot, case in waiting.values():
-            records[case] = self._lost_build(slot, case, "hang", f"no answer within {self.trial_timeout_s:g} s")
-        return records
-
-    def _built(self, slot: int, case: str, reference: Any) -> BuildRecord:
-        try:
-            record: BuildRecord = ray.get(reference)
-        except RayError as error:
-            return self._lost_build(slot, case, "worker-died", first_line(error))
-        if record.failure is not None:
-            self._renewed(slot)
-        return record
-
-    def _lost_build(self, slot: int, case: str, kind: str, message: str) -> BuildRecord:
-        where = self.lease.device(slot).id
-        self._moved(slot)
-        return BuildRecord(
-            address="",
-            fingerprint="",
-            case=case,
-            tuning={},
-            cached=False,
-            build_s=0.0,
-            clock=self.clock,
-            failure=Failure(fault=Fault.DEVICE, kind=kind, message=f"on {where}: {message}"),
-        )
+    def _report_stages(self, flights: Flights) -> None:
+        if time.monotonic() - self._drawn < _STAGES_S:
+            return
+        self._drawn = time.monotonic()
+        for slot, stage in self.lease.stages().items():
+            if slot in flights.busy:
+                self.observer.working(self.lease.device(slot), slot, stage)
 
 
-def _start_next(flights: Flights, slot: int, queue: deque[PlannedTrial], plan: Plan) -> None:
-    if queue:
-        planned = queue.popleft()
-        flights.start(slot, planned.case, plan.requests[planned.case], planned.repeat, 0)
-
-
-def _is_lost(build: BuildRecord) -> bool:
-    return build.failure is not None and build.failure.fault is not Fault.KERNEL
-
-
-def _drop_case(queue: deque[PlannedTrial], case: str) -> None:
+def _drop_case(queue: deque[_Turn], case: str) -> None:
     """A kernel that failed a case on a device is not tried again there; other cases go on."""
-    remaining = [planned for planned in queue if planned.case != case]
+    remaining = [turn for turn in queue if turn.planned.case != case]
     queue.clear()
     queue.extend(remaining)

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import RayError
 
 from farm.lease import Lease
-from jobs.records import Failure, Fault, Request, TrialRecord, TrialStatus
+from jobs import faults
+from jobs.records import Fault, Request, TrialRecord, TrialStatus
 from kernel.clock import Clock
+from kernel.platforms.protocol import LOG_NAME
 
 POLL_S = 0.25
+_LOG_TAIL_BYTES = 4 << 20  # enough to find the first fault; a runaway log must not fill the driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Flights:
         self._clock = clock
         self._timeout_s = timeout_s
         self._flights: dict[int, Flight] = {}
+        self._slots: dict[Any, int] = {}  # reference → slot
 
     @property
     def busy(self) -> frozenset[int]:
@@ -62,52 +66,77 @@ class Flights:
         reference = self._lease.actor(slot).trial.remote(request, device.id, repeat, attempt, str(directory))
         deadline = time.monotonic() + self._timeout_s
         self._flights[slot] = Flight(label, request, repeat, attempt, reference, deadline, directory)
+        self._slots[reference] = slot
 
     def land(self) -> list[Landed]:
         """The trials that have ended, after waiting up to `POLL_S` for one; a hung or lost one ends as a record too."""
-        ray.wait([flight.reference for flight in self._flights.values()], timeout=POLL_S)
-        ended = []
-        for slot, flight in list(self._flights.items()):
-            record = self._outcome(slot, flight)
-            if record is not None:
-                del self._flights[slot]
-                ended.append(Landed(slot, flight, record))
-        return ended
+        references = list(self._slots)
+        if not references:
+            time.sleep(POLL_S)
+            return []
+        if not ray.wait(references, timeout=POLL_S, fetch_local=False)[0]:
+            return self._overdue()
+        done, _ = ray.wait(references, num_returns=len(references), timeout=0, fetch_local=False)
+        ended = [self._ended(self._slots[reference]) for reference in done]
+        return ended + self._overdue()
 
-    def _outcome(self, slot: int, flight: Flight) -> TrialRecord | None:
-        done, _ = ray.wait([flight.reference], timeout=0)
-        if done:
-            return self._answer(slot, flight)
-        if time.monotonic() > flight.deadline:
-            return self._lost(slot, flight, "hang", f"no answer within {self._timeout_s:g} s; the worker was killed")
-        return None
+    def under_way(self) -> list[str]:
+        """What is under way, in words, for whoever ends it early."""
+        return [
+            f"{flight.label} r{flight.repeat} on {self._lease.device(slot).id}"
+            for slot, flight in sorted(self._flights.items())
+        ]
 
-    def _answer(self, slot: int, flight: Flight) -> TrialRecord:
+    def _overdue(self) -> list[Landed]:
+        now = time.monotonic()
+        late = [slot for slot, flight in self._flights.items() if now > flight.deadline]
+        told = f"no answer within {self._timeout_s:g} s; the worker was killed"
+        return [self._lost(slot, self._take(slot), "hang", told) for slot in late]
+
+    def _ended(self, slot: int) -> Landed:
+        flight = self._take(slot)
         try:
             record: TrialRecord = ray.get(flight.reference)
         except RayError as error:
-            kind = "worker-died" if isinstance(error, ActorDiedError) else "unreachable"
-            return self._lost(slot, flight, kind, f"{type(error).__name__}: {first_line(error)}")
-        return _relative_to_run(record, flight.directory.relative_to(self._directory))
+            return self._lost(slot, flight, type(error).__name__, first_line(error))
+        return Landed(slot, flight, _relative_to_run(record, flight.directory.relative_to(self._directory)))
 
-    def _lost(self, slot: int, flight: Flight, kind: str, message: str) -> TrialRecord:
-        fault = Fault.NODE if kind == "unreachable" else Fault.DEVICE
-        return TrialRecord(
+    def _take(self, slot: int) -> Flight:
+        flight = self._flights.pop(slot)
+        del self._slots[flight.reference]
+        return flight
+
+    def _lost(self, slot: int, flight: Flight, signal: str, detail: str) -> Landed:
+        log = flight.directory / LOG_NAME
+        failure = faults.lost(signal, detail, _tail(log))
+        where = str(flight.directory.relative_to(self._directory))
+        record = TrialRecord(
             case=flight.request.case,
             device=self._lease.device(slot).id,
             repeat=flight.repeat,
             attempt=flight.attempt,
             seed=flight.request.seed,
-            status=TrialStatus.ERRORED,
+            status=TrialStatus.FAILED if failure.fault is Fault.KERNEL else TrialStatus.ERRORED,
             clock=self._clock,
-            log=str(flight.directory.relative_to(self._directory)),
-            failure=Failure(fault=fault, kind=kind, message=message),
+            log=where,
+            failure=failure,
         )
+        return Landed(slot, flight, record)
 
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its type's name where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _tail(log: Path) -> str:
+    """The end of what the lost trial printed; "" where the log is not on this machine or was never made."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _relative_to_run(record: TrialRecord, directory: Path) -> TrialRecord:

@@ -64,25 +64,30 @@ def health(engine: Engine, platform: str) -> dict[str, Health]:
     """Every known device of `platform`, by id. Raises `ClockSkewError` where one is dated from the future."""
     with transaction(engine, "read") as connection:
         found = {str(row.id): rows.health(row) for row in connection.execute(select(DEVICE).where(_of(platform)))}
-    now = rows.now()
     for device, kept in found.items():
-        _require_past(device, kept.last_event_at, now)
+        _require_past(device, kept.last_event_at)
     return found
+
+
+def one(engine: Engine, platform: str, device: str) -> Health | None:
+    """What is kept of one device, however it is dated; None where it was never seen."""
+    with transaction(engine, "read") as connection:
+        row = connection.execute(select(DEVICE).where(_of(platform), DEVICE.c.id == device)).first()
+    return rows.health(row) if row else None
 
 
 def observe(engine: Engine, events: Sequence[HealthEvent]) -> None:
     """Fold `events` into their devices in their order, all or none. Durable on return. Raises `ClockSkewError`."""
     if not events:
         return
-    now = rows.now()
     for event in events:
-        _require_past(event.device, event.at, now)
+        _require_past(event.device, event.at)
     by_device: dict[tuple[str, str], list[HealthEvent]] = defaultdict(list)
     for event in events:
         by_device[event.platform, event.device].append(rows.storable(event))
     with transaction(engine, "written", write=True) as connection:
         for (platform, device), happened in sorted(by_device.items()):  # everyone locks in one order: no deadlock
-            _fold(connection, platform, device, happened, now)
+            _fold(connection, platform, device, happened)
 
 
 def see(engine: Engine, platform: str, devices: Iterable[Mapping[str, str]]) -> None:
@@ -118,9 +123,8 @@ def reports(engine: Engine, platform: str) -> dict[str, DeviceReport]:
         devices = connection.execute(select(DEVICE).where(_of(platform)).order_by(DEVICE.c.id)).all()
         runs = _last_runs(connection, platform)
         tally = _tally(connection, platform)
-    now = rows.now()
     for row in devices:
-        _require_past(row.id, row.last_event_at, now)
+        _require_past(row.id, row.last_event_at)
     return {
         str(row.id): DeviceReport(
             seen=rows.sighting(row),
@@ -133,14 +137,14 @@ def reports(engine: Engine, platform: str) -> dict[str, DeviceReport]:
     }
 
 
-def _fold(connection: Connection, platform: str, device: str, events: list[HealthEvent], now: str) -> None:
+def _fold(connection: Connection, platform: str, device: str, events: list[HealthEvent]) -> None:
     key = and_(_of(platform), DEVICE.c.id == device)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    new = {"platform": platform, "id": device, "node": device.rpartition("/")[0], "last_seen": now}
+    new = {"platform": platform, "id": device, "node": device.rpartition("/")[0], "last_seen": rows.now()}
     connection.execute(dialect.insert(DEVICE).values(new).on_conflict_do_nothing())
     kept = rows.health(connection.execute(select(DEVICE).where(key).with_for_update()).one())
     if not any(event.kind in BY_PERSON for event in events):  # a person may put a wrong record right
-        _require_past(device, kept.last_event_at, now)
+        _require_past(device, kept.last_event_at)
     logged = []
     for event in events:
         kept = after(kept, event)
@@ -197,6 +201,11 @@ def _of(platform: str) -> Any:
     return DEVICE.c.platform == platform
 
 
-def _require_past(device: str, at: str, now: str) -> None:
-    if at and moment(at) > moment(now) + CLOCK_TOLERANCE:
-        raise ClockSkewError(device, at, now)
+def dated_ahead(at: str) -> bool:
+    """Whether `at` is later than this machine's clock can be wrong; "" is not."""
+    return bool(at) and moment(at) > moment(rows.now()) + CLOCK_TOLERANCE
+
+
+def _require_past(device: str, at: str) -> None:
+    if dated_ahead(at):
+        raise ClockSkewError(device, at, rows.now())

@@ -6,14 +6,18 @@ import contextlib
 import functools
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
 from farm import cluster, paths, preflight
 from farm.budgets import Budget
 from farm.lease import Lease
+from farm.line import Line
+from farm.progress import Observer
 from farm.record import RunRequest
+from farm.store import Store
+from farm.timeouts import Timeouts
 from farm.worker import PlatformFactory
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
@@ -26,38 +30,53 @@ class RunOptions:
 
     out: Path = Path("farm-runs")
     address: str | None = None  # of a Ray cluster; None starts a local one
-    wait_s: float = 0.0  # how long to wait for leased devices to come free
-    trial_timeout_s: float = 900.0
+    wait_s: float = 0.0  # how long to wait for leased devices to come free; counts towards no timeout
+    timeouts: Timeouts = field(default_factory=Timeouts)
     platform: PlatformFactory | None = None  # in place of the registered platform of that name
     budgets: dict[str, Budget] | None = None  # in place of the kernel's budget file
 
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """Leased devices, and what is to be run on them."""
+    """Leased devices, what is to be run on them, and where what becomes of it is written down."""
 
     kernel: Kernel
     platform: Platform
     lease: Lease
+    store: Store
 
 
 @contextlib.contextmanager
-def leased(request: RunRequest, options: RunOptions) -> Iterator[Leased]:
+def leased(
+    request: RunRequest, options: RunOptions, observer: Observer | None = None, *, witnesses: bool = True
+) -> Iterator[Leased]:
     """`request.devices` devices, held for the block and given back at the end of the block whatever ends it.
 
-    Raises `UsageError`, `UnknownNameError`, `TuningError` or `PlatformUnavailableError` before anything is started or
-    written, and `CapacityError` or `InfrastructureError` where no lease can be had.
+    With `witnesses` each is on a physical card of its own. Raises `UsageError`, `UnknownNameError`, `TuningError` or
+    `PlatformUnavailableError` before anything is started or written, and `CapacityError` or `InfrastructureError` where
+    no lease can be had.
     """
     kernel = preflight.check(request)
     factory = options.platform or functools.partial(find_platform, request.platform)
     platform = factory()
+    options.timeouts.checked(simulated=not platform.noisy)
     preflight.require(platform)
     preflight.require_writable(options.out)
-    with cluster.connected(options.address, simulated=not platform.noisy):
-        lease = Lease(factory, str(paths.cache()))
+    waiting = (observer or Observer()).waiting
+    with Store.open(paths.store_url()) as store, cluster.connected(options.address, simulated=not platform.noisy):
+        lease = Lease(
+            factory,
+            platform.name,
+            str(paths.cache()),
+            store,
+            Line(request.priority, f"run of {request.kernel}", shared=cluster.shared(options.address)),
+            request.selection,
+            options.timeouts.environment() if platform.noisy else {},
+            witnesses=witnesses,
+        )
         try:
-            lease.acquire(request.devices, options.wait_s)
-            yield Leased(kernel, platform, lease)
+            lease.acquire(request.devices, options.wait_s, waiting)
+            yield Leased(kernel, platform, lease, store)
         finally:
             lease.release()
 

@@ -45,7 +45,11 @@ class Owner:
 
 def current() -> Owner:
     """The calling process."""
-    pid = os.getpid()
+    return of(os.getpid())
+
+
+def of(pid: int) -> Owner:
+    """The process that has `pid` right now; `started` is 0 where none has."""
     return Owner(socket.gethostname(), _boot(), _namespace(), pid, _started(pid))
 
 

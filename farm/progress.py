@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from farm.record import DeviceRecord, GateRecord
+from farm.turnstile import Ticket
 from jobs.records import BuildRecord, TrialRecord
 
 
@@ -11,6 +12,9 @@ class Observer:
 
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """The devices are leased and `trials` trials are planned."""
+
+    def waiting(self, ahead: list[Ticket], waited_s: float) -> None:
+        """The run waits for devices behind `ahead`, or, where nobody is ahead, for enough to come free."""
 
     def built(self, build: BuildRecord) -> None:
         """One case is built or found built."""

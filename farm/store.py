@@ -1,6 +1,6 @@
 """Where runs outlive the process that made them: one row per run, trial and device, in SQLite or PostgreSQL.
 
-A run is durable before `begin` returns and each trial before `save_trial` returns, so whatever is killed keeps what was
+A run is durable before `begin` returns and trials before `save_trials` returns, so whatever is killed keeps what was
 measured. A run gets its verdict once: from `finish`, or, where its process died without one, from the next reader, who
 finds the owner gone and settles the run as errored.
 """
@@ -97,11 +97,11 @@ class Store:
             connection.execute(update(RUN).where(RUN.c.id == record.run_id).values(**rows.of_run(record)))
             _see(connection, record)
 
-    def save_trial(self, run_id: str, trial: TrialRecord) -> None:
-        """Add one trial to a running run. Durable on return."""
+    def save_trials(self, run_id: str, trials: builtins.list[TrialRecord]) -> None:
+        """Add trials to a running run, all or none. Durable on return."""
         with self._write() as connection:
             _refuse_finished(connection, run_id)
-            _add_trials(connection, run_id, [trial])
+            _add_trials(connection, run_id, trials)
 
     def finish(self, record: RunRecord) -> None:
         """Give a run its verdict; the record's trials replace those saved on the way.
@@ -188,6 +188,10 @@ class Store:
     def health(self, platform: str) -> dict[str, Health]:
         """How fit each known device of `platform` is, by id. Raises `ClockSkewError`."""
         return health_store.health(self._engine, platform)
+
+    def device_health(self, platform: str, device: str) -> Health | None:
+        """How fit one device is, however its events are dated; None where it was never seen."""
+        return health_store.one(self._engine, platform, device)
 
     def observe(self, events: Sequence[HealthEvent]) -> None:
         """Take in what happened on devices, all of it or nothing. Durable on return. Raises `ClockSkewError`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,16 @@ from kernel.platforms.protocol import Platform
 PlatformFactory = Callable[[], Platform]
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a worker tells of its device before it gets any work."""
+
+    soc: str  # "" where the canary failed
+    card: str  # physical card on its node
+    pid: int
+    canary: ProbeRecord
+
+
 class DeviceWorker:
     """One process, one leased device, one platform."""
 
@@ -29,19 +41,19 @@ class DeviceWorker:
         self._platform = platform()
         self._cache = Path(cache)
         self._board = board
+        self._index = int(ray.get_runtime_context().get_accelerator_ids()["NPU"][0])
+        self._ready: Ready | None = None
 
-    def describe(self) -> dict[str, Any]:
-        """Where this worker is and which device Ray gave it."""
-        context = ray.get_runtime_context()
-        index = int(context.get_accelerator_ids()["NPU"][0])
-        return {
-            "node_id": context.get_node_id(),
-            "index": index,
-            "soc": self._platform.soc(index),
-            "card": self._platform.card(index),
-            "platform": self._platform.name,
-            "pid": os.getpid(),
-        }
+    def ready(self) -> Ready:
+        """Run the canary once and tell what is here; asked again, the same answer."""
+        if self._ready is None:
+            self._note("canary")
+            with tempfile.TemporaryDirectory(prefix="farm-canary-") as directory:
+                canary = jobs.probe.probe(self._index, self._platform, Path(directory), self._cache)
+            soc = self._platform.soc(self._index) if canary.healthy else ""
+            card = self._platform.card(self._index)
+            self._ready = Ready(soc, card, os.getpid(), canary)
+        return self._ready
 
     def build(self, request: Request) -> BuildRecord:
         """Build, or find the build of an equal request."""
@@ -50,10 +62,9 @@ class DeviceWorker:
 
     def trial(self, request: Request, device_id: str, repeat: int, attempt: int, directory: str) -> TrialRecord:
         """Run one trial on the leased device."""
-        index = int(ray.get_runtime_context().get_accelerator_ids()["NPU"][0])
         return jobs.trial.run_trial(
             request,
-            device=index,
+            device=self._index,
             device_id=device_id,
             repeat=repeat,
             attempt=attempt,
@@ -62,12 +73,6 @@ class DeviceWorker:
             cache_dir=self._cache,
             on_stage=self._note,
         )
-
-    def probe(self, directory: str) -> ProbeRecord:
-        """Check that the leased device is fit for work."""
-        self._note("probe")
-        index = int(ray.get_runtime_context().get_accelerator_ids()["NPU"][0])
-        return jobs.probe.probe(index, self._platform, Path(directory), self._cache)
 
     def _note(self, stage: str) -> None:
         self._board.note.remote(self._slot, stage)

@@ -8,7 +8,7 @@ import sys
 import click
 
 from farm import __version__
-from farm.cli import devices, doctor, kernel, ledger, report, run, runs, tune
+from farm.cli import cluster, devices, doctor, kernel, ledger, report, resume, run, runs, tune
 from farm.cli.exit_codes import FarmGroup
 
 
@@ -26,9 +26,11 @@ def main() -> None:
 
 
 main.add_command(run.command, "run")
+main.add_command(resume.command, "resume")
 main.add_command(runs.command, "runs")
 main.add_command(report.command, "report")
 main.add_command(devices.command, "devices")
+main.add_command(cluster.command, "cluster")
 main.add_command(kernel.command, "kernel")
 main.add_command(ledger.command, "ledger")
 main.add_command(tune.command, "tune")

@@ -13,6 +13,7 @@ import click
 
 from farm.cli import options
 from farm.record import RunRequest
+from farm.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from farm.campaign import Campaign
@@ -57,7 +58,7 @@ def measure(
     out: Path,
     address: str | None,
     wait_s: float,
-    trial_timeout_s: float,
+    trial_s: float,
     limit_s: float | None = None,
 ) -> tuple[Platform, Path]:
     """Measure `campaign` on leased devices; its platform, and the directory with the logs.
@@ -68,14 +69,14 @@ def measure(
     from farm.campaign import conduct
     from farm.leased import RunOptions, leased, new_id
 
-    how = RunOptions(out=out, address=address, wait_s=wait_s, trial_timeout_s=trial_timeout_s)
+    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=Timeouts(trial_s=trial_s))
     deadline = None if limit_s is None else time.monotonic() + limit_s
     point = plan.make(request, warm_up=False).requests[request.cases[0]]
-    with contextlib.redirect_stdout(io.StringIO()), leased(request, how) as held:
+    with contextlib.redirect_stdout(io.StringIO()), leased(request, how, witnesses=False) as held:
         directory = (out / new_id()).resolve()
         (directory / "logs").mkdir(parents=True)
         try:
-            conduct(campaign, held.lease, point, directory, held.platform.clock, trial_timeout_s, deadline)
+            conduct(campaign, held.lease, point, directory, held.platform.clock, trial_s, deadline)
         except KeyboardInterrupt:
             click.echo("farm: interrupted; keeping what was measured", err=True)
         return held.platform, directory

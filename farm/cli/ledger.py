@@ -25,7 +25,7 @@ def command(
     out: Path,
     address: str | None,
     wait_s: float,
-    trial_timeout_s: float,
+    trial_s: float,
     svg: Path | None,
     markdown: Path | None,
     as_json: bool,
@@ -50,7 +50,7 @@ def command(
 
     history = Ledger(found, chosen, say)
     request = template(found, chosen, platform, devices)
-    runner, directory = measure(history, request, out, address, wait_s, trial_timeout_s)
+    runner, directory = measure(history, request, out, address, wait_s, trial_s)
     record = history.record(platform, runner.clock, commit_of(found.sources()[0]), runner.toolchain())
     page, picture = pages.markdown(record, "ledger.svg"), pages.plot(record)
     files = {"ledger.json": record.model_dump_json(indent=2) + "\n", "ledger.md": page, "ledger.svg": picture}

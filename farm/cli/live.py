@@ -9,7 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from farm.progress import Observer
 from farm.record import DeviceRecord
+from farm.turnstile import Ticket
 from jobs.records import BuildRecord, TrialRecord, TrialStatus
+
+_WORD_S = 60.0  # a log that nobody watches needs no more
 
 
 def describe_trial(trial: TrialRecord) -> str:
@@ -29,6 +32,7 @@ class PlainView(Observer):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._next_word_s = 0.0
 
     def __enter__(self) -> PlainView:
         """Nothing to open."""
@@ -43,6 +47,12 @@ class PlainView(Observer):
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """Announce the run."""
         self._say(f"run {run_id}: {trials} trials on {', '.join(device.id for device in devices)}")
+
+    def waiting(self, ahead: list[Ticket], waited_s: float) -> None:
+        """Say once a minute that the run waits, and behind whom."""
+        if waited_s >= self._next_word_s:
+            self._next_word_s += _WORD_S
+            self._say(describe_wait(ahead, waited_s))
 
     def built(self, build: BuildRecord) -> None:
         """Announce a build."""
@@ -91,10 +101,15 @@ class LiveView(PlainView):
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """A bar for the run and one for each device."""
         assert self._run is not None
-        self._progress.update(self._run, description=f"run {run_id}", total=trials)
+        self._progress.update(self._run, description=f"run {run_id}", total=trials, stage="")
         for slot, device in enumerate(devices):
             self._slots[slot] = self._progress.add_task(device.id, total=trials // len(devices), stage="starting")
             self._by_device[device.id] = slot
+
+    def waiting(self, ahead: list[Ticket], waited_s: float) -> None:
+        """Say in the run's own line that it waits, and behind whom."""
+        assert self._run is not None
+        self._progress.update(self._run, stage=describe_wait(ahead, waited_s))
 
     def working(self, device: DeviceRecord, slot: int, stage: str) -> None:
         """What a device is doing."""
@@ -115,6 +130,13 @@ class LiveView(PlainView):
         assert self._run is not None
         total = self._progress.tasks[0].total or 0
         self._progress.update(self._run, total=total + trials)
+
+
+def describe_wait(ahead: list[Ticket], waited_s: float) -> str:
+    """One line on a run that waits for devices."""
+    if not ahead:
+        return f"waiting for devices to come free ({waited_s:.0f} s)"
+    return f"waiting for devices behind {len(ahead)} other{'s' if len(ahead) > 1 else ''} ({waited_s:.0f} s)"
 
 
 def describe_build(build: BuildRecord) -> str:

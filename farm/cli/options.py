@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from farm.errors import UsageError
+from farm.priority import Priority
+from farm.selection import Selection, Spread
+from farm.timeouts import LADDER, Timeouts
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,22 +52,81 @@ def out_option(command: Command) -> Command:
 def cluster_options(command: Command) -> Command:
     """`--address --wait --trial-timeout`."""
     decorators = (
-        click.option("--address", help="Ray cluster to use, for example ray://host:10001. Default: a local one."),
+        click.option("--address", help="Ray cluster to use, for example head:6379. Default: a local one."),
         click.option(
-            "--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for a lease."
+            "--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for leased devices."
         ),
-        click.option(
-            "--trial-timeout",
-            "trial_timeout_s",
-            type=click.FloatRange(min=0, min_open=True),
-            default=900.0,
-            show_default=True,
-            help="Seconds after which a trial counts as hung; it costs the worker, not the run.",
-        ),
+        _seconds("--trial-timeout", "trial_s", "after which a trial counts as hung; it costs the worker, not the run"),
     )
     for decorate in reversed(decorators):
         command = decorate(command)
     return command
+
+
+def limit_options(command: Command) -> Command:
+    """The other rungs of the timeout ladder, `--run-timeout` and so on.
+
+    The command gets them all as one `timeouts: Timeouts` in place of `trial_s`.
+    """
+
+    @functools.wraps(command)
+    def packed(**values: Any) -> Any:
+        rungs = {rung.field: values.pop(rung.field) for rung in LADDER}
+        return command(timeouts=Timeouts(**rungs), **values)
+
+    decorated: Any = packed
+    for rung in reversed(LADDER):
+        if rung.field != "trial_s":
+            decorated = _seconds(rung.option, rung.field, f"until {rung.ends} is ended")(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def placement_options(command: Command) -> Command:
+    """`--priority --spread --soc --node --device`; the command gets them as `priority` and `selection`."""
+
+    @functools.wraps(command)
+    def packed(
+        priority: str, spread: str, soc: str | None, nodes: tuple[str, ...], devices_named: Any, **rest: Any
+    ) -> Any:
+        selection = Selection(spread=Spread(spread), soc=soc, nodes=list(nodes), devices=list(devices_named))
+        return command(priority=Priority(priority), selection=selection, **rest)
+
+    decorators = (
+        click.option(
+            "--priority",
+            type=click.Choice([priority.value for priority in Priority]),
+            default=Priority.INTERACTIVE.value,
+            show_default=True,
+            help="Place in line on a shared cluster; nightly gives way between two trials.",
+        ),
+        click.option(
+            "--spread",
+            type=click.Choice([spread.value for spread in Spread]),
+            default=Spread.ANY.value,
+            show_default=True,
+            help="nodes: each device on a node of its own.",
+        ),
+        click.option("--soc", help="Only nodes with this value of the Ray label 'soc'."),
+        click.option("--node", "nodes", multiple=True, help="Only this node; repeat for more."),
+        click.option("--device", "devices_named", multiple=True, metavar="NODE/INDEX", help="Only this; repeatable."),
+    )
+    decorated: Any = packed
+    for decorate in reversed(decorators):
+        decorated = decorate(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def _seconds(option: str, rung: str, what: str) -> Callable[[Command], Command]:
+    """An option for one rung of the timeout ladder, whose default is the ladder's."""
+    return click.option(
+        option,
+        rung,
+        type=float,
+        default=getattr(Timeouts(), rung),
+        show_default=True,
+        metavar="SECONDS",
+        help=f"Seconds {what}.",
+    )
 
 
 def parse_tuning(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.console import Console
@@ -15,9 +16,15 @@ from rich.console import Console
 from farm.cli import options
 from farm.cli.exit_codes import of_verdict
 from farm.cli.live import view
-from farm.record import RunRequest
+from farm.priority import Priority
+from farm.record import RunRecord, RunRequest
 from farm.report.terminal import summary
+from farm.selection import Selection
+from farm.timeouts import Timeouts
 from kernel.registry import find_kernel
+
+if TYPE_CHECKING:
+    from farm.leased import RunOptions
 
 
 @click.command()
@@ -31,6 +38,8 @@ from kernel.registry import find_kernel
 @options.tuning_option
 @options.out_option
 @options.cluster_options
+@options.limit_options
+@options.placement_options
 @options.json_option
 def command(
     kernel: str,
@@ -44,7 +53,9 @@ def command(
     out: Path,
     address: str | None,
     wait_s: float,
-    trial_timeout_s: float,
+    timeouts: Timeouts,
+    priority: Priority,
+    selection: Selection,
     as_json: bool,
 ) -> None:
     """Validate KERNEL on several devices at once and gate it.
@@ -58,9 +69,9 @@ def command(
       farm run --devices 3
       farm run --case tiny --case flash-s1 --devices 2
       farm run --tuning split_k=2 --json
+      farm run --address head:6379 --wait 600 --spread nodes --soc Ascend910B1
     """
     from farm.leased import RunOptions
-    from farm.run import run
 
     found = find_kernel(kernel)
     request = RunRequest(
@@ -72,13 +83,22 @@ def command(
         input_set=input_set or next(iter(found.input_sets)),
         seed=seed,
         tuning=options.parse_tuning(tuning),
+        priority=priority,
+        selection=selection,
     )
-    how = RunOptions(out=out, address=address, wait_s=wait_s, trial_timeout_s=trial_timeout_s)
+    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
+    carry_out(request, how, as_json)
+
+
+def carry_out(request: RunRequest, how: RunOptions, as_json: bool, resumed: RunRecord | None = None) -> NoReturn:
+    """Run `request` before the user's eyes and end the process with the verdict's exit code."""
+    from farm.run import run
+
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(file=sys.stdout)
     chatter = io.StringIO()  # Ray prints what befalls its workers to sys.stdout, from a thread of its own
     with view(console, quiet=as_json) as observer, contextlib.redirect_stdout(chatter):
-        record = run(request, how, observer)
+        record = run(request, how, observer, resumed)
     if chatter.getvalue():
         (Path(record.directory) / "logs" / "ray.log").write_text(chatter.getvalue())
     if as_json:

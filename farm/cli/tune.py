@@ -29,7 +29,7 @@ def command(
     out: Path,
     address: str | None,
     wait_s: float,
-    trial_timeout_s: float,
+    trial_s: float,
     trials: int,
     limit_s: float | None,
     as_json: bool,
@@ -56,7 +56,7 @@ def command(
     sources = source_digest(found.sources())[:16]
     study = open_study(paths.home() / "tune.journal", found, chosen, platform, sources)
     search = Search(found, chosen, study, trials, say)
-    measure(search, request, out, address, wait_s, trial_timeout_s, limit_s)
+    measure(search, request, out, address, wait_s, trial_s, limit_s)
     best = search.best()
     if best is None:
         click.echo(

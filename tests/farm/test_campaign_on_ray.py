@@ -47,7 +47,7 @@ def measure(platform: PlatformFactory, out: Path) -> Fixed:
     campaign = Fixed()
     with leased(request, RunOptions(out=out, platform=platform)) as held:
         template = make(request, warm_up=False).requests["tiny"]
-        conduct(campaign, held.lease, template, out, held.platform.clock, trial_timeout_s=60)
+        conduct(campaign, held.lease, template, out, held.platform.clock, trial_s=60)
     return campaign
 
 

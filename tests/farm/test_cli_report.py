@@ -161,7 +161,7 @@ def test_the_schema_needs_no_run() -> None:
 def test_an_interrupted_run_is_shown_as_such(home: Path) -> None:
     with Store.open(paths.store_url()) as store:
         store.begin(samples.running())
-        store.save_trial(samples.running().run_id, samples.trial("10.0.0.1/0"))
+        store.save_trials(samples.running().run_id, [samples.trial("10.0.0.1/0")])
         store.interrupt(samples.running().run_id, "interrupted: process 1 on there ended without a verdict")
 
     assert farm("report", "latest").stdout.startswith("! errored  interrupted: process 1 on there")

@@ -14,7 +14,7 @@ from kernel.errors import CompileError, DeviceError, GuardError, TensorError, Un
         (CompileError("F21004", "matmul", "tile too large"), ExitCode.FAILED),
         (UnwrittenOutputError("output 'q': 3 of 8 elements never written"), ExitCode.FAILED),
         (UsageError("--devices 0"), ExitCode.USAGE),
-        (CapacityError(9, 8, "ask for less"), ExitCode.USAGE),
+        (CapacityError(9, 8, "the cluster has", "ask for less"), ExitCode.USAGE),
         (UnknownNameError("case", "huge", ["tiny"]), ExitCode.USAGE),
         (GuardError("D / split_k", 4096, 3, "choose a divisor"), ExitCode.USAGE),
         (TensorError("wkv has shape [1]"), ExitCode.USAGE),

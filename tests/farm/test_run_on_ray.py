@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from farm import cluster
 from farm.budgets import Budget
 from farm.errors import CapacityError
 from farm.leased import RunOptions
 from farm.record import GateRecord, GateStatus, RunRecord, RunRequest, Verdict
 from farm.run import run
+from farm.timeouts import Timeouts
 from farm.worker import PlatformFactory
 from jobs.records import TrialStatus
 from tests.fakes import platforms
@@ -33,7 +33,12 @@ def validate(
         input_set="documented",
         seed=0,
     )
-    options = RunOptions(out=out, trial_timeout_s=timeout_s, platform=platform, budgets=BUDGETS)
+    options = RunOptions(
+        out=out,
+        timeouts=Timeouts(trial_s=timeout_s),
+        platform=platform,
+        budgets=BUDGETS,
+    )
     return run(request, options)
 
 
@@ -203,6 +208,6 @@ def test_more_devices_than_there_are_is_refused_and_leaves_nothing(tmp_path: Pat
 
 def test_every_device_is_given_back(tmp_path: Path) -> None:
     validate(platforms.Honest, tmp_path, repeats=1)
-    validate(platforms.Honest, tmp_path, devices=4, repeats=1)
+    record = validate(platforms.Honest, tmp_path, devices=4, repeats=1)
 
-    assert cluster.device_count() == 4
+    assert len(record.devices) == 4

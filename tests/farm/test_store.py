@@ -38,8 +38,8 @@ def test_a_finished_run_comes_back_as_it_was(store: Store) -> None:
 
 def test_a_run_and_its_trials_are_visible_to_another_connection_before_it_ends(store: Store, url: str) -> None:
     store.begin(samples.running())
-    store.save_trial(RUN, samples.trial("10.0.0.1/0", 0))
-    store.save_trial(RUN, samples.lost_trial("10.0.0.1/1", 0))
+    store.save_trials(RUN, [samples.trial("10.0.0.1/0", 0)])
+    store.save_trials(RUN, [samples.lost_trial("10.0.0.1/1", 0)])
 
     with Store.open(url) as other:
         found = other.get(RUN)
@@ -50,7 +50,7 @@ def test_a_run_and_its_trials_are_visible_to_another_connection_before_it_ends(s
 
 def test_finish_replaces_the_trials_saved_on_the_way(store: Store) -> None:
     store.begin(samples.running())
-    store.save_trial(RUN, samples.trial("10.0.0.1/0", 0))
+    store.save_trials(RUN, [samples.trial("10.0.0.1/0", 0)])
 
     store.finish(samples.run(run_id=RUN))
 
@@ -59,7 +59,7 @@ def test_finish_replaces_the_trials_saved_on_the_way(store: Store) -> None:
 
 def test_update_keeps_what_became_known_while_running(store: Store) -> None:
     store.begin(samples.running(devices=[]))
-    store.save_trial(RUN, samples.trial("10.0.0.1/0", 0))
+    store.save_trials(RUN, [samples.trial("10.0.0.1/0", 0)])
 
     store.update(samples.running(devices=[samples.device(0)], builds=[samples.build()]))
 
@@ -77,7 +77,7 @@ def test_a_verdict_is_never_changed(store: Store, verdict: Verdict) -> None:
     with pytest.raises(VerdictExistsError, match=f"already {verdict.value}"):
         store.finish(samples.run(run_id=RUN, verdict=Verdict.PASSED))
     with pytest.raises(VerdictExistsError):
-        store.save_trial(RUN, samples.trial("10.0.0.1/0"))
+        store.save_trials(RUN, [samples.trial("10.0.0.1/0")])
     with pytest.raises(VerdictExistsError):
         store.update(samples.running())
     store.interrupt(RUN, "too late")
@@ -105,7 +105,7 @@ def test_finishing_or_measuring_an_unknown_run_is_refused(store: Store) -> None:
     with pytest.raises(UnknownRunError):
         store.finish(samples.run())
     with pytest.raises(UnknownRunError):
-        store.save_trial("nobody", samples.trial("10.0.0.1/0"))
+        store.save_trials("nobody", [samples.trial("10.0.0.1/0")])
 
 
 def test_a_unique_prefix_names_a_run(store: Store) -> None:
@@ -186,7 +186,7 @@ def test_devices_remember_their_last_run(store: Store) -> None:
 def test_a_killed_run_keeps_its_trials_and_is_settled_once(store: Store, url: str) -> None:
     body = """
         store.begin(samples.running())
-        store.save_trial(samples.running().run_id, samples.trial("10.0.0.1/0", 0))
+        store.save_trials(samples.running().run_id, [samples.trial("10.0.0.1/0", 0)])
         os.kill(os.getpid(), signal.SIGKILL)
     """
     in_another_process(url, body, expected=-signal.SIGKILL)
@@ -219,7 +219,7 @@ def test_two_processes_write_at_once_and_nothing_is_lost(store: Store, url: str)
             run = f"{name}-{number}"
             store.begin(samples.running(run))
             for repeat in range(3):
-                store.save_trial(run, samples.trial("10.0.0.1/0", repeat))
+                store.save_trials(run, [samples.trial("10.0.0.1/0", repeat)])
             store.finish(samples.run(run_id=run))
     """
     head = f"from farm.store import Store\nfrom tests.farm import samples\nstore = Store.open({url!r})\n"

@@ -1,0 +1,113 @@
+"""`farm cluster`: several nodes on this machine, to try out runs over many nodes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from farm import local_cluster
+from farm.cli import options
+from farm.errors import UsageError
+from farm.local_cluster import LocalCluster, LocalNode
+
+_SOC = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # what Ray takes for the value of a label
+
+
+@click.group()
+def command() -> None:
+    """Start, show and end a cluster of several nodes on this machine, for trying out.
+
+    Its devices are simulated; everything listens on 127.0.0.1 only, and asks for a token that farm sends by itself.
+    """
+
+
+@command.command()
+@click.option("--nodes", type=click.IntRange(1, 64), default=2, show_default=True, help="Nodes; about 0.3 GB each.")
+@click.option("--devices-per-node", type=click.IntRange(1, 64), default=4, show_default=True, help="Devices of each.")
+@click.option("--soc", default="", metavar="NAME", help="Chip the nodes are labelled with. Default: no label.")
+@click.option(
+    "--port",
+    type=click.IntRange(1024, 65535),
+    default=local_cluster.DEFAULT_PORT,
+    show_default=True,
+    help="Port of the head node.",
+)
+def up(nodes: int, devices_per_node: int, soc: str, port: int) -> None:
+    """Start it, and say how to use it."""
+    if soc and not _SOC.fullmatch(soc):
+        raise UsageError(f"--soc '{soc}' cannot be a label; use letters, digits, '-', '_' and '.', for example a2a3")
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console()
+
+    def started(node: LocalNode) -> None:
+        console.print(f"node {node.number} is up, {_devices(node.devices)}", highlight=False)
+        spinner.update(f"starting node {node.number + 1} of {nodes}")
+
+    with console.status(f"starting node 0 of {nodes}") as spinner:
+        cluster = local_cluster.up(nodes, devices_per_node, soc, port, started)
+    click.echo(f"{_devices(nodes * devices_per_node)} at {cluster.address}; try\n")
+    click.echo(f"  farm run --address {cluster.address} --devices {min(3, nodes * devices_per_node)}")
+    click.echo("  farm cluster down")
+
+
+@command.command()
+def down() -> None:
+    """End it, and nothing else that runs on this machine."""
+    with Console().status("ending the nodes"):
+        cluster = local_cluster.down()
+    click.echo("no local cluster is up" if cluster is None else f"the local cluster at {cluster.address} has ended")
+
+
+@command.command()
+@options.json_option
+def status(as_json: bool) -> None:
+    """Show its nodes, their devices, and which are alive."""
+    cluster = local_cluster.read()
+    if as_json:
+        click.echo(json.dumps(_facts(cluster), indent=2))
+    elif cluster is None:
+        click.echo("no local cluster is up; `farm cluster up` starts one")
+    elif not cluster.nodes:
+        click.echo(f"the local cluster at {cluster.address} is being started, or its start was killed")
+    else:
+        table = Table("node", "devices", "chip", "state", "processes", box=None)
+        for node in _facts(cluster)["nodes"]:
+            pids = " ".join(map(str, node["pids"]))
+            state = "alive" if node["alive"] else "dead"
+            table.add_row(str(node["node"]), str(node["devices"]), node["soc"] or "-", state, pids)
+        Console().print(table)
+        alive = [node for node in cluster.nodes if node.alive]
+        devices = _devices(sum(node.devices for node in alive))
+        click.echo(f"{cluster.address}: {len(alive)} of {len(cluster.nodes)} nodes alive, {devices}")
+
+
+def _facts(cluster: LocalCluster | None) -> dict[str, Any]:
+    if cluster is None:
+        return {"address": None, "nodes": []}
+    nodes = [
+        {
+            "node": node.number,
+            "devices": node.devices,
+            "soc": cluster.soc,
+            "alive": node.alive,
+            "pids": [process.pid for process in node.processes],
+        }
+        for node in cluster.nodes
+    ]
+    return {"address": cluster.address, "nodes": nodes}
+
+
+def _devices(count: int) -> str:
+    return "1 device" if count == 1 else f"{count} devices"
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """A polite kill leaves as little behind as Ctrl-C does."""
+    raise KeyboardInterrupt

@@ -1,0 +1,38 @@
+"""`farm resume`: go on with a run that was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from farm import paths
+from farm.cli import options
+from farm.cli.run import carry_out
+from farm.store import Store
+from farm.timeouts import Timeouts
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Default: where the run's own files are.")
+@options.cluster_options
+@options.limit_options
+@options.json_option
+def command(
+    run_id: str, out: Path | None, address: str | None, wait_s: float, timeouts: Timeouts, as_json: bool
+) -> None:
+    """Go on with RUN, which was interrupted or lost its devices: only what is missing is measured.
+
+    RUN is an id, the beginning of one, or latest. A verdict is never changed: RUN keeps its own, and the run that goes
+    on is a new one which names it. Trials of a case whose program has changed since are measured again.
+    """
+    from farm import resume
+    from farm.leased import RunOptions
+
+    with Store.open(paths.store_url()) as store:
+        record = store.latest() if run_id == "latest" else store.get(run_id)
+    resume.require(record)
+    where = out or (Path(record.directory).parent if record.directory else Path("farm-runs"))
+    how = RunOptions(out=where, address=address, wait_s=wait_s, timeouts=timeouts)
+    carry_out(record.request, how, as_json, resumed=record)

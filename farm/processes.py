@@ -1,0 +1,88 @@
+"""Ending processes that are not children of this one, and never another that has since got their number."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from pathlib import Path
+
+from farm import owner
+from farm.errors import InfrastructureError
+from farm.owner import Owner
+
+POLITE_S = 10.0  # between SIGTERM and SIGKILL
+DEADLINE_S = 10.0  # for the kernel to end what got SIGKILL
+
+
+def end_session(leader: Owner, mark: str) -> None:
+    """End `leader`, which leads a session, and whatever else runs in that session.
+
+    `mark` is `NAME=value` from the leader's environment, unlike any other's: after the leader's death it proves that
+    the session of that number is still the same. Raises `InfrastructureError` where something cannot be ended.
+    """
+    known = [] if leader.gone() else _members(leader)
+    _end([leader], signal.SIGTERM, POLITE_S)
+    deadline = time.monotonic() + DEADLINE_S
+    while left := _session(leader, mark, known):  # again, because a process may start another while it is being ended
+        if time.monotonic() > deadline:
+            raise InfrastructureError(f"processes {', '.join(str(each.pid) for each in left)} cannot be ended")
+        _end(left, signal.SIGKILL, DEADLINE_S)
+
+
+def _end(processes: list[Owner], number: signal.Signals, timeout_s: float) -> None:
+    """Send the signal and wait until they have ended, or for `timeout_s`."""
+    waiting = select.poll()
+    pending: set[int] = set()
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(process.pid)
+            pending.add(descriptor)
+            waiting.register(descriptor, select.POLLIN)
+            if not process.gone():  # asked only now: from here on the descriptor holds on to this very process
+                signal.pidfd_send_signal(descriptor, number)
+    deadline = time.monotonic() + timeout_s
+    while pending and (left_s := deadline - time.monotonic()) > 0:
+        for descriptor, _ in waiting.poll(left_s * 1000):
+            waiting.unregister(descriptor)
+            pending.remove(descriptor)
+            os.close(descriptor)
+    for descriptor in pending:
+        os.close(descriptor)
+
+
+def _session(leader: Owner, mark: str, known: list[Owner]) -> list[Owner]:
+    """The live processes of the session `leader` leads or led; none where that cannot be told for certain.
+
+    The kernel gives a session's number to no new process while the session has one; but once it is empty, it may. So
+    the session is the same if one of those `known` to be in it still is, or one that carries the mark.
+    """
+    if leader.boot != owner.current().boot:
+        return []
+    members = _members(leader)
+    same = not leader.gone() or any(each in known or _marked(each.pid, mark) for each in members)
+    return members if same else []
+
+
+def _members(leader: Owner) -> list[Owner]:
+    """The live processes of the session with the number of `leader`."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    found = [owner.of(pid) for pid in pids if _session_of(pid) == leader.pid]
+    return [process for process in found if process.started]
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return 0
+
+
+def _marked(pid: int, mark: str) -> bool:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return mark.encode() in environment.split(b"\0")
