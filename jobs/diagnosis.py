@@ -11,7 +11,8 @@ from pathlib import Path
 
 from jobs.fault_row import Action, Row, Source
 from jobs.fault_table import TABLE
-from kernel.errors import DeviceError
+from jobs.records import Fault
+from kernel.errors import DeviceError, KernelLayerError
 from kernel.spec import Kernel
 
 _ROWS = {(row.source, row.signal): row for row in TABLE}
@@ -52,10 +53,11 @@ def of_exception(error: BaseException, kernel: Kernel) -> Row:
     """The row of `error`, raised while `kernel` was built or run."""
     if isinstance(error, DeviceError):
         return of_device_code(error.code)
-    if isinstance(error, OSError) and (row := _ROWS.get((Source.EXCEPTION, errno.errorcode.get(error.errno or 0, "")))):
+    if isinstance(error, KernelLayerError) and (row := _of_type(error)) is not None:
         return row
-    for ancestor in type(error).__mro__:
-        if (row := _ROWS.get((Source.EXCEPTION, ancestor.__name__))) is not None:
+    # Whatever wraps it: PyPTO makes a RuntimeError of a full disk, and the kernel's code is on the stack then as well.
+    for link in _chain(error):
+        if (row := _of_machine(link)) is not None:
             return row
     if _raised_by(error, kernel):
         return _ROWS[Source.FARM, "kernel-raised"]
@@ -63,13 +65,13 @@ def of_exception(error: BaseException, kernel: Kernel) -> Row:
 
 
 def of_worker(signal: str, detail: str) -> Row:
-    """The row of a worker that gave no record: `signal` is a kind of the farm's or the name of Ray's exception.
+    """The row of a worker that gave no record: `signal` is a kind of the table or the name of Ray's exception.
 
     `detail` is all of Ray's text. It decides where Ray uses one type for several things: `ActorDiedError` is raised for
     a dead process, a dead node and a full memory alike.
     """
-    if (Source.FARM, signal) in _ROWS:
-        return _ROWS[Source.FARM, signal]
+    if signal in _KINDS:
+        return _KINDS[signal]
     if "running low on memory" in detail:
         return _ROWS[Source.WORKER, "OutOfMemoryError"]
     if "node has died" in detail:
@@ -148,6 +150,31 @@ def shortened(text: str) -> str:
     """`text` as one line of bearable length."""
     line = " ".join(text.split())
     return line if len(line) <= _LINE_CHARACTERS else line[: _LINE_CHARACTERS - 1] + "…"
+
+
+def _of_type(error: BaseException) -> Row | None:
+    found = (_ROWS.get((Source.EXCEPTION, ancestor.__name__)) for ancestor in type(error).__mro__)
+    return next((row for row in found if row is not None), None)
+
+
+def _of_machine(error: BaseException) -> Row | None:
+    """The row of an error that is the machine's: by its errno, its type, or the words of torch's allocator."""
+    if isinstance(error, OSError):
+        number = errno.errorcode.get(error.errno or 0, "")
+        return _ROWS.get((Source.EXCEPTION, number), _of_type(error))
+    if isinstance(error, MemoryError):
+        return _of_type(error)
+    seen = first_fault(str(error))
+    return seen.row if seen is not None and seen.row.fault is Fault.NODE else None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and what it was raised from, outermost first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _of_raised(signal: str, detail: str) -> Row:

@@ -201,7 +201,7 @@ TABLE: tuple[Row, ...] = (
     ),
     *_rows(
         Source.EXIT,
-        {"132": "SIGILL", "134": "SIGABRT", "135": "SIGBUS", "136": "SIGFPE", "139": "SIGSEGV", "…": "other exit code"},
+        {"132": "SIGILL", "134": "SIGABRT", "135": "SIGBUS", "136": "SIGFPE", "139": "SIGSEGV", "…": "any other"},
         "worker-died",
         Fault.DEVICE,
         Action.ASK_ANOTHER_CARD,
@@ -237,7 +237,7 @@ TABLE: tuple[Row, ...] = (
             "ActorUnavailableError": "node out of reach",
             "NodeDiedError": "node died",
             "LocalRayletDiedError": "Ray's node process died",
-            "…": "any other answer of Ray",
+            "…": "any other",
         },
         "unreachable",
         "The node, its network or Ray on it has gone; its devices went along and said nothing.",
@@ -246,6 +246,12 @@ TABLE: tuple[Row, ...] = (
         Source.WORKER, {"OutOfMemoryError": "Ray's memory monitor"}, "out-of-memory", "The machine's memory ran out."
     ),
     *_node(Source.EXCEPTION, {"MemoryError": "", "ENOMEM": ""}, "out-of-memory", "The machine's memory ran out."),
+    *_node(
+        Source.LOG,
+        {r"DefaultCPUAllocator: (?:can't allocate|not enough) memory": "torch's allocator"},
+        "out-of-memory",
+        "The machine's memory ran out.",
+    ),
     *_node(
         Source.EXCEPTION,
         {"ENOSPC": "", "EDQUOT": ""},

@@ -28,7 +28,7 @@ def failure(error: Exception, kernel: Kernel, log: str = "") -> Failure:
 def lost(signal: str, detail: str, printed: str = "", log: str = "") -> Failure:
     """A trial or build whose worker gave no record, as a record.
 
-    `signal` is a kind of the farm's ("hang") or the name of the exception Ray raised, `detail` all of its text,
+    `signal` is a kind of the table ("hang") or the name of the exception Ray raised, `detail` all of its text,
     `printed` what the trial had printed until then, `log` where that is. The innermost message wins: a device's error
     in the log says more than the time limit it led to, and both are named.
     """
@@ -47,11 +47,12 @@ def _explains(first: Row, last: Row) -> bool:
 
 def _told(signal: str, detail: str, row: Row) -> str:
     """Ray's page on a lost worker in one clause."""
-    if signal == row.signal == row.kind:
+    if signal == row.kind:
         return diagnosis.shortened(detail)
     code = diagnosis.exit_code(detail)
     if code is not None:
-        return f"the worker's process ended with exit code {code} ({row.name})"
+        named = f" ({row.name})" if row.signal == str(code) else ""
+        return f"the worker's process ended with exit code {code}{named}"
     if row.kind == "worker-died":
         return f"{signal}: the worker's process ended without an exit code: a crash, a kill or a lack of memory"
     first = next((line for line in detail.splitlines() if line.strip()), "")

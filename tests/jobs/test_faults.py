@@ -187,6 +187,7 @@ def test_a_device_error_keeps_its_log_from_process_to_process() -> None:
     ("signal", "detail", "fault", "kind"),
     [
         ("hang", NO_ANSWER, Fault.DEVICE, "hang"),
+        ("worker-died", "in our own words", Fault.DEVICE, "worker-died"),
         ("GetTimeoutError", "Get timed out", Fault.DEVICE, "hang"),
         ("ActorDiedError", DIED_UNEXPLAINED, Fault.DEVICE, "worker-died"),
         ("ActorDiedError", DIED_WITH_3, Fault.DEVICE, "worker-died"),
