@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from jobs.fault_row import Action
+from jobs.fault_table import TABLE
 from jobs.records import Failure, Fault, ProbeRecord, TrialRecord, TrialStatus
 
 FAULTS_IN_ROW = 2  # one fault may be a cosmic ray or a neighbour; two in a row on one device are the device's
@@ -29,9 +31,9 @@ FAULTS_IN_ROW = 2  # one fault may be a cosmic ray or a neighbour; two in a row 
 CANARIES = 3
 CANARY_SPACING = timedelta(hours=1)
 
-# Runtime codes that name the device itself, so that one is enough: 507033 is a device that did not start. The others
-# (507014, 507015, 507018, …) a kernel can cause as well.
-BROKEN = frozenset({"device-507033"})
+# Kinds of faults that name the device itself, so that one is enough: it does not start, its memory is broken. The other
+# faults of a device a kernel can cause as well.
+BROKEN = frozenset(row.kind for row in TABLE if row.action is Action.QUARANTINE)
 
 
 class DeviceState(str, enum.Enum):
@@ -47,7 +49,7 @@ class EventKind(str, enum.Enum):
 
     TRIAL_OK = "trial-ok"  # a trial ran and was measured; its numbers are another matter
     DEVICE_FAULT = "device-fault"  # a trial ended with a fault that is the device's, as far as one device can tell
-    DEVICE_BROKEN = "device-broken"  # the same, with a code of `BROKEN`
+    DEVICE_BROKEN = "device-broken"  # the same, with a kind of `BROKEN`
     ACQUITTED = "acquitted"  # one such fault was the kernel's after all
     VOTE_LOST = "vote-lost"  # other bits than an agreeing majority, confirmed by a second look
     CANARY_CLEAN = "canary-clean"

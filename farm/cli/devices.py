@@ -1,42 +1,143 @@
-"""`farm devices`: which devices the cluster has."""
+"""`farm devices`: which devices there are, how fit each is, and what a person can do about it."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from farm.cli import options
+from farm import paths
+from farm.cli import device_care, options
+from farm.device_list import OFFLINE, Listed, census, listed
+from farm.errors import UsageError
+from farm.report.text import one_line, share
+from farm.store import Store
+from kernel.errors import KernelLayerError
+from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
 
+WIDE = 120  # columns from which chip, card and dates fit too; `--json` has them anywhere
+_STYLES = {"healthy": "green", "suspect": "yellow", "quarantined": "red", OFFLINE: "dim"}
 
-@click.command()
+
+@click.group(invoke_without_command=True)
 @options.platform_option
-@click.option("--address", help="Ray cluster to ask. Default: what a local one would have.")
+@click.option("--address", help="Ray cluster to ask, for example head:6379. Default: what a local one would have.")
 @options.json_option
-def command(platform: str, address: str | None, as_json: bool) -> None:
-    """List the devices of the cluster: node, index, chip.
+@click.pass_context
+def command(context: click.Context, platform: str, address: str | None, as_json: bool) -> None:
+    """List every device: state, since when and why, card, fault rate, last runs.
 
-    Without --address a local cluster is started for the question and ended again.
+    Offline are devices that were seen once and are not in the cluster now. Without --address a local cluster is started
+    for the question and ended again. On a terminal a table; into a pipe one device a line, fields parted by tabs.
     """
+    if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
+        return
+    devices, free = _ask(platform, address)
+    if as_json:
+        told = [dataclasses.asdict(device) for device in devices]
+        click.echo(json.dumps({"platform": platform, "devices": told, "free": free}, indent=2))
+    elif not sys.stdout.isatty():
+        for device in devices:
+            click.echo("\t".join(_fields(device)))
+    else:
+        console = Console()
+        console.print(_table(devices, console.width >= WIDE))
+        click.echo(census(devices, free))
+
+
+command.add_command(device_care.probe)
+command.add_command(device_care.quarantine)
+command.add_command(device_care.release)
+command.add_command(device_care.history)
+
+
+def _refuse_options_before(context: click.Context) -> None:
+    """An option in front of the subcommand would be the listing's and silently do nothing."""
+    for name in context.params:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            flag = f"--{name.removeprefix('as_')}"
+            raise UsageError(f"{flag} goes behind '{context.invoked_subcommand}', not in front of it")
+
+
+def _ask(platform: str, address: str | None) -> tuple[list[Listed], int]:
+    """Every device and how many are free. Those of the cluster are noted as seen."""
     from farm import cluster, preflight
 
     found = find_platform(platform)
     preflight.require(found)
-    with cluster.connected(address, simulated=not found.noisy):
-        free = cluster.free_count()
-        rows = [
-            {"id": f"{node.name}/{index}", "node": node.name, "index": index, "soc": found.soc(index)}
-            for node in cluster.nodes().values()
-            for index in range(node.npus)
-        ]
-    if as_json:
-        click.echo(json.dumps({"platform": platform, "devices": rows, "free": free}, indent=2))
-        return
-    table = Table("device", "node", "index", "chip", box=None)
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
-    click.echo(f"{len(rows)} devices, {free} free")
+    with Store.open(paths.store_url()) as store:
+        store.device_reports(platform)  # what is kept may be refused; better before a cluster is started
+        with cluster.connected(address, simulated=not found.noisy):
+            free = cluster.free_count()
+            present = [
+                {"id": f"{node.name}/{index}", "node": node.name, **_hardware(found, index)}
+                for node in cluster.nodes().values()
+                for index in range(node.npus)
+            ]
+        store.see(platform, present)
+        return listed([device["id"] for device in present], store.device_reports(platform)), free
+
+
+def _hardware(platform: Platform, index: int) -> dict[str, str]:
+    """Chip and card, where they can be told from here: only a worker on its node knows what a real device is."""
+    if platform.noisy:
+        return {"soc": "", "card": ""}
+    try:
+        return {"soc": platform.soc(index), "card": platform.card(index)}
+    except KernelLayerError:
+        return {"soc": "", "card": ""}
+
+
+def _fields(device: Listed) -> list[str]:
+    """One device as plain text without tabs or line breaks; empty fields are `-`."""
+    fields = [
+        device.id,
+        device.state,
+        device.since,
+        device.soc,
+        device.card,
+        _rate(device),
+        ",".join(device.last_runs),
+        device.why,
+    ]
+    return [one_line(field) or "-" for field in fields]
+
+
+def _table(devices: Sequence[Listed], wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
+    for heading in ("device", "state", *(["since"] if wide else []), "faults"):
+        table.add_column(heading, no_wrap=True)
+    for heading in (*(["chip", "card", "last run"] if wide else []), "why"):
+        table.add_column(heading, overflow="fold")
+    for device in devices:
+        last_run = device.last_runs[0] if device.last_runs else ""
+        table.add_row(
+            Text(one_line(device.id)),
+            Text(device.state, style=_STYLES[device.state]),
+            *([_when(device.since)] if wide else []),
+            _rate(device),
+            *([Text(one_line(field)) for field in (device.soc, device.card, last_run)] if wide else []),
+            Text(one_line(device.why)),
+        )
+    return table
+
+
+def _rate(device: Listed) -> str:
+    if device.fault_rate is None:
+        return ""
+    return f"{share(device.fault_rate)} of {device.trials}"
+
+
+def _when(moment: str) -> str:
+    """In the reader's own time zone."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""

@@ -239,7 +239,8 @@ def test_the_end_of_a_trial_speaks_for_or_against_the_device_only_where_it_can()
     assert kinds(samples.trial(DEVICE)) == [OK]
     assert kinds(blamed(Fault.DEVICE)) == [FAULT]
     assert kinds(blamed(Fault.DEVICE, "device-507014")) == [FAULT]
-    assert kinds(blamed(Fault.DEVICE, "device-507033")) == [BROKEN]
+    for kind in ("device-507033", "device-507054", "card-busy"):
+        assert kinds(blamed(Fault.DEVICE, kind)) == [BROKEN]
     for other in (Fault.KERNEL, Fault.NODE, Fault.FARM):
         assert kinds(blamed(other)) == []
     assert kinds(samples.trial(DEVICE).model_copy(update={"status": TrialStatus.FAILED})) == []
