@@ -173,8 +173,9 @@ def _reported(
     """Each node as it comes up."""
     for number in range(nodes):
         overdue = threading.Timer(START_TIMEOUT_S, process.kill)
-        overdue.start()
+        overdue.daemon = True  # an interrupt may come before `cancel` can be promised
         try:
+            overdue.start()
             line = next(report, "")
         finally:
             overdue.cancel()
@@ -194,7 +195,8 @@ def _remove(cluster: LocalCluster) -> None:
             f"the local cluster at {cluster.address} was started on {cluster.holder.host} or in another container; "
             "end it there"
         )
-    processes.end_session(cluster.holder, f"RAY_TMPDIR={cluster.scratch}")
+    # Interrupted while it starts a node, Ray takes no notice of SIGTERM; and there is nothing to bring to an end yet.
+    processes.end_session(cluster.holder, f"RAY_TMPDIR={cluster.scratch}", polite=bool(cluster.nodes))
     shutil.rmtree(cluster.scratch, ignore_errors=True)
     cluster.token.unlink(missing_ok=True)
     _record().unlink(missing_ok=True)

@@ -17,14 +17,15 @@ POLITE_S = 10.0  # between SIGTERM and SIGKILL
 DEADLINE_S = 10.0  # for the kernel to end what got SIGKILL
 
 
-def end_session(leader: Owner, mark: str) -> None:
-    """End `leader`, which leads a session, and whatever else runs in that session.
+def end_session(leader: Owner, mark: str, polite: bool = True) -> None:
+    """End `leader`, which leads a session, and whatever else runs in that session; `polite` gives it time to do so.
 
     `mark` is `NAME=value` from the leader's environment, unlike any other's: after the leader's death it proves that
     the session of that number is still the same. Raises `InfrastructureError` where something cannot be ended.
     """
     known = [] if leader.gone() else _members(leader)
-    _end([leader], signal.SIGTERM, POLITE_S)
+    if polite:
+        _end([leader], signal.SIGTERM, POLITE_S)
     deadline = time.monotonic() + DEADLINE_S
     while left := _session(leader, mark, known):  # again, because a process may start another while it is being ended
         if time.monotonic() > deadline:
@@ -39,10 +40,12 @@ def _end(processes: list[Owner], number: signal.Signals, timeout_s: float) -> No
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             descriptor = os.pidfd_open(process.pid)
+            if process.gone():  # asked only now: from here on the descriptor holds on to this very process
+                os.close(descriptor)
+                continue
             pending.add(descriptor)
             waiting.register(descriptor, select.POLLIN)
-            if not process.gone():  # asked only now: from here on the descriptor holds on to this very process
-                signal.pidfd_send_signal(descriptor, number)
+            signal.pidfd_send_signal(descriptor, number)
     deadline = time.monotonic() + timeout_s
     while pending and (left_s := deadline - time.monotonic()) > 0:
         for descriptor, _ in waiting.poll(left_s * 1000):
