@@ -1,0 +1,89 @@
+"""What a sweep knows while it goes on: its cells, its devices, and what it has still to do. Durable as it grows."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from farm.record import DeviceRecord
+from farm.sweep.attribution import attribute
+from farm.sweep.failures import doomed_cases
+from farm.sweep.journal import Journal
+from farm.sweep.matrix import Fleet
+from farm.sweep.record import Cell, SweepFinding, SweepPlan
+from farm.sweep.schedule import Job, due, job_of
+from jobs.records import Fault
+
+
+@dataclass(slots=True)
+class State:
+    """One sweep in one process. Not for concurrent use."""
+
+    plan: SweepPlan
+    journal: Journal
+    deadline: float  # time.monotonic() after which no trial may be under way
+    devices: dict[str, DeviceRecord] = field(default_factory=dict)
+    gone: dict[str, str] = field(default_factory=dict)  # device → why it gets no more work in this process
+    doomed: set[str] = field(default_factory=set)  # cases that fail wherever they are run, by the kernel's fault
+    _cells: dict[tuple[str, Job], Cell] = field(default_factory=dict)
+    _done: dict[str, set[Job]] = field(default_factory=lambda: defaultdict(set))
+    _longest_s: float = 0.0
+
+    @classmethod
+    def load(cls, plan: SweepPlan, journal: Journal, deadline: float) -> State:
+        """The state an earlier process left; a fresh one where there was none.
+
+        A trial that failed through nobody's or a device's fault is no measurement, so it is made again.
+        """
+        state = cls(plan, journal, deadline)
+        state.devices.update((each.id, each) for each in journal.devices())
+        for cell in journal.recover():
+            if cell.failure is None or cell.failure.fault is Fault.KERNEL:
+                state._fold(cell)
+        return state
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell, in the order of case, seed, device and repeat."""
+        return sorted(self._cells.values(), key=lambda cell: (cell.case, cell.seed, cell.device, cell.repeat))
+
+    @property
+    def fleet(self) -> Fleet:
+        """The devices held so far, as witnesses."""
+        return Fleet.of(self.devices.values())
+
+    def hold(self, devices: Iterable[DeviceRecord]) -> None:
+        """Note devices that are held, before they are given work."""
+        self.devices.update((each.id, each) for each in devices)
+        self.journal.save_devices(self.devices[name] for name in sorted(self.devices))
+
+    def take(self, cells: Iterable[Cell]) -> None:
+        """Keep what was measured; durable on return."""
+        fresh = list(cells)
+        self.journal.append(fresh)
+        for cell in fresh:
+            self._fold(cell)
+
+    def findings(self) -> list[SweepFinding]:
+        """What the cells say so far."""
+        return attribute(self.cells, self.fleet, self.plan.request.repeats)
+
+    def due(self, at_hand: Collection[str] = ()) -> dict[str, list[Job]]:
+        """Device → what it has still to do, for those that may get work."""
+        devices = [device for device in self.plan.devices if device not in self.gone]
+        left = due(self.plan.request, devices, self._done, self.findings(), self.fleet, at_hand)
+        worth = {device: [job for job in jobs if job.case not in self.doomed] for device, jobs in left.items()}
+        return {device: jobs for device, jobs in worth.items() if jobs}
+
+    def may_start(self) -> bool:
+        """Whether a trial that takes as long as the longest so far would end in time."""
+        return time.monotonic() + self._longest_s <= self.deadline
+
+    def _fold(self, cell: Cell) -> None:
+        self._cells[cell.device, job_of(cell)] = cell
+        self._done[cell.device].add(job_of(cell))
+        self._longest_s = max(self._longest_s, cell.host_s)
+        if cell.failure is not None:
+            self.doomed = doomed_cases(self._cells.values(), self.fleet)

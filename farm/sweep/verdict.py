@@ -1,0 +1,99 @@
+"""What a sweep says in the end: the only place that weighs its findings against what it did not reach. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from farm.record import Verdict
+from farm.sweep.matrix import Fleet
+from farm.sweep.record import Cell, NotReached, Place, SweepFinding, SweepRequest
+from farm.sweep.schedule import first_look, job_of
+
+_SHOWN = 3  # devices named in a reason
+_OUT_OF_TIME = "the budget of minutes ended first"
+
+
+def not_reached(
+    request: SweepRequest, devices: Iterable[str], cells: Iterable[Cell], why: Mapping[str, str]
+) -> list[NotReached]:
+    """The devices with trials of the first look that were not made; `why` has the reason where there is a special one.
+
+    A trial that failed was made.
+    """
+    jobs = set(first_look(request))
+    made: dict[str, set[object]] = {}
+    for cell in cells:
+        made.setdefault(cell.device, set()).add(job_of(cell))
+    found = []
+    for device in devices:
+        missing = len(jobs - made.get(device, set()))
+        if missing:
+            found.append(
+                NotReached(device=device, missing=missing, planned=len(jobs), why=why.get(device, _OUT_OF_TIME))
+            )
+    return found
+
+
+def decide(
+    request: SweepRequest,
+    cells: Sequence[Cell],
+    findings: Sequence[SweepFinding],
+    missing: Sequence[NotReached],
+    fleet: Fleet,
+) -> tuple[Verdict, str]:
+    """The verdict and its reason in one sentence.
+
+    The kernel's faults come first, then those of devices and the farm. Without any, a sweep has passed where it has
+    compared every planned device, case and seed at least once; what else it did not reach is said and forgiven.
+    """
+    for verdict in (Verdict.FAILED, Verdict.ERRORED):
+        of_verdict = [finding for finding in findings if finding.kind.verdict is verdict]
+        if of_verdict:
+            more = f"; {_count(len(findings) - 1, 'more finding')}" if len(findings) > 1 else ""
+            return verdict, f"{sentence(of_verdict[0])}{more}"
+    measured = [cell for cell in cells if cell.failure is None]
+    devices = {cell.device for cell in measured}
+    if len(devices) < 2:
+        return Verdict.ERRORED, f"{_count(len(devices), 'device')} measured: nothing to compare"
+    unseen = [each for each in missing if each.missing == each.planned]
+    if unseen:
+        return Verdict.ERRORED, f"not reached: {_shown([each.device for each in unseen])} ({unseen[0].why})"
+    compared = {(cell.case, cell.seed) for cell in measured}
+    skipped = [
+        f"{case} seed {seed}" for case in request.cases for seed in request.seeds if (case, seed) not in compared
+    ]
+    if skipped:
+        return Verdict.ERRORED, f"not reached on any device: {_shown(skipped)}"
+    cards = len({fleet.card(device) for device in devices})
+    extent = f"{_count(len(measured), 'trial')} on {_count(len(devices), 'device')} ({_count(cards, 'card')})"
+    left = sum(each.missing for each in missing)
+    short = f"; not reached: {left} of {left + len(measured)} trials" if left else ""
+    return Verdict.PASSED, f"{extent} agree bit for bit{short}"
+
+
+def sentence(finding: SweepFinding) -> str:
+    """A finding on one line: what, where, why."""
+    words = finding.kind.value.replace("-", " ")
+    on = f" {_shown(finding.devices)}" if finding.devices else ""
+    unsure = "" if finding.confirmed else ", looked at once"
+    return f"{words}{on}{unsure}: {finding.message}{_places(finding.places)}"
+
+
+def _places(places: Sequence[Place]) -> str:
+    if not places:
+        return ""
+    first = places[0]
+    named = " ".join(
+        part for part in (first.case, "" if first.seed is None else f"seed {first.seed}", first.output) if part
+    )
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    return f" ({named}{more})"
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
