@@ -1,0 +1,36 @@
+"""`sweep.json`: the record of a sweep, dumped; its published JSON Schema; and the way back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from farm.report.json_report import ReportError
+from farm.sweep.record import SCHEMA_VERSION, SweepRecord
+
+_SCHEMA_ID = "npu-kernel-farm/sweep.schema.json"
+
+
+def schema() -> str:
+    """The JSON Schema of `sweep.json`, as published in `docs/sweep.schema.json`."""
+    generated = SweepRecord.model_json_schema(mode="serialization")
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": _SCHEMA_ID, "version": SCHEMA_VERSION}
+    return json.dumps({**head, **generated}, indent=2, ensure_ascii=False) + "\n"
+
+
+def write(record: SweepRecord) -> str:
+    """The record as JSON, every field in the order of the model."""
+    return record.model_dump_json(indent=1) + "\n"
+
+
+def read(path: Path) -> SweepRecord:
+    """The record in the file at `path`. Raises `ReportError`."""
+    try:
+        return SweepRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ReportError(str(path), error.strerror or "it cannot be read") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ReportError(str(path), f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
