@@ -8,7 +8,7 @@ import sys
 import click
 
 from farm import __version__
-from farm.cli import cluster, devices, doctor, kernel, ledger, report, resume, run, runs, tune
+from farm.cli import cluster, devices, doctor, kernel, ledger, report, resume, run, runs, sweep, tune
 from farm.cli.exit_codes import FarmGroup
 
 
@@ -34,4 +34,5 @@ main.add_command(cluster.command, "cluster")
 main.add_command(kernel.command, "kernel")
 main.add_command(ledger.command, "ledger")
 main.add_command(tune.command, "tune")
+main.add_command(sweep.command, "sweep")
 main.add_command(doctor.command, "doctor")

@@ -1,0 +1,158 @@
+"""`farm sweep`: compare the bits of every healthy device."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+from click.core import ParameterSource
+from rich.console import Console
+
+from farm.cli import options
+from farm.cli.exit_codes import of_verdict
+from farm.cli.sweep_live import sweep_view
+from farm.errors import UsageError
+from farm.timeouts import Timeouts
+from kernel.registry import find_kernel
+
+if TYPE_CHECKING:
+    from farm.sweep.progress import SweepObserver
+    from farm.sweep.record import SweepRecord
+
+# What a resumed sweep has been asked already; giving it again could only contradict it.
+_ASKED = {
+    "kernel": "KERNEL",
+    "cases": "--case",
+    "seeds": "--seeds",
+    "repeats": "--repeats",
+    "devices": "--devices",
+    "input_set": "--inputs-set",
+    "platform": "--platform",
+}
+
+
+@click.command()
+@options.kernel_argument
+@click.option("--case", "-c", "cases", multiple=True, help="Shape point; repeat for more. Default: the kernel's own.")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Inputs of seeds 0, 1, …")
+@click.option("--repeats", "-r", type=int, default=2, show_default=True, help="Repeats of each case and seed.")
+@click.option("--devices", "-n", default="all", show_default=True, metavar="all|N", help="How many healthy devices.")
+@click.option("--inputs-set", "input_set", help="Input distribution. Default: the documented one.")
+@options.platform_option
+@click.option(
+    "--budget-minutes",
+    type=float,
+    default=240.0,
+    show_default=True,
+    help="No trial is under way any more after so many minutes.",
+)
+@click.option(
+    "--trial-timeout", "trial_s", type=float, default=Timeouts().trial_s, show_default=True, metavar="SECONDS"
+)
+@click.option("--address", help="Ray cluster to use, for example head:6379. Default: a local one.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("farm-sweeps"), show_default=True)
+@click.option("--resume", metavar="SWEEP", help="Go on with this sweep below --out: an id, or latest.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of sweep.json and do nothing else.")
+@options.json_option
+@click.pass_context
+def command(
+    context: click.Context,
+    kernel: str,
+    cases: tuple[str, ...],
+    seeds: int,
+    repeats: int,
+    devices: str,
+    input_set: str | None,
+    platform: str,
+    budget_minutes: float,
+    trial_s: float,
+    address: str | None,
+    out: Path,
+    resume: str | None,
+    schema: bool,
+    as_json: bool,
+) -> None:
+    """Run KERNEL on every healthy device with the same inputs and compare the bits of all of them.
+
+    Says of each disagreement whose it is: the kernel races or depends on the device, a device is suspect (looked at
+    twice, then quarantined), or devices did not run the same program. Also names devices that are slow. Writes
+    sweep.json, sweep.md, matrix.svg, junit.xml and logs/ into DIR/SWEEP/.
+
+    \b
+    Exit codes: 0 all agree, 1 the kernel's fault, 3 a device's or the farm's, or something was not reached.
+
+    \b
+    Examples:
+      farm sweep --address head:6379 --platform a2a3 --case flash-s2 --case flash-s1
+      farm sweep --resume latest
+    """
+    from farm.report import sweep_json
+    from farm.sweep import conduct
+    from farm.sweep.journal import find
+    from farm.sweep.record import SweepRequest
+
+    if schema:
+        click.echo(sweep_json.schema(), nl=False)
+        return
+    how = conduct.SweepOptions(
+        out=out, address=address, budget_minutes=budget_minutes, timeouts=Timeouts(trial_s=trial_s)
+    )
+    if resume is not None:
+        _refuse_asked(context)
+        directory = find(out, resume)
+        _carry_out(lambda observer: conduct.resume(directory, how, observer), as_json)
+    found = find_kernel(kernel)
+    request = SweepRequest(
+        kernel=kernel,
+        cases=list(cases) or [found.default_case],
+        platform=platform,
+        seeds=list(range(seeds)),
+        repeats=repeats,
+        input_set=input_set or next(iter(found.input_sets)),
+        devices=_count(devices),
+    )
+    _carry_out(lambda observer: conduct.sweep(request, how, observer), as_json)
+
+
+def _carry_out(act: Callable[[SweepObserver], SweepRecord], as_json: bool) -> NoReturn:
+    """Sweep before the user's eyes and end the process with the verdict's exit code."""
+    from farm.report.sweep_terminal import summary
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(file=sys.stdout)
+    chatter = io.StringIO()  # Ray prints what befalls its workers to sys.stdout, from a thread of its own
+    with sweep_view(console, quiet=as_json) as observer, contextlib.redirect_stdout(chatter):
+        record = act(observer)
+    if as_json:
+        click.echo(record.model_dump_json(indent=1))
+    else:
+        console.print(summary(record))
+    sys.exit(of_verdict(record.verdict))
+
+
+def _count(devices: str) -> int | None:
+    """`all` as None. Raises `UsageError` for what is neither that nor a number."""
+    if devices == "all":
+        return None
+    if not devices.isdecimal() or int(devices) < 1:
+        raise UsageError(f"--devices {devices} is neither 'all' nor a number above 0")
+    return int(devices)
+
+
+def _refuse_asked(context: click.Context) -> None:
+    typed = ParameterSource.COMMANDLINE
+    given = [option for name, option in _ASKED.items() if context.get_parameter_source(name) is typed]
+    if given:
+        raise UsageError(f"--resume goes on with what the sweep was asked; leave out {', '.join(given)}")
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """A polite kill ends a sweep the way Ctrl-C does."""
+    raise KeyboardInterrupt

@@ -1,0 +1,132 @@
+"""Where a sweep gets its devices: as many of those it wants as are free now, in one lease after the other.
+
+The only module of the sweep that knows how devices are leased.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from farm import cluster, paths
+from farm.errors import CapacityError, InfrastructureError
+from farm.health import Health, HealthBook, HealthEvent
+from farm.lease import Lease
+from farm.line import Line
+from farm.selection import Selection
+from farm.timeouts import Timeouts
+from farm.worker import PlatformFactory
+from kernel.platforms.protocol import Platform
+
+# A lease that fails names no device by itself; so many in a row that no canary explains are no device's fault.
+_MAX_FAILED_LEASES = 3
+
+
+class Bench:
+    """The devices of the connected cluster, for one sweep."""
+
+    def __init__(
+        self, factory: PlatformFactory, platform: Platform, book: HealthBook, line: Line, timeouts: Timeouts
+    ) -> None:
+        self._factory = factory
+        self._platform = platform.name
+        self._environment = timeouts.environment() if platform.noisy else {}
+        self._book = book
+        self._line = line
+        self._failed = 0  # leases in a row
+        self.unfit: dict[str, str] = {}  # device → what its canary found; it gets no work in this sweep
+
+    def present(self) -> list[str]:
+        """Every device of the cluster, the first of each node before the second of any."""
+        each = [(index, node.name) for node in cluster.nodes().values() for index in range(node.npus)]
+        return [f"{node}/{index}" for index, node in sorted(each)]
+
+    def quarantined(self) -> dict[str, Health]:
+        """The devices that may not be given work."""
+        return {device: health for device, health in self._book.health(self._platform).items() if not health.usable}
+
+    @contextlib.contextmanager
+    def take(self, wanted: Sequence[str]) -> Iterator[Lease | None]:
+        """A lease of as many of `wanted` as can be had now, given back at the end of the block; None for none.
+
+        Devices whose canary fails are put into `unfit`. Raises `InfrastructureError` where leases keep failing.
+        """
+        lease = self._acquire(wanted)
+        try:
+            yield lease
+        finally:
+            if lease is not None:
+                lease.release()
+
+    def probe(self, device: str) -> bool:
+        """Run the canary on a quarantined device, which counts towards its way back; False where it is not free."""
+        lease = self._lease([device], _Ward(self._book))
+        try:
+            lease.acquire(1, 0.0)
+        except CapacityError:
+            return False
+        except InfrastructureError:
+            return True  # it was asked, and what it answered is in the book
+        finally:
+            lease.release()
+        return True
+
+    def _acquire(self, wanted: Sequence[str]) -> Lease | None:
+        present, barred = set(self.present()), self.quarantined()
+        wanted = [each for each in wanted if each in present and each not in barred and each not in self.unfit]
+        count = min(len(wanted), cluster.free_count())
+        while count > 0:
+            lease = self._lease(wanted, self._book)
+            try:
+                lease.acquire(count, 0.0)
+            except CapacityError:
+                # Ray tells how many devices are free, not which: ask for half as many until it has them.
+                lease.release()
+                count //= 2
+            except InfrastructureError as error:
+                lease.release()
+                self._explain(wanted, error)
+                return None
+            except BaseException:
+                lease.release()
+                raise
+            else:
+                self._failed = 0
+                return lease
+        return None
+
+    def _explain(self, wanted: Sequence[str], error: InfrastructureError) -> None:
+        """Note whose canary failed, so that the others can be leased without them; raise where it is nobody's."""
+        book: Mapping[str, Health] = self._book.health(self._platform)
+        failed = {each: book[each].why for each in wanted if each in book and book[each].needs_probe}
+        self.unfit.update(failed)
+        self._failed = 0 if failed else self._failed + 1
+        if self._failed >= _MAX_FAILED_LEASES:
+            raise error
+
+    def _lease(self, devices: Sequence[str], book: HealthBook) -> Lease:
+        return Lease(
+            self._factory,
+            self._platform,
+            str(paths.cache()),
+            book,
+            self._line,
+            Selection(devices=list(devices)),
+            self._environment,
+            witnesses=False,  # every device is swept; that those of one card are one witness is for the votes
+        )
+
+
+class _Ward:
+    """A book that hides its quarantines, for a lease that is to do nothing but probe."""
+
+    def __init__(self, book: HealthBook) -> None:
+        self._book = book
+
+    def health(self, platform: str) -> Mapping[str, Health]:
+        """Nobody is quarantined."""
+        return {}
+
+    def observe(self, events: Sequence[HealthEvent]) -> None:
+        """What a probe finds counts all the same."""
+        self._book.observe(events)

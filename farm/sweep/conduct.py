@@ -1,0 +1,229 @@
+"""Conducts a sweep from its beginning, or from where an earlier process left it, to its record and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from farm import cluster, paths, preflight
+from farm.errors import FarmError, UsageError
+from farm.flight import Flights
+from farm.health import EventKind, HealthBook, HealthEvent, events_of
+from farm.line import Line
+from farm.priority import Priority
+from farm.record import Verdict
+from farm.report.sweep_write import write_sweep
+from farm.rows import now
+from farm.store import Store
+from farm.sweep import beginning
+from farm.sweep.bench import Bench
+from farm.sweep.journal import Journal
+from farm.sweep.progress import SweepObserver
+from farm.sweep.record import Kind, SweepPlan, SweepRecord, SweepRequest
+from farm.sweep.speed import medians, odd_times
+from farm.sweep.state import State
+from farm.sweep.verdict import decide, not_reached, sentence
+from farm.sweep.wave import Wave
+from farm.timeouts import Timeouts
+from farm.worker import PlatformFactory
+from jobs.records import TrialRecord
+from kernel.platforms.protocol import Platform
+from kernel.registry import find_platform
+
+WAIT_S = 5.0  # between two attempts to get devices that others hold
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """How a sweep is made, as opposed to what."""
+
+    out: Path = Path("farm-sweeps")
+    address: str | None = None  # of a Ray cluster; None starts a local one
+    budget_minutes: float = 240.0
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    platform: PlatformFactory | None = None  # in place of the registered platform of that name
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """What is known while a sweep goes on."""
+
+    state: State
+    bench: Bench
+    book: HealthBook
+    options: SweepOptions
+    observer: SweepObserver
+    resumed: bool
+    faults: list[tuple[str, HealthEvent]] = field(default_factory=list)  # case, device fault of a trial of this process
+
+    @property
+    def plan(self) -> SweepPlan:
+        """What is being done."""
+        return self.state.plan
+
+    def saw(self, trials: list[TrialRecord]) -> None:
+        """Every attempt says something about its device."""
+        for trial in trials:
+            events = events_of(trial, self.plan.sweep_id, self.plan.request.platform, now())
+            self.book.observe(events)
+            self.faults += [(trial.case, event) for event in events if event.kind is EventKind.DEVICE_FAULT]
+
+
+def sweep(
+    request: SweepRequest, options: SweepOptions | None = None, observer: SweepObserver | None = None
+) -> SweepRecord:
+    """Sweep as `request` says and return the finished record, whose files are in `options.out / sweep_id`.
+
+    Raises what is wrong with the request before anything is started, `InfrastructureError` where no cluster answers.
+    Once it is planned every end is a record: Ctrl-C gives `errored: interrupted` with what was measured until then.
+    """
+    options = options or SweepOptions()
+    deadline = _deadline(options)
+    kernel, platform = beginning.checked(request, options.platform)
+    preflight.require_writable(options.out)
+    with _connected(request, platform, options) as (bench, store):
+        plan = beginning.plan(request, kernel, platform, bench)
+        journal = Journal((options.out / plan.sweep_id).resolve())
+        with journal.exclusively():
+            journal.begin(plan)
+            state = State.load(plan, journal, deadline)
+            return _conduct(_Sweep(state, bench, store, options, observer or SweepObserver(), resumed=False))
+
+
+def resume(directory: Path, options: SweepOptions | None = None, observer: SweepObserver | None = None) -> SweepRecord:
+    """Go on with the sweep in `directory`: only what is missing is measured, with a fresh budget of minutes.
+
+    Raises `UsageError` where the kernel, its tuning, the platform or the toolchain is not what it was.
+    """
+    options = options or SweepOptions()
+    deadline = _deadline(options)
+    journal = Journal(directory.resolve())
+    plan = journal.plan()
+    kernel, platform = beginning.checked(plan.request, options.platform)
+    beginning.require_same(plan, kernel, platform)
+    with _connected(plan.request, platform, options) as (bench, store), journal.exclusively():
+        state = State.load(plan, journal, deadline)
+        return _conduct(_Sweep(state, bench, store, options, observer or SweepObserver(), resumed=True))
+
+
+def _deadline(options: SweepOptions) -> float:
+    """When the budget ends, in the time of time.monotonic(). Raises `UsageError` for a budget that is none."""
+    if not 0 < options.budget_minutes < math.inf:
+        raise UsageError(f"--budget-minutes {options.budget_minutes:g} is out of range; use a number above 0")
+    return time.monotonic() + 60 * options.budget_minutes
+
+
+@contextlib.contextmanager
+def _connected(request: SweepRequest, platform: Platform, options: SweepOptions) -> Iterator[tuple[Bench, Store]]:
+    options.timeouts.checked(simulated=not platform.noisy)
+    factory = options.platform or functools.partial(find_platform, request.platform)
+    shared = cluster.shared(options.address)
+    with Store.open(paths.store_url()) as store, cluster.connected(options.address, simulated=not platform.noisy):
+        line = Line(Priority.NIGHTLY, f"sweep of {request.kernel}", shared=shared)
+        yield Bench(factory, platform, store, line, options.timeouts), store
+
+
+def _conduct(going: _Sweep) -> SweepRecord:
+    ended = ""
+    going.observer.began(going.plan, len(going.state.cells))
+    try:
+        _measure(going)
+        _probe_quarantined(going)
+    except KeyboardInterrupt:
+        ended = f"interrupted; go on with `farm sweep --resume {going.plan.sweep_id}`"
+    except FarmError as error:
+        ended = str(error)
+    quarantined = _tell_health(going)
+    record = _record(going, quarantined, ended)
+    write_sweep(record, going.state.journal.directory)
+    return record
+
+
+def _measure(going: _Sweep) -> None:
+    """Wave after wave, until no device has anything left to do or the time is over."""
+    state, bench = going.state, going.bench
+    while state.may_start():
+        due = state.due()
+        if not due:
+            return
+        with bench.take(list(due)) as lease:
+            if lease is not None:
+                timeout_s = going.options.timeouts.trial_s
+                flights = Flights(lease, state.journal.directory, state.plan.clock, timeout_s)
+                Wave(state, lease, flights, going.observer, going.saw).fly()
+        state.gone.update({device: f"its canary failed: {why}" for device, why in bench.unfit.items()})
+        if lease is None and state.due():
+            going.observer.waits(len(due), "others hold them")
+            time.sleep(WAIT_S)
+
+
+def _probe_quarantined(going: _Sweep) -> None:
+    """A canary for each device that was left out: clean ones, hours apart, bring it back."""
+    for device, health in going.bench.quarantined().items():
+        if device in going.plan.quarantined and not health.by_person and going.state.may_start():
+            going.bench.probe(device)
+
+
+def _tell_health(going: _Sweep) -> list[str]:
+    """Quarantine the devices that lost a vote twice, and acquit those whose faults were the kernel's.
+
+    The devices this sweep has quarantined. It does so once, or a resumed sweep would take a device out again on old
+    evidence that a person has released since.
+    """
+    findings, sweep_id, platform = going.state.findings(), going.plan.sweep_id, going.plan.request.platform
+    told = going.state.journal.quarantined()
+    votes = {
+        device: HealthEvent(device, platform, now(), EventKind.VOTE_LOST, sentence(finding), sweep_id)
+        for finding in findings
+        if finding.kind is Kind.DEVICE_SUSPECT and finding.confirmed
+        for device in finding.devices
+    }
+    guilty = {place.case for finding in findings if finding.kind is Kind.KERNEL_FAILS for place in finding.places}
+    acquittals = [
+        HealthEvent(fault.device, platform, now(), EventKind.ACQUITTED, f"the kernel's: {fault.reason}", sweep_id)
+        for case, fault in going.faults
+        if case in guilty
+    ]
+    going.book.observe([vote for device, vote in votes.items() if device not in told] + acquittals)
+    quarantined = sorted({*told, *votes})
+    going.state.journal.save_quarantined(quarantined)
+    return quarantined
+
+
+def _record(going: _Sweep, quarantined: list[str], ended: str) -> SweepRecord:
+    plan, cells, fleet = going.plan, going.state.cells, going.state.fleet
+    median_us = medians(cells)
+    findings = [*going.state.findings(), *odd_times(median_us, plan.noisy)]
+    missing = not_reached(plan.request, plan.devices, cells, going.state.gone)
+    verdict, reason = decide(plan.request, cells, findings, missing, fleet)
+    if ended:
+        verdict, reason = Verdict.ERRORED, ended
+    return SweepRecord(
+        sweep_id=plan.sweep_id,
+        verdict=verdict,
+        reason=reason,
+        request=plan.request,
+        clock=plan.clock,
+        commit=plan.commit,
+        toolchain=plan.toolchain,
+        addresses=plan.addresses,
+        outputs=plan.outputs,
+        started_at=plan.started_at,
+        finished_at=now(),
+        budget_minutes=going.options.budget_minutes,
+        resumed=going.resumed,
+        devices=[going.state.devices[device] for device in sorted(going.state.devices)],
+        planned=plan.devices,
+        left_out=plan.quarantined,
+        quarantined=quarantined,
+        cells=cells,
+        median_us=median_us,
+        findings=findings,
+        not_reached=missing,
+        directory=str(going.state.journal.directory),
+    )
