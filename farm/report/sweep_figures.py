@@ -75,7 +75,8 @@ def matrix(record: SweepRecord) -> dict[str, dict[Column, Square]]:
     for column in all_columns(record):
         digests = table.get(column, {})
         votes = {device: repeats for device, repeats in digests.items() if (device, column.case) not in strangers}
-        steady = {device: repeats for device, repeats in votes.items() if device not in self_disagreeing(votes)}
+        racing = set(self_disagreeing(votes))
+        steady = {device: repeats for device, repeats in votes.items() if device not in racing}
         right = majority(steady, fleet.cards)
         for device in record.planned:
             square = _square(digests, device, right)

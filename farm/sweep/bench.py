@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from farm import cluster, paths
 from farm.errors import CapacityError, InfrastructureError
-from farm.health import Health, HealthBook, HealthEvent
+from farm.health import Health, HealthBook
 from farm.lease import Lease
 from farm.line import Line
+from farm.probing import probe_devices
 from farm.selection import Selection
 from farm.timeouts import Timeouts
 from farm.worker import PlatformFactory
@@ -26,8 +27,15 @@ class Bench:
     """The devices of the connected cluster, for one sweep."""
 
     def __init__(
-        self, factory: PlatformFactory, platform: Platform, book: HealthBook, line: Line, timeouts: Timeouts
+        self,
+        factory: PlatformFactory,
+        platform: Platform,
+        book: HealthBook,
+        line: Line,
+        timeouts: Timeouts,
+        address: str | None,
     ) -> None:
+        self._address = address
         self._factory = factory
         self._platform = platform.name
         self._environment = timeouts.environment() if platform.noisy else {}
@@ -58,25 +66,19 @@ class Bench:
             if lease is not None:
                 lease.release()
 
-    def probe(self, device: str) -> bool:
-        """Run the canary on a quarantined device, which counts towards its way back; False where it is not free."""
-        lease = self._lease([device], _Ward(self._book))
-        try:
-            lease.acquire(1, 0.0)
-        except CapacityError:
-            return False
-        except InfrastructureError:
-            return True  # it was asked, and what it answered is in the book
-        finally:
-            lease.release()
-        return True
+    def probe(self, devices: Sequence[str]) -> None:
+        """Run the canary on quarantined devices that are free, which counts towards their way back."""
+        present = self.present()
+        here = [device for device in devices if device in present]
+        if here:
+            probe_devices(self._factory, here, self._book, self._address, 0.0)
 
     def _acquire(self, wanted: Sequence[str]) -> Lease | None:
         present, barred = set(self.present()), self.quarantined()
         wanted = [each for each in wanted if each in present and each not in barred and each not in self.unfit]
         count = min(len(wanted), cluster.free_count())
         while count > 0:
-            lease = self._lease(wanted, self._book)
+            lease = self._lease(wanted)
             try:
                 lease.acquire(count, 0.0)
             except CapacityError:
@@ -104,29 +106,14 @@ class Bench:
         if self._failed >= _MAX_FAILED_LEASES:
             raise error
 
-    def _lease(self, devices: Sequence[str], book: HealthBook) -> Lease:
+    def _lease(self, devices: Sequence[str]) -> Lease:
         return Lease(
             self._factory,
             self._platform,
             str(paths.cache()),
-            book,
+            self._book,
             self._line,
             Selection(devices=list(devices)),
             self._environment,
             witnesses=False,  # every device is swept; that those of one card are one witness is for the votes
         )
-
-
-class _Ward:
-    """A book that hides its quarantines, for a lease that is to do nothing but probe."""
-
-    def __init__(self, book: HealthBook) -> None:
-        self._book = book
-
-    def health(self, platform: str) -> Mapping[str, Health]:
-        """Nobody is quarantined."""
-        return {}
-
-    def observe(self, events: Sequence[HealthEvent]) -> None:
-        """What a probe finds counts all the same."""
-        self._book.observe(events)

@@ -125,7 +125,7 @@ def _connected(request: SweepRequest, platform: Platform, options: SweepOptions)
     shared = cluster.shared(options.address)
     with Store.open(paths.store_url()) as store, cluster.connected(options.address, simulated=not platform.noisy):
         line = Line(Priority.NIGHTLY, f"sweep of {request.kernel}", shared=shared)
-        yield Bench(factory, platform, store, line, options.timeouts), store
+        yield Bench(factory, platform, store, line, options.timeouts, options.address), store
 
 
 def _conduct(going: _Sweep) -> SweepRecord:
@@ -164,9 +164,10 @@ def _measure(going: _Sweep) -> None:
 
 def _probe_quarantined(going: _Sweep) -> None:
     """A canary for each device that was left out: clean ones, hours apart, bring it back."""
-    for device, health in going.bench.quarantined().items():
-        if device in going.plan.quarantined and not health.by_person and going.state.may_start():
-            going.bench.probe(device)
+    barred = going.bench.quarantined()
+    away = [each for each in going.plan.quarantined if each in barred and not barred[each].by_person]
+    if going.state.may_start():
+        going.bench.probe(away)
 
 
 def _tell_health(going: _Sweep) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from farm import cluster, paths
 from farm.errors import UsageError
-from farm.health import DeviceState
+from farm.health import DeviceState, Health
 from farm.record import Verdict
 from farm.store import Store
 from farm.sweep.conduct import SweepOptions, resume, sweep
@@ -27,7 +27,8 @@ from tests.fakes import platforms
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("six_devices")]
 
 NODES, PER_NODE = 3, 2
-BAD_NODE, BAD_INDEX = "n1", 1
+BAD = "n1/1"
+UNSTEADY, SLOW, DYING = "n1/1", "n2/0", "n0/0"
 SEEDS, REPEATS = [0, 1], 2
 TRIALS = len(SEEDS) * REPEATS
 
@@ -54,40 +55,50 @@ def six_devices(cluster_of_six: None, at_home: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("FARM_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
 
 
-def planted(device: int) -> bool:
-    """Whether this process is on the bad device; asked inside the worker."""
+def on(device: int, *planted: str) -> bool:
+    """Whether this process is on one of the `planted` devices ("n1/1"); asked inside the worker."""
     import ray
 
-    return device == BAD_INDEX and bool(ray.get_runtime_context().get_node_labels().get("farm-node") == BAD_NODE)
+    return f"{ray.get_runtime_context().get_node_labels().get('farm-node')}/{device}" in planted
 
 
 class OneFlips(platforms.Honest):
     """One device of the six always gives one other bit."""
 
     def disturb(self, outputs: Tensors, device: int) -> None:
-        if planted(device):
+        if on(device, BAD):
             platforms.flip_lowest_bit(outputs["kv"])
 
 
-class OneIsUnsteady(platforms.Honest):
-    """One device of the six gives other bits on every second run."""
+class ThreeAreBad(platforms.Honest):
+    """One device gives other bits on every second run, one is slow, and on one the process dies in every run."""
 
     def disturb(self, outputs: Tensors, device: int) -> None:
-        if planted(device) and self.runs % 2:
+        if on(device, UNSTEADY) and self.runs % 2:
             platforms.flip_lowest_bit(outputs["kv"])
-
-
-class OneIsSlow(platforms.Honest):
-    """One device of the six takes longer."""
+        if on(device, DYING):
+            os._exit(137)
 
     def wall(self, device: int) -> WallTime:
-        return SimulatedUs(platforms.WALL_US + planted(device))
+        return SimulatedUs(platforms.WALL_US + on(device, SLOW))
 
 
-def bad() -> str:
-    """The planted device."""
-    node = next(node for node in cluster.nodes().values() if node.name.endswith(f"-{BAD_NODE}"))
-    return f"{node.name}/{BAD_INDEX}"
+class Newer(platforms.Honest):
+    """Built with another compiler."""
+
+    def toolchain(self) -> dict[str, str]:
+        return {"fake": "1.1"}
+
+
+def name(planted: str) -> str:
+    """The id of a planted device in the cluster."""
+    label, index = planted.split("/")
+    return next(f"{node.name}/{index}" for node in cluster.nodes().values() if node.name.endswith(f"-{label}"))
+
+
+def health_of(device: str) -> Health:
+    with Store.open(paths.store_url()) as store:
+        return store.health("fake")[device]
 
 
 def sweep_all(
@@ -118,48 +129,39 @@ class Watcher(SweepObserver):
             raise KeyboardInterrupt
 
 
-def test_the_one_bad_device_of_six_is_named_and_quarantined(tmp_path: Path) -> None:
-    record = sweep_all(OneFlips, tmp_path / "out")
+def test_the_one_bad_device_of_six_is_named_quarantined_and_left_out_the_next_night(tmp_path: Path) -> None:
+    first = sweep_all(OneFlips, tmp_path / "out")
+    quarantined = health_of(name(BAD))
+    second = sweep_all(platforms.Honest, tmp_path / "out")
 
-    (finding,) = record.findings
-    assert (record.verdict, finding.kind, finding.confirmed) == (Verdict.ERRORED, Kind.DEVICE_SUSPECT, True)
-    assert finding.devices == record.quarantined == [bad()]
+    (finding,) = first.findings
+    assert (first.verdict, finding.kind, finding.confirmed) == (Verdict.ERRORED, Kind.DEVICE_SUSPECT, True)
+    assert finding.devices == first.quarantined == [name(BAD)]
     assert {place.output for place in finding.places} == {"kv"}
-    assert len(record.devices) == NODES * PER_NODE
-    with Store.open(paths.store_url()) as store:
-        health = store.health("fake")
-    assert [device for device, each in health.items() if each.state is DeviceState.QUARANTINED] == [bad()]
-    assert {path.name for path in Path(record.directory).iterdir()} >= {
-        "sweep.json",
-        "junit.xml",
-        "sweep.md",
-        "matrix.svg",
-        "cells.jsonl",
-    }
-
-
-def test_six_equal_devices_pass(tmp_path: Path) -> None:
-    record = sweep_all(platforms.Honest, tmp_path)
-
-    assert (record.verdict, record.findings, record.quarantined) == (Verdict.PASSED, [], [])
-    assert len(record.cells) == NODES * PER_NODE * TRIALS
+    assert {cell.repeat for cell in first.cells if cell.device == name(BAD)} == set(range(2 * REPEATS))
+    assert len(first.devices) == NODES * PER_NODE
+    assert quarantined.state is DeviceState.QUARANTINED
+    assert {path.name for path in Path(first.directory).iterdir()} >= {"sweep.json", "junit.xml", "sweep.md"}
+    assert (second.verdict, second.left_out, second.findings) == (Verdict.PASSED, [name(BAD)], [])
+    assert name(BAD) not in {cell.device for cell in second.cells}
+    assert len(second.cells) == (NODES * PER_NODE - 1) * TRIALS
+    assert health_of(name(BAD)).last_event_at > quarantined.last_event_at, "its canary was run all the same"
     assert cluster.free_count() == NODES * PER_NODE
 
 
-def test_an_unsteady_device_is_told_from_a_race(tmp_path: Path) -> None:
-    record = sweep_all(OneIsUnsteady, tmp_path, seeds=[0, 1, 2, 3])
+def test_troubles_of_three_devices_are_told_apart(tmp_path: Path) -> None:
+    record = sweep_all(ThreeAreBad, tmp_path, seeds=[0, 1, 2, 3])
 
-    (finding,) = record.findings
-    assert (finding.kind, finding.devices, finding.confirmed) == (Kind.DEVICE_SUSPECT, [bad()], True)
-    assert record.quarantined == [bad()]
-
-
-def test_a_slow_device_is_a_finding_and_no_quarantine(tmp_path: Path) -> None:
-    record = sweep_all(OneIsSlow, tmp_path)
-
-    (finding,) = record.findings
-    assert (record.verdict, finding.kind, finding.devices) == (Verdict.ERRORED, Kind.ODD_TIME, [bad()])
-    assert record.quarantined == []
+    assert record.verdict is Verdict.ERRORED
+    assert {(each.kind, *each.devices) for each in record.findings} == {
+        (Kind.DEVICE_SUSPECT, name(UNSTEADY)),
+        (Kind.ODD_TIME, name(SLOW)),
+        (Kind.FARM, name(DYING)),
+    }
+    assert record.quarantined == [name(UNSTEADY)]
+    assert [each.device for each in record.not_reached] == [name(DYING)]
+    assert health_of(name(DYING)).faults_in_row >= 2
+    assert health_of(name(SLOW)).state is DeviceState.HEALTHY
 
 
 def test_an_interrupted_sweep_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
@@ -168,6 +170,8 @@ def test_an_interrupted_sweep_goes_on_and_repeats_nothing(tmp_path: Path) -> Non
     stopped = sweep_all(platforms.Honest, tmp_path, first)
     with Path(stopped.directory, CELLS).open("ab") as file:
         file.write(b'{"device":"no')  # what a kill in the middle of a write leaves
+    with pytest.raises(UsageError, match=r"begun with fake 1\.0, here is 1\.1"):
+        resume(Path(stopped.directory), SweepOptions(platform=Newer))
     done = resume(Path(stopped.directory), SweepOptions(platform=platforms.Honest), second)
 
     assert stopped.verdict is Verdict.ERRORED
@@ -177,17 +181,6 @@ def test_an_interrupted_sweep_goes_on_and_repeats_nothing(tmp_path: Path) -> Non
     assert len(made) == len(set(made)) == NODES * PER_NODE * TRIALS
 
 
-def test_a_sweep_of_another_compiler_is_not_gone_on_with(tmp_path: Path) -> None:
-    stopped = sweep_all(platforms.Honest, tmp_path, Watcher(stop_after=1))
-
-    class Newer(platforms.Honest):
-        def toolchain(self) -> dict[str, str]:
-            return {"fake": "1.1"}
-
-    with pytest.raises(UsageError, match=r"begun with fake 1\.0, here is 1\.1"):
-        resume(Path(stopped.directory), SweepOptions(platform=Newer))
-
-
 def test_a_budget_that_is_over_starts_nothing_and_says_so(tmp_path: Path) -> None:
     record = sweep_all(platforms.Honest, tmp_path, budget_minutes=1e-9)
 
@@ -195,41 +188,3 @@ def test_a_budget_that_is_over_starts_nothing_and_says_so(tmp_path: Path) -> Non
     assert record.cells == []
     assert len(record.not_reached) == NODES * PER_NODE
     assert "budget" in record.not_reached[0].why
-
-
-def test_a_device_that_dies_is_the_farms_and_the_others_are_compared(tmp_path: Path) -> None:
-    record = sweep_all(OneDies, tmp_path)
-
-    (finding,) = record.findings
-    assert (record.verdict, finding.kind, finding.devices) == (Verdict.ERRORED, Kind.FARM, [bad()])
-    assert {each.device for each in record.not_reached} == {bad()}
-    assert len([cell for cell in record.cells if cell.failure is None]) == (NODES * PER_NODE - 1) * TRIALS
-
-
-class OneDies(platforms.Honest):
-    """The process on one device of the six is gone in the middle of every run."""
-
-    def disturb(self, outputs: Tensors, device: int) -> None:
-        if planted(device):
-            import os
-
-            os._exit(137)
-
-
-def test_quarantined_devices_are_probed_and_not_swept(tmp_path: Path) -> None:
-    sweep_all(OneFlips, tmp_path)
-
-    record = sweep_all(platforms.Honest, tmp_path)
-
-    assert (record.verdict, record.left_out) == (Verdict.PASSED, [bad()])
-    assert bad() not in {cell.device for cell in record.cells}
-    with Store.open(paths.store_url()) as store:
-        before_the_hour = store.health("fake")[bad()]
-    assert before_the_hour.state is DeviceState.QUARANTINED
-
-
-def test_options_are_checked_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="budget"):
-        sweep_all(platforms.Honest, replace(SweepOptions(), out=tmp_path / "none").out, budget_minutes=0.0)
-
-    assert not (tmp_path / "none").exists()
