@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from ray.exceptions import RayError
 
 from farm.blame import MAX_ATTEMPTS
 from farm.errors import InfrastructureError
-from farm.flight import POLL_S, first_line
+from farm.flight import POLL_S
 from farm.lease import Lease
 from farm.limits import Limits
 from farm.plan import Plan
@@ -31,7 +32,10 @@ class Building:
     observer: Observer
 
     def build(self, plan: Plan) -> list[BuildRecord]:
-        """One record a case; a build lost with its worker is tried again elsewhere. Raises `LimitError`."""
+        """One record a case; a build lost with its worker is tried again elsewhere.
+
+        Raises `LimitError`, and `InfrastructureError` where no device is left.
+        """
         records: dict[str, BuildRecord] = {}
         for _ in range(MAX_ATTEMPTS):
             wanted = [case for case in plan.requests if case not in records or _is_lost(records[case])]
@@ -44,6 +48,8 @@ class Building:
 
     def _round(self, requests: dict[str, Request]) -> dict[str, BuildRecord]:
         slots = self.lease.slots
+        if not slots:
+            raise InfrastructureError("no leased device is left to build on")
         waiting: dict[Any, tuple[int, str]] = {}
         for number, (case, request) in enumerate(requests.items()):
             slot = slots[number % len(slots)]
@@ -71,9 +77,10 @@ class Building:
         try:
             record: BuildRecord = ray.get(reference)
         except RayError as error:
-            return self._lost(slot, case, type(error).__name__, first_line(error))
+            return self._lost(slot, case, type(error).__name__, str(error))
         if record.failure is not None:
-            self.lease.renew(slot)
+            with contextlib.suppress(InfrastructureError):  # the slot is out; the build's own failure is what counts
+                self.lease.renew(slot)
         return record
 
     def _lost(self, slot: int, case: str, signal: str, detail: str) -> BuildRecord:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from farm.blame import Blame
 from farm.flight import Flights, Landed
-from farm.lease import Lease
+from farm.lease import Lease, card_of
 from farm.limits import Limits
 from farm.mending import Mending
 from farm.plan import Plan, PlannedTrial
@@ -91,14 +91,16 @@ class Execution:
         self._report_stages(flights)
         kept = []
         for ended in flights.land():
-            device = self.lease.device(ended.slot)
-            self.blame.take(ended.record, f"{device.node_id}/{device.card}")
+            self.blame.take(ended.record, card_of(self.lease.device(ended.slot)))
             if ended.flight.repeat >= 0 or ended.record.status is not TrialStatus.OK:
                 kept.append(ended.record)
             self.observer.measured(ended.record, ended.flight.repeat >= 0)
             self._follow(ended, mending, idle)
         mended, lost = mending.done()
         idle.update(mended)
+        for replaced in mended.values():
+            if replaced is not None and replaced.unfit:
+                self.blame.distrust(replaced.unfit)
         for slot, failure in lost.items():
             self.problems.append(failure)
             self._queues[slot].clear()

@@ -98,7 +98,7 @@ class Flights:
         try:
             record: TrialRecord = ray.get(flight.reference)
         except RayError as error:
-            return self._lost(slot, flight, type(error).__name__, first_line(error))
+            return self._lost(slot, flight, type(error).__name__, str(error))
         return Landed(slot, flight, _relative_to_run(record, flight.directory.relative_to(self._directory)))
 
     def _take(self, slot: int) -> Flight:
@@ -122,11 +122,6 @@ class Flights:
             failure=failure,
         )
         return Landed(slot, flight, record)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its type's name where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _tail(log: Path) -> str:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-import ray
-from ray.exceptions import GetTimeoutError, RayError
 
 from farm import cluster
 from farm.errors import CapacityError, InfrastructureError
@@ -23,15 +21,22 @@ from farm.placement import Place, Placement, at_once
 from farm.record import DeviceRecord
 from farm.rows import now
 from farm.selection import Selection
-from farm.stages import StageBoard
 from farm.turnstile import Ticket
-from farm.worker import DeviceWorker, PlatformFactory, Ready
+from farm.worker import PlatformFactory, Ready
+from farm.workers import Workers
 
 # Nobody's fault when Ray needs this long for a free device on a busy machine; longer means somebody else holds it.
 PLACEMENT_GRACE_S = 5.0
 POLL_S = 0.5
-# A fresh process imports torch and PyPTO and runs the canary: seconds alone, more on a machine that is full.
-WORKER_START_S = 240.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What became of a slot whose worker was lost."""
+
+    moved: bool  # it is on another device now
+    unfit: str  # the physical card it left, as `card_of` names it, where that failed its canary; "" where it did not
+
 
 Waiting = Callable[[list[Ticket], float], None]  # those ahead, seconds waited so far
 
@@ -55,21 +60,17 @@ class Lease:
 
         With `witnesses` no two devices are of one physical card: what one card says twice is said once.
         """
-        self._factory = platform
+        self._workers = Workers(platform, cache, environment)
         self._platform = name
-        self._cache = cache
         self._book = book
         self._health: Mapping[str, Health] = {}
         self._line = line
-        self._environment = dict(environment)
         self._witnesses = witnesses
         self._placement = Placement(selection, self._refused)
         self._unfit: set[str] = set()  # failed its canary here, or shares a card with a device of this lease
         self._places: dict[int, Place] = {}
-        self._actors: dict[int, Any] = {}
         self._devices: dict[int, DeviceRecord] = {}
         self._held: list[DeviceRecord] = []
-        self._board = ray.remote(StageBoard).options(num_cpus=0).remote()
         self.queue_s = 0.0  # seconds spent waiting for devices, so far
         self.since = 0.0  # time.monotonic() of the last acquire
 
@@ -95,13 +96,13 @@ class Lease:
         try:
             self._ready(self._places)
         except BaseException:
-            self._stop(list(self._actors))
+            self._workers.stop(self._workers.slots)
             self._placement.release()
             raise
 
     def actor(self, slot: int) -> Any:
         """The worker that holds the device of `slot`."""
-        return self._actors[slot]
+        return self._workers.actor(slot)
 
     def device(self, slot: int) -> DeviceRecord:
         """The device `slot` holds now."""
@@ -109,8 +110,8 @@ class Lease:
 
     @property
     def slots(self) -> list[int]:
-        """All slots."""
-        return sorted(self._places)
+        """Slots with a worker; one whose device is lost and could not be replaced is none any more."""
+        return self._workers.slots
 
     @property
     def held(self) -> list[DeviceRecord]:
@@ -118,11 +119,8 @@ class Lease:
         return list(self._held)
 
     def stages(self) -> dict[int, str]:
-        """What each slot is doing; empty when the board does not answer, which costs a progress line and no more."""
-        try:
-            return dict(ray.get(self._board.stages.remote(), timeout=1.0))
-        except (GetTimeoutError, RayError):
-            return {}
+        """What each slot is doing, as far as it is known."""
+        return self._workers.stages()
 
     @property
     def yields(self) -> bool:
@@ -139,45 +137,62 @@ class Lease:
         No trial may be under way. Raises what `acquire` raises.
         """
         count = len(self._places)
-        self._stop(list(self._actors))
+        self._workers.stop(self._workers.slots)
         self._placement.release()
         self._places, self._devices = {}, {}
         self.acquire(count, math.inf, on_wait)
 
-    def replace(self, slot: int) -> bool:
-        """Put `slot` on another device, or on its own with a fresh process where none is free; True for another.
+    def replace(self, slot: int) -> Replaced:
+        """Put `slot` on another device, or on its own with a fresh process where none is free.
 
-        Raises `InfrastructureError` where not even that is to be had.
+        The device that is left gets a canary first, in a fresh process: a device that fails it bears no witness against
+        the kernel. Raises `InfrastructureError` where not even the old device is to be had.
         """
-        self._stop([slot])
-        before = self._places[slot]
-        self._unfit.add(before.id)
+        self._workers.stop([slot])
+        left, left_device = self._places[slot], self._devices[slot]
+        fit = self._still_fit(slot)
+        self._unfit.add(left.id)
         spare = self._spare(slot)
-        self._unfit.discard(before.id)
+        self._unfit.discard(left.id)
         if spare:
             self._places[slot] = spare[0]
+        elif fit is False:
+            raise InfrastructureError(f"device {left.id} fails its canary and no other is free")
         else:
-            where = self._placement.again(before)
+            where = self._placement.again(left)
             if where is None:
-                raise InfrastructureError(f"device {before.id} is lost and no other is free")
+                raise InfrastructureError(f"device {left.id} is lost and no other is free")
             self._places[slot] = where
         self._ready([slot])
-        return self._places[slot].id != before.id
+        return Replaced(self._places[slot].id != left.id, card_of(left_device) if fit is False else "")
 
     def renew(self, slot: int) -> None:
         """A fresh process on the device of `slot`: a failed compile or run poisons what comes after it in its process.
 
         Raises `InfrastructureError`.
         """
-        self._stop([slot])
+        self._workers.stop([slot])
         self._ready([slot])
 
     def release(self) -> None:
         """Give every device back. Safe to call twice, and after anything has died."""
         self._line.leave()
-        self._stop(list(self._actors))
-        ray.kill(self._board)
+        self._workers.release()
         self._placement.release()
+
+    def _still_fit(self, slot: int) -> bool | None:
+        """Whether the device of `slot` passes its canary in a fresh process; None where it cannot be asked any more."""
+        if self._places[slot].node.id not in cluster.nodes():
+            return None
+        self._workers.start(slot, self._places[slot])
+        try:
+            told = self._workers.ready(slot, self._places[slot])
+        except InfrastructureError:
+            return None  # its node is gone, or so busy that nothing can be said of the device
+        finally:
+            self._workers.stop([slot])
+        self._book.observe([self._canary_event(slot, told)])
+        return told.canary.healthy
 
     def _refused(self, device: str) -> bool:
         health = self._health.get(device)
@@ -210,8 +225,9 @@ class Lease:
         """
         waiting = list(slots)
         while waiting:
-            self._actors.update({slot: self._start(slot) for slot in waiting})
-            told = {slot: self._asked(slot) for slot in waiting}
+            for slot in waiting:
+                self._workers.start(slot, self._places[slot])
+            told = {slot: self._workers.ready(slot, self._places[slot]) for slot in waiting}
             self._book.observe([self._canary_event(slot, told[slot]) for slot in waiting])
             unfit = {}
             for slot in waiting:
@@ -223,26 +239,6 @@ class Lease:
             for slot, why in unfit.items():
                 self._move(slot, why)
             waiting = list(unfit)
-
-    def _start(self, slot: int) -> Any:
-        worker = ray.remote(DeviceWorker).options(
-            num_cpus=0,
-            resources={"NPU": 1},
-            max_restarts=0,
-            scheduling_strategy=self._places[slot].strategy,
-            runtime_env={"env_vars": self._environment} if self._environment else None,
-        )
-        actor = worker.remote(slot, self._factory, self._cache, self._board)
-        actor.ready.remote()
-        return actor
-
-    def _asked(self, slot: int) -> Ready:
-        try:
-            ready: Ready = ray.get(self._actors[slot].ready.remote(), timeout=WORKER_START_S)
-        except (RayError, GetTimeoutError) as error:
-            where = self._places[slot].id
-            raise InfrastructureError(f"the worker of {where} did not start: {_first_line(error)}") from error
-        return ready
 
     def _canary_event(self, slot: int, told: Ready) -> HealthEvent:
         return HealthEvent(
@@ -266,7 +262,7 @@ class Lease:
         unfit = self._places[slot].id
         self._unfit.add(unfit)
         self._devices.pop(slot, None)
-        self._stop([slot])
+        self._workers.stop([slot])
         spare = self._spare(slot)
         if not spare:
             raise InfrastructureError(f"device {unfit} {why}, and no other is free")
@@ -293,12 +289,7 @@ class Lease:
         if record.id not in {held.id for held in self._held}:
             self._held.append(record)
 
-    def _stop(self, slots: Sequence[int]) -> None:
-        for slot in slots:
-            actor = self._actors.pop(slot, None)
-            if actor is not None:
-                ray.kill(actor)
 
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]
+def card_of(device: DeviceRecord) -> str:
+    """The physical card of `device`, unique in the cluster: the witness, where a device speaks."""
+    return f"{device.node_id}/{device.card}"

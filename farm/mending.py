@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from farm.errors import InfrastructureError
+from farm.lease import Replaced
 from jobs.records import Failure, Fault
 
 
@@ -15,7 +16,7 @@ class Mending:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mending")
-        self._slots: dict[int, Future[object]] = {}
+        self._slots: dict[int, Future[Replaced | None]] = {}
 
     def __enter__(self) -> Mending:
         return self
@@ -29,19 +30,19 @@ class Mending:
     def __bool__(self) -> bool:
         return bool(self._slots)
 
-    def begin(self, slot: int, mend: Callable[[int], object]) -> None:
+    def begin(self, slot: int, mend: Callable[[int], Replaced | None]) -> None:
         """Call `mend(slot)`, which may raise `InfrastructureError`, as soon as it is its turn."""
         self._slots[slot] = self._pool.submit(mend, slot)
 
-    def done(self) -> tuple[list[int], dict[int, Failure]]:
+    def done(self) -> tuple[dict[int, Replaced | None], dict[int, Failure]]:
         """Slots that have a worker again, and those that could not be helped with the reason; each told once."""
         ended = {slot: future for slot, future in self._slots.items() if future.done()}
-        mended, lost = [], {}
+        mended: dict[int, Replaced | None] = {}
+        lost = {}
         for slot, future in ended.items():
             del self._slots[slot]
             try:
-                future.result()
-                mended.append(slot)
+                mended[slot] = future.result()
             except InfrastructureError as error:
                 lost[slot] = Failure(fault=Fault.NODE, kind="no-replacement", message=str(error))
         return mended, lost

@@ -14,8 +14,8 @@ from farm.gates.budget import BudgetGate, budget_records, medians, undecided_cas
 from farm.gates.determinism import DeterminismGate, suspect_devices
 from farm.gates.protocol import Evidence, Gate
 from farm.gates.tolerance import ToleranceGate
-from farm.health import EventKind, HealthEvent, events_of
-from farm.lease import Lease
+from farm.health import EventKind, HealthEvent, acquittals, events_of
+from farm.lease import Lease, card_of
 from farm.leased import Leased, RunOptions, leased, new_id, now
 from farm.limits import Limits
 from farm.plan import Plan, PlannedTrial
@@ -109,16 +109,17 @@ def _conduct(going: _Run) -> RunRecord:
     gates: list[GateRecord] = []
     try:
         gates = _measure(going)
-        verdict, reason = decide(
-            going.builds, going.trials, gates, _shortfall(going), faults=going.execution.blame.kernel
-        )
+        proven = going.execution.blame.kernel
+        verdict, reason = decide(going.builds, going.trials, gates, _shortfall(going), proven)
         going.observer.judged(gates)
     except KeyboardInterrupt:
         verdict, reason = Verdict.ERRORED, "interrupted"
     except FarmError as error:
         verdict, reason = Verdict.ERRORED, str(error)
     record = _record(going, verdict, reason, gates)
-    going.held.store.finish(record)  # first: the verdict must stand even where a full disk takes the files
+    store, proven = going.held.store, going.execution.blame.kernel
+    store.observe(acquittals(going.trials, proven, going.id, going.held.platform.name, now()))
+    store.finish(record)  # first: the verdict must stand even where a full disk takes the files
     write_reports(record, going.directory)
     return record
 
@@ -145,7 +146,9 @@ def _take_over(going: _Run, whole: Plan) -> Plan:
     taken = resume.take_over(going.resumed, going.builds, going.directory)
     going.held.store.save_trials(going.id, taken)
     going.trials.extend(taken)
+    cards = {device.id: card_of(device) for device in going.resumed.devices}
     for trial in taken:
+        going.execution.blame.take(trial, cards[trial.device])
         going.observer.measured(trial, kept=True)
     return resume.remaining(whole, taken, {slot: going.lease.device(slot).id for slot in going.lease.slots})
 

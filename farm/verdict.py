@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from farm.blame import Blame
 from farm.record import GateRecord, GateStatus, Verdict
 from jobs.records import BuildRecord, Failure, Fault, TrialRecord, TrialStatus
-
-
-def kernel_faults(trials: list[TrialRecord]) -> list[Failure]:
-    """Failures that are the kernel's, with every device taken for a card of its own."""
-    blame = Blame()
-    for trial in trials:
-        blame.take(trial, trial.device)
-    return blame.kernel
 
 
 def decide(
@@ -20,7 +11,7 @@ def decide(
     trials: list[TrialRecord],
     gates: list[GateRecord],
     shortfall: str,
-    faults: list[Failure] | None = None,
+    faults: list[Failure],
 ) -> tuple[Verdict, str]:
     """The verdict and its reason in one sentence.
 
@@ -32,7 +23,6 @@ def decide(
         if build.failure is not None:
             verdict = Verdict.FAILED if build.failure.fault is Fault.KERNEL else Verdict.ERRORED
             return verdict, f"the build of {build.case} failed: {build.failure.message}"
-    faults = kernel_faults(trials) if faults is None else faults
     if faults:
         return Verdict.FAILED, f"the kernel is at fault: {faults[0].message}"
     for status, verdict in (

@@ -55,7 +55,6 @@ def run_trial(
     """
     platform = platform or find_platform(request.platform)
     kernel = kernel or find_kernel(request.kernel)
-    directory.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     blank = TrialRecord(
         case=request.case,
@@ -67,6 +66,7 @@ def run_trial(
         clock=platform.clock,
     )
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         measured = _measure(request, kernel, platform, device, directory, cache_dir, on_stage)
         update = _filled(measured)
     except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from farm.record import Finding, GateRecord, GateStatus, Verdict
-from farm.verdict import decide, kernel_faults
+from farm.verdict import decide
 from jobs.records import BuildRecord, Failure, Fault
 from kernel.clock import Clock
 from tests.farm.evidence import lost, trial
@@ -31,7 +31,7 @@ def build(fault: Fault | None = None) -> BuildRecord:
 
 
 def test_all_gates_passed_is_a_pass() -> None:
-    verdict, reason = decide([build()], TRIALS, gates(tolerance=GateStatus.PASSED, budget=GateStatus.PASSED), "")
+    verdict, reason = decide([build()], TRIALS, gates(tolerance=GateStatus.PASSED, budget=GateStatus.PASSED), "", [])
 
     assert verdict is Verdict.PASSED
     assert "2 trials on 2 devices" in reason
@@ -47,7 +47,7 @@ def test_all_gates_passed_is_a_pass() -> None:
     ],
 )
 def test_the_worst_gate_decides(status: GateStatus, verdict: Verdict) -> None:
-    decided, reason = decide([build()], TRIALS, gates(tolerance=GateStatus.PASSED, budget=status), "")
+    decided, reason = decide([build()], TRIALS, gates(tolerance=GateStatus.PASSED, budget=status), "", [])
 
     assert decided is verdict
     assert "budget" in reason or "inconclusive" in reason
@@ -56,39 +56,26 @@ def test_the_worst_gate_decides(status: GateStatus, verdict: Verdict) -> None:
 def test_a_kernel_failure_outweighs_a_sick_device() -> None:
     judged = gates(determinism=GateStatus.ERRORED, tolerance=GateStatus.FAILED)
 
-    assert decide([build()], TRIALS, judged, "")[0] is Verdict.FAILED
+    assert decide([build()], TRIALS, judged, "", [])[0] is Verdict.FAILED
 
 
 def test_nothing_measured_fails_closed() -> None:
-    assert decide([build()], [], [], "")[0] is Verdict.ERRORED
-    assert decide([], [], gates(tolerance=GateStatus.NOT_APPLICABLE), "")[0] is Verdict.ERRORED
+    assert decide([build()], [], [], "", [])[0] is Verdict.ERRORED
+    assert decide([], [], gates(tolerance=GateStatus.NOT_APPLICABLE), "", [])[0] is Verdict.ERRORED
 
 
 def test_a_missing_trial_is_never_a_pass() -> None:
-    verdict, reason = decide([build()], TRIALS, gates(tolerance=GateStatus.PASSED), "1 of 3 trials were not measured")
+    verdict, reason = decide(
+        [build()], TRIALS, gates(tolerance=GateStatus.PASSED), "1 of 3 trials were not measured", []
+    )
 
     assert verdict is Verdict.ERRORED
     assert reason == "1 of 3 trials were not measured"
 
 
 def test_a_compile_error_is_the_kernels_and_a_lost_builder_is_not() -> None:
-    assert decide([build(Fault.KERNEL)], [], [], "")[0] is Verdict.FAILED
-    assert decide([build(Fault.DEVICE)], [], [], "")[0] is Verdict.ERRORED
-
-
-def test_two_devices_with_different_error_codes_prove_nothing() -> None:
-    assert kernel_faults([lost("d0", 0, "device-507014"), lost("d1", 0, "device-507015")]) == []
-    assert kernel_faults([lost("d0", 0, "device-507014"), lost("d1", 0, "device-507014")])[0].fault is Fault.KERNEL
-
-
-def test_the_same_ambiguous_fault_on_two_devices_is_the_kernels() -> None:
-    assert kernel_faults([lost("d0", 0), lost("d0", 1)]) == []
-    assert kernel_faults([lost("d0", 0, "hang"), lost("d1", 0, "worker-died")]) == []
-
-    found = kernel_faults([lost("d0", 0), lost("d1", 0)])
-
-    assert found[0].fault is Fault.KERNEL
-    assert "2 devices (d0, d1)" in found[0].message
+    assert decide([build(Fault.KERNEL)], [], [], "", [])[0] is Verdict.FAILED
+    assert decide([build(Fault.DEVICE)], [], [], "", [])[0] is Verdict.ERRORED
 
 
 def test_what_blame_has_proven_is_what_counts() -> None:
@@ -107,7 +94,7 @@ def test_a_bug_of_the_runtime_is_errored_and_keeps_its_kind() -> None:
     bugs = [lost(f"d{number}", 0, "orchestrator-11", Fault.FARM) for number in range(3)]
     shortfall = f"1 of 3 trials were not measured; {bugs[0].failure.message if bugs[0].failure else ''}"
 
-    verdict, reason = decide([build()], [*TRIALS, *bugs], gates(tolerance=GateStatus.PASSED), shortfall)
+    verdict, reason = decide([build()], [*TRIALS, *bugs], gates(tolerance=GateStatus.PASSED), shortfall, [])
 
     assert verdict is Verdict.ERRORED
     assert "orchestrator-11" in reason
