@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,11 @@ import pytest
 from farm import cluster, paths
 from farm.errors import UsageError
 from farm.health import DeviceState, Health
+from farm.lease import Lease
+from farm.line import Line
+from farm.priority import Priority
 from farm.record import Verdict
+from farm.selection import Selection
 from farm.store import Store
 from farm.sweep.conduct import SweepOptions, resume, sweep
 from farm.sweep.journal import CELLS
@@ -81,6 +87,13 @@ class ThreeAreBad(platforms.Honest):
 
     def wall(self, device: int) -> WallTime:
         return SimulatedUs(platforms.WALL_US + on(device, SLOW))
+
+
+class TakesItsTime(platforms.Honest):
+    """Right, after a while."""
+
+    def disturb(self, outputs: Tensors, device: int) -> None:
+        time.sleep(1.0)
 
 
 class Newer(platforms.Honest):
@@ -179,6 +192,46 @@ def test_an_interrupted_sweep_goes_on_and_repeats_nothing(tmp_path: Path) -> Non
     assert (done.verdict, done.resumed, done.sweep_id) == (Verdict.PASSED, True, stopped.sweep_id)
     made = [(cell.device, cell.case, cell.seed, cell.repeat) for cell in (*stopped.cells, *second.cells)]
     assert len(made) == len(set(made)) == NODES * PER_NODE * TRIALS
+
+
+class Guest(Watcher):
+    """With the sweep's first trial a person comes who wants every device, for a moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waves: list[str] = []
+        self.cells_when_served = -1
+        self.thread = threading.Thread(target=self.visit)
+
+    def took(self, devices: Sequence[str]) -> None:
+        self.waves.append(" ".join(devices))
+
+    def measured(self, cell: Cell) -> None:
+        super().measured(cell)
+        if len(self.cells) == 1:
+            self.thread.start()
+
+    def visit(self) -> None:
+        line = Line(Priority.INTERACTIVE, "a person", shared=True)
+        with Store.open(paths.store_url()) as store:
+            lease = Lease(platforms.Honest, "fake", str(paths.cache()), store, line, Selection(), {}, witnesses=False)
+            try:
+                lease.acquire(NODES * PER_NODE, wait_s=90.0)
+                self.cells_when_served = len(self.cells)
+            finally:
+                lease.release()
+
+
+def test_a_sweep_gives_way_between_two_trials_and_goes_on_afterwards(tmp_path: Path) -> None:
+    guest = Guest()
+
+    record = sweep_all(TakesItsTime, tmp_path, guest, seeds=[0, 1, 2, 3])
+    guest.thread.join()
+
+    assert record.verdict is Verdict.PASSED
+    assert len(guest.cells) == len(record.cells) == NODES * PER_NODE * 4 * REPEATS
+    assert 0 < guest.cells_when_served < len(guest.cells), "served before the sweep was over"
+    assert len(guest.waves) > 1
 
 
 def test_a_budget_that_is_over_starts_nothing_and_says_so(tmp_path: Path) -> None:
