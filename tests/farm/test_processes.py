@@ -70,10 +70,11 @@ def test_a_session_without_the_mark_is_somebody_else_s(orphan: tuple[owner.Owner
 )
 def test_a_reused_process_number_is_never_ended(earlier: Callable[[owner.Owner], owner.Owner]) -> None:
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
+        now = owner.of(stranger.pid)
         try:
-            processes.end_session(earlier(owner.of(stranger.pid)), MARK)
+            processes.end_session(earlier(now), MARK)
 
-            assert not owner.of(stranger.pid).gone()
+            assert not now.gone()
         finally:
             stranger.kill()
 
