@@ -6,14 +6,15 @@ The only module of the sweep that knows how devices are leased.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from farm import cluster, paths
 from farm.errors import CapacityError, InfrastructureError
-from farm.health import Health, HealthBook
+from farm.health import Health, HealthBook, moment
 from farm.lease import Lease
 from farm.line import Line
 from farm.probing import probe_devices
+from farm.rows import now
 from farm.selection import Selection
 from farm.timeouts import Timeouts
 from farm.worker import PlatformFactory
@@ -49,6 +50,11 @@ class Bench:
         each = [(index, node.name) for node in cluster.nodes().values() for index in range(node.npus)]
         return [f"{node}/{index}" for index, node in sorted(each)]
 
+    def out_of_service(self) -> dict[str, str]:
+        """Devices that get no work now, and why."""
+        barred = {device: f"quarantined: {health.why}" for device, health in self.quarantined().items()}
+        return barred | {device: f"its canary failed: {why}" for device, why in self.unfit.items()}
+
     def quarantined(self) -> dict[str, Health]:
         """The devices that may not be given work."""
         return {device: health for device, health in self._book.health(self._platform).items() if not health.usable}
@@ -79,6 +85,7 @@ class Bench:
         count = min(len(wanted), cluster.free_count())
         while count > 0:
             lease = self._lease(wanted)
+            begun = now()
             try:
                 lease.acquire(count, 0.0)
             except CapacityError:
@@ -87,7 +94,7 @@ class Bench:
                 count //= 2
             except InfrastructureError as error:
                 lease.release()
-                self._explain(wanted, error)
+                self._explain(wanted, begun, error)
                 return None
             except BaseException:
                 lease.release()
@@ -97,10 +104,14 @@ class Bench:
                 return lease
         return None
 
-    def _explain(self, wanted: Sequence[str], error: InfrastructureError) -> None:
-        """Note whose canary failed, so that the others can be leased without them; raise where it is nobody's."""
-        book: Mapping[str, Health] = self._book.health(self._platform)
-        failed = {each: book[each].why for each in wanted if each in book and book[each].needs_probe}
+    def _explain(self, wanted: Sequence[str], begun: str, error: InfrastructureError) -> None:
+        """Note whose canary failed since `begun`, so that the others can be leased; raise where it is nobody's."""
+        book = self._book.health(self._platform)
+        failed = {
+            device: book[device].why
+            for device in wanted
+            if device in book and book[device].failed_last and moment(book[device].last_event_at) >= moment(begun)
+        }
         self.unfit.update(failed)
         self._failed = 0 if failed else self._failed + 1
         if self._failed >= _MAX_FAILED_LEASES:

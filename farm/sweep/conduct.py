@@ -13,7 +13,7 @@ from pathlib import Path
 from farm import cluster, paths, preflight
 from farm.errors import FarmError, UsageError
 from farm.flight import Flights
-from farm.health import EventKind, HealthBook, HealthEvent, events_of
+from farm.health import EventKind, HealthBook, HealthEvent, acquittals, events_of
 from farm.line import Line
 from farm.priority import Priority
 from farm.record import Verdict
@@ -31,7 +31,7 @@ from farm.sweep.verdict import decide, not_reached, sentence
 from farm.sweep.wave import Wave
 from farm.timeouts import Timeouts
 from farm.worker import PlatformFactory
-from jobs.records import TrialRecord
+from jobs.records import TrialRecord, TrialStatus
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
 
@@ -59,7 +59,7 @@ class _Sweep:
     options: SweepOptions
     observer: SweepObserver
     resumed: bool
-    faults: list[tuple[str, HealthEvent]] = field(default_factory=list)  # case, device fault of a trial of this process
+    lost: list[TrialRecord] = field(default_factory=list)  # attempts of this process that ended in a fault
 
     @property
     def plan(self) -> SweepPlan:
@@ -68,10 +68,9 @@ class _Sweep:
 
     def saw(self, trials: list[TrialRecord]) -> None:
         """Every attempt says something about its device."""
-        for trial in trials:
-            events = events_of(trial, self.plan.sweep_id, self.plan.request.platform, now())
-            self.book.observe(events)
-            self.faults += [(trial.case, event) for event in events if event.kind is EventKind.DEVICE_FAULT]
+        platform = self.plan.request.platform
+        self.book.observe([event for each in trials for event in events_of(each, self.plan.sweep_id, platform, now())])
+        self.lost += [each for each in trials if each.status is TrialStatus.ERRORED]
 
 
 def sweep(
@@ -138,8 +137,8 @@ def _conduct(going: _Sweep) -> SweepRecord:
         ended = f"interrupted; go on with `farm sweep --resume {going.plan.sweep_id}`"
     except FarmError as error:
         ended = str(error)
-    quarantined = _tell_health(going)
-    record = _record(going, quarantined, ended)
+    _tell_health(going)
+    record = _record(going, ended)
     write_sweep(record, going.state.journal.directory)
     return record
 
@@ -148,17 +147,20 @@ def _measure(going: _Sweep) -> None:
     """Wave after wave, until no device has anything left to do or the time is over."""
     state, bench = going.state, going.bench
     while state.may_start():
+        state.gone.update(bench.out_of_service())
         due = state.due()
-        if not due:
+        present = bench.present()
+        here = [device for device in due if device in present]
+        if not here:
+            state.gone.update(dict.fromkeys(due, "its node is not in the cluster"))
             return
-        with bench.take(list(due)) as lease:
+        with bench.take(here) as lease:
             if lease is not None:
                 timeout_s = going.options.timeouts.trial_s
                 flights = Flights(lease, state.journal.directory, state.plan.clock, timeout_s)
                 Wave(state, lease, flights, going.observer, going.saw).fly()
-        state.gone.update({device: f"its canary failed: {why}" for device, why in bench.unfit.items()})
-        if lease is None and state.due():
-            going.observer.waits(len(due), "others hold them")
+        if lease is None and not bench.unfit.keys() >= set(here):
+            going.observer.waits(len(here), "others hold them")
             time.sleep(WAIT_S)
 
 
@@ -170,11 +172,10 @@ def _probe_quarantined(going: _Sweep) -> None:
         going.bench.probe(away)
 
 
-def _tell_health(going: _Sweep) -> list[str]:
+def _tell_health(going: _Sweep) -> None:
     """Quarantine the devices that lost a vote twice, and acquit those whose faults were the kernel's.
 
-    The devices this sweep has quarantined. It does so once, or a resumed sweep would take a device out again on old
-    evidence that a person has released since.
+    Once only: a resumed sweep would else take out on old evidence what a person has released since.
     """
     findings, sweep_id, platform = going.state.findings(), going.plan.sweep_id, going.plan.request.platform
     told = going.state.journal.quarantined()
@@ -185,22 +186,21 @@ def _tell_health(going: _Sweep) -> list[str]:
         for device in finding.devices
     }
     guilty = {place.case for finding in findings if finding.kind is Kind.KERNEL_FAILS for place in finding.places}
-    acquittals = [
-        HealthEvent(fault.device, platform, now(), EventKind.ACQUITTED, f"the kernel's: {fault.reason}", sweep_id)
-        for case, fault in going.faults
-        if case in guilty
-    ]
-    going.book.observe([vote for device, vote in votes.items() if device not in told] + acquittals)
-    quarantined = sorted({*told, *votes})
-    going.state.journal.save_quarantined(quarantined)
-    return quarantined
+    the_kernels = [trial for trial in going.lost if trial.case in guilty]
+    proven = [trial.failure for trial in the_kernels if trial.failure is not None]
+    cleared = acquittals(the_kernels, proven, sweep_id, platform, now())
+    going.book.observe([vote for device, vote in votes.items() if device not in told] + cleared)
+    going.state.journal.save_quarantined(sorted({*told, *votes}))
 
 
-def _record(going: _Sweep, quarantined: list[str], ended: str) -> SweepRecord:
+def _record(going: _Sweep, ended: str) -> SweepRecord:
     plan, cells, fleet = going.plan, going.state.cells, going.state.fleet
+    barred = going.bench.quarantined()
     median_us = medians(cells)
     findings = [*going.state.findings(), *odd_times(median_us, plan.noisy)]
-    missing = not_reached(plan.request, plan.devices, cells, going.state.gone)
+    why = "the sweep was ended early" if ended else "the budget of minutes ended first"
+    reasons = {device: going.state.gone.get(device, why) for device in plan.devices}
+    missing = not_reached(plan.request, cells, reasons, going.state.doomed)
     verdict, reason = decide(plan.request, cells, findings, missing, fleet)
     if ended:
         verdict, reason = Verdict.ERRORED, ended
@@ -221,7 +221,7 @@ def _record(going: _Sweep, quarantined: list[str], ended: str) -> SweepRecord:
         devices=[going.state.devices[device] for device in sorted(going.state.devices)],
         planned=plan.devices,
         left_out=plan.quarantined,
-        quarantined=quarantined,
+        quarantined=[device for device in plan.devices if device in barred],
         cells=cells,
         median_us=median_us,
         findings=findings,

@@ -128,7 +128,7 @@ class SweepRecord(Record):
     devices: list[DeviceRecord]  # those that were held, in the order of their ids
     planned: list[str]  # ids of the devices to be swept
     left_out: list[str]  # ids of those that were quarantined when it began
-    quarantined: list[str]  # ids of those this sweep has quarantined
+    quarantined: list[str]  # ids of planned devices that are quarantined now that it is over
     cells: list[Cell]
     median_us: dict[str, dict[str, float]]  # case → device → median over its repeats and seeds, µs of `clock`
     findings: list[SweepFinding]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from farm.record import Verdict
 from farm.sweep.matrix import Fleet
@@ -10,28 +10,24 @@ from farm.sweep.record import Cell, NotReached, Place, SweepFinding, SweepReques
 from farm.sweep.schedule import first_look, job_of
 
 _SHOWN = 3  # devices named in a reason
-_OUT_OF_TIME = "the budget of minutes ended first"
 
 
 def not_reached(
-    request: SweepRequest, devices: Iterable[str], cells: Iterable[Cell], why: Mapping[str, str]
+    request: SweepRequest, cells: Iterable[Cell], reasons: Mapping[str, str], doomed: Collection[str] = ()
 ) -> list[NotReached]:
-    """The devices with trials of the first look that were not made; `why` has the reason where there is a special one.
+    """The devices with trials of the first look that were not made. A trial that failed was made.
 
-    A trial that failed was made.
+    `reasons` has every planned device and why it would be one of them. Cases that fail everywhere are not missed.
     """
-    jobs = set(first_look(request))
-    made: dict[str, set[object]] = {}
+    jobs = {job for job in first_look(request) if job.case not in doomed}
+    left = {device: set(jobs) for device in reasons}
     for cell in cells:
-        made.setdefault(cell.device, set()).add(job_of(cell))
-    found = []
-    for device in devices:
-        missing = len(jobs - made.get(device, set()))
-        if missing:
-            found.append(
-                NotReached(device=device, missing=missing, planned=len(jobs), why=why.get(device, _OUT_OF_TIME))
-            )
-    return found
+        left[cell.device].discard(job_of(cell))
+    return [
+        NotReached(device=device, missing=len(missing), planned=len(jobs), why=reasons[device])
+        for device, missing in left.items()
+        if missing
+    ]
 
 
 def decide(

@@ -94,7 +94,7 @@ def record(devices: list[DeviceRecord], cells: list[Cell], **changes: Any) -> Sw
     fleet_ = Fleet.of(devices)
     median_us = medians(cells)
     findings = [*attribute(cells, fleet_, asked.repeats), *odd_times(median_us, noisy=False)]
-    missing = not_reached(asked, names, cells, {})
+    missing = not_reached(asked, cells, dict.fromkeys(names, "the budget of minutes ended first"))
     verdict, reason = decide(asked, cells, findings, missing, fleet_)
     values: dict[str, Any] = {
         "sweep_id": "20261124-010000-ab12cd",

@@ -27,6 +27,7 @@ from farm.sweep.progress import SweepObserver
 from farm.sweep.record import Cell, Kind, SweepRecord, SweepRequest
 from farm.worker import PlatformFactory
 from kernel.clock import SimulatedUs, WallTime
+from kernel.platforms.protocol import Probe
 from kernel.spec import Tensors
 from tests.fakes import platforms
 
@@ -34,7 +35,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("six_devices")]
 
 NODES, PER_NODE = 3, 2
 BAD = "n1/1"
-UNSTEADY, SLOW, DYING = "n1/1", "n2/0", "n0/0"
+UNSTEADY, SLOW, DYING, UNFIT = "n1/1", "n2/0", "n0/0", "n2/1"
 SEEDS, REPEATS = [0, 1], 2
 TRIALS = len(SEEDS) * REPEATS
 
@@ -76,8 +77,8 @@ class OneFlips(platforms.Honest):
             platforms.flip_lowest_bit(outputs["kv"])
 
 
-class ThreeAreBad(platforms.Honest):
-    """One device gives other bits on every second run, one is slow, and on one the process dies in every run."""
+class FourAreBad(platforms.Honest):
+    """One device gives other bits on every second run, one is slow, one kills its process, one fails its canary."""
 
     def disturb(self, outputs: Tensors, device: int) -> None:
         if on(device, UNSTEADY) and self.runs % 2:
@@ -87,6 +88,9 @@ class ThreeAreBad(platforms.Honest):
 
     def wall(self, device: int) -> WallTime:
         return SimulatedUs(platforms.WALL_US + on(device, SLOW))
+
+    def probe(self, device: int, directory: Path) -> Probe:
+        return Probe(not on(device, UNFIT), "fake canary")
 
 
 class TakesItsTime(platforms.Honest):
@@ -162,8 +166,8 @@ def test_the_one_bad_device_of_six_is_named_quarantined_and_left_out_the_next_ni
     assert cluster.free_count() == NODES * PER_NODE
 
 
-def test_troubles_of_three_devices_are_told_apart(tmp_path: Path) -> None:
-    record = sweep_all(ThreeAreBad, tmp_path, seeds=[0, 1, 2, 3])
+def test_troubles_of_four_devices_are_told_apart(tmp_path: Path) -> None:
+    record = sweep_all(FourAreBad, tmp_path, seeds=[0, 1, 2, 3])
 
     assert record.verdict is Verdict.ERRORED
     assert {(each.kind, *each.devices) for each in record.findings} == {
@@ -171,9 +175,11 @@ def test_troubles_of_three_devices_are_told_apart(tmp_path: Path) -> None:
         (Kind.ODD_TIME, name(SLOW)),
         (Kind.FARM, name(DYING)),
     }
-    assert record.quarantined == [name(UNSTEADY)]
-    assert [each.device for each in record.not_reached] == [name(DYING)]
-    assert health_of(name(DYING)).faults_in_row >= 2
+    assert set(record.quarantined) == {name(UNSTEADY), name(DYING)}
+    reasons = {each.device: each.why for each in record.not_reached}
+    assert reasons.keys() == {name(DYING), name(UNFIT)}
+    assert "canary failed" in reasons[name(UNFIT)]
+    assert "device faults in a row" in reasons[name(DYING)]
     assert health_of(name(SLOW)).state is DeviceState.HEALTHY
 
 
