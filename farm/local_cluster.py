@@ -63,6 +63,7 @@ class LocalCluster(Record):
     holder: Owner  # the process that holds the nodes, and leads the session they run in
     token: Path
     scratch: Path  # Ray's sockets and logs
+    members: list[Owner] = Field(default_factory=list)  # of the session, when the last node came up
     nodes: list[LocalNode] = Field(default_factory=list)  # empty until all are up
 
 
@@ -129,9 +130,15 @@ def _start(request: Request, started: Callable[[LocalNode], None]) -> LocalClust
             token=token,
             scratch=scratch,
         )
+        nodes = []
         try:
             _write(cluster)  # before anything can go wrong, so that `down` finds it whatever becomes of this process
-            cluster = cluster.model_copy(update={"nodes": list(_reported(report, process, request.nodes, started))})
+            for node in _reported(report, process, request.nodes):
+                nodes.append(node)
+                started(node)
+                cluster = cluster.model_copy(update={"members": processes.members(cluster.holder)})
+                _write(cluster)
+            cluster = cluster.model_copy(update={"nodes": nodes})
             _write(cluster)
         except BaseException:
             _remove(cluster)
@@ -167,9 +174,7 @@ def _launch(request: Request, token: Path, scratch: Path) -> subprocess.Popen[by
         os.close(request.report_to)
 
 
-def _reported(
-    report: Iterator[str], process: subprocess.Popen[bytes], nodes: int, started: Callable[[LocalNode], None]
-) -> Iterator[LocalNode]:
+def _reported(report: Iterator[str], process: subprocess.Popen[bytes], nodes: int) -> Iterator[LocalNode]:
     """Each node as it comes up."""
     for number in range(nodes):
         overdue = threading.Timer(START_TIMEOUT_S, process.kill)
@@ -182,9 +187,7 @@ def _reported(
         if not line:
             said = log().read_text(errors="replace").strip().split("\n")[-1]
             raise InfrastructureError(f"node {number} of the local cluster did not start: {said}; see {log()}")
-        node = LocalNode.model_validate_json(line)
-        started(node)
-        yield node
+        yield LocalNode.model_validate_json(line)
 
 
 def _remove(cluster: LocalCluster) -> None:
@@ -196,7 +199,7 @@ def _remove(cluster: LocalCluster) -> None:
             "end it there"
         )
     # Interrupted while it starts a node, Ray takes no notice of SIGTERM; and there is nothing to bring to an end yet.
-    processes.end_session(cluster.holder, f"RAY_TMPDIR={cluster.scratch}", polite=bool(cluster.nodes))
+    processes.end_session(cluster.holder, cluster.members, polite=bool(cluster.nodes))
     shutil.rmtree(cluster.scratch, ignore_errors=True)
     cluster.token.unlink(missing_ok=True)
     _record().unlink(missing_ok=True)

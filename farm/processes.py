@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from farm import owner
@@ -17,20 +18,28 @@ POLITE_S = 10.0  # between SIGTERM and SIGKILL
 DEADLINE_S = 10.0  # for the kernel to end what got SIGKILL
 
 
-def end_session(leader: Owner, mark: str, polite: bool = True) -> None:
+def end_session(leader: Owner, known: Collection[Owner], polite: bool = True) -> None:
     """End `leader`, which leads a session, and whatever else runs in that session; `polite` gives it time to do so.
 
-    `mark` is `NAME=value` from the leader's environment, unlike any other's: after the leader's death it proves that
-    the session of that number is still the same. Raises `InfrastructureError` where something cannot be ended.
+    `known` were in the session at some time: after the leader's death one of them, still in it, proves that the session
+    of that number is the same. Raises `InfrastructureError` where something cannot be ended.
     """
-    known = [] if leader.gone() else _members(leader)
+    proofs = {*known, *(() if leader.gone() else members(leader))}
     if polite:
         _end([leader], signal.SIGTERM, POLITE_S)
     deadline = time.monotonic() + DEADLINE_S
-    while left := _session(leader, mark, known):  # again, because a process may start another while it is being ended
+    while left := _session(leader, proofs):  # again, because a process may start another while it is being ended
         if time.monotonic() > deadline:
             raise InfrastructureError(f"processes {', '.join(str(each.pid) for each in left)} cannot be ended")
+        proofs.update(left)
         _end(left, signal.SIGKILL, DEADLINE_S)
+
+
+def members(leader: Owner) -> list[Owner]:
+    """The live processes of the session with the number of `leader`."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    found = [owner.of(pid) for pid in pids if _session_of(pid) == leader.pid]
+    return [process for process in found if process.started]
 
 
 def _end(processes: list[Owner], number: signal.Signals, timeout_s: float) -> None:
@@ -56,24 +65,13 @@ def _end(processes: list[Owner], number: signal.Signals, timeout_s: float) -> No
         os.close(descriptor)
 
 
-def _session(leader: Owner, mark: str, known: list[Owner]) -> list[Owner]:
+def _session(leader: Owner, proofs: set[Owner]) -> list[Owner]:
     """The live processes of the session `leader` leads or led; none where that cannot be told for certain.
 
-    The kernel gives a session's number to no new process while the session has one; but once it is empty, it may. So
-    the session is the same if one of those `known` to be in it still is, or one that carries the mark.
+    The kernel gives a session's number to no new process while the session has one; but once it is empty, it may.
     """
-    if leader.boot != owner.current().boot:
-        return []
-    members = _members(leader)
-    same = not leader.gone() or any(each in known or _marked(each.pid, mark) for each in members)
-    return members if same else []
-
-
-def _members(leader: Owner) -> list[Owner]:
-    """The live processes of the session with the number of `leader`."""
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
-    found = [owner.of(pid) for pid in pids if _session_of(pid) == leader.pid]
-    return [process for process in found if process.started]
+    found = members(leader)
+    return found if not leader.gone() or proofs & set(found) else []
 
 
 def _session_of(pid: int) -> int:
@@ -81,11 +79,3 @@ def _session_of(pid: int) -> int:
         return os.getsid(pid)
     except (ProcessLookupError, PermissionError):
         return 0
-
-
-def _marked(pid: int, mark: str) -> bool:
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return mark.encode() in environment.split(b"\0")

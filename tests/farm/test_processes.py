@@ -11,8 +11,6 @@ import pytest
 
 from farm import owner, processes
 
-MARK = "FARM_TEST_MARK=of-this-test"
-
 
 @pytest.fixture
 def orphan() -> Iterator[tuple[owner.Owner, owner.Owner]]:
@@ -23,7 +21,6 @@ def orphan() -> Iterator[tuple[owner.Owner, owner.Owner]]:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={"PATH": "/usr/bin:/bin", **dict([MARK.split("=")])},
     ) as shell:
         assert shell.stdin is not None
         assert shell.stdout is not None
@@ -31,7 +28,7 @@ def orphan() -> Iterator[tuple[owner.Owner, owner.Owner]]:
         shell.stdin.close()
         shell.wait()
         yield leader, left
-        processes.end_session(leader, MARK)
+        processes.end_session(leader, [left])
 
 
 def test_a_leader_and_what_it_started_are_ended() -> None:
@@ -41,7 +38,7 @@ def test_a_leader_and_what_it_started_are_ended() -> None:
         assert shell.stdout is not None
         leader, child = owner.of(shell.pid), owner.of(int(shell.stdout.readline()))
 
-        processes.end_session(leader, MARK)
+        processes.end_session(leader, [])
 
         assert leader.gone()
         assert child.gone()
@@ -50,15 +47,15 @@ def test_a_leader_and_what_it_started_are_ended() -> None:
 def test_what_a_dead_leader_left_is_ended(orphan: tuple[owner.Owner, owner.Owner]) -> None:
     leader, left = orphan
 
-    processes.end_session(leader, MARK)
+    processes.end_session(leader, [left])
 
     assert left.gone()
 
 
-def test_a_session_without_the_mark_is_somebody_else_s(orphan: tuple[owner.Owner, owner.Owner]) -> None:
+def test_a_session_without_a_known_member_is_somebody_else_s(orphan: tuple[owner.Owner, owner.Owner]) -> None:
     leader, left = orphan
 
-    processes.end_session(leader, "FARM_TEST_MARK=of-another")
+    processes.end_session(leader, [dataclasses.replace(left, started=1)])
 
     assert not left.gone()
 
@@ -72,7 +69,7 @@ def test_a_reused_process_number_is_never_ended(earlier: Callable[[owner.Owner],
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
         now = owner.of(stranger.pid)
         try:
-            processes.end_session(earlier(now), MARK)
+            processes.end_session(earlier(now), [earlier(now)])
 
             assert not now.gone()
         finally:
@@ -91,7 +88,7 @@ def test_what_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None
         stubborn.stdout.readline()
         began = time.monotonic()
 
-        processes.end_session(owner.of(stubborn.pid), MARK)
+        processes.end_session(owner.of(stubborn.pid), [])
 
         assert stubborn.wait(timeout=30) == -9
         assert time.monotonic() - began < processes.DEADLINE_S
