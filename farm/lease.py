@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm import cluster
+from farm.blame import MAX_ATTEMPTS
 from farm.errors import CapacityError, InfrastructureError
 from farm.health import EventKind, Health, HealthBook, HealthEvent
 from farm.line import Line
@@ -221,24 +222,37 @@ class Lease:
     def _ready(self, slots: Iterable[int]) -> None:
         """Start a worker on each slot's device, run the canary there, and move slots whose device is unfit.
 
-        Raises `InfrastructureError` where a worker does not start or no fit device is left.
+        Raises `InfrastructureError` where no fit device is left, or a slot has met `MAX_ATTEMPTS` unfit ones.
         """
         waiting = list(slots)
-        while waiting:
+        for _ in range(MAX_ATTEMPTS):
             for slot in waiting:
                 self._workers.start(slot, self._places[slot])
-            told = {slot: self._workers.ready(slot, self._places[slot]) for slot in waiting}
-            self._book.observe([self._canary_event(slot, told[slot]) for slot in waiting])
-            unfit = {}
-            for slot in waiting:
-                why = self._unfitness(slot, told[slot])
-                if why:
-                    unfit[slot] = why
-                else:
-                    self._take_over(slot, told[slot])
+            unfit = {slot: why for slot in waiting if (why := self._unfitness(slot))}
             for slot, why in unfit.items():
                 self._move(slot, why)
             waiting = list(unfit)
+            if not waiting:
+                return
+        self._workers.stop(waiting)
+        raise InfrastructureError(f"{MAX_ATTEMPTS} devices in a row were unfit: the last {next(iter(unfit.values()))}")
+
+    def _unfitness(self, slot: int) -> str:
+        """Why the device of `slot` cannot be used, in a few words; "" where it can, and is the slot's from now on."""
+        try:
+            told = self._workers.ready(slot, self._places[slot])
+        except InfrastructureError as error:
+            return str(error)
+        self._book.observe([self._canary_event(slot, told)])
+        if not told.canary.healthy:
+            return f"failed its canary: {told.canary.detail}"
+        node = self._places[slot].node.id
+        cards = {(held.node_id, held.card): held.id for other, held in self._devices.items() if other != slot}
+        sharing = cards.get((node, told.card))
+        if self._witnesses and sharing:
+            return f"is on the same card as {sharing}"
+        self._take_over(slot, told)
+        return ""
 
     def _canary_event(self, slot: int, told: Ready) -> HealthEvent:
         return HealthEvent(
@@ -249,14 +263,6 @@ class Lease:
             reason=told.canary.detail,
         )
 
-    def _unfitness(self, slot: int, told: Ready) -> str:
-        if not told.canary.healthy:
-            return f"failed its canary: {told.canary.detail}"
-        node = self._places[slot].node.id
-        cards = {(held.node_id, held.card): held.id for other, held in self._devices.items() if other != slot}
-        sharing = cards.get((node, told.card))
-        return f"is on the same card as {sharing}" if self._witnesses and sharing else ""
-
     def _move(self, slot: int, why: str) -> None:
         """Another device for a slot whose own is unfit. Raises `InfrastructureError` where there is none."""
         unfit = self._places[slot].id
@@ -265,7 +271,7 @@ class Lease:
         self._workers.stop([slot])
         spare = self._spare(slot)
         if not spare:
-            raise InfrastructureError(f"device {unfit} {why}, and no other is free")
+            raise InfrastructureError(f"device {unfit}: {why}; no other is free")
         self._places[slot] = spare[0]
 
     def _spare(self, slot: int) -> list[Place]:

@@ -83,10 +83,10 @@ class Placement:
                 raise CapacityError(count, places, "nodes that can give one are", "leave out --spread nodes")
         if count > len(usable):
             refused = len(eligible) - len(usable)
-            quarantined = f" ({refused} quarantined, see `farm devices`)" if refused else ""
             there = "the cluster has" if len(eligible) == sum(node.npus for node in nodes) else "eligible are"
-            remedy = f"ask for at most {len(usable)}, or use a larger cluster with --address"
-            raise CapacityError(count, len(usable), f"{there}{quarantined}", remedy)
+            quarantined = f"{refused} more are quarantined (`farm devices` tells why); " if refused else ""
+            remedy = f"{quarantined}ask for at most {len(usable)}, or use a larger cluster with --address"
+            raise CapacityError(count, len(usable), there, remedy)
 
     def take(self, count: int, go_on: GoOn, beside: Iterable[Place] = ()) -> list[Place]:
         """`count` devices that may be used, or none where Ray has not given them when `go_on` says no.

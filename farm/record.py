@@ -128,5 +128,6 @@ class RunRecord(Record):
     budget: dict[str, BudgetRecord]  # by case, those that have one
     failures: list[Failure] = Field(default_factory=list)  # faults that belong to no single trial
     queue_s: float = 0.0  # how long the run waited for its devices; no limit of the run counts it
+    run_limit_s: float | None = None  # how long it might take once it had them
     resumed_from: str = ""  # the interrupted run whose finished trials this one took over
     directory: str = ""  # where the run's files are, as an absolute path on the machine that made them

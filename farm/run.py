@@ -242,6 +242,7 @@ def _record(going: _Run, verdict: Verdict | None, reason: str, gates: list[GateR
         budget=budget_records(evidence),
         failures=going.execution.problems,
         queue_s=going.lease.queue_s,
+        run_limit_s=going.limits.timeouts.run_s,
         resumed_from=going.resumed.run_id if going.resumed else "",
         directory=str(going.directory),
     )

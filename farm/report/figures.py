@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 
 from farm.record import GateRecord, GateStatus, RunRecord
 from jobs.records import OutputRecord, TrialRecord, TrialStatus
@@ -180,3 +181,19 @@ def _odd_lines(trials: list[TrialRecord], name: str) -> list[str]:
         f"{name} on {device} (repeat{'s' if len(odd) > 1 else ''} {', '.join(map(str, sorted(odd)))})"
         for device, odd in repeats.items()
     ]
+
+
+def time_spent(record: RunRecord) -> str:
+    """How long the run waited and how long it ran, which are two different times; "" while it runs."""
+    if record.finished_at is None:
+        return ""
+    ran = datetime.fromisoformat(record.finished_at) - datetime.fromisoformat(record.started_at)
+    limit = "" if record.run_limit_s is None else f" of at most {_duration(record.run_limit_s)}"
+    return f"waited {_duration(record.queue_s)} for devices, ran {_duration(ran.total_seconds())}{limit}"
+
+
+def _duration(seconds: float) -> str:
+    """As a person says it: `12 s`, `3 min`, `5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from farm.record import RunRecord, Verdict
-from farm.report.figures import agreement, case_times, gate, open_gates, stage_totals, worst_outputs
+from farm.report.figures import agreement, case_times, gate, open_gates, stage_totals, time_spent, worst_outputs
 from farm.report.text import microseconds, one_line, scientific, share, signed_share
 from kernel.clock import Clock
 
@@ -177,6 +177,10 @@ def _footer(record: RunRecord) -> list[str]:
         chosen = ", ".join(code(f"{key}={value}") for key, value in record.request.tuning.items())
         lines.append(f"tuning: {chosen}")
     lines.append(f"input set {code(record.request.input_set)}, seed {record.request.seed}")
+    if record.finished_at:
+        lines.append(time_spent(record))
+    if record.resumed_from:
+        lines.append(f"goes on with run {code(record.resumed_from)}")
     return ["---", "  \n".join(lines)]
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from farm.record import RunRecord, Verdict
-from farm.report.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, worst_outputs
+from farm.report.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, time_spent, worst_outputs
 from farm.report.text import microseconds, one_line, scientific, share, signed_share
 from kernel.clock import Clock
 
@@ -114,6 +114,10 @@ def _facts(record: RunRecord) -> Table:
         table.add_row("", Text(f"and {len(findings) - _SHOWN_FINDINGS} more findings in the report", "dim"))
     for failure in record.failures[:_SHOWN_FINDINGS]:
         table.add_row(Text(f"{failure.fault.value} fault"), Text(one_line(failure.message)))
+    if record.finished_at:
+        table.add_row("time", Text(time_spent(record)))
+    if record.resumed_from:
+        table.add_row("goes on with", Text(f"run {one_line(record.resumed_from)}"))
     if record.directory:
         table.add_row("files", Text(one_line(record.directory) + "/"))
     return table

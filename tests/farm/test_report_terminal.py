@@ -126,3 +126,18 @@ def test_many_findings_are_cut_and_counted() -> None:
     assert "finding 4" in text
     assert "finding 5" not in text
     assert "and 4 more findings in the report" in text
+
+
+def test_the_wait_for_devices_and_the_run_are_two_times() -> None:
+    record = samples.run(
+        started_at="2026-11-23T15:00:00.000+00:00",
+        finished_at="2026-11-23T15:00:17.400+00:00",
+        queue_s=600.0,
+        run_limit_s=18000.0,
+        resumed_from="20261123-140000-abcdef",
+    )
+    text = shown(record)
+
+    assert "waited 10 min for devices, ran 17 s of at most 5 h" in text
+    assert "goes on with  run 20261123-140000-abcdef" in " ".join(text.split("\n")).replace("   ", "  ")
+    assert "waited" not in shown(samples.running())
