@@ -33,6 +33,7 @@ class SweepView(SweepObserver):
             redirect_stderr=False,
         )
         self._bar: TaskID | None = None
+        self._repeats = 0  # of a first look, which is what the bar counts
         self._waiting = False
 
     def __enter__(self) -> SweepView:
@@ -49,6 +50,7 @@ class SweepView(SweepObserver):
 
     def began(self, plan: SweepPlan, done: int) -> None:
         """Announce the sweep."""
+        self._repeats = plan.request.repeats
         trials = len(first_look(plan.request)) * len(plan.devices)
         self._update(description=f"sweep {plan.sweep_id}", total=trials, completed=done)
         there = f", {done} there already" if done else ""
@@ -64,7 +66,7 @@ class SweepView(SweepObserver):
     def measured(self, cell: Cell) -> None:
         """Move the bar."""
         assert self._bar is not None
-        self._progress.advance(self._bar)
+        self._progress.advance(self._bar, cell.repeat < self._repeats)
         where = f"{cell.case} seed {cell.seed} repeat {cell.repeat} on {cell.device}"
         self._update(note=where)
         if cell.failure is not None:

@@ -1,13 +1,9 @@
-"""`sweep.json`: the record of a sweep, dumped; its published JSON Schema; and the way back."""
+"""`sweep.json`: the record of a sweep, dumped, and its published JSON Schema."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-from pydantic import ValidationError
-
-from farm.report.json_report import ReportError
 from farm.sweep.record import SCHEMA_VERSION, SweepRecord
 
 _SCHEMA_ID = "npu-kernel-farm/sweep.schema.json"
@@ -23,14 +19,3 @@ def schema() -> str:
 def write(record: SweepRecord) -> str:
     """The record as JSON, every field in the order of the model."""
     return record.model_dump_json(indent=1) + "\n"
-
-
-def read(path: Path) -> SweepRecord:
-    """The record in the file at `path`. Raises `ReportError`."""
-    try:
-        return SweepRecord.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ReportError(str(path), error.strerror or "it cannot be read") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ReportError(str(path), f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

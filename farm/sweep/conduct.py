@@ -134,7 +134,8 @@ def _conduct(going: _Sweep) -> SweepRecord:
         _measure(going)
         _probe_quarantined(going)
     except KeyboardInterrupt:
-        ended = f"interrupted; go on with `farm sweep --resume {going.plan.sweep_id}`"
+        where = "" if going.options.out == SweepOptions().out else f" --out {going.options.out}"
+        ended = f"interrupted; go on with `farm sweep --resume {going.plan.sweep_id}{where}`"
     except FarmError as error:
         ended = str(error)
     _tell_health(going)

@@ -156,6 +156,8 @@ def test_the_one_bad_device_of_six_is_named_quarantined_and_left_out_the_next_ni
     assert finding.devices == first.quarantined == [name(BAD)]
     assert {place.output for place in finding.places} == {"kv"}
     assert {cell.repeat for cell in first.cells if cell.device == name(BAD)} == set(range(2 * REPEATS))
+    looked_again = {cell.device for cell in first.cells if cell.repeat >= REPEATS}
+    assert len(looked_again) == 2, "the suspect, and a steady device beside it"
     assert len(first.devices) == NODES * PER_NODE
     assert quarantined.state is DeviceState.QUARANTINED
     assert {path.name for path in Path(first.directory).iterdir()} >= {"sweep.json", "junit.xml", "sweep.md"}
@@ -194,7 +196,7 @@ def test_an_interrupted_sweep_goes_on_and_repeats_nothing(tmp_path: Path) -> Non
     done = resume(Path(stopped.directory), SweepOptions(platform=platforms.Honest), second)
 
     assert stopped.verdict is Verdict.ERRORED
-    assert f"--resume {stopped.sweep_id}" in stopped.reason
+    assert f"`farm sweep --resume {stopped.sweep_id} --out {tmp_path}`" in stopped.reason
     assert (done.verdict, done.resumed, done.sweep_id) == (Verdict.PASSED, True, stopped.sweep_id)
     made = [(cell.device, cell.case, cell.seed, cell.repeat) for cell in (*stopped.cells, *second.cells)]
     assert len(made) == len(set(made)) == NODES * PER_NODE * TRIALS
