@@ -1,0 +1,51 @@
+"""The closed sets of words in the gate's tables."""
+
+from __future__ import annotations
+
+import enum
+
+
+class DeliveryState(str, enum.Enum):
+    """How far a webhook delivery is."""
+
+    RECEIVED = "received"
+    DONE = "done"  # acted on, or found to ask for nothing
+    FAILED = "failed"  # cannot be understood; a redelivery tries again
+
+
+class JobKind(str, enum.Enum):
+    """What asked for a validation."""
+
+    PULL_REQUEST = "pull-request"
+    MERGE_GROUP = "merge-group"
+    BASELINE = "baseline"  # a push to the default branch
+
+
+class JobState(str, enum.Enum):
+    """How far a validation is."""
+
+    HELD = "held"  # comes from outside; waits for someone with write access to approve this very commit
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"  # runs, and is to stop
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+OPEN = (JobState.HELD, JobState.QUEUED, JobState.RUNNING)  # may still get a verdict
+
+
+class Operation(str, enum.Enum):
+    """What an outbox row does at the forge."""
+
+    CHECK = "check"
+    COMMENT = "comment"
+
+
+class OutboxState(str, enum.Enum):
+    """How far an outbox row is."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    SUPERSEDED = "superseded"  # never sent: a later row of its key says all it would have said
+    REFUSED = "refused"  # the forge will not do it, ever

@@ -1,0 +1,1 @@
+"""Webhooks: taken in, understood, and turned into what is to be done."""

@@ -1,0 +1,221 @@
+"""Turns one event into what it asks for. Pure: nothing here knows the queue, the forge's API or the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from ci.states import JobKind
+from ci.webhook.commands import Command, parse
+from ci.webhook.payloads import (
+    CheckRunEvent,
+    CheckSuiteEvent,
+    IssueCommentEvent,
+    MergeGroupEvent,
+    PullRequest,
+    PullRequestEvent,
+    PushEvent,
+)
+from farm.priority import Priority
+
+RETRY_ACTION = "retry"  # identifier of the button on the check of an errored run
+MARKER = "<!-- npu-kernel-farm"  # begins every comment of ours
+
+
+class PayloadError(ValueError):
+    """The payload is not what its event promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """A commit is to be validated; older ones of the same subject are not worth it any more."""
+
+    kind: JobKind
+    subject: str  # "pull/7" or a full ref name
+    number: int | None  # of the pull request
+    head_sha: str
+    base_sha: str  # "" where the forge did not name one
+    base_ref: str
+    from_fork: bool
+    author: str
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Nobody waits for this subject's verdict any more."""
+
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """Somebody wants another verdict on a commit; on one job of it where `external_id` names one."""
+
+    head_sha: str
+    external_id: str  # "" for all of the commit
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody commands something in a comment; whether they may is for the forge to say."""
+
+    number: int  # of the pull request
+    comment_id: int
+    login: str
+    command: Command
+
+    @property
+    def subject(self) -> str:
+        """The subject of the pull request's jobs."""
+        return f"pull/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """There is nothing to do, and why."""
+
+    reason: str
+
+
+Intent = Validate | Cancel | Rerun | Ask | Nothing
+
+
+def intents(event: str, body: str) -> list[Intent]:
+    """What a delivery asks for; never empty. Raises `PayloadError` for a body that is not of its event."""
+    handler = EVENTS.get(event)
+    if handler is None:
+        return [Nothing(f"event '{event}' asks for nothing here")]
+    try:
+        return handler(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise PayloadError(f"{event}: {where}: {first['msg']}, and {error.error_count() - 1} more problems") from None
+
+
+def wanted(pull: PullRequest) -> Validate | Cancel:
+    """What a pull request in this state needs."""
+    subject = f"pull/{pull.number}"
+    if pull.state != "open":
+        return Cancel(subject, "the pull request was closed")
+    if pull.draft:
+        return Cancel(subject, "a draft is validated when it is ready for review, or on /farm run")
+    return validation(pull)
+
+
+def validation(pull: PullRequest) -> Validate:
+    """What validating a pull request's newest commit means."""
+    return Validate(
+        kind=JobKind.PULL_REQUEST,
+        subject=f"pull/{pull.number}",
+        number=pull.number,
+        head_sha=pull.head.sha,
+        base_sha=pull.base.sha,
+        base_ref=pull.base.ref,
+        # A fork that is gone is still a fork, and nobody with write access stands behind it.
+        from_fork=pull.head.repo is None or pull.base.repo is None or pull.head.repo != pull.base.repo,
+        author=pull.user.login if pull.user else "",
+        priority=Priority.PULL_REQUEST,
+    )
+
+
+def _pull_request(body: str) -> list[Intent]:
+    event = PullRequestEvent.model_validate_json(body)
+    # Gitea and Forgejo call it "synchronized".
+    if event.action in ("opened", "synchronize", "synchronized", "reopened", "ready_for_review", "closed"):
+        return [wanted(event.pull_request)]
+    return [Nothing(f"pull request {event.action}")]
+
+
+def _merge_group(body: str) -> list[Intent]:
+    event = MergeGroupEvent.model_validate_json(body)
+    group = event.merge_group
+    if event.action == "destroyed":
+        return [Cancel(group.head_ref, f"the merge queue let go of it: {event.reason or 'destroyed'}")]
+    if event.action != "checks_requested":
+        return [Nothing(f"merge group {event.action}")]
+    asked = Validate(
+        kind=JobKind.MERGE_GROUP,
+        subject=group.head_ref,
+        number=None,
+        head_sha=group.head_sha,
+        base_sha=group.base_sha,
+        base_ref=group.base_ref.removeprefix("refs/heads/"),
+        from_fork=False,  # the queue takes only what somebody with write access put there
+        author="",
+        priority=Priority.MERGE_QUEUE,
+    )
+    return [asked]
+
+
+def _check_run(body: str) -> list[Intent]:
+    event = CheckRunEvent.model_validate_json(body)
+    pressed = event.requested_action.identifier if event.requested_action else ""
+    if event.action == "rerequested" or (event.action == "requested_action" and pressed == RETRY_ACTION):
+        return [Rerun(event.check_run.head_sha, event.check_run.external_id or "")]
+    return [Nothing(f"check run {event.action}")]
+
+
+def _check_suite(body: str) -> list[Intent]:
+    event = CheckSuiteEvent.model_validate_json(body)
+    if event.action == "rerequested":
+        return [Rerun(event.check_suite.head_sha, "")]
+    return [Nothing(f"check suite {event.action}")]
+
+
+def _push(body: str) -> list[Intent]:
+    event = PushEvent.model_validate_json(body)
+    branch = event.repository.default_branch
+    if event.deleted or event.ref != f"refs/heads/{branch}":
+        return [Nothing("a push to another branch than the default one")]
+    asked = Validate(
+        kind=JobKind.BASELINE,
+        subject=event.ref,
+        number=None,
+        head_sha=event.after,
+        base_sha="" if set(event.before) == {"0"} else event.before,
+        base_ref=branch,
+        from_fork=False,
+        author="",
+        priority=Priority.NIGHTLY,
+    )
+    return [asked]
+
+
+def _issue_comment(body: str) -> list[Intent]:
+    event = IssueCommentEvent.model_validate_json(body)
+    comment = event.comment
+    if event.action != "created":  # an edited comment must not become a command after it was read by others
+        return [Nothing(f"comment {event.action}")]
+    if event.issue.pull_request is None:
+        return [Nothing("a comment on an issue")]
+    if comment.user is None or comment.user.type == "Bot" or comment.body.startswith(MARKER):
+        return [Nothing("a comment of a program")]
+    asked: list[Intent] = [
+        Ask(event.issue.number, comment.id, comment.user.login, command) for command in parse(comment.body)
+    ]
+    return asked or [Nothing("a comment without a command")]
+
+
+def _ping(_body: str) -> list[Intent]:
+    return [Nothing("the forge tries the webhook")]
+
+
+def _installation(_body: str) -> list[Intent]:
+    return [Nothing("the App's installation changed")]
+
+
+EVENTS: dict[str, Callable[[str], list[Intent]]] = {
+    "pull_request": _pull_request,
+    "merge_group": _merge_group,
+    "check_run": _check_run,
+    "check_suite": _check_suite,
+    "push": _push,
+    "issue_comment": _issue_comment,
+    "ping": _ping,
+    "installation": _installation,
+}
