@@ -1,0 +1,70 @@
+"""What a check and a comment say at each moment of a job. Pure."""
+
+from __future__ import annotations
+
+from ci.forge.protocol import Annotation, Check, CheckStatus, Comment, Conclusion
+from ci.webhook.events import MARKER
+from farm.record import RunRecord, Verdict
+
+# An errored run says nothing about the kernel: it must neither pass nor be held against it.
+CONCLUSIONS = {
+    Verdict.PASSED: Conclusion.SUCCESS,
+    Verdict.FAILED: Conclusion.FAILURE,
+    Verdict.ERRORED: Conclusion.NEUTRAL,
+}
+_LONGEST_TITLE = 250  # characters
+
+
+def opened(name: str, head_sha: str, job_id: str, url: str, title: str) -> Check:
+    """The check the moment a job is in the queue."""
+    return _check(name, head_sha, job_id, url, CheckStatus.QUEUED, title)
+
+
+def held(name: str, head_sha: str, job_id: str, url: str) -> Check:
+    """The check of a commit that somebody has to approve first."""
+    summary = (
+        "This commit comes from a fork. Someone with write access has to read it and then say\n\n"
+        f"    /farm approve {head_sha}\n\nA newer commit needs its own approval."
+    )
+    check = _check(name, head_sha, job_id, url, CheckStatus.COMPLETED, "Waits for an approval")
+    return check.model_copy(update={"conclusion": Conclusion.ACTION_REQUIRED, "summary": summary})
+
+
+def progress(name: str, head_sha: str, job_id: str, url: str, title: str, text: str) -> Check:
+    """The check while the job runs; `text` is Markdown."""
+    check = _check(name, head_sha, job_id, url, CheckStatus.IN_PROGRESS, title)
+    return check.model_copy(update={"summary": text})
+
+
+def cancelled(name: str, head_sha: str, job_id: str, url: str, reason: str) -> Check:
+    """The check of a job that gets no verdict, because nobody waits for one."""
+    check = _check(name, head_sha, job_id, url, CheckStatus.COMPLETED, f"Cancelled: {reason}")
+    return check.model_copy(update={"conclusion": Conclusion.CANCELLED, "summary": reason})
+
+
+def completed(
+    name: str, head_sha: str, job_id: str, url: str, record: RunRecord, report: str, annotations: list[Annotation]
+) -> Check:
+    """The check of a run that has its verdict; `report` is its Markdown."""
+    verdict = record.verdict or Verdict.ERRORED  # nothing concluded is never a pass
+    check = _check(name, head_sha, job_id, url, CheckStatus.COMPLETED, f"{verdict.value}: {record.reason}")
+    said = {"conclusion": CONCLUSIONS[verdict], "summary": report, "annotations": annotations}
+    return check.model_copy(update={**said, "offers_retry": verdict is Verdict.ERRORED})
+
+
+def report_comment(number: int, report: str) -> Comment:
+    """The one comment on a pull request that has the newest report."""
+    return Comment(number=number, marker=f"{MARKER} report -->", body=report)
+
+
+def reply(number: int, to: str, text: str) -> Comment:
+    """An answer to a comment; `to` tells answers apart, so that none is given twice."""
+    return Comment(number=number, marker=f"{MARKER} reply {to} -->", body=text)
+
+
+def _check(name: str, head_sha: str, job_id: str, url: str, status: CheckStatus, title: str) -> Check:
+    line = " ".join(title.split())
+    line = line if len(line) <= _LONGEST_TITLE else f"{line[: _LONGEST_TITLE - 1]}…"
+    return Check(
+        name=name, head_sha=head_sha, external_id=job_id, status=status, title=line, summary=line, details_url=url
+    )

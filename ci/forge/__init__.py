@@ -1,0 +1,1 @@
+"""Forges: what hosts the repositories, and is told the verdicts."""

@@ -1,0 +1,173 @@
+"""Gitea and Forgejo: commit statuses and comments. They have no check runs, so the report is in the comment alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+from pydantic import Field, SecretStr
+
+from ci.errors import ForgeRefusedError, ForgeUnavailableError
+from ci.forge.protocol import ChangedFile, Check, CheckStatus, Comment, Conclusion, Permission, Trail
+from ci.webhook.payloads import Part, PullRequest, User
+
+_TIMEOUT_S = 20.0
+_MOST_CHARACTERS = 255  # of a status's description
+_MOST_PAGES = 100
+_MENDABLE = (401, 403)  # as at GitHub
+
+# A status has no neutral. "warning" would be one in name, but lets a required check pass.
+_STATES = {
+    Conclusion.SUCCESS: "success",
+    Conclusion.FAILURE: "failure",
+    Conclusion.NEUTRAL: "error",
+    Conclusion.CANCELLED: "error",
+    Conclusion.ACTION_REQUIRED: "pending",
+}
+_PERMISSIONS = {
+    "owner": Permission.ADMIN,
+    "admin": Permission.ADMIN,
+    "write": Permission.WRITE,
+    "read": Permission.READ,
+}
+
+
+class _Status(Part):
+    id: int
+    context: str
+    status: str
+    description: str
+    target_url: str
+
+
+class _Comment(Part):
+    id: int
+    body: str = ""
+    user: User | None = None
+
+
+class _File(Part):
+    filename: str
+    previous_filename: str = ""
+    status: str = Field(default="")
+
+
+class GiteaForge:
+    """One Gitea or Forgejo, with a token."""
+
+    def __init__(self, token: SecretStr, api_url: str, timeout_s: float = _TIMEOUT_S) -> None:
+        """`api_url` ends in "/api/v1"."""
+        self._api_url = api_url.rstrip("/")
+        self._token = token
+        self._timeout_s = timeout_s
+        self._login = ""
+
+    async def put_check(self, repository: str, check: Check, trail: Trail) -> str:
+        """Add a commit status; the newest of a name counts."""
+        state = _STATES[check.conclusion] if check.conclusion else "pending"
+        body = {
+            "context": check.name,
+            "state": state,
+            "description": _description(check),
+            "target_url": check.details_url,
+        }
+        path = f"/repos/{repository}/statuses/{check.head_sha}"
+        if trail.uncertain:
+            async for each in self._pages(path, {"sort": "recentupdate"}):
+                newest = _Status.model_validate(each)
+                if newest.context != check.name:
+                    continue
+                if (newest.status, newest.description, newest.target_url) == (
+                    state,
+                    body["description"],
+                    check.details_url,
+                ):
+                    return str(newest.id)
+                break
+        return str(_Status.model_validate(await self._call("POST", path, body)).id)
+
+    async def put_comment(self, repository: str, comment: Comment, trail: Trail) -> str:
+        """Make or update the comment of this marker."""
+        comment_id = trail.remote_id
+        if trail.uncertain and not comment_id:
+            comment_id = await self._find_comment(repository, comment)
+        issues = f"/repos/{repository}/issues"
+        path = f"{issues}/comments/{comment_id}" if comment_id else f"{issues}/{comment.number}/comments"
+        answer = await self._call("PATCH" if comment_id else "POST", path, {"body": comment.text})
+        return str(_Comment.model_validate(answer).id)
+
+    async def permission(self, repository: str, login: str) -> Permission:
+        """What somebody may do."""
+        answer = await self._call("GET", f"/repos/{repository}/collaborators/{login}/permission")
+        return _PERMISSIONS.get(answer["permission"], Permission.NONE)
+
+    async def pull_request(self, repository: str, number: int) -> PullRequest:
+        """A pull request as it is now."""
+        return PullRequest.model_validate(await self._call("GET", f"/repos/{repository}/pulls/{number}"))
+
+    async def open_pull_requests(self, repository: str) -> list[PullRequest]:
+        """Every open pull request."""
+        pages = self._pages(f"/repos/{repository}/pulls", {"state": "open"})
+        return [PullRequest.model_validate(each) async for each in pages]
+
+    async def changed_files(self, repository: str, number: int) -> list[ChangedFile]:
+        """What a pull request touches."""
+        files = [
+            _File.model_validate(each) async for each in self._pages(f"/repos/{repository}/pulls/{number}/files", {})
+        ]
+        return [ChangedFile(each.filename, each.previous_filename, each.status) for each in files]
+
+    async def redeliver(self, repositories: list[str], since: datetime) -> int:
+        """0: the API has no redelivery. What was missed is found among the open pull requests."""
+        return 0
+
+    async def _find_comment(self, repository: str, comment: Comment) -> str:
+        if not self._login:
+            self._login = User.model_validate(await self._call("GET", "/user")).login
+        async for each in self._pages(f"/repos/{repository}/issues/{comment.number}/comments", {}):
+            found = _Comment.model_validate(each)
+            if found.body.startswith(comment.marker) and found.user and found.user.login == self._login:
+                return str(found.id)
+        return ""
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return (await self._send(method, f"{self._api_url}{path}", body, None)).json()
+
+    async def _send(
+        self, method: str, url: str, body: dict[str, Any] | None, query: dict[str, str] | None
+    ) -> httpx.Response:
+        headers = {"Authorization": f"token {self._token.get_secret_value()}", "User-Agent": "npu-kernel-farm"}
+        doing = f"{method} {httpx.URL(url).path}"
+        try:
+            async with httpx.AsyncClient(timeout=self._timeout_s) as client:
+                response = await client.request(method, url, json=body, params=query, headers=headers)
+        except httpx.HTTPError as error:
+            raise ForgeUnavailableError(f"{doing}: {type(error).__name__}") from error
+        status = response.status_code
+        if status in _MENDABLE or status in (408, 429) or status >= 500:
+            after = response.headers.get("retry-after", "")
+            raise ForgeUnavailableError(f"{doing}: HTTP {status}", float(after) if after.isdecimal() else None)
+        if response.is_error:
+            raise ForgeRefusedError(status, f"{doing}: refused")
+        return response
+
+    async def _pages(self, path: str, query: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """Every entry of a list, over all pages."""
+        url = f"{self._api_url}{path}"
+        params: dict[str, str] | None = {**query, "limit": "50"}
+        for _ in range(_MOST_PAGES):
+            response = await self._send("GET", url, None, params)
+            for each in response.json():
+                yield each
+            following = response.links.get("next")
+            if not following:
+                return
+            url, params = following["url"], None
+
+
+def _description(check: Check) -> str:
+    waiting = check.status is not CheckStatus.COMPLETED
+    text = f"{check.title} (say /farm run to try again)" if check.offers_retry and not waiting else check.title
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"

@@ -1,0 +1,126 @@
+"""A Gitea that takes no field its API does not document, and remembers what it was told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.fakes.github_api import LOGIN, PAGE, TOKEN, Fault
+
+_FIELDS = {
+    "statuses": {"context", "description", "state", "target_url"},
+    "comments": {"body", "updated_at"},
+}
+_STATES = ("pending", "success", "error", "failure", "warning")
+
+
+class GiteaApi:
+    """The state of a Gitea; serve it below `/api/v1`."""
+
+    def __init__(self) -> None:
+        self.login = LOGIN
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.faults: list[Fault] = []
+        self.statuses: list[dict[str, Any]] = []
+        self.comments: dict[int, dict[str, Any]] = {}
+        self.pulls: dict[int, dict[str, Any]] = {}
+        self.files: list[dict[str, Any]] = []
+        self.permissions: dict[str, str] = {}
+
+    def app(self) -> Starlette:
+        """To be served."""
+        repository = "/api/v1/repos/{owner}/{repo}"
+        routes: list[tuple[str, str, Callable[[Request, Any], Response]]] = [
+            ("GET", "/api/v1/user", lambda request, body: JSONResponse({"login": LOGIN})),
+            ("POST", f"{repository}/statuses/{{sha}}", self._make_status),
+            ("GET", f"{repository}/statuses/{{sha}}", self._list_statuses),
+            ("GET", f"{repository}/issues/{{number:int}}/comments", self._list_comments),
+            ("POST", f"{repository}/issues/{{number:int}}/comments", self._make_comment),
+            ("PATCH", f"{repository}/issues/comments/{{id:int}}", self._change_comment),
+            ("GET", f"{repository}/collaborators/{{login}}/permission", self._permission),
+            ("GET", f"{repository}/pulls", self._list_pulls),
+            ("GET", f"{repository}/pulls/{{number:int}}", self._pull),
+            ("GET", f"{repository}/pulls/{{number:int}}/files", lambda request, body: self._page(request, self.files)),
+        ]
+        return Starlette(routes=[Route(path, self._endpoint(do), methods=[method]) for method, path, do in routes])
+
+    def _endpoint(self, do: Callable[[Request, Any], Response]) -> Any:
+        async def endpoint(request: Request) -> Response:
+            raw = await request.body()
+            body = json.loads(raw) if raw else None
+            self.requests.append(f"{request.method} {request.url.path.removeprefix('/api/v1')}")
+            self._check(request, body)
+            if request.headers.get("authorization") != f"token {TOKEN}":
+                return JSONResponse({"message": "token is required"}, 401)
+            fault = next((each for each in self.faults if each.method in ("", request.method)), None)
+            if fault:
+                self.faults.remove(fault)
+            if fault and not fault.applied:
+                return JSONResponse({"message": "the fake's fault"}, fault.status, fault.headers)
+            answer = do(request, body)
+            return JSONResponse({"message": "lost"}, fault.status, fault.headers) if fault else answer
+
+        return endpoint
+
+    def _check(self, request: Request, body: Any) -> None:
+        if body is None:
+            return
+        kind = "statuses" if "/statuses/" in request.url.path else "comments"
+        unknown = set(body) - _FIELDS[kind]
+        wrong = kind == "statuses" and (body.get("state") not in _STATES or len(body.get("description", "")) > 255)
+        if unknown or wrong:
+            self.problems.append(f"{self.requests[-1]}: {unknown or body}")
+
+    def _page(self, request: Request, entries: list[dict[str, Any]]) -> JSONResponse:
+        number = int(request.query_params.get("page", "1"))
+        following = request.url.include_query_params(page=number + 1)
+        headers = {"link": f'<{following}>; rel="next"'} if number * PAGE < len(entries) else {}
+        return JSONResponse(entries[(number - 1) * PAGE : number * PAGE], headers=headers)
+
+    def _make_status(self, request: Request, body: Any) -> JSONResponse:
+        status = {"id": len(self.statuses) + 1, "sha": request.path_params["sha"], "status": body.pop("state"), **body}
+        self.statuses.append(status)
+        return JSONResponse(status, 201)
+
+    def _list_statuses(self, request: Request, body: Any) -> JSONResponse:
+        return self._page(
+            request, [each for each in reversed(self.statuses) if each["sha"] == request.path_params["sha"]]
+        )
+
+    def _list_comments(self, request: Request, body: Any) -> JSONResponse:
+        number = request.path_params["number"]
+        return self._page(request, [each for each in self.comments.values() if each["number"] == number])
+
+    def _make_comment(self, request: Request, body: Any) -> JSONResponse:
+        return JSONResponse(self.add_comment(request.path_params["number"], LOGIN, body["body"]), 201)
+
+    def add_comment(self, number: int, login: str, body: str) -> dict[str, Any]:
+        """A comment of anybody."""
+        comment = {"id": len(self.comments) + 1, "number": number, "body": body, "user": {"login": login}}
+        self.comments[len(self.comments) + 1] = comment
+        return comment
+
+    def _change_comment(self, request: Request, body: Any) -> JSONResponse:
+        self.comments[request.path_params["id"]]["body"] = body["body"]
+        return JSONResponse(self.comments[request.path_params["id"]])
+
+    def _permission(self, request: Request, body: Any) -> JSONResponse:
+        login = request.path_params["login"]
+        if login not in self.permissions:
+            return JSONResponse({"message": "user does not exist"}, 404)
+        return JSONResponse({"permission": self.permissions[login], "role_name": "", "user": {"login": login}})
+
+    def _list_pulls(self, request: Request, body: Any) -> JSONResponse:
+        return self._page(request, [each for each in self.pulls.values() if each["state"] == "open"])
+
+    def _pull(self, request: Request, body: Any) -> JSONResponse:
+        number = request.path_params["number"]
+        known = number in self.pulls
+        return JSONResponse(self.pulls[number] if known else {"message": "not found"}, 200 if known else 404)

@@ -1,0 +1,211 @@
+"""A GitHub that holds every request to GitHub's published description, and remembers what it was told."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jwt
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.fakes.openapi_answers import Description
+
+DESCRIPTION = Path(__file__).parent.parent / "data" / "github" / "openapi.json"
+TOKEN = "ghp_token_of_the_tests"
+LOGIN = "farm-bot"
+APP_ID = 4711
+PAGE = 3  # entries; small, so that every list of a test has several pages
+
+
+@functools.cache
+def _description() -> Description:
+    """Read once; checking the description itself takes half a second."""
+    return Description(json.loads(DESCRIPTION.read_text()))
+
+
+@dataclass
+class Fault:
+    """What happens to one request instead of its answer."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    applied: bool = False  # the work is done all the same, and only the answer is lost
+    method: str = ""  # of the requests it waits for; "" for any
+
+
+class GitHubApi:
+    """The state of a GitHub. `public_key` is the App's, where the farm is one."""
+
+    def __init__(self, public_key: str = "") -> None:
+        self._description = _description()
+        self._public_key = public_key
+        self._tokens: set[str] = set()
+        self.login = f"{LOGIN}[bot]" if public_key else LOGIN
+        self.problems: list[str] = []  # requests that GitHub would not understand
+        self.requests: list[str] = []  # "POST /repos/…"
+        self.faults: list[Fault] = []
+        self.checks: dict[int, dict[str, Any]] = {}
+        self.comments: dict[int, dict[str, Any]] = {}
+        self.pulls: dict[int, dict[str, Any]] = {}
+        self.files: list[dict[str, Any]] = []
+        self.permissions: dict[str, str] = {}
+        self.deliveries: list[dict[str, Any]] = []
+        self.redelivered: list[int] = []
+        self.hook_url = ""
+
+    def app(self) -> Starlette:
+        """To be served."""
+        repository = "/repos/{owner}/{repo}"
+        routes: list[tuple[str, str, Callable[[Request, Any], JSONResponse | Response]]] = [
+            ("GET", "/app", lambda request, body: self._say(request, 200, {"slug": LOGIN})),
+            (
+                "GET",
+                "/user",
+                lambda request, body: self._say(request, 200, {"login": LOGIN, "user_view_type": "private"}),
+            ),
+            ("POST", "/app/installations/{id}/access_tokens", self._token),
+            ("GET", f"{repository}/installation", lambda request, body: self._say(request, 200, {"id": 99})),
+            ("POST", f"{repository}/check-runs", self._make_check),
+            ("PATCH", f"{repository}/check-runs/{{id:int}}", self._change_check),
+            ("GET", f"{repository}/commits/{{ref}}/check-runs", self._list_checks),
+            ("GET", f"{repository}/issues/{{number:int}}/comments", self._list_comments),
+            ("POST", f"{repository}/issues/{{number:int}}/comments", self._make_comment),
+            ("PATCH", f"{repository}/issues/comments/{{id:int}}", self._change_comment),
+            ("GET", f"{repository}/collaborators/{{login}}/permission", self._permission),
+            ("GET", f"{repository}/pulls", self._list_pulls),
+            ("GET", f"{repository}/pulls/{{number:int}}", self._pull),
+            ("GET", f"{repository}/pulls/{{number:int}}/files", lambda request, body: self._page(request, self.files)),
+            ("GET", "/app/hook/deliveries", lambda request, body: self._page(request, self.deliveries)),
+            ("POST", "/app/hook/deliveries/{id:int}/attempts", self._redeliver),
+            ("GET", f"{repository}/hooks", self._hooks),
+            ("GET", f"{repository}/hooks/5/deliveries", lambda request, body: self._page(request, self.deliveries)),
+            ("POST", f"{repository}/hooks/5/deliveries/{{id:int}}/attempts", self._redeliver),
+        ]
+        return Starlette(routes=[Route(path, self._endpoint(do), methods=[method]) for method, path, do in routes])
+
+    def _endpoint(self, do: Callable[[Request, Any], JSONResponse | Response]) -> Any:
+        async def endpoint(request: Request) -> Response:
+            body = await request.body()
+            self.requests.append(f"{request.method} {request.url.path}")
+            problems = self._description.request_problems(request, body)
+            self.problems += [f"{self.requests[-1]}: {problem}" for problem in problems]
+            if problems:
+                return JSONResponse({"message": "; ".join(problems)}, 422)
+            if not self._signed_in(request):
+                return JSONResponse({"message": "Bad credentials"}, 401)
+            fault = self._fault(request)
+            if fault and not fault.applied:
+                return JSONResponse({"message": "the fake's fault"}, fault.status, fault.headers)
+            answer = do(request, json.loads(body) if body else None)
+            return JSONResponse({"message": "lost"}, fault.status, fault.headers) if fault else answer
+
+        return endpoint
+
+    def _fault(self, request: Request) -> Fault | None:
+        for fault in self.faults:
+            if fault.method in ("", request.method):
+                self.faults.remove(fault)
+                return fault
+        return None
+
+    def _signed_in(self, request: Request) -> bool:
+        kind, _, credential = request.headers.get("authorization", "").partition(" ")
+        if not self._public_key:
+            return kind.lower() in ("token", "bearer") and credential == TOKEN
+        as_app = request.url.path.startswith("/app") or request.url.path.endswith("/installation")
+        if not as_app:
+            return credential in self._tokens
+        claims = jwt.decode(credential, self._public_key, algorithms=["RS256"])
+        return bool(claims["iss"] == str(APP_ID) and claims["exp"] - claims["iat"] <= 600)
+
+    def _say(self, request: Request, status: int, given: Any, headers: dict[str, str] | None = None) -> JSONResponse:
+        return self._description.answer(request, status, given, headers)
+
+    def _page(self, request: Request, entries: list[dict[str, Any]], inside: str = "") -> JSONResponse:
+        number = int(request.query_params.get("page", request.query_params.get("cursor", "1")))
+        shown = entries[(number - 1) * PAGE : number * PAGE]
+        following = request.url.include_query_params(**{"cursor" if "hook" in request.url.path else "page": number + 1})
+        headers = {"link": f'<{following}>; rel="next"'} if number * PAGE < len(entries) else {}
+        given: Any = {"total_count": len(entries), inside: shown} if inside else shown
+        return self._say(request, 200, given, headers)
+
+    def _token(self, request: Request, body: Any) -> JSONResponse:
+        token = f"ghs_{len(self._tokens)}"
+        self._tokens.add(token)
+        return self._say(request, 201, {"token": token, "expires_at": "2099-01-01T00:00:00Z"})
+
+    def _make_check(self, request: Request, body: Any) -> JSONResponse:
+        number = len(self.checks) + 1
+        self.checks[number] = {"id": number, "status": "queued", "conclusion": None, "annotations": []}
+        self._tell(number, body)
+        return self._say(request, 201, self._shown(number))
+
+    def _change_check(self, request: Request, body: Any) -> JSONResponse:
+        self._tell(request.path_params["id"], body)
+        return self._say(request, 200, self._shown(request.path_params["id"]))
+
+    def _tell(self, number: int, body: dict[str, Any]) -> None:
+        output = body.get("output", {})
+        self.checks[number]["annotations"] += output.pop("annotations", [])  # GitHub adds, it does not replace
+        self.checks[number] |= body
+
+    def _shown(self, number: int) -> dict[str, Any]:
+        check = self.checks[number]
+        output = {**check["output"], "annotations_count": len(check["annotations"]), "text": None}
+        kept = {key: check[key] for key in ("id", "head_sha", "status", "conclusion", "external_id", "name")}
+        return {**kept, "output": output, "pull_requests": []}
+
+    def _list_checks(self, request: Request, body: Any) -> JSONResponse:
+        query = request.query_params
+        fitting = [number for number, check in self.checks.items() if check["head_sha"] == request.path_params["ref"]]
+        fitting = [number for number in fitting if self.checks[number]["name"] == query.get("check_name")]
+        fitting = fitting if query.get("filter") == "all" else fitting[-1:]
+        return self._page(request, [self._shown(number) for number in reversed(fitting)], "check_runs")
+
+    def _list_comments(self, request: Request, body: Any) -> JSONResponse:
+        number = request.path_params["number"]
+        return self._page(request, [each for each in self.comments.values() if each["number"] == number])
+
+    def _make_comment(self, request: Request, body: Any) -> JSONResponse:
+        return self._say(request, 201, self.add_comment(request.path_params["number"], self.login, body["body"]))
+
+    def add_comment(self, number: int, login: str, body: str) -> dict[str, Any]:
+        """A comment of anybody."""
+        comment = {"id": len(self.comments) + 1, "number": number, "body": body, "user": {"login": login}}
+        self.comments[len(self.comments) + 1] = comment
+        return comment
+
+    def _change_comment(self, request: Request, body: Any) -> JSONResponse:
+        self.comments[request.path_params["id"]]["body"] = body["body"]
+        return self._say(request, 200, self.comments[request.path_params["id"]])
+
+    def _permission(self, request: Request, body: Any) -> JSONResponse:
+        login = request.path_params["login"]
+        if login not in self.permissions:
+            return self._say(request, 404, {"message": "Not Found"})
+        given = {"permission": self.permissions[login], "role_name": self.permissions[login], "user": {"login": login}}
+        return self._say(request, 200, given)
+
+    def _list_pulls(self, request: Request, body: Any) -> JSONResponse:
+        return self._page(request, [each for each in self.pulls.values() if each["state"] == "open"])
+
+    def _pull(self, request: Request, body: Any) -> JSONResponse:
+        number = request.path_params["number"]
+        if number not in self.pulls:
+            return self._say(request, 404, {"message": "Not Found"})
+        return self._say(request, 200, self.pulls[number])
+
+    def _hooks(self, request: Request, body: Any) -> JSONResponse:
+        hooks = [{"id": 4, "config": {"url": "https://example.org/other"}}, {"id": 5, "config": {"url": self.hook_url}}]
+        return self._page(request, hooks)
+
+    def _redeliver(self, request: Request, body: Any) -> JSONResponse:
+        self.redelivered.append(request.path_params["id"])
+        return self._say(request, 202, {})
