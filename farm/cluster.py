@@ -20,6 +20,7 @@ from ray.exceptions import RayError
 
 from farm import local_cluster, ray_private, reach
 from farm.errors import InfrastructureError, UsageError
+from farm.head import HeadWatch
 
 # A server of the kind the kernels run on carries eight NPUs, so that is what a laptop simulates.
 SIMULATED_DEVICES = 8
@@ -28,6 +29,9 @@ _MAX_SIMULATED_DEVICES = 1024
 # Node labels the farm reads; `ray start --labels` sets them.
 SOC_LABEL = "soc"
 NODE_LABEL = "farm-node"
+
+
+_abandoned = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +54,17 @@ def simulated_devices() -> int:
 
 
 @contextlib.contextmanager
-def connected(address: str | None, simulated: bool) -> Iterator[None]:
+def connected(address: str | None, simulated: bool) -> Iterator[HeadWatch]:
     """Connect to the cluster at `address`, or start a local one that ends with the block.
 
     A local cluster has `simulated_devices()` devices for a simulated platform and the NPUs Ray finds for a real one; it
     listens on 127.0.0.1 only. The token of `farm cluster up`'s is sent without being asked for. Raises `UsageError` for
     a malformed address and `InfrastructureError` where no cluster answers there, or not to us. A connection that is
-    already there is used as it is and left open.
+    already there is used as it is and left open. Yields the watch over the cluster's head.
     """
     if ray.is_initialized():
-        yield
+        with _watched() as held:
+            yield held
         return
     _quieten()
     where = reach.resolved(address) if address else "local"
@@ -69,14 +74,36 @@ def connected(address: str | None, simulated: bool) -> Iterator[None]:
             reach.require(where)
         devices = {"NPU": simulated_devices()} if simulated and not address else None
         on_terminate = signal.getsignal(signal.SIGTERM)
+        watch: HeadWatch | None = None
         try:
             with ray_private.on_loopback(own is not None or where == "local"):
                 _start(where, devices)
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in place, which aborts the process
-            yield
+            with _watched() as watch:
+                yield watch
         finally:
-            ray.shutdown()
+            if watch is not None and watch.lost:
+                _abandoned.set()  # a shutdown would wait for the head until Ray aborts the process
+            else:
+                ray.shutdown()
+
+
+def abandoned() -> bool:
+    """Whether a connection was left open because its cluster lost its head; then the process must not exit politely.
+
+    Ray's own handlers wait for the head at exit, until Ray aborts the process with exit code 1.
+    """
+    return _abandoned.is_set()
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[HeadWatch]:
+    watch = HeadWatch(ray.get_runtime_context().gcs_address)
+    try:
+        yield watch
+    finally:
+        watch.stop()
 
 
 def _start(where: str, devices: dict[str, int] | None) -> None:

@@ -69,7 +69,11 @@ class Flights:
         self._slots[reference] = slot
 
     def land(self) -> list[Landed]:
-        """The trials that have ended, after waiting up to `POLL_S` for one; a hung or lost one ends as a record too."""
+        """The trials that have ended, after waiting up to `POLL_S` for one; a hung or lost one ends as a record too.
+
+        Raises `HeadLostError` where the cluster has lost its head.
+        """
+        self._lease.require_head()
         references = list(self._slots)
         if not references:
             time.sleep(POLL_S)

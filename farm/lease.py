@@ -16,6 +16,7 @@ from typing import Any
 from farm import cluster
 from farm.blame import MAX_ATTEMPTS
 from farm.errors import CapacityError, InfrastructureError
+from farm.head import HeadWatch
 from farm.health import EventKind, Health, HealthBook, HealthEvent
 from farm.line import Line
 from farm.placement import Place, Placement, at_once
@@ -54,6 +55,7 @@ class Lease:
         line: Line,
         selection: Selection,
         environment: Mapping[str, str],
+        head: HeadWatch,
         *,
         witnesses: bool,
     ) -> None:
@@ -66,6 +68,7 @@ class Lease:
         self._book = book
         self._health: Mapping[str, Health] = {}
         self._line = line
+        self._head = head
         self._witnesses = witnesses
         self._placement = Placement(selection, self._refused)
         self._unfit: set[str] = set()  # failed its canary here, or shares a card with a device of this lease
@@ -118,6 +121,10 @@ class Lease:
     def held(self) -> list[DeviceRecord]:
         """Every device this lease has held, replaced ones too, in the order it got them."""
         return list(self._held)
+
+    def require_head(self) -> None:
+        """Raise `HeadLostError` where the cluster's head node does not answer any more."""
+        self._head.check()
 
     def stages(self) -> dict[int, str]:
         """What each slot is doing, as far as it is known."""
@@ -176,7 +183,12 @@ class Lease:
         self._ready([slot])
 
     def release(self) -> None:
-        """Give every device back. Safe to call twice, and after anything has died."""
+        """Give every device back. Safe to call twice, and after anything has died.
+
+        Without a head there is nobody to give them back to: Ray frees them itself when the driver ends.
+        """
+        if self._head.lost:
+            return
         self._line.leave()
         self._workers.release()
         self._placement.release()

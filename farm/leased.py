@@ -63,7 +63,8 @@ def leased(
     preflight.require(platform)
     preflight.require_writable(options.out)
     waiting = (observer or Observer()).waiting
-    with Store.open(paths.store_url()) as store, cluster.connected(options.address, simulated=not platform.noisy):
+    connected = cluster.connected(options.address, simulated=not platform.noisy)
+    with Store.open(paths.store_url()) as store, connected as head:
         lease = Lease(
             factory,
             platform.name,
@@ -72,6 +73,7 @@ def leased(
             Line(request.priority, f"run of {request.kernel}", shared=cluster.shared(options.address)),
             request.selection,
             options.timeouts.environment() if platform.noisy else {},
+            head,
             witnesses=witnesses,
         )
         try:

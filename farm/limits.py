@@ -1,4 +1,4 @@
-"""Enforces the outer rungs of the timeout ladder: how long a lease may be held and a run may take."""
+"""What ends a run from outside: the outer rungs of the timeout ladder, and a cluster without its head."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Limits:
         self._queued_before_s = lease.queue_s
 
     def check(self, under_way: Sequence[str] = ()) -> None:
-        """Raise `LimitError` where one of the two limits is over."""
+        """Raise `LimitError` where one of the two limits is over, `HeadLostError` where the cluster's head is gone."""
+        self._lease.require_head()
         now = time.monotonic()
         if now - self._lease.since > self.timeouts.lease_s:
             raise LimitError("lease", self.timeouts.lease_s, "--lease-timeout", under_way)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from farm import cluster, paths, preflight
 from farm.errors import CapacityError, FarmError, InfrastructureError, UsageError
+from farm.head import HeadWatch
 from farm.health import EventKind, Health, HealthBook, HealthEvent
 from farm.lease import Lease
 from farm.line import Line
@@ -58,7 +59,7 @@ def probe_devices(
     """
     platform = factory()
     preflight.require(platform)
-    with cluster.connected(address, simulated=not platform.noisy):
+    with cluster.connected(address, simulated=not platform.noisy) as head:
         present = [f"{node.name}/{index}" for node in cluster.nodes().values() for index in range(node.npus)]
         for device in wanted:
             if device not in present:
@@ -67,11 +68,14 @@ def probe_devices(
         if not devices:
             raise InfrastructureError("the cluster has no devices to probe")
         notes = _Notes(book)
-        _probe(devices, factory, notes, wait_s, shared=cluster.shared(address))
+        line = Line(Priority.INTERACTIVE, "probe", shared=cluster.shared(address))
+        _probe(devices, factory, notes, wait_s, line, head)
         return [notes.said[device] for device in devices]
 
 
-def _probe(devices: list[str], factory: PlatformFactory, notes: _Notes, wait_s: float, *, shared: bool) -> None:
+def _probe(
+    devices: list[str], factory: PlatformFactory, notes: _Notes, wait_s: float, line: Line, head: HeadWatch
+) -> None:
     """Lease `devices` together, which runs their canaries; those that cannot be had together, one after the other."""
     platform = factory()
     lease = Lease(
@@ -79,9 +83,10 @@ def _probe(devices: list[str], factory: PlatformFactory, notes: _Notes, wait_s: 
         platform.name,
         str(paths.cache()),
         notes,
-        Line(Priority.INTERACTIVE, "probe", shared=shared),
+        line,
         Selection(devices=devices),
         Timeouts().environment() if platform.noisy else {},
+        head,
         witnesses=False,
     )
     why: FarmError | None = None
@@ -94,6 +99,6 @@ def _probe(devices: list[str], factory: PlatformFactory, notes: _Notes, wait_s: 
     missing = [device for device in devices if device not in notes.said]
     if len(devices) > 1:
         for device in missing:
-            _probe([device], factory, notes, 0.0, shared=shared)
+            _probe([device], factory, notes, 0.0, line, head)
     elif missing:
         notes.said[missing[0]] = Probed(missing[0], None, str(why))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import sys
 from typing import Any
 
@@ -41,6 +42,20 @@ def of_error(error: Exception) -> ExitCode:
 
 class FarmGroup(click.Group):
     """A command group that prints our own errors as one line on stderr and returns their exit code."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run as a program. Where the cluster's head is lost, end at once: Ray would wait for it at exit."""
+        try:
+            return super().main(*args, **extra)
+        except SystemExit as leaving:
+            cluster = sys.modules.get(
+                "farm.cluster"
+            )  # not imported here: it imports Ray, which --help need not pay for
+            if cluster is None or not cluster.abandoned():
+                raise
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(leaving.code if isinstance(leaving.code, int) else ExitCode.ERRORED)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; one of our errors ends the process."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from farm import cluster, paths
 from farm.errors import CapacityError, InfrastructureError
+from farm.head import HeadWatch
 from farm.health import Health, HealthBook, moment
 from farm.lease import Lease
 from farm.line import Line
@@ -35,7 +36,9 @@ class Bench:
         line: Line,
         timeouts: Timeouts,
         address: str | None,
+        head: HeadWatch,
     ) -> None:
+        self._head = head
         self._address = address
         self._factory = factory
         self._platform = platform.name
@@ -126,5 +129,6 @@ class Bench:
             self._line,
             Selection(devices=list(devices)),
             self._environment,
+            self._head,
             witnesses=False,  # every device is swept; that those of one card are one witness is for the votes
         )

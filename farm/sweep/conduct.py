@@ -122,9 +122,10 @@ def _connected(request: SweepRequest, platform: Platform, options: SweepOptions)
     options.timeouts.checked(simulated=not platform.noisy)
     factory = options.platform or functools.partial(find_platform, request.platform)
     shared = cluster.shared(options.address)
-    with Store.open(paths.store_url()) as store, cluster.connected(options.address, simulated=not platform.noisy):
+    connected = cluster.connected(options.address, simulated=not platform.noisy)
+    with Store.open(paths.store_url()) as store, connected as head:
         line = Line(Priority.NIGHTLY, f"sweep of {request.kernel}", shared=shared)
-        yield Bench(factory, platform, store, line, options.timeouts, options.address), store
+        yield Bench(factory, platform, store, line, options.timeouts, options.address, head), store
 
 
 def _conduct(going: _Sweep) -> SweepRecord:

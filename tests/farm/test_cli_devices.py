@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 from sqlalchemy import create_engine, text
 
-from farm import paths
+from farm import cluster, paths
 from farm.cli import devices
 from farm.cli.app import main
 from farm.device_list import census, listed
@@ -246,7 +246,7 @@ def test_probes_tell_fit_from_unfit_and_are_noted() -> None:
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 def test_a_quarantined_device_can_be_probed_and_a_leased_one_cannot() -> None:
-    with Store.open(paths.store_url()) as store:
+    with Store.open(paths.store_url()) as store, cluster.connected(None, simulated=True) as head:
         out, held = local_device(0), local_device(1)
         store.observe([HealthEvent(out, "fake", now(), EventKind.VOTE_LOST, "other bits")])
         lease = Lease(
@@ -257,6 +257,7 @@ def test_a_quarantined_device_can_be_probed_and_a_leased_one_cannot() -> None:
             Line(Priority.INTERACTIVE, "test", shared=False),
             Selection(devices=[held]),
             {},
+            head,
             witnesses=False,
         )
         try:

@@ -221,8 +221,9 @@ class Guest(Watcher):
 
     def visit(self) -> None:
         line = Line(Priority.INTERACTIVE, "a person", shared=True)
-        with Store.open(paths.store_url()) as store:
-            lease = Lease(platforms.Honest, "fake", str(paths.cache()), store, line, Selection(), {}, witnesses=False)
+        with Store.open(paths.store_url()) as store, cluster.connected(None, simulated=True) as head:
+            cache = str(paths.cache())
+            lease = Lease(platforms.Honest, "fake", cache, store, line, Selection(), {}, head, witnesses=False)
             try:
                 lease.acquire(NODES * PER_NODE, wait_s=90.0)
                 self.cells_when_served = len(self.cells)
