@@ -21,13 +21,13 @@ def opened(name: str, head_sha: str, job_id: str, url: str, title: str) -> Check
 
 
 def held(name: str, head_sha: str, job_id: str, url: str) -> Check:
-    """The check of a commit that somebody has to approve first."""
+    """The check of a commit that somebody has to approve first; it stays open, so it can go on once that is done."""
     summary = (
         "This commit comes from a fork. Someone with write access has to read it and then say\n\n"
         f"    /farm approve {head_sha}\n\nA newer commit needs its own approval."
     )
-    check = _check(name, head_sha, job_id, url, CheckStatus.COMPLETED, "Waits for an approval")
-    return check.model_copy(update={"conclusion": Conclusion.ACTION_REQUIRED, "summary": summary})
+    check = _check(name, head_sha, job_id, url, CheckStatus.QUEUED, "Waits for an approval")
+    return check.model_copy(update={"summary": summary})
 
 
 def progress(name: str, head_sha: str, job_id: str, url: str, title: str, text: str) -> Check:

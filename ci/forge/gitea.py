@@ -24,7 +24,6 @@ _STATES = {
     Conclusion.FAILURE: "failure",
     Conclusion.NEUTRAL: "error",
     Conclusion.CANCELLED: "error",
-    Conclusion.ACTION_REQUIRED: "pending",
 }
 _PERMISSIONS = {
     "owner": Permission.ADMIN,

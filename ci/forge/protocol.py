@@ -32,7 +32,6 @@ class Conclusion(str, enum.Enum):
     FAILURE = "failure"  # the kernel's fault
     NEUTRAL = "neutral"  # errored: says nothing about the kernel
     CANCELLED = "cancelled"
-    ACTION_REQUIRED = "action_required"  # somebody has to approve the commit
 
 
 class AnnotationLevel(str, enum.Enum):

@@ -194,7 +194,9 @@ class GitHubApi:
         return self._say(request, 200, given)
 
     def _list_pulls(self, request: Request, body: Any) -> JSONResponse:
-        return self._page(request, [each for each in self.pulls.values() if each["state"] == "open"])
+        name = "{owner}/{repo}".format(**request.path_params)
+        mine = [each for each in self.pulls.values() if each["base"]["repo"]["full_name"] == name]
+        return self._page(request, [each for each in mine if each["state"] == "open"])
 
     def _pull(self, request: Request, body: Any) -> JSONResponse:
         number = request.path_params["number"]

@@ -1,0 +1,92 @@
+"""Empties the outbox: takes what is due to the forge, and puts off what did not get through."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from ci import moments, outbox
+from ci.backoff import delay_s
+from ci.errors import ForgeRefusedError, ForgeUnavailableError
+from ci.forge.protocol import Check, Forge
+from ci.outbox import Letter
+from farm.errors import FarmError
+
+LOG = logging.getLogger(__name__)
+
+_AT_ONCE = 4  # GitHub asks for few requests at a time
+_LOOK_AGAIN_S = 1.0  # rows of other processes are found no later than this
+
+
+class Sender:
+    """Sends one outbox. Several processes may each have one."""
+
+    def __init__(self, engine: Engine, forges: Mapping[str, Forge]) -> None:
+        self._engine = engine
+        self._forges = forges
+        self._rests: dict[str, datetime] = {}  # a forge that asked to be left alone, until when
+        self._posted = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something new. Call it on the event loop."""
+        self._posted.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            self._posted.clear()
+            try:
+                sent = await self.send_due()
+            except FarmError as error:  # the store is away; what is due stays due
+                LOG.error("the outbox cannot be read: %s", error)
+                sent = 0
+            if not sent:
+                try:
+                    await asyncio.wait_for(self._posted.wait(), _LOOK_AGAIN_S)
+                except asyncio.TimeoutError:
+                    continue
+
+    async def send_due(self) -> int:
+        """Try everything that is due once, a few at a time; how many were tried."""
+        now = moments.now()
+        resting = frozenset(forge for forge, until in self._rests.items() if until > now)
+        letters = await asyncio.to_thread(outbox.claim, self._engine, now, _AT_ONCE, resting)
+        await asyncio.gather(*(self._send(letter) for letter in letters))
+        return len(letters)
+
+    async def _send(self, letter: Letter) -> None:
+        forge = self._forges.get(letter.forge)
+        if forge is None:
+            return await self._refuse(letter, f"no [forge.{letter.forge}] is configured any more")
+        try:
+            if isinstance(letter.content, Check):
+                remote_id = await forge.put_check(letter.repository, letter.content, letter.trail)
+            else:
+                remote_id = await forge.put_comment(letter.repository, letter.content, letter.trail)
+        except ForgeUnavailableError as error:
+            await self._postpone(letter, error)
+        except ForgeRefusedError as error:
+            await self._refuse(letter, str(error))
+        except Exception as error:
+            LOG.exception("%s for %s could not be told", letter.key, letter.repository)
+            await self._postpone(letter, ForgeUnavailableError(f"{type(error).__name__} while telling the forge"))
+        else:
+            await asyncio.to_thread(outbox.delivered, self._engine, letter, remote_id)
+        return None
+
+    async def _postpone(self, letter: Letter, error: ForgeUnavailableError) -> None:
+        wait_s = delay_s(letter.attempts, error.retry_after_s, random.random())
+        if error.retry_after_s is not None:  # it is the forge that wants a rest, not this row
+            self._rests[letter.forge] = moments.now() + timedelta(seconds=error.retry_after_s)
+        LOG.warning("%s: attempt %d failed, again in %.0f s: %s", letter.key, letter.attempts, wait_s, error)
+        until = moments.later(moments.now(), wait_s)
+        await asyncio.to_thread(outbox.postpone, self._engine, letter, str(error), until)
+
+    async def _refuse(self, letter: Letter, error: str) -> None:
+        LOG.error("%s is given up: %s", letter.key, error)
+        await asyncio.to_thread(outbox.refuse, self._engine, letter, error)
