@@ -50,7 +50,10 @@ def env(home: Path) -> dict[str, str]:
 @pytest.fixture
 def cluster(tmp_path: Path, at_home: Path) -> Iterator[dict[str, Any]]:
     """Two nodes of one device each, in a farm home of their own that shares the cache of the tests."""
-    up = farm(tmp_path, "cluster", "up", "--nodes", "2", "--devices-per-node", "1")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    up = farm(tmp_path, "cluster", "up", "--nodes", "2", "--devices-per-node", "1", "--port", port)
     assert up.returncode == 0, up.stderr
     yield json.loads(farm(tmp_path, "cluster", "status", "--json").stdout)
     farm(tmp_path, "cluster", "down")
