@@ -36,13 +36,13 @@ def create_app(config: Config, engine: Engine, inbox: Inbox) -> FastAPI:
         try:
             return await _take_in(config, inbox, forge, request)
         except RejectedDeliveryError as error:
-            LOG.warning("delivery %s of %s refused: %s", _id(request), forge[:40], error)
+            LOG.warning("delivery %s of %s refused: %s", _id(request), _shown(forge), error)
             return _answer(error.status, "refused", str(error))
         except ClientDisconnect:
-            LOG.warning("delivery %s of %s broke off", _id(request), forge[:40])
+            LOG.warning("delivery %s of %s broke off", _id(request), _shown(forge))
             return _answer(400, "refused", "the body broke off")  # nobody reads it
         except FarmError as error:
-            LOG.error("delivery %s of %s could not be kept: %s", _id(request), forge[:40], error)
+            LOG.error("delivery %s of %s could not be kept: %s", _id(request), _shown(forge), error)
             full = any(sign in str(error).lower() for sign in _FULL)
             return _answer(507 if full else 503, "not kept", f"{error}; deliver it again")
 
@@ -110,4 +110,9 @@ def _answer(status: int, word: str, detail: str) -> JSONResponse:
 
 def _id(request: Request) -> str:
     """The delivery's id for the log; anything may stand there before it is checked."""
-    return ascii(request.headers.get("x-github-delivery", "without an id"))[:70]
+    return _shown(request.headers.get("x-github-delivery", "without an id"))
+
+
+def _shown(text: str) -> str:
+    """What a stranger wrote, for one line of the log."""
+    return ascii(text)[:70]

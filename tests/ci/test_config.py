@@ -104,6 +104,12 @@ def test_a_secret_written_into_the_file_is_refused_without_repeating_it(tmp_path
     assert "ghp_hidden" not in str(found)
 
 
+def test_a_secret_in_a_wrong_table_is_not_repeated_either(tmp_path: Path) -> None:
+    text = TEXT.format(api_url="https://x.example").replace("[server]", '[server]\ntoken = "ghp_hidden"')
+
+    assert "ghp_hidden" not in str(problems(tmp_path, text))
+
+
 def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
     shown = repr(configuration(tmp_path))
 

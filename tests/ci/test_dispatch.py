@@ -261,8 +261,10 @@ def test_what_is_not_understood_is_kept_and_tried_again_when_redelivered(gate: G
 
 def test_a_delivery_is_acted_on_once_by_many_gates(gate: Gate) -> None:
     gate.api.pulls[7] = pull(7, 5)
-    body = json.dumps({"action": "opened", "pull_request": pull(7, 5)})
-    Inbox(gate.engine).add([Delivery("github", "d", "pull_request", "opened", REPOSITORY, body)])
+    comment = {"id": 1, "body": "/farm run", "user": {"login": "will", "type": "User"}}
+    payload = {"action": "created", "comment": comment, "issue": {"number": 7, "pull_request": {}}}
+    body = json.dumps(payload)
+    Inbox(gate.engine).add([Delivery("github", "d", "issue_comment", "created", REPOSITORY, body)])
 
     async def together() -> None:
         gates = [Dispatcher(gate.engine, gate.config, gate.forges) for _ in range(5)]

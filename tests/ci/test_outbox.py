@@ -114,6 +114,16 @@ def test_two_senders_never_claim_the_same_row(engine: Engine) -> None:
     assert claim(engine) == []
 
 
+def test_a_claim_on_what_was_read_before_another_claimed_it_fails(engine: Engine) -> None:
+    post(engine, check("a"))
+    with transaction(engine, "read") as connection:
+        seen = connection.execute(select(OUTBOX)).one()
+    claim(engine)
+
+    with transaction(engine, "written", write=True) as connection:  # as PostgreSQL lets two senders do
+        assert not outbox._claimed(connection, seen, moments.now())
+
+
 def test_a_row_whose_sender_died_comes_back_as_uncertain(engine: Engine) -> None:
     post(engine, check("a"))
     claim(engine)

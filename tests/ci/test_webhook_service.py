@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from githubkit.webhooks import sign
 
 from tests.ci.configuration import ENVIRONMENT, configuration
 from tests.ci.published import published
@@ -103,10 +104,11 @@ def _without(headers: dict[str, str], name: str) -> dict[str, str]:
 
 
 GOOD = OPENED.headers("bad")
+SHA1 = sign(ENVIRONMENT["SECRET"], OPENED.body, method="sha1")
 BAD = {
     "unsigned": (401, _without(GOOD, "x-hub-signature-256"), OPENED.body),
     "signed with another secret": (401, {**GOOD, "x-hub-signature-256": "sha256=" + "0" * 64}, OPENED.body),
-    "signed with SHA-1": (401, {**GOOD, "x-hub-signature-256": "sha1=" + "0" * 40}, OPENED.body),
+    "rightly signed, but with SHA-1": (401, {**GOOD, "x-hub-signature-256": SHA1}, OPENED.body),
     "changed on the way": (401, GOOD, OPENED.body.replace("opened", "closed")),
     "cut off": (401, GOOD, OPENED.body[:-1]),
     "a form": (415, {**GOOD, "content-type": "application/x-www-form-urlencoded"}, OPENED.body),
@@ -147,8 +149,6 @@ def test_an_oversized_delivery_is_refused_whatever_its_length_claims(running: Se
 
 
 def signed(body: str | bytes, event: str, delivery_id: str) -> dict[str, str]:
-    from githubkit.webhooks import sign
-
     headers = {"content-type": "application/json", "x-github-event": event, "x-github-delivery": delivery_id}
     return {**headers, "x-hub-signature-256": sign(ENVIRONMENT["SECRET"], body, method="sha256")}
 
@@ -198,6 +198,13 @@ def test_a_repository_nobody_configured_is_named(running: Service) -> None:
 
 def test_a_forge_nobody_configured_is_not_there(running: Service) -> None:
     assert running.post(GOOD, OPENED.body, "/webhooks/gitlab").status_code == 404
+
+
+def test_a_hostile_path_gets_one_line_in_the_log(running: Service) -> None:
+    logged = len(running.log().splitlines())
+
+    assert running.post(GOOD, OPENED.body, "/webhooks/x%0AERROR%20forged").status_code == 404
+    assert len(running.log().splitlines()) == logged + 1
 
 
 def test_a_body_that_breaks_off_disturbs_nothing(running: Service) -> None:
