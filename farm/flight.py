@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError
 
 from farm.lease import Lease
-from jobs import faults
+from jobs import faults, room
 from jobs.records import Fault, Request, TrialRecord, TrialStatus
 from kernel.clock import Clock
 from kernel.platforms.protocol import LOG_NAME
@@ -112,6 +112,11 @@ class Flights:
 
     def _lost(self, slot: int, flight: Flight, signal: str, detail: str) -> Landed:
         log = flight.directory / LOG_NAME
+        if room.is_out(flight.directory):
+            signal, detail = (
+                "disk-full",
+                f"no space left on the disk of {flight.directory}; the worker ended ({signal})",
+            )
         failure = faults.lost(signal, detail, _tail(log))
         where = str(flight.directory.relative_to(self._directory))
         record = TrialRecord(

@@ -15,7 +15,7 @@ from farm.errors import InfrastructureError
 
 # Ray gives up 60 s after it lost the head (gcs_rpc_server_reconnect_timeout_s), and a head with a durable store may be
 # back before that; between the two there must be time left to write the reports.
-LOST_AFTER_S = 40.0
+LOST_AFTER_S = 30.0
 _LOOK_S = 2.0
 
 

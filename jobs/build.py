@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import ValidationError
 
-from jobs import cache, faults
+from jobs import cache, faults, room
 from jobs.records import BuildRecord, Request
 from kernel.platforms.protocol import LOG_NAME, Platform
 from kernel.registry import find_kernel, find_platform
@@ -57,6 +57,7 @@ def _build(
     log.unlink(missing_ok=True)  # of an earlier failure
     begin = time.monotonic()
     try:
+        room.require(directory)
         platform.prepare(cache_dir)
         built = platform.build(kernel, record.case, tuning, directory)
     except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from jobs import faults, goldens, poison
+from jobs import faults, goldens, poison, room
 from jobs.records import Failure, Fault, OutputRecord, Request, TaskRecord, ToleranceRecord, TrialRecord, TrialStatus
 from kernel.platforms.protocol import LOG_NAME, Execution, Platform
 from kernel.registry import find_kernel, find_platform
@@ -67,6 +67,7 @@ def run_trial(
     )
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        room.require(directory)
         measured = _measure(request, kernel, platform, device, directory, cache_dir, on_stage)
         update = _filled(measured)
     except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record
