@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from farm.errors import InfrastructureError, UsageError
+from farm.migrating import Migrations, migrate
 from farm.tables import REVISION
 
 Warn = Callable[[str], None]
@@ -21,7 +22,7 @@ Warn = Callable[[str], None]
 _BUSY_MS = 30_000  # how long a writer waits for another one
 _OPEN_WAIT_S = 120  # how long an open waits for another process's migration
 _CHECKED_BYTES = 256 << 20  # a full check reads the whole file; beyond this size only its head is read
-_MIGRATION_LOCK = 0x6E70_7566  # any number, the same for every farm on one PostgreSQL server
+TREE = Migrations("the store's", Path(__file__).with_name("migrations"), REVISION, "alembic_version", 0x6E70_7566)
 _DAMAGE = ("file is not a database", "malformed")  # SQLITE_NOTADB, SQLITE_CORRUPT; 3.10 has no codes on the error
 
 
@@ -44,7 +45,7 @@ def open_engine(url: str, warn: Warn) -> Engine:
     path = _file(engine)
     try:
         if path is None:
-            _migrate(engine)
+            migrate(engine, TREE)
         else:
             _prepare_file(engine, path, warn)
     except Timeout:
@@ -111,7 +112,7 @@ def _prepare_file(engine: Engine, path: Path, warn: Warn) -> None:
         with engine.connect() as connection:
             # Kept in the file, so once is enough; outside a transaction, where SQLite allows the change.
             connection.connection.execute("PRAGMA journal_mode = WAL")
-        _migrate(engine)
+        migrate(engine, TREE)
 
 
 def _damage(path: Path) -> str:
@@ -142,32 +143,3 @@ def _move_aside(path: Path) -> Path:
         if side.exists():
             side.rename(aside.with_name(aside.name + suffix))
     return aside
-
-
-def _migrate(engine: Engine) -> None:
-    """Bring the tables to `REVISION`. Alembic takes a while to load, so not where there is nothing to do."""
-    found = _revision(engine)
-    if found == REVISION:
-        return
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            message = f"the store's tables are of revision {found}, this farm knows them up to {REVISION}"
-            raise UsageError(f"{message}; use the newer farm that made them, or another $FARM_STORE") from error
-
-
-def _revision(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -17,7 +17,7 @@ from farm import cluster
 from farm.blame import MAX_ATTEMPTS
 from farm.errors import CapacityError, InfrastructureError
 from farm.head import HeadWatch
-from farm.health import EventKind, Health, HealthBook, HealthEvent
+from farm.health import Health, HealthBook, of_probe
 from farm.line import Line
 from farm.placement import Place, Placement, at_once
 from farm.record import DeviceRecord
@@ -204,7 +204,7 @@ class Lease:
             return None  # its node is gone, or so busy that nothing can be said of the device
         finally:
             self._workers.stop([slot])
-        self._book.observe([self._canary_event(slot, told)])
+        self._note(slot, told)
         return told.canary.healthy
 
     def _refused(self, device: str) -> bool:
@@ -255,7 +255,7 @@ class Lease:
             told = self._workers.ready(slot, self._places[slot])
         except InfrastructureError as error:
             return str(error)
-        self._book.observe([self._canary_event(slot, told)])
+        self._note(slot, told)
         if not told.canary.healthy:
             return f"failed its canary: {told.canary.detail}"
         node = self._places[slot].node.id
@@ -266,14 +266,8 @@ class Lease:
         self._take_over(slot, told)
         return ""
 
-    def _canary_event(self, slot: int, told: Ready) -> HealthEvent:
-        return HealthEvent(
-            device=self._places[slot].id,
-            platform=self._platform,
-            at=now(),
-            kind=EventKind.CANARY_CLEAN if told.canary.healthy else EventKind.CANARY_FAILED,
-            reason=told.canary.detail,
-        )
+    def _note(self, slot: int, told: Ready) -> None:
+        self._book.observe([of_probe(told.canary, self._places[slot].id, self._platform, now())])
 
     def _move(self, slot: int, why: str) -> None:
         """Another device for a slot whose own is unfit. Raises `InfrastructureError` where there is none."""
