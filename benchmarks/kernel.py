@@ -27,6 +27,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":
+    # A script's own directory comes first on its path, where this very file would be taken for the package `kernel`.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
 from farm import paths
 from jobs import poison
 from jobs.goldens import reference
@@ -71,11 +75,12 @@ def main() -> None:
 
 def measure(case: str, peer: ProgramOf | None) -> dict[str, Any]:
     """Simulated µs, utilisation and wrong outputs of ours and of the peer, and the floor."""
+    theirs = peer_program(peer, case) if peer is not None else None  # first: a peer that fails costs no measurement
     ours = KERNEL.program(case, KERNEL.tuning(case, {}))
     measured: dict[str, Any] = {"case": case, "floor_us": floor_us(case), **_simulate("ours", case, ours)}
     measured["ours_over_floor"] = measured["ours_us"] / measured["floor_us"]
-    if peer is not None:
-        measured.update(_simulate("peer", case, peer(dict(KERNEL.cases[case].dims))))
+    if theirs is not None:
+        measured.update(_simulate("peer", case, theirs))
         measured["ours_over_peer"] = measured["ours_us"] / measured["peer_us"]
     return measured
 
@@ -100,13 +105,28 @@ def load_peer(place: str) -> ProgramOf:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # foreign code: whatever it raises is the peer's fault
-        raise PeerError(f"--peer {file} does not import: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # foreign code: whatever it raises is the peer's fault
+        raise PeerError(f"--peer {file} does not import: {_in_a_line(error)}") from error
     found = getattr(module, name, None)
     if not callable(found):
         raise PeerError(f"--peer {file} has no function '{name}'")
     program_of: ProgramOf = found
     return program_of
+
+
+def peer_program(peer: ProgramOf, case: str) -> Program:
+    """What the peer's function makes of the dimensions of `case`. Raises `PeerError`."""
+    try:
+        program = peer(dict(KERNEL.cases[case].dims))
+    except (Exception, SystemExit) as error:
+        raise PeerError(f"the peer's function fails for {case}: {_in_a_line(error)}") from error
+    if not isinstance(program, Program):
+        raise PeerError(f"the peer's function returns {type(program).__name__}, not a kernel.spec.Program")
+    return program
+
+
+def _in_a_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class _Variant:
