@@ -18,7 +18,7 @@ import tomlkit
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from farm.campaign import Point, disqualification
 from farm.errors import UsageError
@@ -115,6 +115,13 @@ class Search:
         return repr(sorted(self.kernel.tuning(self.case, overrides).as_dict().items()))
 
 
+def fruitless(points: list[Measured]) -> str:
+    """Why a search that measured `points`, none of which counts, has no best; one line."""
+    if not points:
+        return "no point was measured; run the same command again"
+    return f"none of {len(points)} measured points counts; the last one: {points[-1].disqualified}"
+
+
 def open_study(path: Path, kernel: TunableKernel, case: str, platform: str, sources: str) -> optuna.Study:
     """The study of one kernel, case, platform and state of the sources, in journal file `path`, made if need be.
 
@@ -129,9 +136,18 @@ def open_study(path: Path, kernel: TunableKernel, case: str, platform: str, sour
         sampler=optuna.samplers.TPESampler(seed=_SEED, constant_liar=True, n_startup_trials=20),
         load_if_exists=True,
     )
-    if not study.get_trials(deepcopy=False):
-        study.enqueue_trial({key: values[0] for key, values in kernel.tuning_space(case).items()})
+    best_known = {key: values[0] for key, values in kernel.tuning_space(case).items()}
+    # Asked for again where an interrupt caught it under way: it is what every other point is held against.
+    if not any(_holds(trial, best_known) for trial in study.get_trials(deepcopy=False)):
+        study.enqueue_trial(best_known)
     return study
+
+
+def _holds(trial: FrozenTrial, params: Mapping[str, str]) -> bool:
+    """Whether `trial` has measured `params`, or waits to."""
+    if trial.state is TrialState.WAITING:
+        return bool(trial.system_attrs.get("fixed_params") == params)
+    return trial.state is not TrialState.RUNNING and trial.params == params
 
 
 def patch(kernel: TunableKernel, case: str, overrides: Mapping[str, str]) -> str:

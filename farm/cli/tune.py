@@ -39,7 +39,7 @@ def command(
     Points that break a guard are never built; points with wrong numbers never win. The search is kept in a file: run
     the same command again to go on, with a higher --trials to go further.
     """
-    from farm.tune import Measured, Search, open_study, patch
+    from farm.tune import Measured, Search, fruitless, open_study, patch
     from jobs.cache import source_digest
     from kernel.registry import find_tunable
 
@@ -59,9 +59,7 @@ def command(
     measure(search, request, out, address, wait_s, trial_s, limit_s)
     best = search.best()
     if best is None:
-        click.echo(
-            f"farm: none of {len(search.measured())} measured points counts; see --json for the reasons", err=True
-        )
+        click.echo(f"farm: {fruitless(search.measured())}", err=True)
         sys.exit(ExitCode.ERRORED)
     if as_json:
         told = {"kernel": kernel, "case": chosen, "measured": len(search.measured()), "wall_us": best.wall_us}

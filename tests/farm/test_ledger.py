@@ -12,7 +12,7 @@ from farm.campaign import Campaign
 from farm.errors import UsageError
 from farm.ledger import BEST, UNTUNED, Entry, Ledger, so_far_label, without_label
 from farm.report.ledger import markdown, plot
-from farm.tune import Measured, Search, open_study, patch
+from farm.tune import Measured, Search, fruitless, open_study, patch
 from jobs.records import TrialRecord
 from kernel.clock import Clock
 from kernel.errors import TuningError
@@ -160,6 +160,17 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert not [point for point in second if point in first]
 
 
+def test_the_best_known_point_is_asked_for_again_if_it_was_under_way_when_interrupted(tmp_path: Path) -> None:
+    interrupted = search(tmp_path, 3).next()
+    assert interrupted is not None
+
+    resumed = drive(search(tmp_path, 3))
+
+    assert resumed[0] == dict(interrupted.overrides) == {"a": "2", "b": "2"}
+    assert len(resumed) == 3
+    assert drive(search(tmp_path, 3)) == []
+
+
 def test_a_space_without_a_valid_point_is_said_in_one_line(tmp_path: Path) -> None:
     class Hopeless(Pretended):
         def tuning(self, case: str, overrides: Mapping[str, str]) -> Knobs:
@@ -173,6 +184,15 @@ def test_a_space_without_a_valid_point_is_said_in_one_line(tmp_path: Path) -> No
 
     with pytest.raises(UsageError, match="holds every guard"):
         found.next()
+
+
+def test_a_search_without_a_point_that_counts_gives_a_reason(tmp_path: Path) -> None:
+    asked = search(tmp_path, trials=1)
+    drive(asked, spoil="2")
+
+    assert asked.best() is None
+    assert fruitless(asked.measured()).startswith("none of 1 measured points counts; the last one: wrong numbers: ")
+    assert "again" in fruitless([])
 
 
 def test_the_patch_writes_only_what_is_not_default(tmp_path: Path) -> None:
