@@ -1,0 +1,200 @@
+"""The head is no slower than the merge base, both measured in the same run on the same devices, in turn.
+
+A limit in µs compares today's device with that of the day the limit was written; what changes between sessions is far
+larger than what a commit changes. Here both programs run on each device in each round, so that cancels.
+
+On an exact clock the two medians are compared as they are. On a noisy one the ratio of medians has an interval
+(`farm.bootstrap`), and there are three answers:
+
+- *better or equal*: the whole interval lies within what is allowed;
+- *worse*: the whole interval lies above 1, so the head is slower, and the ratio itself above what is allowed;
+- *inconclusive*: neither; more rounds can settle it.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from farm.bootstrap import ratio_interval
+from farm.gates.budget import RESOLUTION_US
+from farm.gates.protocol import Evidence, judge_cases
+from farm.record import Finding, GateRecord, GateStatus
+from farm.statistics import median
+from jobs.records import TrialRecord
+from kernel.clock import Clock, wall_time
+
+# A run looks up to four times (after 3, 6, 9 and 12 rounds). Four looks at 1 − 0.0182 are wrong together as often as
+# one at 95 % (Pocock, Biometrika 64, 1977, table 1).
+CONFIDENCE = 0.98
+# Fewer rounds over all devices cannot bracket a median with that confidence: 2 · ½ⁿ ≤ 2 % needs n ≥ 7.
+FEWEST_ROUNDS = 7
+# Rounds are drawn within a device, and one or two of them hardly vary: of such a device the interval would be too sure.
+FEWEST_ROUNDS_OF_DEVICE = 3
+# What a case allows unless it says otherwise, as a share of the base's time. Noisy: with 2 % noise, 3 devices and 12
+# rounds the interval is ± 1.4 % wide, so less could not be answered.
+ALLOWED_NOISY = 0.02
+ALLOWED_EXACT = 0.0
+
+
+class Answer(str, enum.Enum):
+    """What the comparison says of the head."""
+
+    BETTER_OR_EQUAL = "better or equal"
+    WORSE = "worse"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One program's wall times in µs of `clock`: device → round → time."""
+
+    clock: Clock
+    rounds: Mapping[str, Mapping[int, float]]
+
+
+Pairs = Mapping[str, list[tuple[float, float]]]  # device → (base, head) of every round that has both
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Head against base. A ratio of 1.02 means that the head takes 2 % longer."""
+
+    answer: Answer
+    clock: Clock
+    ratio: float  # exact clock: of the device where the head does worst
+    interval: tuple[float, float] | None  # of the ratio, on a noisy clock
+    allowed: float  # share of the base's time the head may take more
+    per_device: dict[str, float]  # device → ratio of its medians
+    rounds: int  # measured of both, over all devices
+
+
+def compare(base: Arm, head: Arm, allowed: float, noisy: bool) -> Comparison | None:
+    """The head against the base on the devices and in the rounds that have both; None where none has.
+
+    Raises `TypeError` for arms of different clocks, `ValueError` for an `allowed` below 0.
+    """
+    if base.clock is not head.clock:
+        raise TypeError(f"{base.clock.value} and {head.clock.value} µs are different yardsticks")
+    if not (math.isfinite(allowed) and allowed >= 0):
+        raise ValueError(f"allowed is {allowed}; use a share of at least 0")
+    paired = _paired(base, head)
+    if not paired:
+        return None
+    return _compare_noisy(paired, base.clock, allowed) if noisy else _compare_exact(paired, base.clock, allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionGate:
+    """Holds each case to the merge base's trials of the same run."""
+
+    name = "regression"
+
+    base: tuple[TrialRecord, ...]  # every attempt
+    allowed: Mapping[str, float] = field(default_factory=dict)  # case → share of the base's time; else the default
+
+    def judge(self, evidence: Evidence) -> GateRecord:
+        """Failed for worse, inconclusive where noise decides, errored where an arm has no samples, else passed."""
+        return judge_cases(self.name, evidence, self._judge_case)
+
+    def undecided_cases(self, evidence: Evidence) -> list[str]:
+        """Cases for which more rounds of both arms could still give an answer."""
+        judged = {case: self._judge_case(case, evidence)[0] for case in evidence.cases}
+        return [case for case, status in judged.items() if status is GateStatus.INCONCLUSIVE]
+
+    def comparisons(self, evidence: Evidence) -> dict[str, Comparison]:
+        """Case → its comparison, for those that have one."""
+        found = {case: self._compare(case, evidence) for case in evidence.cases}
+        return {case: comparison for case, comparison in found.items() if comparison is not None}
+
+    def _compare(self, case: str, evidence: Evidence) -> Comparison | None:
+        default = ALLOWED_NOISY if evidence.noisy else ALLOWED_EXACT
+        base = replace(evidence, trials=self.base)  # the head's evidence says which devices are suspect
+        return compare(_arm(case, base), _arm(case, evidence), self.allowed.get(case, default), evidence.noisy)
+
+    def _judge_case(self, case: str, evidence: Evidence) -> tuple[GateStatus, list[Finding]]:
+        if not any(trial.case == case for trial in self.base):
+            return GateStatus.NOT_APPLICABLE, [Finding(message="the merge base was not run on this case", case=case)]
+        comparison = self._compare(case, evidence)
+        if comparison is None:
+            message = "no device measured both the head and the merge base in one round"
+            return GateStatus.ERRORED, [Finding(message=message, case=case)]
+        return _STATUS[comparison.answer], [Finding(message=describe(comparison), case=case)]
+
+
+_STATUS = {
+    Answer.BETTER_OR_EQUAL: GateStatus.PASSED,
+    Answer.WORSE: GateStatus.FAILED,
+    Answer.INCONCLUSIVE: GateStatus.INCONCLUSIVE,
+}
+
+
+def describe(comparison: Comparison) -> str:
+    """The comparison in one sentence."""
+    extent = f"{comparison.rounds} rounds on {len(comparison.per_device)} devices"
+    interval = ""
+    if comparison.interval is not None:
+        low, high = comparison.interval
+        interval = f", {100 * CONFIDENCE:.0f} % interval {low:.4f} to {high:.4f}"
+    limit = f"{1 + comparison.allowed:.4f} allowed"
+    return f"{comparison.answer.value}: {comparison.ratio:.4f} × the merge base{interval}, {limit}, {extent}"
+
+
+def _arm(case: str, evidence: Evidence) -> Arm:
+    rounds: dict[str, dict[int, float]] = defaultdict(dict)
+    for trial in evidence.trusted(case):
+        if trial.wall_us is not None and trial.wall_us > 0 and trial.clock is evidence.clock:
+            rounds[trial.device][trial.repeat] = trial.wall_us
+    return Arm(evidence.clock, rounds)
+
+
+def _paired(base: Arm, head: Arm) -> Pairs:
+    found = {
+        device: [(of_base[number], rounds[number]) for number in sorted(rounds.keys() & of_base.keys())]
+        for device, rounds in head.rounds.items()
+        for of_base in [base.rounds.get(device, {})]
+    }
+    return {device: pairs for device, pairs in found.items() if pairs}
+
+
+def _compare_exact(paired: Pairs, clock: Clock, allowed: float) -> Comparison:
+    medians = _medians(paired)
+    worse = any(
+        wall_time(head, clock) - wall_time(base * (1 + allowed), clock) > RESOLUTION_US
+        for base, head in medians.values()
+    )
+    ratios = _ratios(paired)
+    answer = Answer.WORSE if worse else Answer.BETTER_OR_EQUAL
+    return Comparison(answer, clock, max(ratios.values()), None, allowed, ratios, _count(paired))
+
+
+def _compare_noisy(paired: Pairs, clock: Clock, allowed: float) -> Comparison:
+    often = {device: pairs for device, pairs in paired.items() if len(pairs) >= FEWEST_ROUNDS_OF_DEVICE}
+    enough = _count(often) >= FEWEST_ROUNDS
+    counted = often if enough else paired
+    found = ratio_interval(counted, CONFIDENCE)
+    answer = Answer.INCONCLUSIVE
+    if enough and found.high <= 1 + allowed:
+        answer = Answer.BETTER_OR_EQUAL
+    elif enough and found.low > 1 and found.ratio > 1 + allowed:
+        answer = Answer.WORSE
+    interval = (found.low, found.high)
+    return Comparison(answer, clock, found.ratio, interval, allowed, _ratios(counted), _count(counted))
+
+
+def _medians(paired: Pairs) -> dict[str, tuple[float, float]]:
+    return {
+        device: (median([base for base, _ in pairs]), median([head for _, head in pairs]))
+        for device, pairs in paired.items()
+    }
+
+
+def _ratios(paired: Pairs) -> dict[str, float]:
+    return {device: head / base for device, (base, head) in _medians(paired).items()}
+
+
+def _count(paired: Pairs) -> int:
+    return sum(len(pairs) for pairs in paired.values())
