@@ -14,19 +14,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     HttpUrl,
-    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from ci.errors import ConfigError, Problem
+from ci.secrets import Secret, WebhookSecret, loading, wrong
 from farm import paths
 from kernel.errors import KernelLayerError
 from kernel.registry import find_kernel, kernel_names, platform_names
@@ -37,7 +35,6 @@ else:
     import tomli as tomllib
 
 MAX_BODY_BYTES = 25 << 20  # GitHub sends nothing larger
-_SHORTEST_SECRET = 16  # characters; a webhook secret is guessed offline by whoever has one delivery
 _SHOWN_VALUE = 60  # characters
 
 # What the environment overrides, because containers and the other commands of the farm already use it.
@@ -50,46 +47,6 @@ ENVIRONMENT = {
 }
 
 
-def _wrong(remedy: str) -> PydanticCustomError:
-    return PydanticCustomError("farm", "{remedy}", {"remedy": remedy})
-
-
-def _context(info: ValidationInfo) -> dict[str, Any]:
-    """What `load` knows beside the value at hand."""
-    assert info.context is not None, "farm.toml is read by `load` alone"
-    known: dict[str, Any] = info.context
-    return known
-
-
-def _read_secret(value: object, info: ValidationInfo) -> SecretStr:
-    """The secret behind `{ env = NAME }` or `{ file = PATH }`."""
-    if not isinstance(value, dict) or len(value) != 1 or not isinstance(next(iter(value.values())), str):
-        raise _wrong('say where it is: { env = "NAME" } or { file = "PATH" }; never write it here')
-    [(kind, place)] = value.items()
-    if kind == "env":
-        secret = _context(info)["env"].get(place, "")
-        missing = f"the environment variable {place} is not set"
-    elif kind == "file":
-        path = _context(info)["directory"] / Path(place).expanduser()
-        try:
-            secret, missing = path.read_text().strip(), f"the file {path} is empty"
-        except (OSError, UnicodeDecodeError) as error:
-            secret, missing = "", f"the file {path} cannot be read: {getattr(error, 'strerror', None) or error}"
-    else:
-        raise _wrong('say where it is: { env = "NAME" } or { file = "PATH" }')
-    if not secret:
-        raise _wrong(missing)
-    return SecretStr(secret)
-
-
-def _long_enough(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value()) < _SHORTEST_SECRET:
-        raise _wrong(f"too short; use {_SHORTEST_SECRET} characters or more, for example from `openssl rand -hex 32`")
-    return secret
-
-
-Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
-WebhookSecret = Annotated[SecretStr, BeforeValidator(lambda value, info: _long_enough(_read_secret(value, info)))]
 RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$")]
 
 
@@ -106,6 +63,14 @@ class Server(Section):
     port: int = Field(default=8080, ge=1, le=65535)
     public_url: HttpUrl  # how the forge and people reach the service; links in checks begin with it
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024, le=MAX_BODY_BYTES)
+    max_connections: int = Field(default=256, ge=8, le=65535)  # the next one is told 503
+    drain_s: int = Field(default=20, ge=0, le=3600)  # what requests under way are given to end in at shut-down
+
+
+class Api(Section):
+    """Who may read what the service knows."""
+
+    public_read: bool = False  # reading needs no token
 
 
 class StoreSection(Section):
@@ -134,13 +99,13 @@ class ForgeSection(Section):
     def _has_one_credential(self) -> ForgeSection:
         app = self.app_id is not None or self.private_key is not None
         if self.kind == "gitea" and (app or self.token is None):
-            raise _wrong("Gitea and Forgejo take a token: set `token`, and neither `app_id` nor `private_key`")
+            raise wrong("Gitea and Forgejo take a token: set `token`, and neither `app_id` nor `private_key`")
         if self.kind == "gitea" and "api_url" not in self.model_fields_set:
-            raise _wrong('set `api_url`, for example "https://git.example.org/api/v1"')
+            raise wrong('set `api_url`, for example "https://git.example.org/api/v1"')
         if app == (self.token is not None):
-            raise _wrong("set either `app_id` and `private_key` of a GitHub App, or `token`")
+            raise wrong("set either `app_id` and `private_key` of a GitHub App, or `token`")
         if app and (self.app_id is None or self.private_key is None):
-            raise _wrong("a GitHub App needs both `app_id` and `private_key`")
+            raise wrong("a GitHub App needs both `app_id` and `private_key`")
         return self
 
 
@@ -159,23 +124,23 @@ class Repository(Section):
     @field_validator("name")
     @classmethod
     def _is_named_once(cls, name: str, info: ValidationInfo) -> str:
-        if _context(info)["names"][name.lower()] > 1:
-            raise _wrong("configured more than once; keep one [[repository]]")
+        if loading(info)["names"][name.lower()] > 1:
+            raise wrong("configured more than once; keep one [[repository]]")
         return name
 
     @field_validator("forge")
     @classmethod
     def _forge_exists(cls, forge: str, info: ValidationInfo) -> str:
-        known = _context(info)["forges"]
+        known = loading(info)["forges"]
         if forge not in known:
-            raise _wrong(f"no such forge; add [forge.{forge}] or use one of: {', '.join(known) or 'none yet'}")
+            raise wrong(f"no such forge; add [forge.{forge}] or use one of: {', '.join(known) or 'none yet'}")
         return forge
 
     @field_validator("kernel")
     @classmethod
     def _kernel_exists(cls, kernel: str) -> str:
         if kernel not in kernel_names():
-            raise _wrong(f"no such kernel; installed are: {', '.join(kernel_names()) or 'none'}")
+            raise wrong(f"no such kernel; installed are: {', '.join(kernel_names()) or 'none'}")
         return kernel
 
     @field_validator("cases")
@@ -186,17 +151,17 @@ class Repository(Section):
         try:
             known = list(find_kernel(info.data["kernel"]).cases)
         except KernelLayerError as error:
-            raise _wrong(str(error)) from error
+            raise wrong(str(error)) from error
         unknown = [case for case in cases if case not in known]
         if unknown:
-            raise _wrong(f"no case {', '.join(unknown)}; the kernel has: {', '.join(known)}")
+            raise wrong(f"no case {', '.join(unknown)}; the kernel has: {', '.join(known)}")
         return cases
 
     @field_validator("platform")
     @classmethod
     def _platform_exists(cls, platform: str) -> str:
         if platform not in platform_names():
-            raise _wrong(f"no such platform; installed are: {', '.join(platform_names())}")
+            raise wrong(f"no such platform; installed are: {', '.join(platform_names())}")
         return platform
 
 
@@ -204,6 +169,7 @@ class Config(Section):
     """The whole of `farm.toml`."""
 
     server: Server
+    api: Api = Field(default_factory=Api)
     store: StoreSection = Field(default_factory=StoreSection)
     cluster: Cluster = Field(default_factory=Cluster)
     forge: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")], ForgeSection] = Field(min_length=1)
@@ -240,6 +206,22 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
         # Without `from`: the original error holds the whole input.
         problems = [_problem(each, document) for each in error.errors(include_url=False)]
         raise ConfigError(str(path), problems) from None
+
+
+def store_url(path: Path, env: Mapping[str, str]) -> str:
+    """The store that a service of `path` uses, for commands that need nothing else of it; the file may be missing.
+
+    Raises `ConfigError` where the file is none that can be read.
+    """
+    if env.get("FARM_STORE"):
+        return env["FARM_STORE"]
+    if not path.exists():
+        return paths.store_url()
+    store = _read(path).get("store")
+    url = store.get("url", paths.store_url()) if isinstance(store, dict) else paths.store_url()
+    if not isinstance(url, str):
+        raise ConfigError(str(path), [Problem("store.url", "", "not text; write a SQLAlchemy URL in quotes")])
+    return url
 
 
 def _is_list(value: object) -> bool:

@@ -19,6 +19,7 @@ class JobKind(str, enum.Enum):
     PULL_REQUEST = "pull-request"
     MERGE_GROUP = "merge-group"
     BASELINE = "baseline"  # a push to the default branch
+    COMMIT = "commit"  # asked for by name, through the API
 
 
 class JobState(str, enum.Enum):
@@ -49,3 +50,11 @@ class OutboxState(str, enum.Enum):
     SENT = "sent"
     SUPERSEDED = "superseded"  # never sent: a later row of its key says all it would have said
     REFUSED = "refused"  # the forge will not do it, ever
+
+
+class Scope(str, enum.Enum):
+    """What a token is good for. None includes another."""
+
+    READ = "read"  # runs and their files, jobs, devices, metrics
+    SUBMIT = "submit"  # jobs: submit, cancel, retry
+    ADMIN = "admin"  # what forges delivered

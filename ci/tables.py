@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text
 
-REVISION = "0001"  # newest migration; a test compares it with the scripts
+REVISION = "0002"  # newest migration; a test compares it with the scripts
 VERSION_TABLE = "ci_version"  # beside the farm's own, so that neither migrates the other's tables
 
 METADATA = MetaData()
@@ -81,4 +81,17 @@ OUTBOX = Table(
     Column("done_at", Text),
     Index("ix_outbox_key_sequence", "key", "sequence"),
     Index("ix_outbox_state_next_at", "state", "next_at"),
+)
+
+# Who may use the API. A token itself is never kept.
+TOKEN = Table(
+    "token",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),  # for good: a revoked token keeps its name, as a log does
+    Column("digest", Text, nullable=False, unique=True),  # SHA-256 of the token, hexadecimal
+    Column("scopes", Text, nullable=False),  # ci.states.Scope, parted by spaces
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text),  # NULL: never
+    Column("revoked_at", Text),  # NULL: in force
 )

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,64 +18,24 @@ from ci.database import open_database
 from ci.tables import JOB, OUTBOX
 from farm.database import transaction
 from tests.ci.configuration import ENVIRONMENT, configuration
+from tests.ci.farm_serve import FarmServe
 from tests.fakes.github_api import Fault, GitHubApi
 from tests.fakes.pulls import pull, sha
 from tests.fakes.served import served
 
 pytestmark = pytest.mark.service
 
-SERVE = """
-import os, pathlib, sys, uvicorn
-from ci.config import load
-from ci.database import open_database
-from ci.forge.open import open_forges
-from ci.service import create_service
-config = load(pathlib.Path(sys.argv[1]), os.environ)
-engine = open_database(config.store.url, print)
-uvicorn.run(create_service(config, engine, open_forges(config)), port=config.server.port, access_log=False)
-"""
 
-
-class Process:
-    """One service process at a time, over one directory."""
-
-    def __init__(self, directory: Path, store: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._env = {**os.environ, **ENVIRONMENT, "FARM_PORT": str(port), "FARM_STORE": store}
-        self._directory = directory
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-c", SERVE, str(self._directory / "farm.toml")]
-        with (self._directory / "log").open("a") as log:
-            self._process = subprocess.Popen(command, env=self._env, stdout=log, stderr=log)
-        for _ in range(600):
-            assert self._process.poll() is None, (self._directory / "log").read_text()
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError("the service did not start")
-
-    def end(self, how: signal.Signals) -> None:
-        self._process.send_signal(how)
-        self._process.wait(20)
-
-    def deliver(self, number: int, head: int) -> None:
-        repository = {"full_name": "octo-org/kernels", "default_branch": "main"}
-        body = json.dumps({"action": "synchronize", "pull_request": pull(number, head), "repository": repository})
-        headers = {"x-github-event": "pull_request", "x-github-delivery": f"{number}-{head}"}
-        headers |= {
-            "content-type": "application/json",
-            "x-hub-signature-256": sign(ENVIRONMENT["SECRET"], body, method="sha256"),
-        }
-        answer = httpx.post(f"{self.url}/webhooks/github", content=body, headers=headers, timeout=30)
-        assert answer.status_code == 202
+def deliver(service: FarmServe, number: int, head: int) -> None:
+    repository = {"full_name": "octo-org/kernels", "default_branch": "main"}
+    body = json.dumps({"action": "synchronize", "pull_request": pull(number, head), "repository": repository})
+    headers = {"x-github-event": "pull_request", "x-github-delivery": f"{number}-{head}"}
+    headers |= {
+        "content-type": "application/json",
+        "x-hub-signature-256": sign(ENVIRONMENT["SECRET"], body, method="sha256"),
+    }
+    answer = httpx.post(f"{service.url}/webhooks/github", content=body, headers=headers, timeout=30)
+    assert answer.status_code == 202
 
 
 @pytest.fixture
@@ -97,23 +53,22 @@ def until(holds: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def test_killed_at_any_moment_it_loses_no_delivery_and_makes_no_check_twice(tmp_path: Path, api: GitHubApi) -> None:
-    store = f"sqlite:///{tmp_path / 'store.sqlite'}"
     with served(api.app()) as url:
         configuration(tmp_path, url)
-        process = Process(tmp_path, store)
+        process = FarmServe(tmp_path)
         for number in range(1, 13):
             api.pulls[number] = pull(number, 100 + number)
-            process.deliver(number, 100 + number)
+            deliver(process, number, 100 + number)
             if number % 4 == 0:
                 process.end(signal.SIGKILL)
-                _expire_claims(store)
+                _expire_claims(process.store)
                 process.start()
         until(lambda: len(api.checks) >= 12)
         process.end(signal.SIGTERM)
 
     heads = sorted(str(check["head_sha"]) for check in api.checks.values())
     assert heads == [sha(100 + number) for number in range(1, 13)]
-    with transaction(open_database(store, print), "read") as connection:
+    with transaction(open_database(process.store, print), "read") as connection:
         assert sorted(connection.execute(select(JOB.c.number)).scalars()) == list(range(1, 13))
 
 
@@ -130,7 +85,7 @@ def test_what_happened_while_it_was_down_is_found_at_start(tmp_path: Path, api: 
     api.pulls = {7: pull(7, 5), 8: pull(8, 50, draft=True)}
     with served(api.app()) as url:
         configuration(tmp_path, url)
-        process = Process(tmp_path, f"sqlite:///{tmp_path / 'store.sqlite'}")
+        process = FarmServe(tmp_path)
         until(lambda: bool(api.checks))
         process.end(signal.SIGTERM)
 

@@ -1,0 +1,33 @@
+"""`farm serve`: the service, in this process, until it is told to end."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import click
+
+from ci.cli.options import config_option
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command("serve")
+@config_option
+@click.option("--host", help="Address to listen on instead of [server] host.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port instead of [server] port.  [default: 8080]")
+@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+def command(config: Path, host: str | None, port: int | None, log_level: str) -> None:
+    """Serve the merge gate: webhooks, its API, health and metrics.
+
+    The configuration is checked before anything starts, and every problem of it is told at once. SIGTERM or Ctrl-C ends
+    the service in order; exit code 0 then, 2 where it cannot start, 3 where it broke.
+    """
+    from ci.config import load
+    from ci.serving import serve
+
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request to the forge
+    given = {"FARM_HOST": host, "FARM_PORT": str(port) if port else None}
+    serve(load(config, {**os.environ, **{name: value for name, value in given.items() if value}}))

@@ -1,0 +1,71 @@
+"""The service as a process: it takes its port, serves, and ends in order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from sqlalchemy import Engine
+
+from ci.config import Config, Server
+from ci.database import open_database
+from ci.forge.open import open_forges
+from ci.service import create_service
+from farm.errors import InfrastructureError, UsageError
+
+LOG = logging.getLogger(__name__)
+
+
+def serve(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises `UsageError` where it cannot start, `InfrastructureError` where it broke.
+    """
+    engine = open_database(config.store.url, LOG.warning)
+    try:
+        _serve(config, engine)
+    finally:
+        engine.dispose()
+
+
+def _serve(config: Config, engine: Engine) -> None:
+    settings = uvicorn.Config(
+        create_service(config, engine, open_forges(config)),
+        limit_concurrency=config.server.max_connections,
+        timeout_graceful_shutdown=config.server.drain_s,
+        log_config=None,  # as the rest of the process logs
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+    )
+    server = uvicorn.Server(settings)
+    # The port is taken here, because uvicorn ends the process with 1 where it cannot, and 1 blames a kernel.
+    with _listener(config.server) as listener, _ended_by_signals():
+        LOG.info("listening on %s port %d", *listener.getsockname()[:2])
+        server.run([listener])
+    if not server.started:
+        raise InfrastructureError("the service did not start; its log says why")
+
+
+def _listener(server: Server) -> socket.socket:
+    try:
+        [(family, *_), *_] = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+        return socket.create_server((server.host, server.port), family=family, backlog=2048)
+    except OSError as error:
+        place = f"{server.host} port {server.port}"
+        raise UsageError(f"cannot listen on {place}: {error.strerror or error}; see [server] in farm.toml") from error
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """uvicorn raises the signal that ended it once more when it is done; that must not look like a crash."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,66 @@
+"""`farm serve` as a process of its own, over the configuration in one directory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.ci.configuration import ENVIRONMENT
+
+FARM = str(Path(sys.executable).with_name("farm"))
+
+
+class FarmServe:
+    """One service process at a time; a context that ends it."""
+
+    def __init__(self, directory: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = ("127.0.0.1", int(probe.getsockname()[1]))
+        self.url = f"http://127.0.0.1:{self.address[1]}"
+        self.store = f"sqlite:///{directory / 'store.sqlite'}"
+        self._directory = directory
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        command = [FARM, "serve", "--config", str(self._directory / "farm.toml"), "--port", str(self.address[1])]
+        env = {**os.environ, **ENVIRONMENT, "FARM_STORE": self.store}
+        with (self._directory / "log").open("a") as log:
+            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until it is ready."""
+        for _ in range(600):
+            assert self.process.poll() is None, self.log()
+            try:
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError("the service did not start")
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it by a signal."""
+        self.process.send_signal(how)
+        self.process.wait(20)
+
+    def log(self) -> str:
+        """What it has said."""
+        return (self._directory / "log").read_text()
+
+    def __enter__(self) -> FarmServe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.end()
