@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from kernel.errors import GuardError, TuningError
 from kernel.qkv_proj_rope.shapes import Shape
-from kernel.qkv_proj_rope.task_groups import parse_groups
 
 if TYPE_CHECKING:
     from kernel.qkv_proj_rope.tuning import Tuning
@@ -23,12 +22,18 @@ MIN_M = 16  # rows of the smallest cube tile
 MAX_M = 128  # rows of the largest cube tile used here
 FIXPIPE_SHIFT = 8  # q-proj sums leave the cube as FP16, times 2**-8
 
-_BF16, _INT8, _FP32 = 2, 1, 4  # bytes
+_BF16, _FP16, _INT8, _FP32 = 2, 2, 1, 4  # bytes
 
 
 def cube_rows(shape: Shape) -> int:
     """Rows of every cube tile: all tokens, between the smallest and the largest tile."""
     return min(max(shape.t, MIN_M), MAX_M)
+
+
+def head_load_rows(shape: Shape, tuning: Tuning) -> int:
+    """Tokens that one copy of a head task loads: no more than the task has, and half as many of the wider INT32."""
+    tiles = tuning.head_load_tiles if tuning.q_staging == "fp16" else max(1, tuning.head_load_tiles // 2)
+    return min(tuning.head_tile_rows * tiles, tuning.head_rows, shape.t)
 
 
 def check(shape: Shape, tuning: Tuning) -> None:
@@ -48,10 +53,6 @@ def _check_ranges(tuning: Tuning) -> None:
             raise TuningError(f"tuning key '{key}' is {value}; it must be at least 1")
     if tuning.q_staging not in ("fp16", "int32"):
         raise TuningError(f"tuning key 'q_staging' is {tuning.q_staging!r}; known: fp16, int32")
-    for key, text in (("cube_merge", tuning.cube_merge), ("l1_reuse", tuning.l1_reuse)):
-        groups = parse_groups(key, text)
-        if any(group < -1 for group in groups) or any(count < 1 for count in groups.values()):
-            raise TuningError(f"tuning key '{key}' is {text!r}; groups start at -1 and counts at 1")
 
 
 def _divides(guard: str, whole: int, part: int) -> None:
@@ -64,9 +65,9 @@ def _check_divisions(shape: Shape, tuning: Tuning) -> None:
     _divides("Q_LORA / qr_norm_partials", shape.q_lora, tuning.qr_norm_partials)
     _divides("D / split_k", shape.d, tuning.split_k)
     _divides("D / kv_split_k", shape.d, tuning.kv_split_k)
-    k_tile = tuning.proj_k_l0 * tuning.proj_k_stages
-    _divides("D / split_k / (proj_k_l0 * proj_k_stages)", shape.d // tuning.split_k, k_tile)
-    _divides("D / kv_split_k / (proj_k_l0 * proj_k_stages)", shape.d // tuning.kv_split_k, k_tile)
+    k_tile = tuning.proj_k_l0 * tuning.proj_k_stages * tuning.proj_x_span
+    _divides("D / split_k / (proj_k_l0 * proj_k_stages * proj_x_span)", shape.d // tuning.split_k, k_tile)
+    _divides("D / kv_split_k / (proj_k_l0 * proj_k_stages * proj_x_span)", shape.d // tuning.kv_split_k, k_tile)
     _divides("Q_LORA / proj_n_tile", shape.q_lora, tuning.proj_n_tile)
     _divides("HEAD_DIM / kv_n_tile", shape.head_dim, tuning.kv_n_tile)
     _divides("Q_LORA / q_proj_k_tile", shape.q_lora, tuning.q_proj_k_tile)
@@ -76,6 +77,7 @@ def _check_divisions(shape: Shape, tuning: Tuning) -> None:
     rows = min(tuning.head_rows, shape.t)
     _divides("T / head_rows", shape.t, rows)
     _divides("head_rows / head_tile_rows", rows, min(tuning.head_tile_rows, rows))
+    _divides("head_rows / (head_tile_rows * head_load_tiles)", rows, head_load_rows(shape, tuning))
 
 
 def _fits(guard: str, size: int, limit: int) -> None:
@@ -87,7 +89,8 @@ def _check_cube_buffers(shape: Shape, tuning: Tuning) -> None:
     rows, k_l0 = cube_rows(shape), tuning.proj_k_l0
     widest = max(tuning.proj_n_tile, tuning.kv_n_tile)
     _fits("projection L0B bytes", k_l0 * widest * _BF16, L0_BYTES)
-    _fits("projection L1 bytes", k_l0 * tuning.proj_k_stages * (rows + widest) * _BF16, L1_BYTES)
+    held = k_l0 * tuning.proj_k_stages * (rows * tuning.proj_x_span + widest)
+    _fits("projection L1 bytes", held * _BF16, L1_BYTES)
     _fits("projection L0C bytes", rows * widest * _FP32, L0C_BYTES)
     _fits("q-proj L0B bytes", tuning.q_proj_k_l0 * tuning.q_proj_n_tile * _INT8, L0_BYTES)
     loaded = shape.q_lora * rows + tuning.q_proj_k_tile * tuning.q_proj_n_tile
@@ -103,5 +106,8 @@ def _check_vector_buffers(shape: Shape, tuning: Tuning) -> None:
     _fits("qr-norm UB bytes", (tuning.split_k + 1) * qr_tile, UB_BYTES)
     _fits("kv-norm UB bytes", (tuning.kv_split_k + 1) * tuning.kv_rows * shape.head_dim * _FP32, UB_BYTES)
     tables = min(tuning.head_rows, shape.t) * 3 * shape.rope_dim * _FP32
-    head_tile = min(tuning.head_tile_rows, shape.t) * shape.head_dim * _FP32
-    _fits("head UB bytes", (tuning.head_group + 2) * head_tile + tables, UB_BYTES)
+    tile_rows, load_rows = min(tuning.head_tile_rows, shape.t), head_load_rows(shape, tuning)
+    head_tile = tile_rows * shape.head_dim * _FP32
+    width = _FP16 if tuning.q_staging == "fp16" else _FP32
+    loaded = load_rows * shape.head_dim * width * tuning.head_group if load_rows > tile_rows else 0
+    _fits("head UB bytes", (tuning.head_group + 2) * head_tile + loaded + tables, UB_BYTES)

@@ -7,12 +7,13 @@ one on every element. Imported only when a program is built.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import pypto
 
-from kernel.qkv_proj_rope.guards import FIXPIPE_SHIFT
+from kernel.qkv_proj_rope.guards import FIXPIPE_SHIFT, head_load_rows
 from kernel.qkv_proj_rope.rope import Tables, load_tables, rotate
 from kernel.qkv_proj_rope.shapes import EPS, Shape
 from kernel.qkv_proj_rope.tuning import FP16, Tuning
@@ -33,6 +34,16 @@ class HeadBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadTile:
+    """Rows of one head that were loaded together."""
+
+    row: int  # first of them within the task
+    rows: int
+    target: int  # the same row in q
+    column: int  # first column of the head in q
+
+
+@dataclass(frozen=True, slots=True)
 class HeadSources:
     """Where a task reads from and writes to."""
 
@@ -45,23 +56,34 @@ class HeadSources:
 
 def record_heads(block: HeadBlock, sources: HeadSources, shape: Shape, tuning: Tuning) -> None:
     """Record the task of `block`; the caller keeps it one task."""
-    rows, width = block.rows, shape.head_dim
-    tile_rows, group = min(tuning.head_tile_rows, rows), tuning.head_group
-    tables = load_tables(sources.table, block.row, rows, rows)
+    width, group = shape.head_dim, tuning.head_group
+    load_rows, tile_rows = head_load_rows(shape, tuning), min(tuning.head_tile_rows, block.rows)
+    tables = load_tables(sources.table, block.row, block.rows, block.rows, tile_rows)
     eps = _row_eps(block, sources, tuning)
     pypto.set_vec_tile_shapes(1, block.heads * width)
     scales = pypto.view(sources.scales, [1, block.heads * width], [0, block.head * width])
     scales = pypto.mul(scales, 1.0)  # an operation over all heads makes the compiler load their scales with one copy
-    for first in range(0, block.heads, group):
-        pypto.set_vec_tile_shapes(tile_rows, group * width)
+    for first, row in itertools.product(range(0, block.heads, group), range(0, block.rows, load_rows)):
         column = (block.head + first) * width
-        loaded = pypto.cast(pypto.view(sources.sums, [rows, group * width], [block.row, column]), _F32)
-        pypto.set_vec_tile_shapes(tile_rows, width)
+        at = [block.row + row, column]
+        loaded = _load(sources.sums, [load_rows, group * width], at, tile_rows)
+        row_eps = pypto.view(eps, [load_rows, 1], [row, 0])
         for index in range(group):
-            value = pypto.view(loaded, [rows, width], [0, index * width])
+            value = pypto.view(loaded, [load_rows, width], [0, index * width])
             scale = pypto.view(scales, [1, width], [0, (first + index) * width])
-            normed = _normed(pypto.mul(value, scale), eps)
-            _write(normed, tables, sources.q, block.row, column + index * width, shape)
+            normed = _normed(value, scale, row_eps, tile_rows)
+            place = HeadTile(row, load_rows, block.row + row, column + index * width)
+            _write(normed, tables, sources.q, place, shape, tile_rows)
+
+
+def _load(sums: Tensor, extents: list[int], at: list[int], tile_rows: int) -> Tensor:
+    """The part of `sums` at `at` as FP32, with one copy; cast in tiles of `tile_rows`, which stay set."""
+    part = pypto.view(sums, extents, at)
+    if extents[0] > tile_rows:
+        pypto.set_vec_tile_shapes(*extents)
+        part = pypto.mul(part, 1.0)  # an operation over all rows: one copy. A cast would hold them twice as wide
+    pypto.set_vec_tile_shapes(tile_rows, extents[1])
+    return pypto.cast(part, _F32)
 
 
 def _row_eps(block: HeadBlock, sources: HeadSources, tuning: Tuning) -> Tensor:
@@ -72,18 +94,29 @@ def _row_eps(block: HeadBlock, sources: HeadSources, tuning: Tuning) -> Tensor:
     return pypto.div(pypto.full([block.rows, 1], EPS, _F32), pypto.mul(scale, scale))
 
 
-def _normed(values: Tensor, eps: Tensor) -> Tensor:
-    """FP32 [rows, HEAD_DIM] over the root of its rows' mean square plus `eps` [rows, 1]."""
-    rows, width = values.shape
-    mean_square = pypto.mul(pypto.sum(pypto.mul(values, values), -1, keepdim=True), 1.0 / width)
-    root = pypto.sqrt(pypto.add(mean_square, eps))
-    return pypto.mul(values, pypto.div(pypto.full([rows, 1], 1.0, _F32), root))
+def _normed(sums: Tensor, scale: Tensor, eps: Tensor, tile_rows: int) -> Tensor:
+    """FP32 `sums` [rows, HEAD_DIM] times `scale` [1, HEAD_DIM], over the root of its rows' mean square plus `eps`.
+
+    `eps` is FP32 [rows, 1]; operations on as much take all rows at once.
+    """
+    rows, width = sums.shape
+    pypto.set_vec_tile_shapes(tile_rows, width)
+    values = pypto.mul(sums, scale)
+    total = pypto.sum(pypto.mul(values, values), -1, keepdim=True)
+    pypto.set_vec_tile_shapes(rows, 1)
+    root = pypto.sqrt(pypto.add(pypto.mul(total, 1.0 / width), eps))
+    inverse = pypto.div(pypto.full([rows, 1], 1.0, _F32), root)
+    pypto.set_vec_tile_shapes(tile_rows, width)
+    return pypto.mul(values, inverse)
 
 
-def _write(normed: Tensor, tables: Tables, q: Tensor, row: int, column: int, shape: Shape) -> None:
+def _write(normed: Tensor, tables: Tables, q: Tensor, place: HeadTile, shape: Shape, tile_rows: int) -> None:
     """Round one normed head to BF16 and write it, its tail rotated."""
-    rows, nope = normed.shape[0], shape.nope_dim
-    head = pypto.view(normed, [rows, nope], [0, 0])
-    pypto.assemble(pypto.cast(head, _BF16), [row, column], q)
-    tail = pypto.view(normed, [rows, shape.rope_dim], [0, nope])
-    pypto.assemble(pypto.cast(rotate(tail, tables), _BF16), [row, column + nope], q)
+    nope, width = shape.nope_dim, shape.rope_dim
+    head = pypto.view(normed, [place.rows, nope], [0, 0])
+    pypto.assemble(pypto.cast(head, _BF16), [place.target, place.column], q)
+    for row in range(0, place.rows, tile_rows):
+        tail = pypto.view(normed, [tile_rows, width], [row, nope])
+        cos, sin = (pypto.view(part, [tile_rows, width], [place.row + row, 0]) for part in (tables.cos, tables.sin))
+        rotated = rotate(tail, Tables(cos, sin, tables.swap))
+        pypto.assemble(pypto.cast(rotated, _BF16), [place.target + row, place.column + nope], q)

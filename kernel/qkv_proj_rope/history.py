@@ -21,14 +21,16 @@ UNTUNED: Mapping[str, str] = MappingProxyType(
         "qr_norm_rows": "2",
         "q_proj_k_tile": "256",
         "proj_k_stages": "2",
+        "proj_x_span": "1",
         "split_k": "1",
         "kv_split_k": "1",
         "q_staging": "int32",
         "head_merge": "1",
         "head_rows": "16",
         "head_tile_rows": "4",
+        "head_load_tiles": "1",
         "kv_rows": "2",
-        "cube_merge": "-1:1",
+        "q_proj_merge": "1",
     }
 )
 
@@ -37,12 +39,14 @@ STEPS: tuple[Step, ...] = (
     Step("head tasks", "more tokens and heads in one head task", ("head_rows", "head_tile_rows", "head_merge")),
     Step("norm tasks", "more tokens in one norm task", ("attn_norm_rows", "qr_norm_rows", "kv_rows")),
     Step("fix-pipe", "q-proj sums leave the cube as FP16 instead of INT32", ("q_staging",)),
-    Step("q-proj group", "q-proj products merged into fewer cube tasks", ("cube_merge",)),
+    Step("q-proj group", "q-proj products merged into fewer cube tasks", ("q_proj_merge",)),
     Step("S", "attn-norm sum of squares as two partial sums", ("attn_norm_partials",)),
     Step("T", "amax taken in the qr-norm task", ("fold_amax",)),
     Step("U", "qr sum of squares as two partial sums", ("qr_norm_partials",)),
     Step("V", "larger K tile of q-proj", ("q_proj_k_tile",)),
     Step("X", "more L0 tiles in flight in the projections over D", ("proj_k_stages",)),
+    Step("token load", "token_x loaded once for several loads of a weight", ("proj_x_span",)),
+    Step("head load", "several vector tiles of a head loaded with one copy", ("head_load_tiles",)),
 )
 
 _SPACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -57,6 +61,7 @@ _SPACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "q_proj_n_tile": ("128", "256"),
         "proj_k_stages": ("2", "4", "8"),
         "proj_k_l0": ("64", "128"),
+        "proj_x_span": ("1", "2"),
         "proj_n_tile": ("128", "256"),
         "kv_n_tile": ("128", "256"),
         "split_k": ("1", "2", "4", "8"),
@@ -66,8 +71,9 @@ _SPACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "head_merge": ("1", "2", "3", "4", "6"),
         "head_rows": ("16", "32", "64", "128"),
         "head_tile_rows": ("4", "8", "16"),
+        "head_load_tiles": ("1", "2", "4"),
         "kv_rows": ("2", "4", "8"),
-        "cube_merge": ("-1:1", "-1:1,1:4", "-1:1,1:6", "-1:1,1:8"),
+        "q_proj_merge": ("1", "4", "6", "8"),
         "vec_merge": ("1", "2"),
     }
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from kernel.qkv_proj_rope.guards import check
 from kernel.qkv_proj_rope.shapes import Shape, input_specs, output_specs
-from kernel.qkv_proj_rope.task_groups import parse_groups
+from kernel.qkv_proj_rope.task_groups import cube_merges, l1_merges
 from kernel.qkv_proj_rope.tuning import Tuning
 from kernel.spec import Argument, Program, TensorSpec
 
@@ -39,8 +39,8 @@ def _view(spec: TensorSpec, shape: Shape) -> tuple[int, ...]:
 def _pass_options(tuning: Tuning) -> dict[str, dict[int, int]]:
     return {
         "vec_nbuffer_setting": {-1: tuning.vec_merge},
-        "cube_l1_reuse_setting": parse_groups("l1_reuse", tuning.l1_reuse),
-        "cube_nbuffer_setting": parse_groups("cube_merge", tuning.cube_merge),
+        "cube_l1_reuse_setting": l1_merges(tuning),
+        "cube_nbuffer_setting": cube_merges(tuning),
     }
 
 

@@ -23,7 +23,7 @@ class Tables:
 
     cos: Tensor
     sin: Tensor
-    swap: Tensor
+    swap: Tensor  # may have fewer rows: every row is the same
 
 
 def build_tables(rope_cos: Tensor, rope_sin: Tensor) -> Tensor:
@@ -48,14 +48,14 @@ def build_tables(rope_cos: Tensor, rope_sin: Tensor) -> Tensor:
     return table
 
 
-def load_tables(table: Tensor, row: int, rows: int, tile_rows: int) -> Tables:
-    """Rows `row` to `row + rows` of `table`, cast in tiles of `tile_rows`: one copy each."""
+def load_tables(table: Tensor, row: int, rows: int, tile_rows: int, swap_rows: int) -> Tables:
+    """Rows `row` to `row + rows` of `table`, cast in tiles of `tile_rows`: one copy each; `swap_rows` of the index."""
     width = table.shape[1] // 3
     pypto.set_vec_tile_shapes(tile_rows, 3 * width)
     whole = pypto.cast(pypto.view(table, [rows, 3 * width], [row, 0]), _F32)
     pypto.set_vec_tile_shapes(tile_rows, width)
-    cos, sin, swap = (pypto.view(whole, [rows, width], [0, part * width]) for part in range(3))
-    return Tables(cos, sin, pypto.cast(swap, _I32))
+    cos, sin = (pypto.view(whole, [rows, width], [0, part * width]) for part in range(2))
+    return Tables(cos, sin, pypto.cast(pypto.view(whole, [swap_rows, width], [0, 2 * width]), _I32))
 
 
 def rotate(values: Tensor, tables: Tables) -> Tensor:

@@ -58,10 +58,10 @@ def compute(operands: Operands, shape: Shape, tuning: Tuning) -> None:
         with _one_task(scopes):
             token_x = _attn_norm(operands, shape, tuning)
         qr_parts = _query_projection(token_x, operands, shape, tuning)
-        qr, qr_scale = _qr_norm_quant(qr_parts, operands, shape, tuning, scopes)
+        qr_scale = _qr_norm_quant(qr_parts, operands, shape, tuning, scopes)
         with _one_task(scopes):
             table = build_tables(operands.rope_cos, operands.rope_sin)
-        sums = _q_projection(qr, operands, shape, tuning)
+        sums = _q_projection(operands, shape, tuning)
         sources = HeadSources(sums, qr_scale, operands.wq_b_scale, table, operands.q)
         _heads(sources, shape, tuning, scopes)
         kv_parts = _kv_projection(token_x, operands, shape, tuning)
@@ -143,7 +143,9 @@ def _sum_parts(parts: Tensor, splits: int, tile_rows: int) -> Tensor:
 
 def _set_projection_tiles(shape: Shape, tuning: Tuning, columns: int) -> None:
     rows, k_l0 = cube_rows(shape), tuning.proj_k_l0
-    pypto.set_cube_tile_shapes([rows, rows], [k_l0, k_l0 * tuning.proj_k_stages], [columns, columns])
+    k_weight = k_l0 * tuning.proj_k_stages
+    k_tiles = [k_l0, k_weight * tuning.proj_x_span, k_weight]  # L0, L1 for token_x, L1 for the weight
+    pypto.set_cube_tile_shapes([rows, rows], k_tiles, [columns, columns])
 
 
 def _query_projection(token_x: Tensor, operands: Operands, shape: Shape, tuning: Tuning) -> Tensor:
@@ -153,10 +155,8 @@ def _query_projection(token_x: Tensor, operands: Operands, shape: Shape, tuning:
     return _partial_products(token_x, operands.wq_a, tuning.split_k)
 
 
-def _qr_norm_quant(
-    parts: Tensor, operands: Operands, shape: Shape, tuning: Tuning, scopes: Iterator[int]
-) -> tuple[Tensor, Tensor]:
-    """RMS norm, BF16 rounding and per-row INT8: qr INT8 [T, Q_LORA] and qr_scale FP32 [T, 1], both also written out.
+def _qr_norm_quant(parts: Tensor, operands: Operands, shape: Shape, tuning: Tuning, scopes: Iterator[int]) -> Tensor:
+    """RMS norm, BF16 rounding and per-row INT8: writes qr INT8 [T, Q_LORA], writes and returns qr_scale FP32 [T, 1].
 
     One task per block of rows when the amax is folded in, else one for the norm and one for the quantisation.
     """
@@ -174,7 +174,7 @@ def _qr_norm_quant(
             qr, qr_scale = _quantise(pypto.cast(qr_b, _F32))
     pypto.assemble(qr, [0, 0], operands.qr)
     pypto.assemble(qr_scale, [0, 0], operands.qr_scale)
-    return qr, qr_scale
+    return qr_scale
 
 
 def _quantise(qr_b: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,25 +188,41 @@ def _quantise(qr_b: Tensor) -> tuple[Tensor, Tensor]:
     return pypto.cast(halves, _I8, pypto.CastMode.CAST_TRUNC), pypto.div(_one(rows), gain)
 
 
-def _q_projection(qr: Tensor, operands: Operands, shape: Shape, tuning: Tuning) -> Tensor:
-    """qr @ wq_b [T, H·HEAD_DIM]: exact INT32, or FP16 of the sum times 2**-FIXPIPE_SHIFT."""
+def _q_projection(operands: Operands, shape: Shape, tuning: Tuning) -> Tensor:
+    """qr @ wq_b [T, H·HEAD_DIM]: exact INT32, or FP16 of the sum times 2**-FIXPIPE_SHIFT.
+
+    Reads `qr` where it was written out: as the quantisation's result it would be written a second time.
+    """
     pypto.set_semantic_label("q-proj")
     rows, columns = cube_rows(shape), tuning.q_proj_n_tile
     k_tiles = [tuning.q_proj_k_l0, shape.q_lora, tuning.q_proj_k_tile]  # L0, L1 for qr (whole rows), L1 for wq_b
     pypto.set_cube_tile_shapes([rows, rows], k_tiles, [columns, columns])
     if tuning.q_staging == FP16:
-        return pypto.matmul(qr, operands.wq_b, _F16, extend_params={"scale": 2.0**-FIXPIPE_SHIFT})
-    return pypto.matmul(qr, operands.wq_b, _I32)
+        return pypto.matmul(operands.qr, operands.wq_b, _F16, extend_params={"scale": 2.0**-FIXPIPE_SHIFT})
+    return pypto.matmul(operands.qr, operands.wq_b, _I32)
 
 
 def _heads(sources: HeadSources, shape: Shape, tuning: Tuning, scopes: Iterator[int]) -> None:
     """Dequantise, per-head RMS norm and RoPE; one task per block of rows and `head_group · head_merge` heads."""
     pypto.set_semantic_label("heads")
-    rows, heads = min(tuning.head_rows, shape.t), tuning.head_group * tuning.head_merge
+    rows = min(tuning.head_rows, shape.t)
     for row in range(0, shape.t, rows):
-        for head in range(0, shape.h, heads):
+        for head, heads in head_blocks(shape.h, tuning.head_group * tuning.head_merge):
             with _one_task(scopes):
-                record_heads(HeadBlock(row, rows, head, min(heads, shape.h - head)), sources, shape, tuning)
+                record_heads(HeadBlock(row, rows, head, heads), sources, shape, tuning)
+
+
+def head_blocks(heads: int, size: int) -> Iterator[tuple[int, int]]:
+    """First head and number of heads of each task: `size` each, and what is left over in the first.
+
+    PyPTO too puts what is left over first when it merges q-proj products, so that blocks of as many heads wait for one
+    q-proj task each, and not for two.
+    """
+    rest = heads % size
+    if rest:
+        yield 0, rest
+    for first in range(rest, heads, size):
+        yield first, size
 
 
 def _kv_projection(token_x: Tensor, operands: Operands, shape: Shape, tuning: Tuning) -> Tensor:
@@ -226,5 +242,5 @@ def _kv_norm_rope(parts: Tensor, table: Tensor, operands: Operands, shape: Shape
     nope = pypto.view(normed, [rows, shape.nope_dim], [0, 0])
     pypto.assemble(pypto.cast(nope, _BF16), [0, 0], operands.kv)
     tail = pypto.view(normed, [rows, shape.rope_dim], [0, shape.nope_dim])
-    tables = load_tables(table, 0, rows, tuning.kv_rows)
+    tables = load_tables(table, 0, rows, tuning.kv_rows, rows)
     pypto.assemble(pypto.cast(rotate(tail, tables), _BF16), [0, shape.nope_dim], operands.kv)

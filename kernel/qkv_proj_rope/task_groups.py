@@ -1,18 +1,26 @@
-"""Merge counts by PyPTO task group, the form in which PyPTO is told how many equal tasks to merge into one.
+"""Merge counts by PyPTO task group, the form in which PyPTO is told how many equal cube tasks to merge into one.
 
 PyPTO numbers the groups of equally built tasks in the order in which it meets them; -1 stands for every other group.
-With equal splits of D, group 0 is both projections over D and group 1 the q-proj.
+The products of wq_a and wkv are one group where both cover equally many rows of D, whatever their columns, and two
+where they do not. The q-proj comes next.
 """
 
 from __future__ import annotations
 
-from kernel.errors import TuningError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kernel.qkv_proj_rope.tuning import Tuning
+
+_OTHERS = -1
 
 
-def parse_groups(key: str, text: str) -> dict[int, int]:
-    """ "-1:1,1:6" as {-1: 1, 1: 6}. Raises `TuningError` naming knob `key`."""
-    try:
-        pairs = [pair.split(":") for pair in text.split(",")]
-        return {int(group): int(count) for group, count in pairs}
-    except ValueError:
-        raise TuningError(f"tuning key '{key}' cannot read {text!r}; write group:count pairs, as -1:1,1:6") from None
+def cube_merges(tuning: Tuning) -> dict[int, int]:
+    """How many products of a group become one task: `q_proj_merge` of the q-proj, one of every other group."""
+    q_proj = 1 if tuning.split_k == tuning.kv_split_k else 2
+    return {_OTHERS: 1, q_proj: tuning.q_proj_merge}
+
+
+def l1_merges(tuning: Tuning) -> dict[int, int]:
+    """The same for products that load the same operand."""
+    return {_OTHERS: tuning.l1_reuse}

@@ -41,18 +41,20 @@ class Tuning:
     q_proj_n_tile: int = 256  # columns of wq_b of one matrix product
     proj_k_stages: int = 8  # X: L0 tiles in one L1 load of wq_a and wkv
     proj_k_l0: int = 64  # rows of wq_a and wkv in one L0 tile
+    proj_x_span: int = 2  # L1 loads of wq_a or wkv that one L1 load of token_x serves
     proj_n_tile: int = 256  # columns of wq_a of one task
     kv_n_tile: int = 256  # columns of wkv of one task
     split_k: int = 4  # partial products over D of the query projection
     kv_split_k: int = 4  # partial products over D of the kv projection
     q_staging: str = FP16  # q-proj results through the FP16 fix-pipe, or as exact INT32
     head_group: int = 1  # heads loaded and cast with one copy
-    head_merge: int = 3  # head groups of one task; the last task takes what is left
+    head_merge: int = 3  # head groups of one task; the first task takes what is left
     head_rows: int = 64  # tokens of one head task
     head_tile_rows: int = 16  # tokens of one vector tile in it
+    head_load_tiles: int = 2  # vector tiles of FP16 sums loaded with one copy; half as many of INT32 sums
     kv_rows: int = 8  # tokens of one kv-norm task
-    cube_merge: str = "-1:1,1:6"  # cube tasks merged into one, by PyPTO's task group; -1 is every other group
-    l1_reuse: str = "-1:1"  # the same for cube tasks that load the same operand
+    q_proj_merge: int = 6  # matrix products of one q-proj task; the first task takes what is left
+    l1_reuse: int = 1  # cube tasks that load the same operand merged into one
     vec_merge: int = 1  # equal vector tasks merged into one
 
     def as_dict(self) -> dict[str, int | float | bool | str]:

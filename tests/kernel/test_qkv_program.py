@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,10 @@ SWITCHES = [
     {"q_staging": "int32"},
     {"head_group": "2"},
     {"head_merge": "2"},
-    {"cube_merge": "-1:1,1:2"},
+    {"head_tile_rows": "8"},
+    {"head_tile_rows": "8", "head_load_tiles": "1"},
+    {"proj_x_span": "2", "proj_k_stages": "1"},
+    {"q_proj_merge": "2"},
 ]
 
 
@@ -69,3 +73,38 @@ def test_every_switch_changes_the_compiled_program(platform: A2A3Sim, tmp_path: 
         built = platform.build(KERNEL, "tiny", KERNEL.tuning("tiny", overrides), tmp_path / str(index))
         prints[built.fingerprint] = overrides
     assert len(prints) == len(SWITCHES) + 1
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(
+    "projections",
+    [
+        {},
+        {"kv_n_tile": "128"},
+        {"split_k": "2", "kv_split_k": "1"},
+        {"split_k": "1", "kv_split_k": "2"},
+    ],
+)
+def test_merging_the_q_proj_merges_nothing_else(platform: A2A3Sim, projections: dict[str, str], tmp_path: Path) -> None:
+    free = {"proj_k_stages": "1", **projections}
+    alone = _tasks_by_stage(platform, free, tmp_path / "alone")
+    merged = _tasks_by_stage(platform, {**free, "q_proj_merge": "4"}, tmp_path / "merged")
+
+    assert merged["q-proj"] * 4 == alone["q-proj"]
+    assert (merged["wq_a"], merged["wkv"]) == (alone["wq_a"], alone["wkv"])
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(("heads", "size"), [(64, 3), (64, 4), (4, 3), (4, 8)])
+def test_head_blocks_take_what_is_left_over_first(heads: int, size: int) -> None:
+    from kernel.qkv_proj_rope.stages import head_blocks  # imports PyPTO
+
+    blocks = list(head_blocks(heads, size))
+
+    assert [head for first, count in blocks for head in range(first, first + count)] == list(range(heads))
+    assert all(count == size for _, count in blocks[1:])
+
+
+def _tasks_by_stage(platform: A2A3Sim, overrides: dict[str, str], directory: Path) -> Counter[str]:
+    built = platform.build(KERNEL, "tiny", KERNEL.tuning("tiny", overrides), directory)
+    return Counter(task.stage for task in built.tasks)

@@ -24,10 +24,9 @@ def test_the_defaults_of_every_case_pass_every_guard(case: str) -> None:
 
 
 def test_overrides_are_read_by_the_type_of_their_knob() -> None:
-    tuning = KERNEL.tuning("flash-s2", {"split_k": "2", "fold_amax": "off", "q_staging": "int32", "l1_reuse": "-1:2"})
+    tuning = KERNEL.tuning("flash-s2", {"split_k": "2", "fold_amax": "off", "q_staging": "int32"})
     record = tuning.as_dict()
     assert (record["split_k"], record["fold_amax"], record["q_staging"]) == (2, False, "int32")
-    assert record["l1_reuse"] == "-1:2"
 
 
 def test_tunings_are_values() -> None:
@@ -52,11 +51,9 @@ def test_an_unknown_key_names_the_known_ones() -> None:
         ("split_k", "-4"),
         ("fold_amax", "maybe"),
         ("q_staging", "bf16"),
-        ("l1_reuse", "6"),
-        ("l1_reuse", "1:x"),
-        ("l1_reuse", "-1:0"),
-        ("cube_merge", "-2:1"),
-        ("cube_merge", "1:6:2"),
+        ("l1_reuse", "0"),
+        ("q_proj_merge", "-1:1,1:6"),
+        ("q_proj_merge", "0"),
     ],
 )
 def test_an_unreadable_value_is_refused(key: str, text: str) -> None:
@@ -71,7 +68,7 @@ def test_an_unreadable_value_is_refused(key: str, text: str) -> None:
         ("flash-s2", {"qr_norm_partials": "3"}, 1024, 3),
         ("flash-s2", {"split_k": "3"}, 4096, 3),
         ("flash-s2", {"kv_split_k": "7"}, 4096, 7),
-        ("flash-s2", {"split_k": "16"}, 256, 512),
+        ("flash-s2", {"split_k": "16"}, 256, 64 * 8 * 2),
         ("flash-s2", {"proj_n_tile": "192"}, 1024, 192),
         ("flash-s2", {"kv_n_tile": "192"}, 512, 192),
         ("flash-s2", {"q_proj_k_tile": "768"}, 1024, 768),
@@ -79,11 +76,26 @@ def test_an_unreadable_value_is_refused(key: str, text: str) -> None:
         ("flash-s2", {"head_group": "5"}, 64, 5),
         ("flash-s2", {"head_rows": "48"}, 128, 48),
         ("flash-s2", {"head_tile_rows": "24"}, 64, 24),
+        ("flash-s2", {"head_load_tiles": "3"}, 64, 48),
+        ("flash-s2", {"proj_x_span": "3"}, 1024, 64 * 8 * 3),
+        ("flash-s2", {"split_k": "1", "kv_split_k": "1", "proj_x_span": "4"}, 64 * 8 * (4 * 128 + 256) * 2, 512 * 1024),
         ("flash-s2", {"q_proj_n_tile": "512"}, 256 * 512, 64 * 1024),
-        ("flash-s2", {"proj_k_stages": "16"}, 64 * 16 * (128 + 256) * 2, 512 * 1024),
+        ("flash-s2", {"proj_k_stages": "16", "proj_x_span": "1"}, 64 * 16 * (128 + 256) * 2, 512 * 1024),
         ("flash-s2", {"attn_norm_rows": "8"}, 2 * 8 * 4096 * 4, 192 * 1024),
         ("flash-s2", {"qr_norm_rows": "16"}, 5 * 16 * 1024 * 4, 192 * 1024),
-        ("flash-s2", {"head_tile_rows": "32"}, 3 * 32 * 512 * 4 + 64 * 192 * 4, 192 * 1024),
+        (
+            "flash-s2",
+            {"head_tile_rows": "32", "head_load_tiles": "1"},
+            3 * 32 * 512 * 4 + 64 * 192 * 4,
+            192 * 1024,
+        ),
+        (
+            "flash-s2",
+            {"q_staging": "int32", "head_load_tiles": "4"},
+            3 * 16 * 512 * 4 + 32 * 512 * 4 + 64 * 192 * 4,
+            192 * 1024,
+        ),
+        ("flash-s2", {"head_load_tiles": "4"}, 3 * 16 * 512 * 4 + 64 * 512 * 2 + 64 * 192 * 4, 192 * 1024),
         ("pro-s2", {"q_staging": "fp16"}, 96774, 65504),
     ],
 )
