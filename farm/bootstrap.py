@@ -40,7 +40,7 @@ def ratio_interval(rounds: Mapping[str, Rounds], confidence: float) -> RatioInte
     Draws from a generator seeded by the samples: the same samples give the same interval on every machine.
     """
     of_device = [np.asarray(rounds[device], dtype=np.float64) for device in sorted(rounds)]
-    generator = np.random.default_rng(_seed(of_device))
+    generator = np.random.default_rng(seed_of(*of_device))
     drawn = np.zeros(RESAMPLES)
     for pairs in of_device:
         picked = generator.integers(0, len(pairs), size=(RESAMPLES, len(pairs)))
@@ -57,8 +57,9 @@ def _log_ratio(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.log(medians[..., 1] / medians[..., 0]))
 
 
-def _seed(of_device: list[NDArray[np.float64]]) -> int:
+def seed_of(*arrays: NDArray[np.float64]) -> int:
+    """A seed for a random generator that depends on the values alone, so that chance repeats on every machine."""
     digest = hashlib.sha256()
-    for pairs in of_device:
-        digest.update(np.ascontiguousarray(pairs, dtype="<f8").tobytes())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
     return int.from_bytes(digest.digest()[:8], "little")
