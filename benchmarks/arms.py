@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -59,6 +60,8 @@ class Measured:
     seconds: float  # wall
     driver_cpu_s: float  # of the driver's process, its threads included
     idle: list[float]  # seconds a device waited for each trial
+    rounds: int = 0  # how often records were kept
+    store_s: float = 0.0  # wall seconds in the store
 
     @property
     def rate(self) -> float:
@@ -96,16 +99,18 @@ def farm(
     """
     run_id = new_id()
     if store is not None:
-        store.begin(_record(run_id, lease, trials))
+        store.begin(run_record(run_id, lease, trials))
     plan = _plan(len(lease.slots), trials)
-    clocked, cpu, landed = Clocked(time.monotonic()), time.process_time(), 0
+    clocked, cpu = Clocked(time.monotonic()), time.process_time()
+    landed, rounds, store_s = 0, 0, 0.0
 
     def keep(records: list[TrialRecord]) -> None:
-        nonlocal landed
-        landed += len(records)
+        nonlocal landed, rounds, store_s
+        landed, rounds, begun = landed + len(records), rounds + 1, time.monotonic()
         if store is not None:
             store.save_trials(run_id, records)
             store.observe([event for each in records for event in events_of(each, run_id, "idle", now())])
+        store_s += time.monotonic() - begun
         if sample is not None:
             sample(landed)
             return
@@ -117,7 +122,37 @@ def farm(
     execution.run(plan)
     if landed != trials or execution.problems:
         raise RuntimeError(f"{landed} of {trials} trials landed; {execution.problems[:1]}")
-    return Measured(trials, time.monotonic() - clocked.begun, time.process_time() - cpu, clocked.idle)
+    seconds = time.monotonic() - clocked.begun
+    return Measured(trials, seconds, time.process_time() - cpu, clocked.idle, rounds, store_s)
+
+
+def wait_us(references: int, times: int = 20) -> float:
+    """Lowest of `times` µs of one `ray.wait` over `references` calls of which one has ended.
+
+    The calls wait in the queue of one actor, so thousands of them need no processes.
+    """
+    actor = ray.remote(_Stuck).options(num_cpus=0, max_concurrency=2).remote()
+    try:
+        done = actor.answer.remote()
+        ray.get(done)
+        waiting = [*(actor.hang.remote() for _ in range(references - 1)), done]
+        taken = []
+        for _ in range(times):
+            begun = time.perf_counter()
+            ray.wait(waiting, num_returns=1, fetch_local=False)
+            taken.append(time.perf_counter() - begun)
+        return 1e6 * min(taken)
+    finally:
+        ray.kill(actor)
+
+
+class _Stuck:
+    def answer(self) -> None:
+        """At once."""
+
+    def hang(self) -> None:
+        """Never."""
+        threading.Event().wait()
 
 
 def resident_mb() -> float:
@@ -150,7 +185,8 @@ def _plan(devices: int, trials: int) -> Plan:
     return Plan({REQUEST.case: REQUEST}, tuple(planned))
 
 
-def _record(run_id: str, lease: IdleLease, trials: int) -> RunRecord:
+def run_record(run_id: str, lease: IdleLease, trials: int) -> RunRecord:
+    """A run that has begun, for the store."""
     devices = len(lease.slots)
     asked = RunRequest(
         kernel=REQUEST.kernel,

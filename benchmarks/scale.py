@@ -39,6 +39,7 @@ from benchmarks.arms import Measured
 from benchmarks.idle import IdleLease, cluster, leased
 from farm.store import Store
 
+WAITS = (3, 30, 200, 1_000, 4_000)  # references; Ray warns of more than 5,000 calls that wait
 ARMS = ("plain", "farm", "farm+store", "farm+all")
 START_S = 600.0
 SAMPLE_TRIALS = 1000  # between two samples of the driver's memory
@@ -50,6 +51,8 @@ class ArmTable:
 
     rate: list[float] = field(default_factory=list)  # trials/s by round
     driver_ms: list[float] = field(default_factory=list)  # CPU of the driver for a trial, by round
+    store_ms: list[float] = field(default_factory=list)  # wall time in the store for a trial, by round
+    landed: list[float] = field(default_factory=list)  # trials that ended in one turn of the loop, mean, by round
     idle_ms: list[float] = field(default_factory=list)  # [p50, p99] over all rounds, ready to running
 
 
@@ -62,6 +65,7 @@ class Scale:
     started_s: float  # from there until every worker had answered
     flat_out: dict[str, ArmTable] = field(default_factory=dict)
     paced: dict[str, ArmTable] = field(default_factory=dict)
+    wait_us: dict[int, float] = field(default_factory=dict)  # one `ray.wait`, by references waited for
 
     def ratios(self, arm: str) -> list[float]:
         """The arm's rate over plain Ray's, round by round."""
@@ -111,7 +115,7 @@ def main() -> int:
         return 130
     finally:
         if options.json:
-            told = {"machine": _machine(), "nodes": options.nodes, "trials": options.trials, "tasks": options.tasks}
+            told = {"machine": machine(), "nodes": options.nodes, "trials": options.trials, "tasks": options.tasks}
             told |= {"paced_s": options.paced_s, "scales": [asdict(scale) for scale in scales]}
             told |= {"memory": asdict(memory) if memory else None}
             options.json.write_text(json.dumps(told, indent=1) + "\n")
@@ -133,6 +137,7 @@ def _scale(devices: int, options: argparse.Namespace) -> Scale:
             if options.paced_s:
                 trials = devices * max(5, min(10, options.trials // devices))
                 scale.paced = _rounds(lease, 1, trials, options.paced_s, directory, store)
+            scale.wait_us = {references: arms.wait_us(references) for references in WAITS}
             return scale
 
 
@@ -147,6 +152,8 @@ def _rounds(
             _progress(f"{len(lease.slots)} devices: {arm:11} {measured.rate:8.1f} trials/s")
             tables[arm].rate.append(measured.rate)
             tables[arm].driver_ms.append(1e3 * measured.driver_cpu_s / trials)
+            tables[arm].store_ms.append(1e3 * measured.store_s / trials)
+            tables[arm].landed.append(trials / measured.rounds if measured.rounds else 1.0)
             idle[arm] += measured.idle
     for arm, table in tables.items():
         table.idle_ms = [1e3 * arms.quantile(idle[arm], share) for share in (0.50, 0.99)]
@@ -191,10 +198,12 @@ def _say_table(scale: Scale) -> None:
             low, high = table.idle_ms
             rate, cpu = median(table.rate), median(table.driver_ms)
             print(f"{name + arm:18} {rate:9.1f} {ratio + spread:>22} {cpu:9.2f} {low:8.2f} {high:8.2f}")
-    sys.stdout.flush()
+    waits = ", ".join(f"{each:.0f} µs for {references}" for references, each in scale.wait_us.items())
+    print(f"one ray.wait: {waits}", flush=True)
 
 
-def _machine() -> dict[str, str | int | float]:
+def machine() -> dict[str, str | int | float]:
+    """Where it was measured."""
     info = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
