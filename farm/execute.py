@@ -49,6 +49,7 @@ class Execution:
     blame: Blame = field(default_factory=Blame)
     problems: list[Failure] = field(default_factory=list)
     _queues: dict[int, deque[_Turn]] = field(default_factory=dict)
+    _fresh: list[TrialRecord] = field(default_factory=list)  # landed, and not handed on yet
     _asked: float = 0.0  # time.monotonic() of the last such question
     _drawn: float = 0.0
 
@@ -60,22 +61,31 @@ class Execution:
         flights = Flights(self.lease, self.directory, self.clock, self.limits.timeouts.trial_s)
         self._queues = {slot: deque(map(_Turn, plan.of_slot(slot))) for slot in self.lease.slots}
         idle = set(self.lease.slots)
-        fresh: list[TrialRecord] = []
-        with Mending() as mending:
-            while True:
-                leaving = self._should_leave()
-                if not leaving:
-                    self._start(idle, flights, plan.requests)
-                if fresh:
-                    self.keep(fresh)
-                    fresh = []
-                if not flights.busy and not mending:
-                    if not leaving or not any(self._queues.values()):
-                        return
-                    self.lease.give_way(self.observer.waiting)
-                    continue
-                self.limits.check(flights.under_way())
-                fresh = self._land(flights, mending, idle)
+        try:
+            with Mending() as mending:
+                self._drive(plan, flights, mending, idle)
+        finally:
+            self._hand_on()  # what an interrupt met between its landing and its keeping
+
+    def _drive(self, plan: Plan, flights: Flights, mending: Mending, idle: set[int]) -> None:
+        while True:
+            leaving = self._should_leave()
+            if not leaving:
+                self._start(idle, flights, plan.requests)
+            self._hand_on()
+            if not flights.busy and not mending:
+                if not leaving or not any(self._queues.values()):
+                    return
+                self.lease.give_way(self.observer.waiting)
+                continue
+            self.limits.check(flights.under_way())
+            self._land(flights, mending, idle)
+
+    def _hand_on(self) -> None:
+        """Have what has landed kept: after the devices have their next trials, so that none waits for the store."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            self.keep(fresh)
 
     def _start(self, idle: set[int], flights: Flights, requests: dict[str, Request]) -> None:
         """Give every idle slot its next trial."""
@@ -86,14 +96,13 @@ class Execution:
                 flights.start(slot, case, requests[case], turn.planned.repeat, turn.attempt)
                 idle.discard(slot)
 
-    def _land(self, flights: Flights, mending: Mending, idle: set[int]) -> list[TrialRecord]:
-        """What ended in one round: the records to keep. Slots that can go on are idle afterwards, or being mended."""
+    def _land(self, flights: Flights, mending: Mending, idle: set[int]) -> None:
+        """Take in what ended in one round. Slots that can go on are idle afterwards, or being mended."""
         self._report_stages(flights)
-        kept = []
         for ended in flights.land():
             self.blame.take(ended.record, card_of(self.lease.device(ended.slot)))
             if ended.flight.repeat >= 0 or ended.record.status is not TrialStatus.OK:
-                kept.append(ended.record)
+                self._fresh.append(ended.record)
             self.observer.measured(ended.record, ended.flight.repeat >= 0)
             self._follow(ended, mending, idle)
         mended, lost = mending.done()
@@ -107,7 +116,6 @@ class Execution:
         if self.blame.kernel:
             for queue in self._queues.values():  # proven guilty: what is under way may end, nothing more is started
                 queue.clear()
-        return kept
 
     def _follow(self, ended: Landed, mending: Mending, idle: set[int]) -> None:
         slot, flight, queue = ended.slot, ended.flight, self._queues[ended.slot]

@@ -62,10 +62,10 @@ class _Run:
 
     def keep(self, trials: list[TrialRecord]) -> None:
         """Make `trials` durable, and what they say of their devices."""
+        self.trials.extend(trials)  # first: an interrupt from here on still finds them in the record
         self.held.store.save_trials(self.id, trials)
         platform = self.held.platform.name
         self.held.store.observe([event for each in trials for event in events_of(each, self.id, platform, now())])
-        self.trials.extend(trials)
 
 
 def run(

@@ -60,6 +60,7 @@ def local_ray() -> Iterator[None]:
 
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
     ray.init(
+        address="local",  # or Ray joins the cluster of a test that runs beside this one
         num_cpus=2,
         resources={"NPU": DEVICES},
         include_dashboard=False,
