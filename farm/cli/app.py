@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 from farm import __version__
-from farm.cli import cluster, devices, doctor, kernel, ledger, report, resume, run, runs, sweep, tune
+from farm.cli import cluster, devices, doctor, kernel, ledger, report, resume, run, runs, sweep, trends, tune
 from farm.cli.exit_codes import FarmGroup
 from farm.errors import UsageError
 
@@ -70,6 +70,7 @@ main.add_command(devices.command, "devices")
 main.add_command(cluster.command, "cluster")
 main.add_command(kernel.command, "kernel")
 main.add_command(ledger.command, "ledger")
+main.add_command(trends.command, "trends")
 main.add_command(tune.command, "tune")
 main.add_command(sweep.command, "sweep")
 main.add_command(doctor.command, "doctor")

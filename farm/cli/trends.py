@@ -1,0 +1,272 @@
+"""`farm trends`: how a kernel's times went over its runs, and where they changed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from farm import paths
+from farm.cli import options
+from farm.errors import InfrastructureError
+from farm.record import BudgetRecord, Verdict
+from farm.report.terminal import verdict_text
+from farm.report.text import microseconds, one_line, signed_share
+from farm.rows import HistoryPoint
+from farm.store import Store
+from kernel.clock import Clock, wall_time
+from kernel.errors import UnknownNameError
+from kernel.registry import find_kernel, find_platform
+
+if TYPE_CHECKING:
+    from farm.change_points import ChangePoint
+
+_BARS = "▁▂▃▄▅▆▇█"
+_LATEST = 10  # runs of the table; the bars and the changes are of all
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """The medians of one case on one platform, oldest first, at least one; all of one clock."""
+
+    kernel: str
+    case: str
+    platform: str
+    clock: Clock
+    points: tuple[HistoryPoint, ...]
+    changes: tuple[ChangePoint, ...]
+    budget: BudgetRecord | None  # what the newest of them was held to
+    left_out: int  # runs that errored: what they measured may be half of it
+
+    @property
+    def medians(self) -> list[float]:
+        """Of every run, in µs of `clock`."""
+        return [_median(point) for point in self.points]
+
+
+@click.command("trends")
+@options.kernel_argument
+@click.option("--case", help="Only this case. Default: every case that was run.")
+@options.platform_option
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=200, show_default=True, help="How many runs, newest first."
+)
+@options.json_option
+def command(kernel: str, case: str | None, platform: str, limit: int, as_json: bool) -> None:
+    """Show how the medians of KERNEL went, run by run, and at which commits they changed.
+
+    On a terminal bars, changes and the latest runs; into a pipe one run a line, fields parted by tabs, times in UTC.
+    """
+    with Store.open(paths.store_url()) as store:
+        cases = [case] if case is not None else _cases(store, kernel, platform, limit)
+        found = [_trend(store, kernel, each, platform, limit) for each in cases]
+    trends = [trend for trend in found if trend is not None]
+    if not trends:
+        _check(kernel, case, platform)
+    if as_json:
+        click.echo(json.dumps([_json(trend) for trend in trends], indent=2))
+    elif not trends:
+        click.echo(f"no finished runs of {one_line(kernel)} on {one_line(platform)} yet", err=True)
+    elif not sys.stdout.isatty():
+        for trend in trends:
+            for index in range(len(trend.points)):
+                click.echo("\t".join(_fields(trend, index)))
+    else:
+        console = Console()
+        for trend in trends:
+            console.print(view(trend, console.width), highlight=False)
+
+
+def view(trend: Trend, width: int) -> RenderableType:
+    """The trend on a terminal of `width` columns. Every name is taken as text, never as markup."""
+    first, last = trend.points[0].started_at[:10], trend.points[-1].started_at[:10]
+    head = Text(f"{one_line(trend.kernel)} {one_line(trend.case)} on {one_line(trend.platform)}", "bold")
+    runs = f"{len(trend.points)} run{'' if len(trend.points) == 1 else 's'}"
+    said = Text(f"  {runs}, {one_line(first)} to {one_line(last)}, {trend.clock.value} µs", "dim")
+    parts: list[RenderableType] = [head, said, *_bars(trend, max(width - 2, 1)), _levels(trend)]
+    parts += [Text(), _changes(trend) if trend.changes else Text("  no change of level", "dim")]
+    parts += [Text(), _latest(trend), Text()]
+    return Group(*parts)
+
+
+def _cases(store: Store, kernel: str, platform: str, limit: int) -> list[str]:
+    runs = [run for run in store.list(limit, kernel) if run.platform == platform]
+    return sorted({case for run in runs for case in run.cases})
+
+
+def _trend(store: Store, kernel: str, case: str, platform: str, limit: int) -> Trend | None:
+    from farm.change_points import change_points  # NumPy, which no other command should wait for
+
+    everything = store.history(kernel, case, platform, limit)
+    points = [point for point in everything if point.verdict is not Verdict.ERRORED]
+    if not points:
+        return None
+    clock = points[-1].median.clock
+    if any(point.median.clock is not clock for point in points):
+        raise InfrastructureError(f"{kernel} {case} on {platform} has simulated and measured times in the store")
+    return Trend(
+        kernel=kernel,
+        case=case,
+        platform=platform,
+        clock=clock,
+        points=tuple(points),
+        changes=tuple(change_points([_median(point) for point in points], clock)),
+        budget=store.get(points[-1].run_id).budget.get(case),
+        left_out=len(everything) - len(points),
+    )
+
+
+def _check(kernel: str, case: str | None, platform: str) -> None:
+    """Nothing was found: raise `UnknownNameError` where that is because a name is wrong."""
+    found = find_kernel(kernel)
+    find_platform(platform)
+    if case is not None and case not in found.cases:
+        raise UnknownNameError("case", case, list(found.cases))
+
+
+def _median(point: HistoryPoint) -> float:
+    assert point.median.overall is not None, "a history has no runs without samples"
+    return point.median.overall
+
+
+def _bars(trend: Trend, width: int) -> list[Text]:
+    """Bars from the lowest median to the highest, as many lines as it takes, and below them a mark at each change."""
+    medians = trend.medians
+    low, high = min(medians), max(medians)
+    marks = {change.index: change for change in trend.changes}
+    lines = []
+    for start in range(0, len(medians), width):
+        row, below = Text("  "), Text("  ")
+        for index, us in enumerate(medians[start : start + width], start):
+            row.append(_BARS[round((us - low) / (high - low) * (len(_BARS) - 1))] if high > low else _BARS[3])
+            below.append(*_mark(marks.get(index)))
+        lines += [row, below] if below.plain.strip() else [row]
+    return lines
+
+
+def _mark(change: ChangePoint | None) -> tuple[str, str]:
+    if change is None:
+        return " ", ""
+    return ("▲", "red") if change.change > 0 else ("▼", "green")
+
+
+def _levels(trend: Trend) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    medians = trend.medians
+    table.add_row(
+        "  latest", f"{microseconds(medians[-1])} µs; {microseconds(min(medians))} to {microseconds(max(medians))}"
+    )
+    table.add_row("  budget", _budget(trend))
+    if trend.left_out:
+        table.add_row("  left out", f"{trend.left_out} run{'' if trend.left_out == 1 else 's'} that errored")
+    return table
+
+
+def _budget(trend: Trend) -> Text:
+    budget = trend.budget
+    limits = [(budget.ceiling_us, "ceiling"), (budget.ratchet_us, "best landed")] if budget else []
+    said = Text("\n").join(_limit(trend, limit_us, name) for limit_us, name in limits if limit_us is not None)
+    return said if said.plain else Text("none", "dim")
+
+
+def _limit(trend: Trend, limit_us: float, name: str) -> Text:
+    """`WallTime` refuses a budget of the other clock."""
+    assert trend.budget is not None
+    away = wall_time(trend.medians[-1], trend.clock) - wall_time(limit_us, trend.budget.clock)
+    return Text(
+        f"{microseconds(limit_us)} µs {name}, latest {signed_share(away / limit_us)}", "red" if away > 0 else ""
+    )
+
+
+def _changes(trend: Trend) -> Table:
+    table = _table("  changed at", "run", "before µs", "after µs", "by")
+    for change in trend.changes:
+        point = trend.points[change.index]
+        table.add_row(
+            Text(f"{_mark(change)[0]} {_commit(point)}", _mark(change)[1]),
+            Text(one_line(point.run_id)),
+            microseconds(change.before_us),
+            microseconds(change.after_us),
+            Text(signed_share(change.change), _mark(change)[1]),
+        )
+    return table
+
+
+def _latest(trend: Trend) -> Table:
+    table = _table("  commit", "run", "median µs", "± MAD", "samples")
+    table.add_column("verdict")
+    for point in reversed(trend.points[-_LATEST:]):
+        table.add_row(
+            Text(f"  {_commit(point)}"),
+            Text(one_line(point.run_id)),
+            microseconds(point.median.overall),
+            microseconds(point.median.mad_us),
+            str(len(point.median.samples)),
+            verdict_text(point.verdict),
+        )
+    return table
+
+
+def _table(left: str, second: str, *numbers: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column(left, no_wrap=True)
+    table.add_column(second, no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _commit(point: HistoryPoint) -> str:
+    commit = one_line(point.commit)
+    return commit[:10] + ("-dirty" if commit.endswith("-dirty") else "") if len(commit) >= 40 else commit
+
+
+def _fields(trend: Trend, index: int) -> list[str]:
+    """One run as plain text without tabs or line breaks; the last field is the size of a change, or `-`."""
+    point = trend.points[index]
+    change = next((found for found in trend.changes if found.index == index), None)
+    fields = [point.started_at, point.run_id, point.verdict.value, trend.kernel, trend.case, trend.platform]
+    fields += [point.commit, f"{_median(point):.2f}", trend.clock.value, f"{change.change:+.4f}" if change else "-"]
+    return [one_line(field) or "-" for field in fields]
+
+
+def _json(trend: Trend) -> dict[str, Any]:
+    return {
+        "kernel": trend.kernel,
+        "case": trend.case,
+        "platform": trend.platform,
+        "clock": trend.clock.value,
+        "budget": trend.budget.model_dump(mode="json") if trend.budget else None,
+        "errored_runs_left_out": trend.left_out,
+        "points": [
+            {
+                "run_id": point.run_id,
+                "started_at": point.started_at,
+                "commit": point.commit,
+                "verdict": point.verdict.value,
+                "median_us": _median(point),
+                "mad_us": point.median.mad_us,
+                "interval_us": point.median.interval_us,
+                "samples": len(point.median.samples),
+            }
+            for point in trend.points
+        ],
+        "changes": [
+            {
+                "run_id": trend.points[change.index].run_id,
+                "commit": trend.points[change.index].commit,
+                "before_us": change.before_us,
+                "after_us": change.after_us,
+                "change": change.change,
+            }
+            for change in trend.changes
+        ],
+    }
