@@ -59,7 +59,8 @@ class Execution:
         Raises `LimitError` where the lease or the run takes too long, and what `Lease.give_way` raises.
         """
         flights = Flights(self.lease, self.directory, self.clock, self.limits.timeouts.trial_s)
-        self._queues = {slot: deque(map(_Turn, plan.of_slot(slot))) for slot in self.lease.slots}
+        planned = plan.by_slot()
+        self._queues = {slot: deque(map(_Turn, planned.get(slot, []))) for slot in self.lease.slots}
         idle = set(self.lease.slots)
         try:
             with Mending() as mending:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, and_, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, and_, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from farm import rows
@@ -86,8 +86,7 @@ def observe(engine: Engine, events: Sequence[HealthEvent]) -> None:
     for event in events:
         by_device[event.platform, event.device].append(rows.storable(event))
     with transaction(engine, "written", write=True) as connection:
-        for (platform, device), happened in sorted(by_device.items()):  # everyone locks in one order: no deadlock
-            _fold(connection, platform, device, happened)
+        _fold(connection, by_device)
 
 
 def see(engine: Engine, platform: str, devices: Iterable[Mapping[str, str]]) -> None:
@@ -137,20 +136,29 @@ def reports(engine: Engine, platform: str) -> dict[str, DeviceReport]:
     }
 
 
-def _fold(connection: Connection, platform: str, device: str, events: list[HealthEvent]) -> None:
-    key = and_(_of(platform), DEVICE.c.id == device)
+def _fold(connection: Connection, by_device: Mapping[tuple[str, str], list[HealthEvent]]) -> None:
+    """Four statements however many devices there are: a round of a large run tells of hundreds."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    new = {"platform": platform, "id": device, "node": device.rpartition("/")[0], "last_seen": rows.now()}
-    connection.execute(dialect.insert(DEVICE).values(new).on_conflict_do_nothing())
-    kept = rows.health(connection.execute(select(DEVICE).where(key).with_for_update()).one())
-    if not any(event.kind in BY_PERSON for event in events):  # a person may put a wrong record right
-        _require_past(device, kept.last_event_at)
-    logged = []
-    for event in events:
-        kept = after(kept, event)
-        logged.append(rows.of_event(event, kept.state))
+    keys = sorted(by_device)  # everyone locks in one order: no deadlock
+    new = [
+        {"platform": platform, "id": device, "node": device.rpartition("/")[0], "last_seen": rows.now()}
+        for platform, device in keys
+    ]
+    connection.execute(dialect.insert(DEVICE).on_conflict_do_nothing(), new)
+    query = select(DEVICE).where(tuple_(DEVICE.c.platform, DEVICE.c.id).in_(keys))
+    found = connection.execute(query.order_by(DEVICE.c.platform, DEVICE.c.id).with_for_update()).all()
+    logged, changed = [], []
+    for row in found:
+        kept, events = rows.health(row), by_device[row.platform, row.id]
+        if not any(event.kind in BY_PERSON for event in events):  # a person may put a wrong record right
+            _require_past(row.id, kept.last_event_at)
+        for event in events:
+            kept = after(kept, event)
+            logged.append(rows.of_event(event, kept.state))
+        changed.append({"its_platform": row.platform, "its_id": row.id, **rows.of_health(kept)})
     connection.execute(insert(DEVICE_EVENT), logged)
-    connection.execute(update(DEVICE).where(key).values(**rows.of_health(kept)))
+    mine = and_(DEVICE.c.platform == bindparam("its_platform"), DEVICE.c.id == bindparam("its_id"))
+    connection.execute(update(DEVICE).where(mine), changed)
 
 
 def _last_runs(connection: Connection, platform: str) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from farm.record import RunRequest
@@ -24,9 +25,12 @@ class Plan:
     requests: dict[str, Request]  # case → what to build and run
     trials: tuple[PlannedTrial, ...]
 
-    def of_slot(self, slot: int) -> list[PlannedTrial]:
-        """The trials of one device, in the order it makes them."""
-        return [trial for trial in self.trials if trial.slot == slot]
+    def by_slot(self) -> dict[int, list[PlannedTrial]]:
+        """The trials of each device, in the order it makes them."""
+        slots: dict[int, list[PlannedTrial]] = defaultdict(list)
+        for trial in self.trials:
+            slots[trial.slot].append(trial)
+        return slots
 
 
 def make(request: RunRequest, warm_up: bool) -> Plan:

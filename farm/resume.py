@@ -57,9 +57,10 @@ def remaining(whole: Plan, taken: list[TrialRecord], slots: Mapping[int, str]) -
         done[trial.device].add((trial.case, trial.repeat))
     series = _dealt(list(done), slots)
     trials = []
+    by_slot = whole.by_slot()
     for slot in slots:
         measured = done.get(series.get(slot, ""), set())
-        planned = [trial for trial in whole.of_slot(slot) if (trial.case, trial.repeat) not in measured]
+        planned = [trial for trial in by_slot.get(slot, []) if (trial.case, trial.repeat) not in measured]
         trials.extend(_with_needed_warm_ups(planned))
     return replace(whole, trials=tuple(trials))
 

@@ -73,7 +73,7 @@ def test_a_plan_is_every_case_on_every_slot_in_order() -> None:
     made = plan.make(request(cases=["tiny", "flash-t1"], devices=2, repeats=2), warm_up=True)
 
     assert len(made.trials) == 2 * 2 * 3
-    assert [(trial.case, trial.repeat) for trial in made.of_slot(1)] == [
+    assert [(trial.case, trial.repeat) for trial in made.by_slot()[1]] == [
         ("tiny", -1),
         ("tiny", 0),
         ("tiny", 1),
