@@ -4,6 +4,8 @@ BOOT ?= python3
 PY := .venv/bin/python
 ARGS ?=
 TESTS ?=
+# Two, however many cores there are: tests of a cluster wait more than they work, and each one needs memory.
+JOBS ?= 2
 
 export PYTHON
 
@@ -23,7 +25,7 @@ run: setup ## validate the reference kernel on three devices; more options: make
 	@.venv/bin/farm run --devices 3 $(ARGS)
 
 test: lint ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
-	@$(PY) -m pytest $(TESTS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 test-fast: setup-dev ## the tests that start neither the simulator nor Ray
 	@$(PY) -m pytest -m "not sim and not ray" $(TESTS)
