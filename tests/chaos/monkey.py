@@ -113,8 +113,9 @@ class Monkey:
                 self._kill(cluster)
                 next_kill = time.monotonic() + self._random.uniform(*BETWEEN_KILLS_S)
             time.sleep(0.1)
-        self._away = dict.fromkeys(self._away, 0.0)
-        self._bring_back(cluster)
+        while self._away:
+            self._bring_back(cluster)
+            time.sleep(0.1)
 
     def _start(self, address: str) -> None:
         works = [self._waiting.popleft() for _ in range(min(AT_A_TIME, len(self._waiting)))]
@@ -204,10 +205,16 @@ class Monkey:
 
     def _bring_back(self, cluster: Any) -> None:
         for number, when in list(self._away.items()):
-            if time.monotonic() > when:
-                del self._away[number]
+            if time.monotonic() < when:
+                continue
+            try:
                 self._nodes[number] = self._add(cluster, number)
-                self._say(f"node n{number} is back")
+            except Exception as error:  # noqa: BLE001  # Ray has no type for a node that is too slow to start
+                self._away[number] = time.monotonic() + NODE_BACK_S
+                self._say(f"node n{number} did not start: {str(error)[:80]}")
+                continue
+            del self._away[number]
+            self._say(f"node n{number} is back")
 
     def _add(self, cluster: Any, number: int) -> Any:
         return cluster.add_node(num_cpus=2, resources={"NPU": PER_NODE}, labels={"farm-node": f"n{number}"})
