@@ -68,6 +68,7 @@ def test_one_odd_run_is_no_change() -> None:
 
 def test_a_new_level_is_seen_after_five_runs_of_it() -> None:
     assert found(history(NOISES["normal"], (540.0, 40), (594.0, 5))) == [40]
+    assert found(history(NOISES["normal"], (540.0, 6), (648.0, 5))) == [6]
 
 
 def test_the_sizes_are_between_the_levels_around_a_change() -> None:

@@ -101,6 +101,7 @@ def test_a_drift_of_a_whole_device_between_the_arms_rounds_does_not_count() -> N
     ("devices", "rounds", "status"),
     [
         (3, 2, GateStatus.INCONCLUSIVE),  # two rounds hardly vary
+        (4, 2, GateStatus.INCONCLUSIVE),
         (9, 1, GateStatus.INCONCLUSIVE),
         (2, 3, GateStatus.INCONCLUSIVE),  # six rounds do not bracket a median
         (1, 7, GateStatus.FAILED),
