@@ -2,8 +2,8 @@
 
     python -m tests.chaos.driver ADDRESS OUT WORK...
 
-where each WORK is `honest`, `wrong`, or, to resume a run, `honest:RUN`. The platforms answer with the golden, so what is
-tried here is everything around the kernel, at the speed of the farm and not of a compiler.
+where each WORK is `honest`, `wrong`, or, to resume a run, `honest:RUN`. The platforms answer with the golden, so what
+is tried here is everything around the kernel, at the speed of the farm and not of a compiler.
 """
 
 from __future__ import annotations
