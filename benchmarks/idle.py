@@ -93,10 +93,13 @@ class IdleLease:
         self.head.check()
 
     def stages(self) -> dict[int, str]:
-        """What each slot is doing."""
+        """What each slot is doing; empty where the board does not answer, as it is for a real lease."""
         import ray
 
-        return dict(ray.get(self.board.stages.remote(), timeout=1.0))
+        try:
+            return dict(ray.get(self.board.stages.remote(), timeout=1.0))
+        except ray.exceptions.GetTimeoutError:
+            return {}
 
     def pretend(self, busy_s: float, notes: bool) -> None:
         """See `IdleWorker.pretend`; returns when every worker knows."""
