@@ -54,8 +54,8 @@ class Trend:
 @options.kernel_argument
 @click.option("--case", help="Only this case. Default: every case that was run.")
 @options.platform_option
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=200, show_default=True, help="How many runs, newest first."
+@click.option(  # 500: the search for changes takes time with the square of it
+    "--limit", type=click.IntRange(1, 500), default=200, show_default=True, help="How many runs, newest first."
 )
 @options.json_option
 def command(kernel: str, case: str | None, platform: str, limit: int, as_json: bool) -> None:

@@ -181,5 +181,6 @@ def test_a_wrong_name_is_one_clear_line(wrong: tuple[str, ...], said: str) -> No
     assert error.count("\n") == 1
 
 
-def test_a_limit_of_nothing_is_refused() -> None:
-    farm("--limit", "0", expect=2)
+@pytest.mark.parametrize("limit", ["0", "501", "many"])
+def test_a_limit_that_makes_no_sense_is_refused(limit: str) -> None:
+    farm("--limit", limit, expect=2)
