@@ -1,18 +1,23 @@
-"""The service's HTTP face: webhooks in, and whether it is alive and ready."""
+"""The service's HTTP face: webhooks in, the API, metrics, and whether it is alive and ready."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Engine
 from starlette.requests import ClientDisconnect
 
+from ci.api import router
+from ci.api.access import READER
 from ci.config import Config
 from ci.database import check_revision
 from ci.errors import RejectedDeliveryError
+from ci.metrics import Metrics
 from ci.webhook.events import EVENTS
 from ci.webhook.inbox import Inbox, Receipt
 from ci.webhook.intake import Delivery, Headers, read_delivery, read_headers, too_large
@@ -28,30 +33,30 @@ _FULL = ("disk is full", "no space left", "disk full")
 
 def create_app(config: Config, engine: Engine, inbox: Inbox) -> FastAPI:
     """The application over an opened database. It starts nothing and closes nothing that it was given."""
-    app = FastAPI(title="NPU kernel farm", version=__version__)
+    # No /docs: that page would load its scripts from elsewhere. The document is below the API, for those who may read.
+    app = FastAPI(title="NPU kernel farm", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    metrics = Metrics(engine)
+    router.install(app, config, engine)
 
-    @app.post("/webhooks/{forge}", status_code=202)
+    @app.post("/webhooks/{forge}", status_code=202, include_in_schema=False)
     async def webhook(forge: str, request: Request) -> JSONResponse:
         """Take in one delivery: 202 once it is on disk, 200 where there is nothing to do, else why it is refused."""
-        try:
-            return await _take_in(config, inbox, forge, request)
-        except RejectedDeliveryError as error:
-            LOG.warning("delivery %s of %s refused: %s", _id(request), _shown(forge), error)
-            return _answer(error.status, "refused", str(error))
-        except ClientDisconnect:
-            LOG.warning("delivery %s of %s broke off", _id(request), _shown(forge))
-            return _answer(400, "refused", "the body broke off")  # nobody reads it
-        except FarmError as error:
-            LOG.error("delivery %s of %s could not be kept: %s", _id(request), _shown(forge), error)
-            full = any(sign in str(error).lower() for sign in _FULL)
-            return _answer(507 if full else 503, "not kept", f"{error}; deliver it again")
+        begin = time.perf_counter()
+        answer = await _delivered(config, inbox, forge, request)
+        metrics.answered(answer.status_code, time.perf_counter() - begin)
+        return answer
 
-    @app.get("/healthz")
+    @app.get("/metrics", dependencies=[READER], include_in_schema=False)
+    def measured() -> Response:
+        """For Prometheus, who sends a token of scope `read` unless reading is public."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/healthz", include_in_schema=False)
     async def healthz() -> dict[str, str]:
         """Whether the process serves at all."""
         return {"status": "alive", "version": __version__}
 
-    @app.get("/readyz")
+    @app.get("/readyz", include_in_schema=False)
     async def readyz() -> JSONResponse:
         """Whether deliveries can be taken in now."""
         try:
@@ -63,6 +68,21 @@ def create_app(config: Config, engine: Engine, inbox: Inbox) -> FastAPI:
         return _answer(200, "ready", "")
 
     return app
+
+
+async def _delivered(config: Config, inbox: Inbox, forge: str, request: Request) -> JSONResponse:
+    try:
+        return await _take_in(config, inbox, forge, request)
+    except RejectedDeliveryError as error:
+        LOG.warning("delivery %s of %s refused: %s", _id(request), _shown(forge), error)
+        return _answer(error.status, "refused", str(error))
+    except ClientDisconnect:
+        LOG.warning("delivery %s of %s broke off", _id(request), _shown(forge))
+        return _answer(400, "refused", "the body broke off")  # nobody reads it
+    except FarmError as error:
+        LOG.error("delivery %s of %s could not be kept: %s", _id(request), _shown(forge), error)
+        full = any(sign in str(error).lower() for sign in _FULL)
+        return _answer(507 if full else 503, "not kept", f"{error}; deliver it again")
 
 
 async def _take_in(config: Config, inbox: Inbox, forge: str, request: Request) -> JSONResponse:

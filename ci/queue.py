@@ -52,6 +52,13 @@ class Queue:
             self._cancel(job, reason)
         return f"cancelled {len(jobs)}: {reason}"
 
+    def cancel_job(self, job_id: str, reason: str) -> bool:
+        """Stop one job; whether it was open."""
+        jobs = self._jobs(JOB.c.id == job_id, _OPEN)
+        for job in jobs:
+            self._cancel(job, reason)
+        return bool(jobs)
+
     def rerun(self, asked: Rerun) -> str:
         """Queue again what has been validated of a commit, under the same terms."""
         by = JOB.c.id == asked.external_id if asked.external_id else JOB.c.head_sha == asked.head_sha

@@ -1,0 +1,64 @@
+"""Who may do what: who has a token with the scope; and anybody may read where the configuration says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import Engine
+
+from ci import tokens
+from ci.api.problems import ApiError
+from ci.config import Config
+from ci.states import Scope
+
+ANYBODY = "anybody"
+
+_BEARER = HTTPBearer(auto_error=False, description="From `farm token create`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What requests work on."""
+
+    config: Config
+    engine: Engine
+
+
+def _gate(request: Request) -> Gate:
+    gate: Gate = request.app.state.gate
+    return gate
+
+
+GateHere = Annotated[Gate, Depends(_gate)]
+Given = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+
+
+def require(scope: Scope) -> Callable[..., str]:
+    """A dependency that lets holders of `scope` through, and tells the token's name."""
+
+    def check(gate: GateHere, given: Given) -> str:
+        if given is None:
+            if scope is Scope.READ and gate.config.api.public_read:
+                return ANYBODY
+            raise _unauthorized("a bearer token is needed; `farm token create` makes one")
+        token = tokens.find(gate.engine, given.credentials)
+        if token is None:
+            raise _unauthorized("that token is unknown, expired or revoked")
+        if scope not in token.scopes:
+            raise ApiError(403, f"token '{token.name}' has no scope '{scope.value}'")
+        return token.name
+
+    return check
+
+
+def _unauthorized(detail: str) -> ApiError:
+    return ApiError(401, detail, {"WWW-Authenticate": "Bearer"})
+
+
+READER: Any = Depends(require(Scope.READ))
+Submitter = Annotated[str, Depends(require(Scope.SUBMIT))]
+ADMIN: Any = Depends(require(Scope.ADMIN))

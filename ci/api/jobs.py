@@ -1,0 +1,195 @@
+"""Jobs: the queue of commits to validate, and the page of a job that its check links to."""
+
+from __future__ import annotations
+
+import html
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, Row, select
+
+from ci.api.access import READER, Gate, GateHere, Submitter
+from ci.api.pages import Cursor, Limit, Page, Word, cursor, number_position
+from ci.api.problems import RESPONSES, ApiError
+from ci.config import Repository, RepositoryName
+from ci.queue import Queue
+from ci.states import OPEN, JobKind, JobState
+from ci.tables import JOB
+from ci.webhook.commands import RunOptions
+from ci.webhook.events import Rerun, Validate
+from farm.database import transaction
+from farm.priority import Priority
+from jobs.records import Record
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+pages = APIRouter(include_in_schema=False, dependencies=[READER], responses=RESPONSES)
+
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+Sha = Annotated[str, Field(pattern="^([0-9a-f]{40}|[0-9a-f]{64})$")]
+Case = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class Job(BaseModel):
+    """One commit in the queue, or what became of it."""
+
+    id: str
+    forge: str
+    repository: str
+    subject: str  # "pull/7", a full ref name, or "commit/SHA"
+    kind: JobKind
+    number: int | None  # of the pull request
+    head_sha: str
+    base_sha: str  # "" where nobody named one
+    base_ref: str
+    from_fork: bool
+    author: str
+    priority: Priority
+    options: RunOptions
+    state: JobState
+    reason: str
+    approved_by: str  # "" where nobody had to
+    run_id: str  # "" until it runs
+    created_at: str  # ISO 8601, UTC
+    started_at: str | None
+    finished_at: str | None
+
+
+class Submission(Record):
+    """A commit to validate."""
+
+    forge: str = Field(default="github", pattern="^[a-z][a-z0-9-]{0,100}$")
+    repository: RepositoryName
+    commit: Sha = Field(description="The whole hash.")
+    base: Sha | None = Field(default=None, description="The commit to compare with.")
+    devices: int | None = Field(default=None, ge=1, le=1024, description="As configured where left out.")
+    cases: list[Case] = Field(default_factory=list, max_length=64, description="As configured where empty.")
+
+
+@router.get("", summary="List jobs", dependencies=[READER])
+def list_jobs(
+    gate: GateHere,
+    forge: Word | None = None,
+    repository: Word | None = None,
+    kind: JobKind | None = None,
+    state: JobState | None = None,
+    commit: Word | None = None,
+    limit: Limit = 50,
+    after: Cursor = None,
+) -> Page[Job]:
+    """Jobs, the newest first."""
+    equal = {"forge": forge, "repository": repository, "head_sha": commit}
+    equal |= {"kind": kind and kind.value, "state": state and state.value}
+    query = select(JOB).where(*(JOB.c[name] == value for name, value in equal.items() if value is not None))
+    if after is not None:
+        query = query.where(JOB.c.sequence < number_position(after))
+    with transaction(gate.engine, "read") as connection:
+        found = connection.execute(query.order_by(JOB.c.sequence.desc()).limit(limit + 1)).all()
+    shown = found[:limit]
+    return Page(items=[_job(row) for row in shown], next=cursor(shown[-1].sequence) if len(found) > limit else None)
+
+
+@router.get("/{job_id}", summary="One job", dependencies=[READER])
+def get_job(gate: GateHere, job_id: JobId) -> Job:
+    """One job."""
+    with transaction(gate.engine, "read") as connection:
+        return _job(_row(connection, job_id))
+
+
+@router.post("", status_code=201, summary="Submit a commit")
+def submit(gate: GateHere, by: Submitter, asked: Submission, response: Response) -> Job:
+    """Queue a commit of a configured repository. An open job of the same commit is cancelled and stands in line anew.
+
+    Whether the commit exists is found out when the job runs. The holder of the token answers for it, as somebody with
+    write access does for `/farm approve`.
+    """
+    repository = _repository(gate, asked.forge, asked.repository, 422)
+    wanted = Validate(
+        kind=JobKind.COMMIT,
+        subject=f"commit/{asked.commit}",
+        number=None,
+        head_sha=asked.commit,
+        base_sha=asked.base or "",
+        base_ref="",
+        from_fork=False,
+        author=by,
+        priority=Priority.INTERACTIVE,
+    )
+    with transaction(gate.engine, "written", write=True) as connection:
+        options = RunOptions(devices=asked.devices, cases=asked.cases)
+        Queue(connection, gate.config, repository).validate(wanted, options, f"token {by}")
+        return _made(connection, repository, wanted.subject, response)
+
+
+@router.post("/{job_id}/cancel", summary="Cancel a job")
+def cancel(gate: GateHere, by: Submitter, job_id: JobId) -> Job:
+    """Take a job out of the queue, or have a running one stopped."""
+    with transaction(gate.engine, "written", write=True) as connection:
+        row = _row(connection, job_id)
+        queue = Queue(connection, gate.config, _repository(gate, str(row.forge), str(row.repository), 409))
+        if not queue.cancel_job(job_id, f"by token {by}"):
+            raise ApiError(409, f"job {job_id} is {row.state} already")
+        return _job(_row(connection, job_id))
+
+
+@router.post("/{job_id}/retry", status_code=201, summary="Retry a job")
+def retry(gate: GateHere, _by: Submitter, job_id: JobId, response: Response) -> Job:
+    """Queue the commit of a job that is over once more, under the same terms: what needs an approval still does."""
+    with transaction(gate.engine, "written", write=True) as connection:
+        row = _row(connection, job_id)
+        repository = _repository(gate, str(row.forge), str(row.repository), 409)
+        if row.state in [state.value for state in (*OPEN, JobState.CANCELLING)]:
+            raise ApiError(409, f"job {job_id} is {row.state}; only one that is over can be retried")
+        Queue(connection, gate.config, repository).rerun(Rerun(str(row.head_sha), job_id))
+        return _made(connection, repository, str(row.subject), response)
+
+
+@pages.get("/jobs/{job_id}", response_class=HTMLResponse)
+def page(gate: GateHere, job_id: JobId) -> HTMLResponse:
+    """A job for people: where its check links to."""
+    job = get_job(gate, job_id)
+    told: dict[str, Any] = {
+        "repository": job.repository,
+        "of": job.subject,
+        "commit": job.head_sha,
+        "state": job.state.value,
+        "because": job.reason,
+        "run": job.run_id,
+        "queued": job.created_at,
+        "started": job.started_at,
+        "finished": job.finished_at,
+    }
+    rows = "".join(f"<tr><th>{name}<td>{html.escape(str(value))}" for name, value in told.items() if value)
+    title = html.escape(f"{job.state.value}: {job.head_sha[:12]} of {job.repository}")
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+    text = f"{head}<h1>{title}</h1><table>{rows}</table>"
+    return HTMLResponse(text, headers={"Content-Security-Policy": "default-src 'none'"})
+
+
+def _repository(gate: Gate, forge: str, name: str, status: int) -> Repository:
+    found = gate.config.find(forge, name)
+    if found is None:
+        raise ApiError(status, f"repository '{name}' of '{forge}' has no [[repository]] in farm.toml")
+    return found
+
+
+def _row(connection: Connection, job_id: str) -> Row[tuple[object, ...]]:
+    row = connection.execute(select(JOB).where(JOB.c.id == job_id)).first()
+    if row is None:
+        raise ApiError(404, f"no job '{job_id}'")
+    return row
+
+
+def _made(connection: Connection, repository: Repository, subject: str, response: Response) -> Job:
+    """The job that was queued last for `subject`."""
+    mine = (JOB.c.forge == repository.forge, JOB.c.repository == repository.name, JOB.c.subject == subject)
+    newest = select(JOB).where(*mine).order_by(JOB.c.sequence.desc()).limit(1)
+    job = _job(connection.execute(newest).one())
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return job
+
+
+def _job(row: Row[tuple[object, ...]]) -> Job:
+    values = dict(row._mapping)
+    return Job.model_validate({**values, "options": RunOptions.model_validate_json(str(values["options"]))})

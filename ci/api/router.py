@@ -1,0 +1,31 @@
+"""The API put together. A new noun is a file beside this one, and one line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from sqlalchemy import Engine
+
+from ci.api import deliveries, devices, files, jobs, problems, runs
+from ci.api.access import READER, Gate
+from ci.config import Config
+
+PREFIX = "/api/v1"
+
+
+def install(app: FastAPI, config: Config, engine: Engine) -> None:
+    """Add the API to `app`."""
+    app.state.gate = Gate(config, engine)
+    problems.install(app)
+    api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
+    for part in (runs, files, jobs, devices, deliveries):
+        api.include_router(part.router)
+
+    @api.get("/openapi.json", include_in_schema=False, dependencies=[READER])
+    def document(request: Request) -> dict[str, Any]:
+        served: FastAPI = request.app
+        return served.openapi()
+
+    app.include_router(api)
+    app.include_router(jobs.pages)
