@@ -4,10 +4,11 @@ The estimator: on each device d the ratio of the medians of its rounds, pooled a
 
     ratio = exp( mean over d of log( median_r head[d, r] / median_r base[d, r] ) )
 
-A device's own speed, and all that changes it between two sessions, stands above and below the line of its own ratio and
-cancels. The interval: rounds are drawn with replacement within each device, both times of a round together (what shook
-one shook the other), and the quantiles of the ratios so found are taken (percentile bootstrap stratified by device;
-Efron and Tibshirani, An Introduction to the Bootstrap, 1993, §13.3). Devices are not drawn: the answer is about these.
+A device's own speed, and all that changes it from one day to the next, stands above and below the line of its own ratio
+and cancels. The interval: rounds are drawn with replacement within each device, both times of a round together (what
+shook one shook the other), and the quantiles of the ratios so found are taken (percentile bootstrap stratified by
+device; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, §13.3). Devices are not drawn: the answer is about
+these.
 
 NumPy suffices for that; SciPy's `bootstrap` has no strata, so the drawing would have to be written beside it anyway.
 """

@@ -1,6 +1,6 @@
 """The head is no slower than the merge base, both measured in the same run on the same devices, in turn.
 
-A limit in µs compares today's device with that of the day the limit was written; what changes between sessions is far
+A limit in µs compares today's device with that of the day the limit was written; what changes from day to day is far
 larger than what a commit changes. Here both programs run on each device in each round, so that cancels.
 
 On an exact clock the two medians are compared as they are. On a noisy one the ratio of medians has an interval

@@ -1,6 +1,6 @@
 """How often the comparison with the merge base is wrong, on synthetic devices; `python -m` this file for the table.
 
-A device has a speed of its own, drawn anew for each session with a spread of 26 % (what one public report saw between
+A device has a speed of its own, drawn anew for each run with a spread of 26 % (what one public report saw between
 jobs). Both programs then run on it in turn.
 """
 
@@ -59,8 +59,10 @@ class Rates:
     rounds: float  # mean rounds a device until the answer
 
 
-def session(noise: Noise, ratio: float, generator: np.random.Generator, devices: int = DEVICES) -> NDArray[np.float64]:
-    """Wall times [device, round, (base, head)] of one session."""
+def times_of_run(
+    noise: Noise, ratio: float, generator: np.random.Generator, devices: int = DEVICES
+) -> NDArray[np.float64]:
+    """Wall times [device, round, (base, head)] of one run."""
     speeds = np.exp(generator.normal(0, DRIFT, (devices, 1, 1)))
     times = BASE_US * speeds * np.exp(noise(generator, (devices, LOOKS[-1], 2)))
     return np.asarray(times * np.array([1.0, ratio]))
@@ -82,19 +84,19 @@ def conclude(times: NDArray[np.float64], allowed: float) -> tuple[Answer, int]:
 
 
 def rates(noise: Noise, ratio: float, allowed: float, tries: int = TRIES, devices: int = DEVICES) -> Rates:
-    """Shares of answers over `tries` sessions."""
+    """Shares of answers over `tries` runs."""
     generator = np.random.default_rng(20261124)
-    ends = [conclude(session(noise, ratio, generator, devices), allowed) for _ in range(tries)]
+    ends = [conclude(times_of_run(noise, ratio, generator, devices), allowed) for _ in range(tries)]
     counted = Counter(answer for answer, _ in ends)
     return Rates({answer: counted[answer] / tries for answer in Answer}, sum(rounds for _, rounds in ends) / len(ends))
 
 
 def coverage(noise: Noise, rounds: int, tries: int) -> float:
-    """Share of sessions whose interval after `rounds` holds the true ratio."""
+    """Share of runs whose interval after `rounds` holds the true ratio."""
     generator = np.random.default_rng(20261125)
     held = 0
     for _ in range(tries):
-        times = session(noise, 1.0, generator)[:, :rounds]
+        times = times_of_run(noise, 1.0, generator)[:, :rounds]
         found = ratio_interval({str(number): of_device.tolist() for number, of_device in enumerate(times)}, CONFIDENCE)
         held += found.low <= 1 <= found.high
     return held / tries
