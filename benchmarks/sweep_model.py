@@ -1,0 +1,253 @@
+"""A discrete-event model of one sweep: every device makes the same trials, fed by one driver or several.
+
+What is modelled, as the farm does it (`farm.lease`, `farm.execute`, `farm.mending`):
+
+* lease: the head places each device and makes its worker; the worker's start and canary need a core of its node, and
+  its device takes `open_s`; the driver writes down each canary, one after the other, and starts no trial before the
+  last;
+* a trial needs a core for `host_s`, then its device for `device_s`; the first of a case on a node builds it, and the
+  others wait for that build;
+* a driver works in rounds: take all that has landed, start those devices' next trials, make the batch durable, again;
+* a fault costs the worker: one slot after the other gets a new one, and the trial is made again, at most three times.
+
+Cores are first come, first served. Time is seconds of the model; everything random comes from the scenario's seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import simpy
+
+from benchmarks.model_costs import Costs, Scenario
+from farm.blame import MAX_ATTEMPTS
+
+Steps = Generator[simpy.Event, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a sweep."""
+
+    planned: int  # trials
+    ended: int  # of them, measured or given up
+    lost: int  # of `ended`, given up after the last attempt
+    faults: int
+    makespan_s: float
+    leased_s: float  # from the start until the first trial can start
+    ideal_s: float  # trials' own seconds / devices: no schedule that keeps a trial on one device is shorter
+    use: dict[str, float]  # resource → share of the makespan it was busy, 0 to 1; mean where there are several
+
+    @property
+    def efficiency(self) -> float:
+        """Ideal over makespan."""
+        return self.ideal_s / self.makespan_s if self.makespan_s else 1.0
+
+    @property
+    def busiest(self) -> str:
+        """What is nearest to its limit, the devices themselves apart."""
+        return max((name for name in self.use if name != "devices"), key=lambda name: self.use[name])
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One planned trial."""
+
+    case: int
+    seconds: float  # factor on the scenario's trial times
+    attempt: int = 0
+
+
+@dataclass(slots=True)
+class _Node:
+    cores: simpy.Resource
+    built: dict[int, simpy.Event] = field(default_factory=dict)  # by case; triggered when the build is there
+
+
+@dataclass(slots=True)
+class _Driver:
+    """One driver's share."""
+
+    queues: dict[int, list[_Turn]]  # slot → its trials, the next one last
+    mender: simpy.Resource
+    under_way: int = 0
+    mending: int = 0
+    landed: list[tuple[int, _Turn, bool]] = field(default_factory=list)  # slot, trial, whether it ran
+    mended: list[int] = field(default_factory=list)
+    awake: simpy.Event | None = None
+
+    @property
+    def going(self) -> bool:
+        """Whether anything is still to come."""
+        return bool(self.under_way or self.mending or self.landed or self.mended)
+
+
+class Sweep:
+    """One simulation. `run` once."""
+
+    def __init__(self, scenario: Scenario, costs: Costs) -> None:
+        self._scenario = scenario
+        self._costs = costs
+        self._env = simpy.Environment()
+        self._random = random.Random(scenario.seed)
+        self._nodes = [_Node(simpy.Resource(self._env, scenario.node_cores)) for _ in range(scenario.nodes)]
+        self._head = simpy.Resource(self._env, 1)
+        self._store = simpy.Resource(self._env, 1)
+        self._busy: defaultdict[str, float] = defaultdict(float)  # seconds by resource
+        self._count: Counter[str] = Counter()
+        self._work_s = 0.0
+        self._leased_s = 0.0
+
+    def run(self) -> Outcome:
+        """Simulate from the request to the last record on disk."""
+        drivers = [self._env.process(self._drive(self._share(number))) for number in range(self._scenario.drivers)]
+        self._env.run(simpy.AllOf(self._env, drivers))
+        span = self._env.now
+        held = {
+            "driver": self._scenario.drivers,
+            "store": 1,
+            "head": 1,
+            "mender": self._scenario.drivers,
+            "cores": self._scenario.nodes * self._scenario.node_cores,
+            "devices": self._scenario.devices,
+        }
+        return Outcome(
+            planned=self._scenario.trials,
+            ended=self._count["ended"],
+            lost=self._count["lost"],
+            faults=self._count["faults"],
+            makespan_s=span,
+            leased_s=self._leased_s,
+            ideal_s=self._work_s / self._scenario.devices,
+            use={name: self._busy[name] / (span * count) if span else 0.0 for name, count in held.items()},
+        )
+
+    def _share(self, number: int) -> _Driver:
+        asked = self._scenario
+        queues = {slot: self._trials() for slot in range(number, asked.devices, asked.drivers)}
+        return _Driver(queues, simpy.Resource(self._env, 1))
+
+    def _trials(self) -> list[_Turn]:
+        asked = self._scenario
+        turns = [
+            _Turn(case, 1 + asked.jitter * self._random.uniform(-1, 1))
+            for case in range(asked.cases)
+            for _ in range(asked.repeats)
+        ]
+        self._work_s += sum(turn.seconds for turn in turns) * (asked.host_s + asked.device_s)
+        return turns[::-1]
+
+    def _drive(self, driver: _Driver) -> Steps:
+        yield from self._lease(driver)
+        for slot in driver.queues:
+            yield from self._start(driver, slot)
+        while driver.going:
+            if not driver.landed and not driver.mended:
+                driver.awake = self._env.event()
+                yield driver.awake
+            landed, driver.landed = driver.landed, []
+            mended, driver.mended = driver.mended, []
+            yield from self._spend("driver", self._round_s(driver, len(landed)))
+            kept = [self._ended(driver, slot, turn, ran) for slot, turn, ran in landed]
+            for slot in [*(slot for slot, idle in kept if idle), *mended]:
+                if driver.queues[slot]:
+                    yield from self._start(driver, slot)
+            write = self._env.process(self._write(len(landed)))
+            if not self._scenario.store_apart or not driver.going:
+                begun = self._env.now
+                yield write
+                self._busy["driver"] += self._env.now - begun
+
+    def _lease(self, driver: _Driver) -> Steps:
+        """Get the devices and their workers, and write down that each is fit."""
+        starting = [self._env.process(self._begin(slot)) for slot in driver.queues]
+        for started in starting:
+            yield started
+            yield from self._spend("driver", self._costs.start_s)
+            yield from self._write(1)
+        self._leased_s = max(self._leased_s, self._env.now)
+
+    def _begin(self, slot: int) -> Steps:
+        yield from self._use("head", self._head, self._costs.head_device_s)
+        yield from self._use("cores", self._node(slot).cores, self._costs.worker_start_s + self._costs.canary_s)
+        yield self._env.timeout(self._scenario.open_s)
+
+    def _start(self, driver: _Driver, slot: int) -> Steps:
+        yield from self._spend("driver", self._costs.start_s)
+        driver.under_way += 1
+        self._env.process(self._trial(driver, slot, driver.queues[slot].pop()))
+
+    def _trial(self, driver: _Driver, slot: int, turn: _Turn) -> Steps:
+        asked, node = self._scenario, self._node(slot)
+        if asked.build_s and turn.case not in node.built:
+            node.built[turn.case] = self._env.event()
+            yield from self._use("cores", node.cores, asked.build_s)
+            node.built[turn.case].succeed()
+        elif asked.build_s and not node.built[turn.case].triggered:
+            yield node.built[turn.case]
+        yield from self._use("cores", node.cores, asked.host_s * turn.seconds)
+        yield self._env.timeout(asked.device_s * turn.seconds)
+        self._busy["devices"] += (asked.host_s + asked.device_s) * turn.seconds
+        driver.under_way -= 1
+        driver.landed.append((slot, turn, self._random.random() >= asked.fault_rate))
+        self._wake(driver)
+
+    def _ended(self, driver: _Driver, slot: int, turn: _Turn, ran: bool) -> tuple[int, bool]:
+        """The slot, and whether it can have its next trial at once."""
+        self._count["faults"] += not ran
+        if ran:
+            self._count["ended"] += 1
+            return slot, True
+        if turn.attempt + 1 < MAX_ATTEMPTS:
+            driver.queues[slot].append(_Turn(turn.case, turn.seconds, turn.attempt + 1))
+        else:
+            self._count.update(ended=1, lost=1)
+        driver.mending += 1
+        self._env.process(self._mend(driver, slot))
+        return slot, False
+
+    def _mend(self, driver: _Driver, slot: int) -> Steps:
+        """Two fresh workers with a canary each: on the device that is left, and on the one that is taken."""
+        with driver.mender.request() as turn:
+            yield turn
+            begun = self._env.now
+            for _ in range(2):
+                yield from self._begin(slot)
+            self._busy["mender"] += self._env.now - begun
+        driver.mending -= 1
+        driver.mended.append(slot)
+        self._wake(driver)
+
+    def _round_s(self, driver: _Driver, landed: int) -> float:
+        """Seconds of the driver's thread for a round in which `landed` trials end, their next starts apart."""
+        costs, asked = self._costs, self._scenario
+        answers = driver.under_way / asked.bulk
+        each_s = costs.trial_s - costs.start_s if asked.bulk == 1 else costs.bulk_trial_s
+        return costs.round_s + costs.round_device_s * answers + max(0.0, each_s) * landed
+
+    def _write(self, records: int) -> Steps:
+        if records:
+            yield from self._use("store", self._store, self._costs.store_batch_s + self._costs.store_trial_s * records)
+
+    def _spend(self, who: str, seconds: float) -> Iterator[simpy.Event]:
+        self._busy[who] += seconds
+        if seconds:
+            yield self._env.timeout(seconds)
+
+    def _use(self, who: str, resource: simpy.Resource, seconds: float) -> Steps:
+        if not seconds:
+            return
+        with resource.request() as turn:
+            yield turn
+            yield from self._spend(who, seconds)
+
+    def _node(self, slot: int) -> _Node:
+        return self._nodes[slot // self._scenario.node_devices]
+
+    def _wake(self, driver: _Driver) -> None:
+        if driver.awake is not None and not driver.awake.triggered:
+            driver.awake.succeed()
