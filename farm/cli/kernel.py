@@ -17,8 +17,11 @@ from farm.budgets import load_budget
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.record import RunRequest
+from kernel.platforms.pass_verify import PassCheck
 from kernel.registry import find_kernel, find_platform, kernel_names, platform_names
 from kernel.spec import Kernel
+
+_FILE_WIDTH = 160  # columns where the output is no terminal, which names of passes are not cut for
 
 
 @click.group()
@@ -103,16 +106,23 @@ def verify(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
     else:
-        table = Table("pass", "tensors", "result", "max abs diff", "max rel diff", box=None)
-        for check in checks:
-            result = "agrees" if check.agrees else "DIFFERS" if check.compared else check.reason
-            differences = (f"{check.max_abs_diff:g}", f"{check.max_rel_diff:g}") if check.compared else ("", "")
-            table.add_row(f"{check.number:02} {check.name}", str(check.compared), result, *differences)
-        Console().print(table)
+        _print_checks(checks)
     executed = [check for check in checks if check.compared]
     click.echo(f"{len(executed)} of {len(checks)} passes executed", err=True)
     if not executed or not all(check.agrees for check in executed):
         sys.exit(ExitCode.FAILED)
+
+
+def _print_checks(checks: list[PassCheck]) -> None:
+    table = Table("pass", "tensors", "result", "max abs diff", "max rel diff", box=None)
+    for check in checks:
+        result = "agrees" if check.agrees else "DIFFERS" if check.compared else check.reason
+        differences = (f"{check.max_abs_diff:g}", f"{check.max_rel_diff:g}") if check.compared else ("", "")
+        table.add_row(f"{check.number:02} {check.name}", str(check.compared), result, *differences)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    console.print(table)
 
 
 @command.command("exec")

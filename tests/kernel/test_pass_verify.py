@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kernel.platforms.pass_verify import read_checks
+from kernel.platforms.pass_verify import PassCheck, read_checks
 
 HEADER = "funcID,passName,verifyResult,maxAbsDiff,maxRelDiff\n"
 GAVE_UP = """\
@@ -65,3 +65,18 @@ def test_the_command_refuses_a_bad_tuning_in_one_line() -> None:
     assert result.exit_code == 2
     assert "nonsense" in result.stderr
     assert json.dumps(result.stdout) == '""'
+
+
+def test_a_file_gets_every_pass_by_its_whole_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from farm.cli.app import main
+
+    name, reason = "InferDiscontinuousInput", "the calculator compared nothing and gave no reason"
+    checks = [PassCheck(4, name, 0, False, 0.0, 0.0, reason), PassCheck(5, "OoOSchedule", 4, True, 0.0, 0.0, "")]
+    monkeypatch.setattr("jobs.verify.verify", lambda *arguments: checks)
+
+    result = CliRunner().invoke(main, ["kernel", "verify", "--case", "tiny"])
+
+    assert result.exit_code == 0
+    assert f"04 {name} " in result.stdout
+    assert reason in result.stdout
+    assert "1 of 2 passes executed" in result.stderr
