@@ -92,7 +92,7 @@ def command(
 
 def carry_out(request: RunRequest, how: RunOptions, as_json: bool, resumed: RunRecord | None = None) -> NoReturn:
     """Run `request` before the user's eyes and end the process with the verdict's exit code."""
-    from farm.run import run
+    from farm.conduct import run
 
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(file=sys.stdout)

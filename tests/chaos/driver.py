@@ -14,10 +14,10 @@ from pathlib import Path
 
 from farm import paths
 from farm.budgets import Budget
+from farm.conduct import run
 from farm.leased import RunOptions
 from farm.progress import Observer
 from farm.record import DeviceRecord, RunRecord, RunRequest, Verdict
-from farm.run import run
 from farm.store import Store
 from kernel.spec import Tensors
 from tests.fakes import platforms

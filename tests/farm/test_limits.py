@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from farm.budgets import Budget
+from farm.conduct import run
 from farm.errors import UsageError
 from farm.leased import RunOptions
 from farm.record import RunRecord, RunRequest, Verdict
-from farm.run import run
 from farm.timeouts import Timeouts
 from kernel.spec import Tensors
 from tests.fakes import platforms

@@ -23,7 +23,7 @@ from pathlib import Path
 from farm.budgets import Budget
 from farm.leased import RunOptions
 from farm.record import RunRequest
-from farm.run import run
+from farm.conduct import run
 from tests.fakes import platforms
 
 class Greedy(platforms.Honest):

@@ -15,6 +15,7 @@ import pytest
 
 from farm import cluster, line, paths
 from farm.budgets import Budget
+from farm.conduct import run
 from farm.errors import CapacityError, InfrastructureError, UsageError
 from farm.health import EventKind, HealthEvent
 from farm.leased import RunOptions
@@ -22,7 +23,6 @@ from farm.priority import Priority
 from farm.progress import Observer
 from farm.record import RunRecord, RunRequest, Verdict
 from farm.rows import now
-from farm.run import run
 from farm.selection import Selection, Spread
 from farm.store import Store
 from farm.turnstile import Ticket

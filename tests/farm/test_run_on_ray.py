@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from farm.budgets import Budget
+from farm.conduct import run
 from farm.errors import CapacityError
 from farm.leased import RunOptions
 from farm.record import GateRecord, GateStatus, RunRecord, RunRequest, Verdict
-from farm.run import run
 from farm.timeouts import Timeouts
 from farm.worker import PlatformFactory
 from jobs.records import TrialStatus
