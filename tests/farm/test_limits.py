@@ -30,7 +30,7 @@ def validate(out: Path, timeouts: Timeouts) -> RunRecord:
         cases=["tiny"],
         platform="fake",
         devices=2,
-        repeats=30,
+        repeats=60,  # a minute's work, so that the limit is met among the trials, however slow the machine builds
         input_set="documented",
         seed=0,
     )
@@ -39,10 +39,10 @@ def validate(out: Path, timeouts: Timeouts) -> RunRecord:
 
 
 def test_a_run_over_its_limit_is_errored_and_keeps_what_it_measured(tmp_path: Path) -> None:
-    record = validate(tmp_path, Timeouts(trial_s=2, lease_s=5, run_s=6))
+    record = validate(tmp_path, Timeouts(trial_s=10, lease_s=20, run_s=25))
 
     assert record.verdict is Verdict.ERRORED
-    assert record.reason.startswith("the lease limit of 5 s is over (--lease-timeout raises it); under way: tiny r")
+    assert record.reason.startswith("the lease limit of 20 s is over (--lease-timeout raises it); under way: tiny r")
     assert record.trials
     assert (Path(record.directory) / "report.json").exists()
 
