@@ -10,10 +10,10 @@ JOBS ?= 2
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-fast lint lock clean
+.PHONY: help setup setup-dev run test test-fast lint lock record-release clean
 
 help: ## list these targets
-	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: ## set up .venv with what `farm` needs (the other targets do it themselves)
 	@$(BOOT) -m tools.set_up
@@ -38,6 +38,11 @@ lint: setup-dev ## ruff, mypy and the import contracts
 
 lock: ## pin today's versions for every supported Python into constraints/
 	@$(BOOT) -m tools.lock
+
+record-release: setup-dev ## after a release: what is published now is what later changes are held to
+	@$(PY) -m tools.public_api > tests/released/api.txt
+	@cp docs/report.schema.json docs/sweep.schema.json tests/released/
+	@$(PY) -c 'import farm; print(farm.__version__)' > tests/released/version
 
 clean: ## remove .venv and caches; the results of runs stay
 	@rm -rf .venv .set-up.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

@@ -131,3 +131,9 @@ class RunRecord(Record):
     run_limit_s: float | None = None  # how long it might take once it had them
     resumed_from: str = ""  # the interrupted run whose finished trials this one took over
     directory: str = ""  # where the run's files are, as an absolute path on the machine that made them
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from farm.report import notebook
+
+        return notebook.html(self)

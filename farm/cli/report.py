@@ -7,15 +7,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from farm import paths
 from farm.errors import UsageError
+from farm.recall import load
 from farm.record import RunRecord
 from farm.report import json_report
 from farm.report.formats import FORMATS
 from farm.report.terminal import summary
 from farm.report.text import slug
 from farm.report.write import write_reports, write_whole
-from farm.store import Store
 
 
 @click.command("report")
@@ -50,19 +49,6 @@ def command(
             click.echo(content, nl=False)
     elif out is None:
         Console().print(summary(record))
-
-
-def load(run: str) -> RunRecord:
-    """The record `run` names: a report.json, a directory with one, else a run of the store."""
-    path = Path(run)
-    if path.is_dir() and (path / "report.json").is_file():
-        return json_report.read(path / "report.json")
-    if path.is_file():
-        return json_report.read(path)
-    if path.is_dir() or path.suffix == ".json":
-        raise UsageError(f"there is no report.json at {path}")
-    with Store.open(paths.store_url()) as store:
-        return store.latest() if run == "latest" else store.get(run)
 
 
 def _format(format_name: str | None, as_json: bool, output: Path | None) -> str | None:

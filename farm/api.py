@@ -1,0 +1,127 @@
+"""The Python API: what the command line does, as functions that take values and return records.
+
+Import it as `import farm`; see docs/api.md. Defaults are those of the commands of the same name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from farm import paths, recall
+from farm.priority import Priority
+from farm.progress import Observer
+from farm.record import RunRecord, RunRequest, Verdict
+from farm.rows import RunSummary
+from farm.selection import Selection
+from farm.store import Store
+from farm.timeouts import Timeouts
+from kernel.registry import find_kernel
+
+
+def run(
+    kernel: str = "qkv_proj_rope",
+    *,
+    cases: Sequence[str] = (),
+    devices: int = 3,
+    repeats: int = 3,
+    platform: str = "a2a3sim",
+    seed: int = 0,
+    input_set: str | None = None,
+    tuning: Mapping[str, object] | None = None,
+    out: str | os.PathLike[str] = "farm-runs",
+    address: str | None = None,
+    wait_s: float = 0.0,
+    timeouts: Timeouts | None = None,
+    priority: Priority = Priority.INTERACTIVE,
+    selection: Selection | None = None,
+    observer: Observer | None = None,
+) -> RunRecord:
+    """Validate `kernel` on `devices` devices at once and return the finished record, as `farm run` does.
+
+    `cases` defaults to the kernel's own, `input_set` to the documented one; `tuning` maps knobs to values. The run is
+    in the store, its reports in `out / run_id`. `address` names a Ray cluster; without one a local Ray is started for
+    this call and ended with it. `observer` is told what happens meanwhile.
+
+    A kernel that fails is a record whose verdict says so, not an exception; so is Ctrl-C once devices are leased.
+    Raises `UsageError` or an error of `kernel.errors` for a request that cannot be carried out, `CapacityError` where
+    there are too few devices, `InfrastructureError` where no cluster is to be had. One call at a time in a process;
+    `run_async` has no such limit.
+    """
+    from farm.conduct import run as conduct  # Ray and torch: not for those who only read records
+    from farm.leased import RunOptions
+
+    request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection)
+    how = RunOptions(out=Path(out), address=address, wait_s=wait_s, timeouts=timeouts or Timeouts())
+    return conduct(request, how, observer)
+
+
+async def run_async(
+    kernel: str = "qkv_proj_rope",
+    *,
+    cases: Sequence[str] = (),
+    devices: int = 3,
+    repeats: int = 3,
+    platform: str = "a2a3sim",
+    seed: int = 0,
+    input_set: str | None = None,
+    tuning: Mapping[str, object] | None = None,
+    out: str | os.PathLike[str] = "farm-runs",
+    address: str | None = None,
+    wait_s: float = 0.0,
+    timeouts: Timeouts | None = None,
+    priority: Priority = Priority.INTERACTIVE,
+    selection: Selection | None = None,
+) -> RunRecord:
+    """`run` without blocking the event loop, in a process of its own; several may be awaited together.
+
+    Cancelled, it interrupts the run as Ctrl-C does and waits until the devices are given back; what was measured is in
+    the store as `errored: interrupted`. Raises what `run` raises before anything is started; what goes wrong later is
+    `UsageError` or `InfrastructureError` with the same message.
+    """
+    from farm import apart
+
+    request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection)
+    return await apart.run(request, Path(out), address, wait_s, timeouts or Timeouts())
+
+
+def load(run: str | os.PathLike[str] = "latest") -> RunRecord:
+    """The record of one run: its id, an unambiguous beginning of it, `latest`, its directory or its report.json.
+
+    Raises `UnknownRunError` or another `UsageError`.
+    """
+    return recall.load(os.fspath(run))
+
+
+def runs(limit: int = 20, *, kernel: str | None = None, verdict: Verdict | None = None) -> list[RunSummary]:
+    """The newest `limit` runs of the store, newest first; only those of `kernel` and of `verdict` where given."""
+    with Store.open(paths.store_url()) as store:
+        return store.list(limit, kernel, verdict)
+
+
+def _request(
+    kernel: str,
+    cases: Sequence[str],
+    devices: int,
+    repeats: int,
+    platform: str,
+    seed: int,
+    input_set: str | None,
+    tuning: Mapping[str, object] | None,
+    priority: Priority,
+    selection: Selection | None,
+) -> RunRequest:
+    found = find_kernel(kernel)
+    return RunRequest(
+        kernel=kernel,
+        cases=list(cases) or [found.default_case],
+        platform=platform,
+        devices=devices,
+        repeats=repeats,
+        input_set=input_set or next(iter(found.input_sets)),
+        seed=seed,
+        tuning={key: str(value) for key, value in (tuning or {}).items()},
+        priority=priority,
+        selection=selection or Selection(),
+    )
