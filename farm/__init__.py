@@ -99,13 +99,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """A name of the API, from where it is defined."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'farm' has no attribute '{name}'")
-    found = getattr(importlib.import_module(_HOME_OF[name]), name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # a type checker is to refuse a misspelt name, not to take it for anything
+
+    def __getattr__(name: str) -> Any:
+        """A name of the API, from where it is defined."""
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'farm' has no attribute '{name}'")
+        found = getattr(importlib.import_module(_HOME_OF[name]), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,21 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 from farm import __version__
-from farm.cli import cluster, devices, doctor, kernel, ledger, report, resume, run, runs, sweep, trends, tune
+from farm.cli import (
+    cluster,
+    completion,
+    devices,
+    doctor,
+    kernel,
+    ledger,
+    report,
+    resume,
+    run,
+    runs,
+    sweep,
+    trends,
+    tune,
+)
 from farm.cli.exit_codes import FarmGroup
 from farm.errors import UsageError
 
@@ -56,6 +70,15 @@ def main() -> None:
 
     Exit codes: 0 passed, 1 failed (the kernel's fault), 2 wrong usage or configuration, 3 errored (the farm's or a
     device's fault, or inconclusive).
+
+    \b
+    Environment:
+      FARM_HOME         where the store and the caches are; default: the user's data directory
+      FARM_STORE        SQLAlchemy URL of the store; default: a SQLite file in FARM_HOME
+      FARM_SIM_DEVICES  devices of a local simulated cluster; default: 8
+
+    \b
+    `farm COMMAND --help` explains each command; `farm completion --help` makes the shell complete them.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -74,3 +97,4 @@ main.add_command(trends.command, "trends")
 main.add_command(tune.command, "tune")
 main.add_command(sweep.command, "sweep")
 main.add_command(doctor.command, "doctor")
+main.add_command(completion.command, "completion")
