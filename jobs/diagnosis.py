@@ -12,7 +12,7 @@ from pathlib import Path
 from jobs.fault_row import Action, Row, Source
 from jobs.fault_table import TABLE
 from jobs.records import Fault
-from kernel.errors import DeviceError, KernelLayerError
+from kernel.errors import DeviceError, HarnessError, KernelLayerError
 from kernel.spec import Kernel
 
 _ROWS = {(row.source, row.signal): row for row in TABLE}
@@ -49,10 +49,17 @@ def of_kind(kind: str) -> Row:
     return of_device_code(code) if code != kind else _ROWS[Source.EXCEPTION, _OTHER]
 
 
+def kinds() -> frozenset[str]:
+    """Every kind of the table, but those that are made of an error code."""
+    return frozenset(_KINDS)
+
+
 def of_exception(error: BaseException, kernel: Kernel) -> Row:
     """The row of `error`, raised while `kernel` was built or run."""
     if isinstance(error, DeviceError):
         return of_device_code(error.code)
+    if isinstance(error, HarnessError):
+        return of_kind(error.kind)
     if isinstance(error, KernelLayerError) and (row := _of_type(error)) is not None:
         return row
     # Whatever wraps it: PyPTO makes a RuntimeError of a full disk, and the kernel's code is on the stack then as well.

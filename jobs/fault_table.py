@@ -54,6 +54,12 @@ TABLE: tuple[Row, ...] = (
     *_kernel("unwritten-output", "unwritten-output", "The poison put into the output is still there.", Source.FARM),
     *_kernel("input-changed", "input-changed", "The input's digest differs after the run.", Source.FARM),
     *_kernel("kernel-raised", "kernel-raised", "The kernel's own Python code was running when it raised.", Source.FARM),
+    *_kernel(
+        "disk-quota",
+        "disk-quota",
+        "It wrote more than its harness's profile allows, on whatever machine.",
+        Source.FARM,
+    ),
     *_latched(
         {"scheduler-101": "ASYNC_COMPLETION_INVALID", "scheduler-102": "ASYNC_WAIT_OVERFLOW"},
         Fault.KERNEL,

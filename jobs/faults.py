@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs import diagnosis
 from jobs.fault_row import Action, Row
 from jobs.records import Failure
-from kernel.errors import DeviceError, KernelLayerError
+from kernel.errors import DeviceError, HarnessError, KernelLayerError
 from kernel.spec import Kernel
 
 
@@ -16,7 +16,7 @@ def failure(error: Exception, kernel: Kernel, log: str = "") -> Failure:
     reported, and `error` named as what followed.
     """
     row = diagnosis.of_exception(error, kernel)
-    first = diagnosis.first_fault(error.printed) if isinstance(error, DeviceError) else None
+    first = diagnosis.first_fault(error.printed) if isinstance(error, (DeviceError, HarnessError)) else None
     if first is not None and _explains(first.row, row):
         return _record(first.row, f"{first.row.label} (then {row.signal}): {first.line}", log)
     message = " ".join(str(error).split()) or type(error).__name__

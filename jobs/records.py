@@ -91,6 +91,34 @@ class OutputRecord(Record):
     tolerance: ToleranceRecord
 
 
+class ClaimRecord(Record):
+    """What a program that compares its outputs itself says of one of them; the farm has not seen the numbers."""
+
+    passed: bool
+    shape: str = ""  # as it prints it, "(128, 512)"
+    dtype: str = ""
+    how: str = ""  # how it compared, in its own words
+    wrong: int | None = None  # elements, where it counts them
+    total: int | None = None
+    max_abs_err: float | None = None
+    first: str = ""  # the first wrong element: index, what stands there, what should
+    detail: str = ""  # the first lines of what it says about a mismatch
+    sha256: str = ""  # of the output's file, "" where it keeps none
+
+
+class ModeTimeRecord(Record):
+    """What a program that times itself says of one of its modes, in µs.
+
+    On a functional simulator, whose trials have `simulator_us`, it is the host's CPU time as well.
+    """
+
+    rounds: int
+    min_us: float
+    median_us: float
+    mean_us: float
+    max_us: float
+
+
 class BuildRecord(Record):
     """One build, by content address."""
 
@@ -122,6 +150,10 @@ class TrialRecord(Record):
     host_s: float = 0.0  # host seconds the whole trial took, never gated
     log: str = ""  # path relative to the run's directory
     failure: Failure | None = None
+    claims: dict[str, ClaimRecord] = Field(default_factory=dict)  # by output, where a harness compared, not the farm
+    times_us: dict[str, ModeTimeRecord] = Field(default_factory=dict)  # by mode, where a harness timed itself
+    simulator_us: float | None = None  # CPU time of a functional simulator: shows that it ran, is never gated
+    beside: list[str] = Field(default_factory=list)  # further devices the trial held
 
 
 class ProbeRecord(Record):

@@ -16,7 +16,18 @@ from pathlib import Path
 import torch
 
 from jobs import faults, goldens, poison, room
-from jobs.records import Failure, Fault, OutputRecord, Request, TaskRecord, ToleranceRecord, TrialRecord, TrialStatus
+from jobs.records import (
+    ClaimRecord,
+    Failure,
+    Fault,
+    ModeTimeRecord,
+    OutputRecord,
+    Request,
+    TaskRecord,
+    ToleranceRecord,
+    TrialRecord,
+    TrialStatus,
+)
 from kernel.platforms.protocol import LOG_NAME, Execution, Platform
 from kernel.registry import find_kernel, find_platform
 from kernel.spec import Kernel, Tensors
@@ -138,10 +149,17 @@ def _filled(measured: _Measured) -> dict[str, object]:
     fields: dict[str, object] = {
         "fingerprint": execution.fingerprint,
         "tasks": [TaskRecord(**dataclasses.asdict(task)) for task in execution.tasks],
+        "claims": {name: ClaimRecord(**dataclasses.asdict(claim)) for name, claim in execution.claims.items()},
+        "times_us": {mode: ModeTimeRecord(**dataclasses.asdict(time)) for mode, time in execution.times.items()},
     }
     if failure is not None:
         return {**fields, "failure": failure, "status": _status(failure)}
-    return {**fields, "wall_us": execution.wall.us, "outputs": measured.outputs}
+    return {
+        **fields,
+        "wall_us": execution.wall.us if execution.wall else None,
+        "simulator_us": execution.host.us if execution.host else None,
+        "outputs": measured.outputs,
+    }
 
 
 def _status(failure: Failure) -> TrialStatus:

@@ -1,4 +1,4 @@
-"""Two kinds of microseconds that must never meet: what a cost model computed and what a device took.
+"""Kinds of microseconds that must never meet: what a cost model computed, what a device took, what a host took.
 
 Comparing or averaging them is the commonest way a kernel benchmark lies, so it is a `TypeError` here.
 """
@@ -18,7 +18,7 @@ class Clock(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class WallTime:
-    """A wall-clock time in µs; use one of the two subclasses, which compare only with their own kind."""
+    """A wall-clock time in µs; use one of the subclasses, which compare only with their own kind."""
 
     us: float
 
@@ -63,6 +63,20 @@ class MeasuredUs(WallTime):
     def clock(self) -> Clock:
         """Always measured."""
         return Clock.MEASURED
+
+
+class HostUs(WallTime):
+    """µs a functional simulator took on the host's CPU. It shows that it ran, and ranks nothing.
+
+    It has no clock, because no gate has one for it: asking for it is a `TypeError`.
+    """
+
+    __slots__ = ()
+
+    @property
+    def clock(self) -> Clock:
+        """Raises `TypeError`."""
+        raise TypeError("the host's CPU time is nobody's wall time and is never gated")
 
 
 def wall_time(us: float, clock: Clock) -> WallTime:

@@ -80,3 +80,16 @@ class DeviceError(KernelLayerError):
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return (type(self), (self.code, self.summary, self.printed))
+
+
+class HarnessError(KernelLayerError):
+    """An external harness did not measure its kernel. `kind` is that of the farm's table of faults."""
+
+    def __init__(self, kind: str, summary: str, printed: str = "") -> None:
+        self.kind = kind
+        self.summary = summary
+        self.printed = printed  # what the harness printed until then, in which an earlier fault may stand
+        super().__init__(summary)
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return (type(self), (self.kind, self.summary, self.printed))

@@ -149,11 +149,13 @@ def exec_(
     runner = find_platform(platform)
     preflight.require(runner)
     execution = run_on_file(found, chosen, found.tuning(chosen, overrides), runner, source, target, paths.cache())
+    wall_us, clock = execution.wall.us if execution.wall else None, runner.clock.value
     if as_json:
-        wall = {"wall_us": execution.wall.us, "clock": execution.wall.clock.value}
-        click.echo(json.dumps({"case": chosen, **wall, "outputs": str(target)}, indent=2))
+        told = {"case": chosen, "wall_us": wall_us, "clock": clock, "outputs": str(target)}
+        click.echo(json.dumps(told, indent=2))
     else:
-        click.echo(f"{kernel} {chosen}: {execution.wall.us:.2f} µs {execution.wall.clock.value}, outputs in {target}")
+        took = "no time" if wall_us is None else f"{wall_us:.2f} µs {clock}"
+        click.echo(f"{kernel} {chosen}: {took}, outputs in {target}")
 
 
 def _checked(found: Kernel, name: str, case: str, overrides: dict[str, str]) -> None:

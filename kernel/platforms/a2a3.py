@@ -22,7 +22,6 @@ from kernel.errors import CompileError, DeviceError, KernelLayerError, PlatformU
 from kernel.platforms import environment, npu_smi, pypto_driver, pypto_errors, pypto_private, swimlane
 from kernel.platforms.capture import captured
 from kernel.platforms.device_limits import DeviceLimits
-from kernel.platforms.npu_smi import NpuSmiError
 from kernel.platforms.protocol import LOG_NAME, TRACE_NAME, Built, Execution, Missing, Probe, Task
 from kernel.platforms.pypto_driver import Compiled, Launch
 from kernel.spec import Kernel, Program, Tensors, Tuning
@@ -35,7 +34,6 @@ _FORMAT_ND, _FORMAT_NZ = 2, 29  # torch_npu's numbers of the row-major and the f
 
 _PRINTED_BYTES = 4 << 20  # of a log; more is one error over and over
 
-_CHIPS_PER_CARD = 2  # an NPU of the A3 servers carries two dies; where it carries one, this errs to fewer witnesses
 _VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 
 
@@ -75,10 +73,7 @@ class A2A3:
 
     def card(self, device: int) -> str:
         """The NPU that carries physical chip `device`, as the driver counts; without its word, two chips to an NPU."""
-        try:
-            return str(npu_smi.locate(device).card)
-        except NpuSmiError:
-            return str(device // _CHIPS_PER_CARD)
+        return npu_smi.card(device)
 
     def prepare(self, cache: Path) -> None:
         """Load torch_npu and PyPTO. Idempotent. Raises `PlatformUnavailableError` naming what is missing."""

@@ -34,6 +34,9 @@ _UNFIT = ("Alarm", "Critical", "UNKNOWN")
 
 _SHOWN_CHARACTERS = 120
 
+# An NPU of the A3 servers carries two dies; where it carries one, this errs to fewer witnesses.
+_CHIPS_PER_CARD = 2
+
 
 class NpuSmiError(KernelLayerError):
     """`npu-smi` gave no answer, or none that can be read."""
@@ -89,6 +92,14 @@ def locate(device: int) -> Chip:
     if device not in chips:
         raise NpuSmiError(f"{TOOL} lists no chip {device}; it has {', '.join(map(str, sorted(chips)))}")
     return chips[device]
+
+
+def card(device: int) -> str:
+    """The NPU that carries physical chip `device`, as the driver counts; without its word, two chips to an NPU."""
+    try:
+        return str(locate(device).card)
+    except NpuSmiError:
+        return str(device // _CHIPS_PER_CARD)
 
 
 def _about(where: Chip, topic: str) -> str:

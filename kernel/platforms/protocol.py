@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from kernel.clock import Clock, WallTime
+from kernel.clock import Clock, HostUs, WallTime
 from kernel.spec import Kernel, Tensors, Tuning
 
 # What a build or run leaves in the directory it is given, besides whatever else helps a person.
@@ -35,12 +36,42 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a program that compares its outputs itself says of one of them. The farm has not seen the numbers."""
+
+    passed: bool
+    shape: str = ""  # as it prints it, "(128, 512)"
+    dtype: str = ""
+    how: str = ""  # how it compared, in its own words
+    wrong: int | None = None  # elements, where it counts them
+    total: int | None = None
+    max_abs_err: float | None = None
+    first: str = ""  # the first wrong element: index, what stands there, what should
+    detail: str = ""  # the first lines of what it says about a mismatch
+    sha256: str = ""  # of the output's file, "" where it keeps none
+
+
+@dataclass(frozen=True, slots=True)
+class ModeTime:
+    """What a program that times itself says of one of its modes."""
+
+    rounds: int
+    min_us: float
+    median_us: float
+    mean_us: float
+    max_us: float
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """What one run of a program yields besides its filled outputs."""
 
-    wall: WallTime
+    wall: WallTime | None  # None where the platform measures none
     tasks: tuple[Task, ...]
     fingerprint: str = ""  # of the program this run compiled, where the platform compiles for every run
+    claims: Mapping[str, Claim] = field(default_factory=dict)  # by output, from a program that judges itself
+    times: Mapping[str, ModeTime] = field(default_factory=dict)  # by mode, from a program that times itself
+    host: HostUs | None = None  # instead of `wall`, from a functional simulator
 
 
 @dataclass(frozen=True, slots=True)

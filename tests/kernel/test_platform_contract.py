@@ -51,6 +51,7 @@ def test_a_run_fills_every_output_and_leaves_the_inputs_alone(platform: Platform
     golden = KERNEL.golden("small", before)
     assert all(torch.equal(outputs[name], golden[name]) for name in golden)
     assert all(torch.equal(inputs[name], before[name]) for name in before)
+    assert execution.wall is not None
     assert execution.wall.clock is platform.clock
     assert execution.wall.us == swimlane.wall_us(execution.tasks) > 0
     assert {task.stage for task in execution.tasks} == {"matmul", "scale"}

@@ -1,0 +1,4 @@
+"""Work in progress."""
+
+if __name__ == "__main__":
+    raise NotImplementedError

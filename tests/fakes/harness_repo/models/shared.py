@@ -1,0 +1,3 @@
+"""What several kernels have in common; no kernel by itself."""
+
+SCALE = 2.0

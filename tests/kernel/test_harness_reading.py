@@ -1,0 +1,102 @@
+"""What is read from a harness's output: every output, every mode's time, the first sign of what went wrong."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.harness.reading import Reader, Seen
+from tests.fakes.harness import shipped
+
+WRONG = """\
+[RUN] compile ...
+[RUN]   'kv' PASS  shape=(128, 512) dtype=torch.bfloat16
+[RUN]   'qr' FAIL  shape=(128, 256) dtype=torch.int8 (ratio_allclose(atol=0.1))
+Output(s) does not match golden: ['qr', 'qr_scale']
+  'qr' FAIL (ratio_allclose(atol=0.1))  shape=(128, 256) dtype=torch.int8
+    ratio_allclose fail: error_count=12/32768 (ratio=0.0366%, allowed<=0.0000%, threshold=0 pts)
+    max abs diff=0.25 at (3, 7) (tol=0.0001)
+    first 2 mismatches:
+    [775] actual=1.25, expected=1, diff=0.25, tol=0.0001
+    [776] actual=9, expected=8, diff=1, tol=0.0001
+  'qr_scale' FAIL  shape=(128, 1) dtype=torch.float32
+    Mismatched elements: 3/128  rtol=1e-05 atol=1e-05
+"""
+
+
+def read(text: str | bytes) -> Seen:
+    reader = Reader(shipped())
+    reader.feed(text if isinstance(text, bytes) else text.encode())
+    return reader.close()
+
+
+def test_outputs_and_their_mismatches_are_read() -> None:
+    claims = read(WRONG).claims
+
+    assert {name: claim.passed for name, claim in claims.items()} == {"kv": True, "qr": False, "qr_scale": False}
+    assert (claims["kv"].shape, claims["kv"].dtype) == ("(128, 512)", "bfloat16")
+    qr = claims["qr"]
+    assert (qr.wrong, qr.total, qr.max_abs_err, qr.first) == (12, 32768, 0.25, "[775] 1.25 for 1")
+    assert qr.how == "ratio_allclose(atol=0.1)"
+    assert (claims["qr_scale"].wrong, claims["qr_scale"].total) == (3, 128)
+    assert "ratio_allclose fail" in qr.detail
+
+
+@given(st.lists(st.integers(1, len(WRONG.encode())), max_size=8))
+def test_how_the_output_is_cut_into_pieces_does_not_matter(cuts: list[int]) -> None:
+    data = WRONG.encode()
+    edges = [0, *sorted(cuts), len(data)]
+    reader = Reader(shipped())
+    for begin, end in itertools.pairwise(edges):
+        reader.feed(data[begin:end])
+
+    assert reader.close() == read(WRONG)
+
+
+def test_times_are_keyed_by_the_mode_under_way() -> None:
+    mode = "[RUN] compile ...\n[RUN]   effective_us (100 rounds) min={0}.0 median={0}.5 mean={0}.6 max={0}.9\n"
+    times = read(mode.format(540) + mode.format(9100)).times
+
+    assert {name: (time.rounds, time.median_us) for name, time in times.items()} == {
+        "1": (100, 540.5),
+        "2": (100, 9100.5),
+    }
+
+
+def test_a_second_mode_does_not_hide_a_failure_of_the_first() -> None:
+    text = "[RUN] compile ...\n[RUN]   'y' FAIL  shape=(1,)\n[RUN] compile ...\n[RUN]   'y' PASS  shape=(1,)\n"
+
+    assert {name: claim.passed for name, claim in read(text).claims.items()} == {"y": False, "2/y": True}
+
+
+def test_a_pass_after_a_failure_of_the_same_output_does_not_take_it_back() -> None:
+    assert not read("[RUN]   'y' FAIL  shape=(1,)\n[RUN]   'y' PASS  shape=(1,)\n").claims["y"].passed
+
+
+def test_only_a_pass_line_that_validated_counts() -> None:
+    seen = read("[RUN] PASS (1.0s, validation skipped: no golden_fn or golden_data)\n[RUN] compile done (0.1s)\n")
+
+    assert (seen.passes, "validation skipped" in seen.unvalidated) == (0, True)
+
+
+def test_a_pass_line_within_other_text_is_none() -> None:
+    assert read("echo '[RUN] PASS (1.0s)'\nx[RUN] PASS (1.0s)\n").passes == 0
+
+
+def test_bytes_that_are_no_text_and_lines_without_end_are_survived() -> None:
+    seen = read(b"\xff\xfe\x00" + b"y" * (1 << 20) + b"\n[RUN] PASS (1.0s)\r\n\xc3\x28")
+
+    assert seen.passes == 1
+    assert len(seen.last) < 1000
+
+
+def test_the_number_of_outputs_that_are_kept_is_bounded() -> None:
+    lines = "".join(f"[RUN]   'y{number}' PASS  shape=(1,)\n" for number in range(5000))
+
+    assert len(read(lines).claims) == 1000
+
+
+def test_times_that_are_no_numbers_are_left_out() -> None:
+    assert read("[RUN]   effective_us (1 rounds) min=1.2.3 median=1 mean=1 max=1\n").times == {}
