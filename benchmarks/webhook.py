@@ -97,7 +97,7 @@ def _service(directory: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = {**os.environ, "BENCHMARK_SECRET": SECRET, "FARM_PORT": str(port)}
+    env = {**os.environ, "BENCHMARK_SECRET": SECRET, "FARM_PORT": str(port), "FARM_HOME": str(directory)}
     env["FARM_STORE"] = f"sqlite:///{directory / 'store.sqlite'}"
     process = subprocess.Popen([sys.executable, "-c", SERVE], env=env, cwd=directory)
     try:

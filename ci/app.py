@@ -1,4 +1,4 @@
-"""The service's HTTP face: webhooks in, the API, metrics, and whether it is alive and ready."""
+"""The service's HTTP face: webhooks in, the API, the dashboard, metrics, and whether it is alive and ready."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ci.config import Config
 from ci.database import check_revision
 from ci.errors import RejectedDeliveryError
 from ci.metrics import Metrics
+from ci.web.app import create_web
 from ci.webhook.events import EVENTS
 from ci.webhook.inbox import Inbox, Receipt
 from ci.webhook.intake import Delivery, Headers, read_delivery, read_headers, too_large
@@ -32,7 +33,10 @@ _FULL = ("disk is full", "no space left", "disk full")
 
 
 def create_app(config: Config, engine: Engine, inbox: Inbox) -> FastAPI:
-    """The application over an opened database. It starts nothing and closes nothing that it was given."""
+    """The application over an opened database. It starts nothing and closes nothing that it was given.
+
+    Raises `UsageError` where the key of the dashboard's sessions cannot be used.
+    """
     # No /docs: that page would load its scripts from elsewhere. The document is below the API, for those who may read.
     app = FastAPI(title="NPU kernel farm", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     metrics = Metrics(engine)
@@ -67,6 +71,7 @@ def create_app(config: Config, engine: Engine, inbox: Inbox) -> FastAPI:
             return _answer(503, "not ready", "the database does not answer")
         return _answer(200, "ready", "")
 
+    app.router.default = create_web(config, engine)  # whatever has no route above; mounted, it would hide their 405
     return app
 
 

@@ -73,6 +73,13 @@ class Api(Section):
     public_read: bool = False  # reading needs no token
 
 
+class Web(Section):
+    """The dashboard."""
+
+    session_key: WebhookSecret | None = None  # signs sessions; without it a key is made in $FARM_HOME
+    sweeps: Path = Path("farm-sweeps")  # where `farm sweep --out` puts them, relative to the service's directory
+
+
 class StoreSection(Section):
     """Where runs, deliveries and the queue are kept."""
 
@@ -170,6 +177,7 @@ class Config(Section):
 
     server: Server
     api: Api = Field(default_factory=Api)
+    web: Web = Field(default_factory=Web)
     store: StoreSection = Field(default_factory=StoreSection)
     cluster: Cluster = Field(default_factory=Cluster)
     forge: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")], ForgeSection] = Field(min_length=1)

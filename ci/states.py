@@ -57,4 +57,4 @@ class Scope(str, enum.Enum):
 
     READ = "read"  # runs and their files, jobs, devices, metrics
     SUBMIT = "submit"  # jobs: submit, cancel, retry
-    ADMIN = "admin"  # what forges delivered
+    ADMIN = "admin"  # what forges delivered; devices: quarantine, release

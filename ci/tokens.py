@@ -76,8 +76,13 @@ def find(engine: Engine, token: str) -> Token | None:
     """The token in force that this is, None where it is none."""
     with transaction(engine, "read") as connection:
         row = connection.execute(select(TOKEN).where(TOKEN.c.digest == _digest(token))).first()
-    found = _token(row) if row else None
-    return found if found and found.state(moments.text(moments.now())) == "active" else None
+    return _in_force(row)
+
+
+def named(engine: Engine, name: str) -> Token | None:
+    """The token in force of that name, None where there is none."""
+    with transaction(engine, "read") as connection:
+        return _in_force(connection.execute(select(TOKEN).where(TOKEN.c.name == name)).first())
 
 
 def list_tokens(engine: Engine) -> list[Token]:
@@ -97,6 +102,11 @@ def revoke(engine: Engine, name: str) -> None:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _in_force(row: Row[tuple[object, ...]] | None) -> Token | None:
+    found = _token(row) if row else None
+    return found if found and found.state(moments.text(moments.now())) == "active" else None
 
 
 def _token(row: Row[tuple[object, ...]]) -> Token:

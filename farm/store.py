@@ -127,7 +127,7 @@ class Store:
 
     def get(self, run_id: str) -> RunRecord:
         """The run whose id is, or alone begins with, `run_id`. Raises `UnknownRunError`, `AmbiguousRunError`."""
-        self._settle()
+        self.settle()
         with self._read() as connection:
             full = _resolve(connection, run_id)
             row = connection.execute(select(RUN).where(RUN.c.id == full)).one()
@@ -147,7 +147,7 @@ class Store:
 
     def list(self, limit: int = 20, kernel: str | None = None, verdict: Verdict | None = None) -> list[RunSummary]:
         """The newest `limit` runs first, of one kernel and one verdict where given."""
-        self._settle()
+        self.settle()
         query = select(RUN).order_by(RUN.c.started_at.desc(), RUN.c.id.desc()).limit(limit)
         if kernel is not None:
             query = query.where(RUN.c.kernel == kernel)
@@ -158,7 +158,7 @@ class Store:
 
     def history(self, kernel: str, case: str, platform: str, limit: int = 200) -> builtins.list[HistoryPoint]:
         """Medians of one case on one platform, oldest first, from the newest `limit` runs that have a verdict."""
-        self._settle()
+        self.settle()
         query = (
             select(RUN)
             .where(RUN.c.kernel == kernel, RUN.c.platform == platform, RUN.c.verdict.is_not(None))
@@ -173,6 +173,15 @@ class Store:
             for median in [record.median_us.get(case)]
             if median is not None and median.overall is not None and record.verdict is not None
         ]
+
+    def settle(self) -> None:
+        """Give each run without a verdict whose owner is gone its one verdict; what reads runs here does it first."""
+        with self._read() as connection:
+            running = connection.execute(select(RUN.c.id, RUN.c.owner).where(RUN.c.verdict.is_(None))).all()
+        for run_id, text in running:
+            held = owner.Owner.load(text)
+            if held.gone():
+                self.interrupt(run_id, f"interrupted: process {held.pid} on {held.host} ended without a verdict")
 
     # Devices; see `farm.health_store`. With `health` and `observe` a store is a `farm.health.HealthBook`.
 
@@ -216,15 +225,6 @@ class Store:
     def _read(self) -> Iterator[Connection]:
         with transaction(self._engine, "read") as connection:
             yield connection
-
-    def _settle(self) -> None:
-        """Give each run without a verdict whose owner is gone its one verdict."""
-        with self._read() as connection:
-            running = connection.execute(select(RUN.c.id, RUN.c.owner).where(RUN.c.verdict.is_(None))).all()
-        for run_id, text in running:
-            held = owner.Owner.load(text)
-            if held.gone():
-                self.interrupt(run_id, f"interrupted: process {held.pid} on {held.host} ended without a verdict")
 
 
 def _see(connection: Connection, record: RunRecord) -> None:

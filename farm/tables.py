@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0002"  # newest migration; a test compares it with the scripts
+REVISION = "0003"  # newest migration; a test compares it with the scripts
 
 METADATA = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s"})
 
@@ -16,15 +16,17 @@ RUN = Table(
     "run",
     METADATA,
     Column("id", Text, primary_key=True),
-    Column("verdict", Text, index=True),  # NULL while it runs; set once, never changed
+    Column("verdict", Text),  # NULL while it runs; set once, never changed
     Column("reason", Text, nullable=False),
     Column("kernel", Text, nullable=False),
     Column("platform", Text, nullable=False),
-    Column("commit", Text, nullable=False),
+    Column("commit", Text, nullable=False, index=True),
     Column("started_at", Text, nullable=False, index=True),
     Column("finished_at", Text),
     Column("owner", Text, nullable=False),  # farm.owner.Owner as JSON
     Column("record", Text, nullable=False),  # RunRecord as JSON, without its trials
+    Index("ix_run_kernel_platform_started_at", "kernel", "platform", "started_at"),
+    Index("ix_run_verdict_started_at", "verdict", "started_at"),
 )
 
 TRIAL = Table(

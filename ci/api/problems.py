@@ -19,7 +19,7 @@ from farm.errors import FarmError, InfrastructureError, UnknownRunError
 LOG = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-_MAX_BODY_BYTES = 64 << 10  # nobody has to send the API more
+_MAX_BODY_BYTES = 64 << 10  # nobody has to send the API or a form more
 _STATUSES = (400, 401, 403, 404, 409, 413, 416, 422, 503)
 
 
@@ -78,13 +78,13 @@ def install(app: FastAPI) -> None:
 
 
 class _Limited:
-    """Gives up on a body to the API that is too long. It is read before anybody is asked for a token."""
+    """Gives up on a body that is too long. It is read before anybody is asked for a token. Webhooks have their own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+        if scope["type"] != "http" or scope["path"].startswith("/webhooks/"):
             await self._app(scope, receive, send)
             return
         size = 0

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
-from sqlalchemy import and_, or_, select
 
 from ci.api.access import READER, GateHere
 from ci.api.pages import Cursor, Limit, Page, Word, cursor, text_position
 from ci.api.problems import ApiError
-from farm import rows
-from farm.database import transaction
+from farm import run_list
 from farm.errors import UnknownRunError
 from farm.record import RunRecord
 from farm.rows import RunSummary
+from farm.run_list import Position, RunFilter
 from farm.store import AmbiguousRunError, Store
-from farm.tables import RUN
 
 router = APIRouter(prefix="/runs", tags=["runs"], dependencies=[READER])
 
@@ -35,20 +33,11 @@ def list_runs(
     after: Cursor = None,
 ) -> Page[RunSummary]:
     """Runs, the one started last first."""
-    Store(gate.engine).list(limit=1)  # a reader of the store settles the runs whose process is gone
-    equal = {"kernel": kernel, "platform": platform, "commit": commit}
-    query = select(RUN).where(*(RUN.c[name] == value for name, value in equal.items() if value is not None))
-    if verdict is not None:
-        query = query.where(RUN.c.verdict.is_(None) if verdict == "running" else RUN.c.verdict == verdict)
-    if after is not None:
-        started, run_id = text_position(after)
-        query = query.where(or_(RUN.c.started_at < started, and_(RUN.c.started_at == started, RUN.c.id < run_id)))
-    query = query.order_by(RUN.c.started_at.desc(), RUN.c.id.desc()).limit(limit + 1)
-    with transaction(gate.engine, "read") as connection:
-        found = [rows.summary(rows.record(row, [])) for row in connection.execute(query)]
-    more = len(found) > limit
-    shown = found[:limit]
-    return Page(items=shown, next=cursor(shown[-1].started_at, shown[-1].run_id) if more else None)
+    Store(gate.engine).settle()
+    chosen = RunFilter(kernel or "", platform or "", commit or "", verdict or "")
+    found = run_list.page(gate.engine, chosen, limit, Position(*text_position(after)) if after is not None else None)
+    last = found.next
+    return Page(items=found.runs, next=cursor(last.started_at, last.run_id) if last else None)
 
 
 @router.get("/{run_id}", summary="One run")

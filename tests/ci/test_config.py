@@ -42,8 +42,9 @@ def test_every_commented_out_part_of_the_example_is_right_too(tmp_path: Path) ->
     path.write_text(text)
 
     secrets = {"FARM_WEBHOOK_SECRET": "0123456789abcdef", "CODEBERG_WEBHOOK_SECRET": "0123456789abcdef"}
-    config = load(path, {**secrets, "CODEBERG_TOKEN": "t"})
+    config = load(path, {**secrets, "CODEBERG_TOKEN": "t", "FARM_SESSION_KEY": "0123456789abcdef"})
 
+    assert config.web.session_key
     assert sorted(config.forge) == ["codeberg", "github"]
     assert config.cluster.address
 

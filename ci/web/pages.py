@@ -1,0 +1,107 @@
+"""Templates: every value is escaped unless a template says otherwise, and none does."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ci.web import assets
+from ci.web.access import Viewer
+from ci.web.session import Sessions
+from farm.health import moment
+from farm.report.text import microseconds, one_line, share, signed_share
+
+NAVIGATION = (("/runs", "Runs"), ("/devices", "Devices"))
+SIGN = {  # nothing is said by colour alone
+    "passed": "✓",
+    "failed": "✗",
+    "errored": "!",
+    "running": "▶",
+    "inconclusive": "?",
+    "not-applicable": "–",
+    "healthy": "✓",
+    "suspect": "?",
+    "quarantined": "✗",
+    "queued": "…",
+    "held": "‖",
+    "cancelling": "▶",
+    "cancelled": "–",
+    "done": "✓",
+    "ok": "✓",
+}
+
+
+def render(request: Request, template: str, who: Viewer, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page of `templates/` for `who`."""
+    sessions: Sessions = request.app.state.sessions
+    shown = {"who": who, "mark": sessions.mark(who.session), "path": request.url.path, **values}
+    return HTMLResponse(_ENVIRONMENT.get_template(template).render(shown), status)
+
+
+def fragment(request: Request, template: str, over: bool = False, **values: Any) -> HTMLResponse:
+    """A part of a page, which the page asks for again and again; `over`: it will not change any more.
+
+    The tag says whether anything has changed, so that a page at rest stays at rest under a screen reader.
+    """
+    text = _ENVIRONMENT.get_template(template).render(values)
+    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "X-Farm-Over": "1" if over else "0"}
+    if request.headers.get("if-none-match") == tag:
+        return HTMLResponse(status_code=304, headers=headers)
+    return HTMLResponse(text, headers=headers)
+
+
+def _line(value: object) -> str:
+    """Text from outside on one line, without characters that turn it around or hide."""
+    return one_line(str(value))
+
+
+def _moment(text: str | None) -> str:
+    """A time of the store as people read it; "–" where there is none."""
+    return f"{moment(text).astimezone(datetime.timezone.utc):%Y-%m-%d %H:%M:%S}" if text else "–"
+
+
+def _span(seconds: float | None) -> str:
+    """A duration as a person says it."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+
+
+def query(values: Mapping[str, object], **changes: object) -> str:
+    """A query string of what is set."""
+    merged = {**values, **changes}
+    return urlencode({name: str(value) for name, value in merged.items() if value not in (None, "")})
+
+
+def _size(count: int) -> str:
+    """A file's size."""
+    return f"{count} B" if count < 1024 else f"{count / 1024:,.0f} KiB"
+
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("ci.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+_ENVIRONMENT.globals.update(asset=assets.address, nav=NAVIGATION)
+_ENVIRONMENT.filters.update(
+    line=_line,
+    moment=_moment,
+    span=_span,
+    query=query,
+    us=microseconds,
+    share=share,
+    signed=signed_share,
+    size=_size,
+    sign=lambda word: SIGN.get(word, ""),
+)

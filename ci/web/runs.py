@@ -1,0 +1,75 @@
+"""The list of runs: filtered, searched by how an id or a commit begins, and paged from run to run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy import select
+
+from ci.api.access import Gate, GateHere
+from ci.api.pages import cursor, text_position
+from ci.queue import JobRow
+from ci.tables import JOB
+from ci.web.access import Reader
+from ci.web.pages import query, render
+from farm import run_list
+from farm.database import transaction
+from farm.record import Verdict
+from farm.run_list import Position, RunFilter
+from farm.store import Store
+
+router = APIRouter()
+
+_PAGE = 50
+_VERDICTS = ("running", *(verdict.value for verdict in Verdict))
+
+# PostgreSQL takes no NUL in text, and nobody means one.
+Word = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
+
+
+@router.get("/runs")
+def runs(
+    request: Request,
+    gate: GateHere,
+    who: Reader,
+    begins: Word = "",
+    kernel: Word = "",
+    platform: Word = "",
+    verdict: Word = "",
+    after: Annotated[str, Query(max_length=500)] = "",
+) -> HTMLResponse:
+    """Runs, the one started last first."""
+    if verdict and verdict not in _VERDICTS:
+        raise HTTPException(422, f"verdict: choose one of {', '.join(_VERDICTS)}")
+    chosen = RunFilter(kernel=kernel, platform=platform, verdict=verdict, begins=begins.strip())
+    Store(gate.engine).settle()
+    found = run_list.page(gate.engine, chosen, _PAGE, Position(*text_position(after)) if after else None)
+    known = run_list.kernels(gate.engine)
+    return render(
+        request,
+        "runs.html",
+        who,
+        chosen=chosen,
+        runs=found.runs,
+        jobs=jobs_of(gate, [run.run_id for run in found.runs]),
+        kernels=sorted({name for name, _ in known}),
+        platforms=sorted({name for _, name in known}),
+        verdicts=_VERDICTS,
+        query=_query(chosen),
+        first=not after,
+        next=cursor(found.next.started_at, found.next.run_id) if found.next else "",
+    )
+
+
+def jobs_of(gate: Gate, run_ids: Sequence[str]) -> dict[str, JobRow]:
+    """Run → the job it was made for, where the queue made it."""
+    with transaction(gate.engine, "read") as connection:
+        return {str(row.run_id): row for row in connection.execute(select(JOB).where(JOB.c.run_id.in_(run_ids)))}
+
+
+def _query(chosen: RunFilter) -> str:
+    fields = ("begins", "kernel", "platform", "verdict")
+    return query({name: getattr(chosen, name) for name in fields})

@@ -1,0 +1,78 @@
+"""Sign-in with a token of the API, and sign-out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from ci import tokens
+from ci.api.access import GateHere
+from ci.web.access import SessionsHere, ViewerHere, require_mark
+from ci.web.pages import render
+from ci.web.session import LIFE_S, Session, Sessions
+
+router = APIRouter()
+
+Place = Annotated[str, Query(alias="next", max_length=2000)]
+
+
+@router.get("/sign-in")
+def form(request: Request, who: ViewerHere, sessions: SessionsHere, place: Place = "/") -> HTMLResponse:
+    """Ask for a token."""
+    page = render(request, "sign_in.html", who, next=here(place), refused="")
+    _keep(page, sessions, who.session)  # the form is tied to a session, so there must be one
+    return page
+
+
+@router.post("/sign-in")
+def sign_in(
+    request: Request,
+    gate: GateHere,
+    who: ViewerHere,
+    sessions: SessionsHere,
+    token: Annotated[str, Form(max_length=200)] = "",
+    place: Annotated[str, Form(alias="next", max_length=2000)] = "/",
+    mark: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Take the token, and begin a session in its name."""
+    require_mark(who, sessions, mark)
+    found = tokens.find(gate.engine, token.strip())
+    if found is None:
+        refused = "That token is unknown, expired or revoked."
+        return render(request, "sign_in.html", who, 403, next=here(place), refused=refused)
+    answer = RedirectResponse(here(place), 303)
+    _keep(answer, sessions, sessions.begin(found.name))
+    return answer
+
+
+@router.post("/sign-out")
+def sign_out(
+    who: ViewerHere, sessions: SessionsHere, mark: Annotated[str, Form(max_length=200)] = ""
+) -> RedirectResponse:
+    """End the session in this browser."""
+    require_mark(who, sessions, mark)
+    answer = RedirectResponse("/sign-in", 303)
+    answer.delete_cookie(sessions.cookie, secure=sessions.secure, httponly=True, samesite="lax")
+    return answer
+
+
+def here(place: str) -> str:
+    """`place` where it is a path of this service, else `/`: a link must not send anybody elsewhere after sign-in."""
+    plain = place.isascii() and place.isprintable() and "\\" not in place
+    parts = urlsplit(place) if plain and place.startswith("/") and not place.startswith("//") else None
+    return place if parts and not parts.scheme and not parts.netloc else "/"
+
+
+def _keep(answer: Response, sessions: Sessions, session: Session) -> None:
+    answer.set_cookie(
+        sessions.cookie,
+        sessions.dump(session),
+        max_age=LIFE_S,
+        path="/",
+        secure=sessions.secure,
+        httponly=True,
+        samesite="lax",
+    )

@@ -1,0 +1,77 @@
+"""Lists of runs: chosen by what a person remembers of a run, in pages that stay put while runs are added."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
+
+from farm import rows
+from farm.database import transaction
+from farm.rows import RunSummary
+from farm.tables import RUN
+
+_LAST = "z"  # sorts behind whatever follows in a run's id or a commit, in every collation
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """What the runs of a list have in common; "" for whatever."""
+
+    kernel: str = ""
+    platform: str = ""
+    commit: str = ""
+    verdict: str = ""  # of `farm.record.Verdict`, or "running"
+    begins: str = ""  # how the run's id or its commit begins
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The filter in SQL."""
+        equal = {"kernel": self.kernel, "platform": self.platform, "commit": self.commit}
+        found = [RUN.c[name] == value for name, value in equal.items() if value]
+        if self.verdict:
+            found.append(RUN.c.verdict.is_(None) if self.verdict == "running" else RUN.c.verdict == self.verdict)
+        if self.begins:
+            found.append(or_(*(_begins(column, self.begins) for column in (RUN.c.id, RUN.c.commit))))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page ends: the moment and the id of its last run."""
+
+    started_at: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some runs, the one started last first."""
+
+    runs: list[RunSummary]
+    next: Position | None  # what the next page comes after; None on the last one
+
+
+def page(engine: Engine, chosen: RunFilter, limit: int, after: Position | None = None) -> RunPage:
+    """At most `limit` runs of the filter that come `after`. Have `Store.settle` called first."""
+    query = select(RUN).where(*chosen.conditions())
+    if after is not None:
+        older = and_(RUN.c.started_at == after.started_at, RUN.c.id < after.run_id)
+        query = query.where(RUN.c.started_at <= after.started_at, or_(RUN.c.started_at < after.started_at, older))
+    query = query.order_by(RUN.c.started_at.desc(), RUN.c.id.desc()).limit(limit + 1)
+    with transaction(engine, "read") as connection:
+        found = [rows.summary(rows.record(row, [])) for row in connection.execute(query)]
+    shown = found[:limit]
+    last = Position(shown[-1].started_at, shown[-1].run_id) if len(found) > limit else None
+    return RunPage(shown, last)
+
+
+def kernels(engine: Engine) -> list[tuple[str, str]]:
+    """Every kernel with every platform it was run on, in that order."""
+    query = select(RUN.c.kernel, RUN.c.platform).distinct().order_by(RUN.c.kernel, RUN.c.platform)
+    with transaction(engine, "read") as connection:
+        return [(str(row.kernel), str(row.platform)) for row in connection.execute(query)]
+
+
+def _begins(column: ColumnElement[str], start: str) -> ColumnElement[bool]:
+    """Text that begins with `start`: a range, which an index answers and LIKE does not, and then exactly."""
+    return and_(column.between(start, start + _LAST), func.substr(column, 1, len(start)) == start)

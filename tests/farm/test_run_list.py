@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from farm import run_list
+from farm.database import open_engine
+from farm.record import Verdict
+from farm.run_list import RunFilter
+from farm.store import Store
+from tests.farm import samples
+
+COMMITS = ("aa" + "1" * 38, "ab" + "2" * 38, "unknown")
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+    with Store.open(url) as store:
+        for number in range(7):
+            changes = {"kernel": "other"} if number == 6 else {}
+            record = samples.run(
+                run_id=f"2026-{number}",
+                commit=COMMITS[number % 3],
+                started_at=f"2026-01-01T00:00:0{number // 2}.000+00:00",  # two of each moment
+                verdict=[Verdict.PASSED, Verdict.FAILED][number % 2],
+                **changes,
+            )
+            store.begin(record.model_copy(update={"verdict": None, "trials": []}))
+            store.finish(record)
+    return url
+
+
+def ids(url: str, chosen: RunFilter) -> list[str]:
+    engine = open_engine(url, print)
+    try:
+        return [run.run_id[-1] for run in run_list.page(engine, chosen, 50).runs]
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found"),
+    [
+        (RunFilter(), "6543210"),
+        (RunFilter(verdict="failed"), "531"),
+        (RunFilter(verdict="running"), ""),
+        (RunFilter(kernel="other"), "6"),
+        (RunFilter(begins="a"), "64310"),
+        (RunFilter(begins="ab2"), "41"),
+        (RunFilter(begins="2026-3"), "3"),
+        (RunFilter(begins="unk", verdict="passed"), "2"),
+        (RunFilter(begins="%"), ""),
+        (RunFilter(commit=COMMITS[1]), "41"),
+    ],
+)
+def test_runs_are_found_by_what_they_have_in_common(store_url: str, chosen: RunFilter, found: str) -> None:
+    assert "".join(ids(store_url, chosen)) == found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+def test_pages_follow_each_other_without_a_gap(store_url: str, limit: int) -> None:
+    engine = open_engine(store_url, print)
+    seen, after = [], None
+    while True:
+        page = run_list.page(engine, RunFilter(), limit, after)
+        assert len(page.runs) <= limit
+        seen += [run.run_id[-1] for run in page.runs]
+        after = page.next
+        if after is None:
+            break
+    engine.dispose()
+
+    assert "".join(seen) == "6543210"
+
+
+def test_kernels_are_listed_with_their_platforms(store_url: str) -> None:
+    engine = open_engine(store_url, print)
+    assert run_list.kernels(engine) == [("other", "a2a3sim"), ("qkv_proj_rope", "a2a3sim")]
+    engine.dispose()
