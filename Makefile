@@ -10,7 +10,7 @@ JOBS ?= 2
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-fast lint lock record-release clean
+.PHONY: help setup setup-dev run test test-fast test-lowest lint lock record-release clean
 
 help: ## list these targets
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,16 @@ test: lint ## every check and the whole test suite; one file: make test TESTS=te
 test-fast: setup-dev ## the tests that start neither the simulator nor Ray
 	@$(PY) -m pytest -m "not sim and not ray" $(TESTS)
 
+LOWEST := constraints/lowest-py311.txt
+TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
+
+test-lowest: ## the fast tests with the oldest versions pyproject.toml allows, in .venv-lowest (Python 3.11)
+	@python3.11 -m venv .venv-lowest
+	@.venv-lowest/bin/pip install --quiet --no-deps --index-url $(TORCH_INDEX_URL) "$$(grep ^torch== $(LOWEST))+cpu"
+	@grep -v ^torch== $(LOWEST) | .venv-lowest/bin/pip install --quiet --no-deps -r /dev/stdin
+	@.venv-lowest/bin/pip install --quiet --no-deps -e .
+	@.venv-lowest/bin/python -m pytest -m "not sim and not ray" $(TESTS)
+
 lint: setup-dev ## ruff, mypy and the import contracts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -45,5 +55,5 @@ record-release: setup-dev ## after a release: what is published now is what late
 	@$(PY) -c 'import farm; print(farm.__version__)' > tests/released/version
 
 clean: ## remove .venv and caches; the results of runs stay
-	@rm -rf .venv .set-up.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	@rm -rf .venv .venv-lowest .set-up.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
