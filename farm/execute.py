@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from farm import heap
 from farm.blame import Blame
 from farm.flight import Flights, Landed
 from farm.lease import Lease, card_of
@@ -63,7 +64,7 @@ class Execution:
         self._queues = {slot: deque(map(_Turn, planned.get(slot, []))) for slot in self.lease.slots}
         idle = set(self.lease.slots)
         try:
-            with Mending() as mending:
+            with heap.frozen(), Mending() as mending:
                 self._drive(plan, flights, mending, idle)
         finally:
             self._hand_on()  # what an interrupt met between its landing and its keeping

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from farm import heap
 from farm.flight import Flights, Landed
 from farm.lease import Lease
 from farm.mending import Mending
@@ -58,7 +59,7 @@ class Wave:
     def fly(self) -> None:
         """Work until there is no more to do here. Raises what the lease and the journal raise."""
         self._hold(self.lease.slots)
-        with self._mending:
+        with heap.frozen(), self._mending:
             while self._refill():
                 self._work()
 
