@@ -184,7 +184,10 @@ def _drive(actors: list[Any], board: Any, devices: int, mean_s: float, trials: i
         lease = _lease(actors, board, devices)
         arms.farm(lease, trials, Path(directory), None, lambda landed: marks.append((landed, time.thread_time())))
     (first, begun), (last, ended) = marks[0], marks[-1]
-    return Driven(devices, last - first, len(marks) - 1, ended - begun)
+    told = Driven(devices, last - first, len(marks) - 1, ended - begun)
+    each = f"{told.trials / told.rounds:.1f} land in a round, {1e3 * told.cpu_s / told.trials:.3f} ms a trial"
+    print(f"costs: {devices} slots, {each}", file=sys.stderr, flush=True)
+    return told
 
 
 def _start(actors: list[Any], board: Any, count: int = 1000) -> float:

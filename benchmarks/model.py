@@ -93,7 +93,7 @@ def _say_limits(costs: Costs) -> None:
 
 def _say_sweeps(title: str, scenarios: Iterator[tuple[str, Scenario]], costs: Costs) -> None:
     uses = " ".join(f"{name:>7}" for name in USES)
-    print(f"\n{title}\n{'':26} {'leased s':>9} {'makespan s':>11} {'ideal s':>8} {'ideal/it':>9} {uses}")
+    print(f"\n{title}\n{'':26} {'leased s':>9} {'makespan s':>11} {'ideal s':>8} {uses}  busiest")
     for name, scenario in scenarios:
         print(f"{name:26} {row(Sweep(scenario, costs).run())}", flush=True)
 
@@ -101,7 +101,7 @@ def _say_sweeps(title: str, scenarios: Iterator[tuple[str, Scenario]], costs: Co
 def row(told: Outcome) -> str:
     """An outcome as a row of the table."""
     shares = " ".join(f"{told.use[each]:7.0%}" for each in USES)
-    return f"{told.leased_s:9.0f} {told.makespan_s:11.0f} {told.ideal_s:8.0f} {told.efficiency:9.2f} {shares}"
+    return f"{told.leased_s:9.0f} {told.makespan_s:11.0f} {told.ideal_s:8.0f} {shares}  {told.busiest}"
 
 
 def _say_runs(asked: Scenario, costs: Costs) -> None:

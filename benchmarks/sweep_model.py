@@ -38,14 +38,11 @@ class Outcome:
     lost: int  # of `ended`, given up after the last attempt
     faults: int
     makespan_s: float
-    leased_s: float  # from the start until the first trial can start
+    leased_s: float  # from the start until every driver has its devices
     ideal_s: float  # trials' own seconds / devices: no schedule that keeps a trial on one device is shorter
-    use: dict[str, float]  # resource → share of the makespan it was busy, 0 to 1; mean where there are several
-
-    @property
-    def efficiency(self) -> float:
-        """Ideal over makespan."""
-        return self.ideal_s / self.makespan_s if self.makespan_s else 1.0
+    # Resource → share of the time it was busy, 0 to 1, mean where there are several: the head while devices are leased,
+    # everything else from then on (with several drivers: from the first that has its devices).
+    use: dict[str, float]
 
     @property
     def busiest(self) -> str:
@@ -100,30 +97,37 @@ class Sweep:
         self._busy: defaultdict[str, float] = defaultdict(float)  # seconds by resource
         self._count: Counter[str] = Counter()
         self._work_s = 0.0
-        self._leased_s = 0.0
+        self._leased_s = 0.0  # the last driver's lease
+        self._began_s = 0.0  # the first driver's
+        self._leasing: dict[str, float] | None = None  # busy seconds until then
 
     def run(self) -> Outcome:
         """Simulate from the request to the last record on disk."""
         drivers = [self._env.process(self._drive(self._share(number))) for number in range(self._scenario.drivers)]
         self._env.run(simpy.AllOf(self._env, drivers))
-        span = self._env.now
+        leasing = self._leasing or {}
+        span = self._env.now - self._began_s
         held = {
             "driver": self._scenario.drivers,
             "store": 1,
-            "head": 1,
             "mender": self._scenario.drivers,
             "cores": self._scenario.nodes * self._scenario.node_cores,
             "devices": self._scenario.devices,
         }
+        use = {
+            name: (self._busy[name] - leasing.get(name, 0.0)) / (span * count) if span else 0.0
+            for name, count in held.items()
+        }
+        use["head"] = leasing.get("head", 0.0) / self._began_s if self._began_s else 0.0
         return Outcome(
             planned=self._scenario.trials,
             ended=self._count["ended"],
             lost=self._count["lost"],
             faults=self._count["faults"],
-            makespan_s=span,
+            makespan_s=self._env.now,
             leased_s=self._leased_s,
             ideal_s=self._work_s / self._scenario.devices,
-            use={name: self._busy[name] / (span * count) if span else 0.0 for name, count in held.items()},
+            use=use,
         )
 
     def _share(self, number: int) -> _Driver:
@@ -169,7 +173,9 @@ class Sweep:
             yield started
             yield from self._spend("driver", self._costs.start_s)
             yield from self._write(1)
-        self._leased_s = max(self._leased_s, self._env.now)
+        self._leased_s = self._env.now
+        if self._leasing is None:
+            self._began_s, self._leasing = self._env.now, dict(self._busy)
 
     def _begin(self, slot: int) -> Steps:
         yield from self._use("head", self._head, self._costs.head_device_s)
