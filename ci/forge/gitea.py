@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import Field, SecretStr
 
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
-from ci.forge.protocol import ChangedFile, Check, CheckStatus, Comment, Conclusion, Permission, Trail
+from ci.forge.protocol import ChangedFile, Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
 from ci.webhook.payloads import Part, PullRequest, User
 
 _TIMEOUT_S = 20.0
 _MOST_CHARACTERS = 255  # of a status's description
 _MOST_PAGES = 100
 _MENDABLE = (401, 403)  # as at GitHub
+_GONE = (404, 410)  # of an issue: deleted
 
 # A status has no neutral. "warning" would be one in name, but lets a required check pass.
 _STATES = {
@@ -45,6 +47,20 @@ class _Comment(Part):
     id: int
     body: str = ""
     user: User | None = None
+
+
+class _Issue(Part):
+    number: int
+    body: str = ""
+    user: User | None = None
+
+
+class _Commit(Part):
+    id: str
+
+
+class _Branch(Part):
+    commit: _Commit
 
 
 class _File(Part):
@@ -97,6 +113,28 @@ class GiteaForge:
         answer = await self._call("PATCH" if comment_id else "POST", path, {"body": comment.text})
         return str(_Comment.model_validate(answer).id)
 
+    async def put_issue(self, repository: str, issue: Issue, trail: Trail) -> str:
+        """Make, update, close or reopen the issue of this marker."""
+        number = trail.remote_id
+        if trail.uncertain and not number:
+            number = await self._find_issue(repository, issue)
+        content = {"title": issue.title, "body": issue.text}
+        issues = f"/repos/{repository}/issues"
+        if number:
+            state = "open" if issue.is_open else "closed"
+            try:
+                await self._call("PATCH", f"{issues}/{number}", {**content, "state": state})
+                return number
+            except ForgeRefusedError as error:
+                if error.status not in _GONE:
+                    raise
+        return str(_Issue.model_validate(await self._call("POST", issues, content)).number)
+
+    async def branch_head(self, repository: str, branch: str) -> str:
+        """The hash of a branch's newest commit."""
+        answer = await self._call("GET", f"/repos/{repository}/branches/{quote(branch, safe='/')}")
+        return _Branch.model_validate(answer).commit.id
+
     async def permission(self, repository: str, login: str) -> Permission:
         """What somebody may do."""
         answer = await self._call("GET", f"/repos/{repository}/collaborators/{login}/permission")
@@ -123,13 +161,26 @@ class GiteaForge:
         return 0
 
     async def _find_comment(self, repository: str, comment: Comment) -> str:
-        if not self._login:
-            self._login = User.model_validate(await self._call("GET", "/user")).login
+        login = await self._own_login()
         async for each in self._pages(f"/repos/{repository}/issues/{comment.number}/comments", {}):
             found = _Comment.model_validate(each)
-            if found.body.startswith(comment.marker) and found.user and found.user.login == self._login:
+            if found.body.startswith(comment.marker) and found.user and found.user.login == login:
                 return str(found.id)
         return ""
+
+    async def _find_issue(self, repository: str, issue: Issue) -> str:
+        login = await self._own_login()
+        query = {"state": "all", "type": "issues", "created_by": login}
+        async for each in self._pages(f"/repos/{repository}/issues", query):
+            found = _Issue.model_validate(each)
+            if found.body.startswith(issue.marker) and found.user and found.user.login == login:
+                return str(found.number)
+        return ""
+
+    async def _own_login(self) -> str:
+        if not self._login:
+            self._login = User.model_validate(await self._call("GET", "/user")).login
+        return self._login
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         return (await self._send(method, f"{self._api_url}{path}", body, None)).json()

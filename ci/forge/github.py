@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from githubkit import AppAuthStrategy, GitHub, TokenAuthStrategy
 from githubkit.auth.base import BaseAuthStrategy
 from githubkit.cache import MemCacheStrategy
 from githubkit.exception import GitHubException
 
-from ci.forge.github_answers import CheckRun, CommentAnswer, Delivery, FileAnswer, Hook, to_redeliver
+from ci.errors import ForgeRefusedError
+from ci.forge.github_answers import (
+    Branch,
+    CheckRun,
+    CommentAnswer,
+    Delivery,
+    FileAnswer,
+    Hook,
+    IssueAnswer,
+    to_redeliver,
+)
 from ci.forge.github_errors import translated
-from ci.forge.protocol import Annotation, ChangedFile, Check, CheckStatus, Comment, Permission, Trail
+from ci.forge.protocol import Annotation, ChangedFile, Check, CheckStatus, Comment, Issue, Permission, Trail
 from ci.webhook.events import RETRY_ACTION
 from ci.webhook.payloads import PullRequest
 
@@ -22,6 +33,7 @@ _TIMEOUT_S = 20.0
 _MOST_ANNOTATIONS = 50  # of one request; GitHub adds those of the next to them
 _MOST_CHARACTERS = 65_535  # of a summary
 _MOST_PAGES = 100  # of 100 entries
+_GONE = (404, 410)  # of an issue: deleted
 
 
 class GitHubForge:
@@ -72,6 +84,28 @@ class GitHubForge:
         path = f"/issues/comments/{comment_id}" if comment_id else f"/issues/{comment.number}/comments"
         answer = await self._call(repository, "PATCH" if comment_id else "POST", path, {"body": comment.text})
         return str(CommentAnswer.model_validate(answer).id)
+
+    async def put_issue(self, repository: str, issue: Issue, trail: Trail) -> str:
+        """Make, update, close or reopen the issue of this marker."""
+        number = trail.remote_id
+        if trail.uncertain and not number:
+            number = await self._find_issue(repository, issue)
+        content = {"title": issue.title, "body": shortened(issue.text)}
+        if number:
+            state = "open" if issue.is_open else "closed"
+            try:
+                await self._call(repository, "PATCH", f"/issues/{number}", {**content, "state": state})
+                return number
+            except ForgeRefusedError as error:
+                if error.status not in _GONE:
+                    raise
+        answer = await self._call(repository, "POST", "/issues", content)
+        return str(IssueAnswer.model_validate(answer).number)
+
+    async def branch_head(self, repository: str, branch: str) -> str:
+        """The hash of a branch's newest commit."""
+        answer = await self._call(repository, "GET", f"/branches/{quote(branch, safe='')}")
+        return Branch.model_validate(answer).commit.sha
 
     async def permission(self, repository: str, login: str) -> Permission:
         """What somebody may do; `maintain` counts as write and `triage` as read, as GitHub answers it."""
@@ -131,16 +165,30 @@ class GitHubForge:
 
     async def _find_comment(self, repository: str, comment: Comment) -> str:
         """The id of our comment, "" where there is none. Anyone may write our marker, so the author counts too."""
-        github = await self._of(repository)
+        github, login = await self._of(repository), await self._own_login()
+        async for each in self._pages(github, f"/repos/{repository}/issues/{comment.number}/comments", {}):
+            found = CommentAnswer.model_validate(each)
+            if found.body.startswith(comment.marker) and found.user and found.user.login == login:
+                return str(found.id)
+        return ""
+
+    async def _find_issue(self, repository: str, issue: Issue) -> str:
+        """The number of our issue, "" where there is none."""
+        github, login = await self._of(repository), await self._own_login()
+        query = {"state": "all", "creator": login}
+        async for each in self._pages(github, f"/repos/{repository}/issues", query):
+            found = IssueAnswer.model_validate(each)
+            ours = found.user is not None and found.user.login == login
+            if ours and not found.pull_request and (found.body or "").startswith(issue.marker):
+                return str(found.number)
+        return ""
+
+    async def _own_login(self) -> str:
         if not self._login:
             app = isinstance(self._auth, AppAuthStrategy)
             answer = await self._send(self._github, "GET", "/app" if app else "/user")
             self._login = f"{answer['slug']}[bot]" if app else answer["login"]
-        async for each in self._pages(github, f"/repos/{repository}/issues/{comment.number}/comments", {}):
-            found = CommentAnswer.model_validate(each)
-            if found.body.startswith(comment.marker) and found.user and found.user.login == self._login:
-                return str(found.id)
-        return ""
+        return self._login
 
     async def _of(self, repository: str) -> GitHub[BaseAuthStrategy]:
         """Signed in for `repository`: as the App's installation there, or with the token."""

@@ -43,6 +43,27 @@ class CommentAnswer(Part):
     user: User | None = None
 
 
+class IssueAnswer(Part):
+    """An issue, or a pull request where it says so."""
+
+    number: int
+    body: str | None = None
+    user: User | None = None
+    pull_request: dict[str, object] | None = None
+
+
+class Commit(Part):
+    """A commit."""
+
+    sha: str
+
+
+class Branch(Part):
+    """A branch."""
+
+    commit: Commit
+
+
 class FileAnswer(Part):
     """A file of a pull request."""
 

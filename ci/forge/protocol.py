@@ -81,6 +81,20 @@ class Comment(Record):
         return f"{self.marker}\n{self.body}"
 
 
+class Issue(Record):
+    """An issue of ours. There is one of each marker: made once, then updated, closed and opened again."""
+
+    marker: str  # the first line of its text, an HTML comment
+    title: str  # one line
+    body: str  # Markdown
+    is_open: bool = True
+
+    @property
+    def text(self) -> str:
+        """The issue's text as the forge gets it."""
+        return f"{self.marker}\n{self.body}"
+
+
 class Permission(str, enum.Enum):
     """What somebody may do with a repository."""
 
@@ -115,7 +129,7 @@ class Trail:
 class Forge(Protocol):
     """One forge. Every method raises `ForgeUnavailableError` or `ForgeRefusedError`.
 
-    The two `put_…` return the forge's id of what is there now, and make no second one of what an uncertain earlier try
+    Those called `put_…` return the forge's id of what is there now, and make no second one of what an uncertain earlier try
     has made. `repository` is "owner/name".
     """
 
@@ -124,6 +138,12 @@ class Forge(Protocol):
 
     async def put_comment(self, repository: str, comment: Comment, trail: Trail) -> str:
         """Make or update a comment."""
+
+    async def put_issue(self, repository: str, issue: Issue, trail: Trail) -> str:
+        """Make, update, close or reopen an issue; a new one where somebody has deleted ours."""
+
+    async def branch_head(self, repository: str, branch: str) -> str:
+        """The hash of a branch's newest commit."""
 
     async def permission(self, repository: str, login: str) -> Permission:
         """What somebody may do."""

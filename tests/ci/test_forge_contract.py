@@ -26,6 +26,7 @@ from ci.forge.protocol import (
     Comment,
     Conclusion,
     Forge,
+    Issue,
     Permission,
     Trail,
 )
@@ -155,6 +156,56 @@ def test_somebody_elses_comment_with_our_marker_is_left_alone(side: Side) -> Non
     ask(side.forge.put_comment(REPOSITORY, comment, Trail("", uncertain=True)))
 
     assert [each["body"] for each in side.api.comments.values()] == ["<!-- ours -->\ntheirs", "<!-- ours -->\nours"]
+
+
+NIGHT = Issue(marker="<!-- ours night -->", title="Night 1 failed", body="npu-3 disagrees")
+
+
+def test_an_issue_is_made_once_updated_closed_and_opened_again(side: Side) -> None:
+    for number in range(5):  # so many that ours is not on the first page
+        side.api.add_issue("somebody", f"issue {number}", "words")
+    side.api.faults.append(Fault(502, applied=True, method="POST"))
+    with pytest.raises(ForgeUnavailableError):
+        ask(side.forge.put_issue(REPOSITORY, NIGHT, FRESH))
+
+    known = ask(side.forge.put_issue(REPOSITORY, NIGHT, Trail("", uncertain=True)))
+    ours = [each for each in side.api.issues.values() if each["user"]["login"] == side.api.login]
+    assert [(each["title"], each["body"], each["state"]) for each in ours] == [
+        ("Night 1 failed", "<!-- ours night -->\nnpu-3 disagrees", "open")
+    ]
+
+    better = NIGHT.model_copy(update={"title": "Night 2 passed", "is_open": False})
+    ask(side.forge.put_issue(REPOSITORY, better, Trail(known, uncertain=False)))
+    assert (ours[0]["title"], ours[0]["state"]) == ("Night 2 passed", "closed")
+
+    assert ask(side.forge.put_issue(REPOSITORY, NIGHT, Trail(known, uncertain=True))) == known
+    assert (ours[0]["state"], len(side.api.issues)) == ("open", 6)
+
+
+def test_somebody_elses_issue_with_our_marker_is_left_alone(side: Side) -> None:
+    theirs = side.api.add_issue("somebody", "theirs", "<!-- ours night -->\ntheirs")
+
+    ask(side.forge.put_issue(REPOSITORY, NIGHT, Trail("", uncertain=True)))
+
+    assert (theirs["title"], len(side.api.issues)) == ("theirs", 2)
+
+
+def test_an_issue_that_somebody_deleted_is_made_anew(side: Side) -> None:
+    known = ask(side.forge.put_issue(REPOSITORY, NIGHT, FRESH))
+    side.api.issues[99] = side.api.issues.pop(int(known)) | {"number": 99}
+
+    ask(side.forge.put_issue(REPOSITORY, NIGHT, Trail(known, uncertain=False)))
+
+    assert len(side.api.issues) == 2
+
+
+def test_the_head_of_a_branch_is_told(side: Side) -> None:
+    side.api.heads = {"main": sha(7), "release-1": sha(8)}
+
+    assert ask(side.forge.branch_head(REPOSITORY, "main")) == sha(7)
+    assert ask(side.forge.branch_head(REPOSITORY, "release-1")) == sha(8)
+    with pytest.raises(ForgeRefusedError):
+        ask(side.forge.branch_head(REPOSITORY, "gone"))
 
 
 def test_permissions_are_told_apart(side: Side) -> None:

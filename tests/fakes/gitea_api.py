@@ -16,6 +16,7 @@ from tests.fakes.github_api import LOGIN, PAGE, TOKEN, Fault
 _FIELDS = {
     "statuses": {"context", "description", "state", "target_url"},
     "comments": {"body", "updated_at"},
+    "issues": {"body", "title", "state"},
 }
 _STATES = ("pending", "success", "error", "failure", "warning")
 
@@ -30,6 +31,8 @@ class GiteaApi:
         self.faults: list[Fault] = []
         self.statuses: list[dict[str, Any]] = []
         self.comments: dict[int, dict[str, Any]] = {}
+        self.issues: dict[int, dict[str, Any]] = {}
+        self.heads: dict[str, str] = {}  # branch → hash
         self.pulls: dict[int, dict[str, Any]] = {}
         self.files: list[dict[str, Any]] = []
         self.permissions: dict[str, str] = {}
@@ -44,6 +47,10 @@ class GiteaApi:
             ("GET", f"{repository}/issues/{{number:int}}/comments", self._list_comments),
             ("POST", f"{repository}/issues/{{number:int}}/comments", self._make_comment),
             ("PATCH", f"{repository}/issues/comments/{{id:int}}", self._change_comment),
+            ("GET", f"{repository}/issues", self._list_issues),
+            ("POST", f"{repository}/issues", self._make_issue),
+            ("PATCH", f"{repository}/issues/{{number:int}}", self._change_issue),
+            ("GET", f"{repository}/branches/{{branch:path}}", self._branch),
             ("GET", f"{repository}/collaborators/{{login}}/permission", self._permission),
             ("GET", f"{repository}/pulls", self._list_pulls),
             ("GET", f"{repository}/pulls/{{number:int}}", self._pull),
@@ -72,7 +79,8 @@ class GiteaApi:
     def _check(self, request: Request, body: Any) -> None:
         if body is None:
             return
-        kind = "statuses" if "/statuses/" in request.url.path else "comments"
+        named = ("statuses", "comments", "issues")
+        kind = next(each for each in named if f"/{each}" in request.url.path)
         unknown = set(body) - _FIELDS[kind]
         wrong = kind == "statuses" and (body.get("state") not in _STATES or len(body.get("description", "")) > 255)
         if unknown or wrong:
@@ -110,6 +118,39 @@ class GiteaApi:
     def _change_comment(self, request: Request, body: Any) -> JSONResponse:
         self.comments[request.path_params["id"]]["body"] = body["body"]
         return JSONResponse(self.comments[request.path_params["id"]])
+
+    def _list_issues(self, request: Request, body: Any) -> JSONResponse:
+        by, state = request.query_params.get("created_by"), request.query_params.get("state", "open")
+        mine = [each for each in self.issues.values() if by in (None, each["user"]["login"])]
+        return self._page(request, [each for each in mine if state in ("all", each["state"])])
+
+    def _make_issue(self, request: Request, body: Any) -> JSONResponse:
+        return JSONResponse(self.add_issue(LOGIN, body["title"], body["body"]), 201)
+
+    def add_issue(self, login: str, title: str, body: str) -> dict[str, Any]:
+        """An issue of anybody."""
+        number = len(self.issues) + 1
+        self.issues[number] = {
+            "number": number,
+            "title": title,
+            "body": body,
+            "state": "open",
+            "user": {"login": login},
+        }
+        return self.issues[number]
+
+    def _change_issue(self, request: Request, body: Any) -> JSONResponse:
+        number = request.path_params["number"]
+        if number not in self.issues:
+            return JSONResponse({"message": "not found"}, 404)
+        self.issues[number] |= body
+        return JSONResponse(self.issues[number], 201)
+
+    def _branch(self, request: Request, body: Any) -> JSONResponse:
+        branch = request.path_params["branch"]
+        if branch not in self.heads:
+            return JSONResponse({"message": "not found"}, 404)
+        return JSONResponse({"name": branch, "commit": {"id": self.heads[branch]}})
 
     def _permission(self, request: Request, body: Any) -> JSONResponse:
         login = request.path_params["login"]

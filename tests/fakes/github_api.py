@@ -53,6 +53,8 @@ class GitHubApi:
         self.faults: list[Fault] = []
         self.checks: dict[int, dict[str, Any]] = {}
         self.comments: dict[int, dict[str, Any]] = {}
+        self.issues: dict[int, dict[str, Any]] = {}
+        self.heads: dict[str, str] = {}  # branch → hash
         self.pulls: dict[int, dict[str, Any]] = {}
         self.files: list[dict[str, Any]] = []
         self.permissions: dict[str, str] = {}
@@ -78,6 +80,10 @@ class GitHubApi:
             ("GET", f"{repository}/issues/{{number:int}}/comments", self._list_comments),
             ("POST", f"{repository}/issues/{{number:int}}/comments", self._make_comment),
             ("PATCH", f"{repository}/issues/comments/{{id:int}}", self._change_comment),
+            ("GET", f"{repository}/issues", self._list_issues),
+            ("POST", f"{repository}/issues", self._make_issue),
+            ("PATCH", f"{repository}/issues/{{number:int}}", self._change_issue),
+            ("GET", f"{repository}/branches/{{branch}}", self._branch),
             ("GET", f"{repository}/collaborators/{{login}}/permission", self._permission),
             ("GET", f"{repository}/pulls", self._list_pulls),
             ("GET", f"{repository}/pulls/{{number:int}}", self._pull),
@@ -185,6 +191,41 @@ class GitHubApi:
     def _change_comment(self, request: Request, body: Any) -> JSONResponse:
         self.comments[request.path_params["id"]]["body"] = body["body"]
         return self._say(request, 200, self.comments[request.path_params["id"]])
+
+    def _list_issues(self, request: Request, body: Any) -> JSONResponse:
+        creator = request.query_params.get("creator")
+        mine = [each for each in self.issues.values() if creator in (None, each["user"]["login"])]
+        state = request.query_params.get("state", "open")
+        return self._page(request, [each for each in mine if state in ("all", each["state"])])
+
+    def _make_issue(self, request: Request, body: Any) -> JSONResponse:
+        return self._say(request, 201, self.add_issue(self.login, body["title"], body["body"]))
+
+    def add_issue(self, login: str, title: str, body: str) -> dict[str, Any]:
+        """An issue of anybody."""
+        number = len(self.issues) + 1
+        self.issues[number] = {
+            "number": number,
+            "title": title,
+            "body": body,
+            "state": "open",
+            "user": {"login": login},
+            "labels": [],
+        }
+        return self.issues[number]
+
+    def _change_issue(self, request: Request, body: Any) -> JSONResponse:
+        number = request.path_params["number"]
+        if number not in self.issues:
+            return self._say(request, 410, {"message": "This issue was deleted"})
+        self.issues[number] |= body
+        return self._say(request, 200, self.issues[number])
+
+    def _branch(self, request: Request, body: Any) -> JSONResponse:
+        branch = request.path_params["branch"]
+        if branch not in self.heads:
+            return self._say(request, 404, {"message": "Branch not found"})
+        return self._say(request, 200, {"name": branch, "commit": {"sha": self.heads[branch]}})
 
     def _permission(self, request: Request, body: Any) -> JSONResponse:
         login = request.path_params["login"]
