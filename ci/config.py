@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     HttpUrl,
     ValidationError,
@@ -24,10 +22,11 @@ from pydantic import (
 )
 
 from ci.errors import ConfigError, Problem
+from ci.schedule import Schedule
 from ci.secrets import Secret, WebhookSecret, loading, wrong
+from ci.section import RepositoryName, Section, require_cases
 from farm import paths
-from kernel.errors import KernelLayerError
-from kernel.registry import find_kernel, kernel_names, platform_names
+from kernel.registry import kernel_names, platform_names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,15 +44,6 @@ ENVIRONMENT = {
     "FARM_PUBLIC_URL": ("server", "public_url"),
     "RAY_ADDRESS": ("cluster", "address"),
 }
-
-
-RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$")]
-
-
-class Section(BaseModel):
-    """A table of `farm.toml`. Unknown keys are refused: most of them are misspelt ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Server(Section):
@@ -155,13 +145,7 @@ class Repository(Section):
     def _cases_exist(cls, cases: list[str], info: ValidationInfo) -> list[str]:
         if not cases or "kernel" not in info.data:  # an unknown kernel is a problem of its own
             return cases
-        try:
-            known = list(find_kernel(info.data["kernel"]).cases)
-        except KernelLayerError as error:
-            raise wrong(str(error)) from error
-        unknown = [case for case in cases if case not in known]
-        if unknown:
-            raise wrong(f"no case {', '.join(unknown)}; the kernel has: {', '.join(known)}")
+        require_cases(info.data["kernel"], cases)
         return cases
 
     @field_validator("platform")
@@ -182,6 +166,7 @@ class Config(Section):
     cluster: Cluster = Field(default_factory=Cluster)
     forge: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")], ForgeSection] = Field(min_length=1)
     repository: list[Repository] = Field(min_length=1)
+    schedule: list[Schedule] = Field(default_factory=list)
 
     def find(self, forge: str, name: str) -> Repository | None:
         """The repository `name` of `forge`; forges compare names without regard to case."""
@@ -198,15 +183,14 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
             if isinstance(table, dict):  # where it is none, that is a problem of its own
                 table[key] = env[variable]
     forges = document.get("forge")
-    repositories = document.get("repository")
-    names = (
-        [each.get("name") for each in repositories or [] if isinstance(each, dict)] if _is_list(repositories) else []
-    )
+    names = [each.get("name") for each in _tables(document, "repository")]
     context = {
         "env": env,
         "directory": path.resolve().parent,
         "forges": sorted(forges) if isinstance(forges, dict) else [],
         "names": Counter(str(name).lower() for name in names),
+        "kernels": _kernels(document),
+        "schedules": Counter(str(each.get("name")) for each in _tables(document, "schedule")),
     }
     try:
         return Config.model_validate(document, context=context)
@@ -232,8 +216,18 @@ def store_url(path: Path, env: Mapping[str, str]) -> str:
     return url
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, list)
+def _tables(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Every [[name]] of the file that is a table at all."""
+    found = document.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _kernels(document: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """The kernel of each repository, by forge and name in lower case."""
+    return {
+        (str(each.get("forge", "github")), str(each.get("name")).lower()): str(each.get("kernel"))
+        for each in _tables(document, "repository")
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -45,6 +45,14 @@ class Queue:
                 self._cancel(job, "asked for anew")
         return self._add(asked, options or RunOptions(), approved_by or self._approver(asked))
 
+    def schedule(self, asked: Validate, options: RunOptions) -> str:
+        """Queue what a schedule asks for, unless the same is open already. Returns one line on what was done."""
+        alike = (JOB.c.subject == asked.subject, JOB.c.kind == asked.kind.value, JOB.c.head_sha == asked.head_sha)
+        under_way = [state.value for state in (*OPEN, JobState.CANCELLING)]
+        for job in self._jobs(*alike, JOB.c.state.in_(under_way)):
+            return f"{job.id} is {job.state} already"
+        return self.validate(asked, options)
+
     def cancel(self, subject: str, reason: str) -> str:
         """Stop whatever is open of `subject`."""
         jobs = self._jobs(JOB.c.subject == subject, _OPEN)
@@ -141,6 +149,8 @@ class Queue:
         return self._repository.check_name, str(job.head_sha), str(job.id), f"{base}/jobs/{job.id}"
 
     def _tell(self, job: JobRow, check: Check) -> None:
+        if not job.head_sha:
+            return  # a sweep is of no commit, so there is nothing a check could stand at
         outbox.post(self._connection, f"check/{job.id}", self._repository.forge, self._repository.name, check)
 
     def _comment(self, comment: Comment, key: str) -> None:

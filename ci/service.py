@@ -14,6 +14,7 @@ from ci.config import Config
 from ci.dispatch import Dispatcher
 from ci.forge.protocol import Forge
 from ci.recovery import recover
+from ci.scheduler import Scheduler
 from ci.sender import Sender
 from ci.webhook.inbox import Inbox
 
@@ -25,6 +26,7 @@ def create_service(config: Config, engine: Engine, forges: Mapping[str, Forge]) 
     """
     sender = Sender(engine, forges)
     dispatcher = Dispatcher(engine, config, forges, acted=sender.wake)
+    scheduler = Scheduler(engine, config, forges, queued=sender.wake)
     inbox = Inbox(engine, arrived=dispatcher.wake)
 
     async def catch_up() -> None:
@@ -33,7 +35,7 @@ def create_service(config: Config, engine: Engine, forges: Mapping[str, Forge]) 
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(work) for work in (dispatcher.run(), sender.run(), catch_up())]
+        tasks = [asyncio.create_task(work) for work in (dispatcher.run(), sender.run(), scheduler.run(), catch_up())]
         yield
         for task in tasks:
             task.cancel()

@@ -14,12 +14,13 @@ class DeliveryState(str, enum.Enum):
 
 
 class JobKind(str, enum.Enum):
-    """What asked for a validation."""
+    """What asked for a job."""
 
     PULL_REQUEST = "pull-request"
     MERGE_GROUP = "merge-group"
     BASELINE = "baseline"  # a push to the default branch
     COMMIT = "commit"  # asked for by name, through the API
+    SWEEP = "sweep"  # of no commit: all healthy devices run the kernel that is installed
 
 
 class JobState(str, enum.Enum):
@@ -41,6 +42,7 @@ class Operation(str, enum.Enum):
 
     CHECK = "check"
     COMMENT = "comment"
+    ISSUE = "issue"
 
 
 class OutboxState(str, enum.Enum):

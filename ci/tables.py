@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text
 
-REVISION = "0002"  # newest migration; a test compares it with the scripts
+REVISION = "0003"  # newest migration; a test compares it with the scripts
 VERSION_TABLE = "ci_version"  # beside the farm's own, so that neither migrates the other's tables
 
 METADATA = MetaData()
@@ -94,4 +94,13 @@ TOKEN = Table(
     Column("created_at", Text, nullable=False),
     Column("expires_at", Text),  # NULL: never
     Column("revoked_at", Text),  # NULL: in force
+)
+
+# How far each [[schedule]] has been carried out.
+SCHEDULE = Table(
+    "schedule",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("cron", Text, nullable=False),  # expression and time zone; another one begins anew
+    Column("done_until", Text, nullable=False),  # whatever was due until then is in the queue
 )

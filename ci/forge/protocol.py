@@ -129,8 +129,8 @@ class Trail:
 class Forge(Protocol):
     """One forge. Every method raises `ForgeUnavailableError` or `ForgeRefusedError`.
 
-    Those called `put_…` return the forge's id of what is there now, and make no second one of what an uncertain earlier try
-    has made. `repository` is "owner/name".
+    Those called `put_…` return the forge's id of what is there now, and make no second one of what an uncertain earlier
+    try has made. `repository` is "owner/name".
     """
 
     async def put_check(self, repository: str, check: Check, trail: Trail) -> str:

@@ -32,12 +32,22 @@ Commands, one a line, for people with write access:
 | `/farm help` | says this |"""
 
 
+class SweepTerms(Record):
+    """How much of the devices' time a sweep may take."""
+
+    seeds: int = Field(ge=1)
+    repeats: int = Field(ge=1)
+    budget_minutes: float = Field(gt=0)
+
+
 class RunOptions(Record):
-    """What a comment may ask for beside what `farm.toml` says."""
+    """What a comment or a schedule asks for beside what `farm.toml` says of the repository."""
 
     devices: int | None = Field(default=None, ge=1, le=_MOST_DEVICES)  # None: as configured
     cases: list[str] = Field(default_factory=list)  # empty: as configured
     retune: bool = False  # search for a tuning instead of judging one
+    schedule: str = ""  # name of the [[schedule]] that asked; "" where none did
+    sweep: SweepTerms | None = None  # of a sweep
 
 
 @dataclass(frozen=True, slots=True)
