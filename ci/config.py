@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from ci.errors import ConfigError, Problem
+from ci.notify.sections import Notify
 from ci.schedule import Schedule
 from ci.secrets import Secret, WebhookSecret, loading, wrong
 from ci.section import RepositoryName, Section, require_cases
@@ -167,6 +168,7 @@ class Config(Section):
     forge: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")], ForgeSection] = Field(min_length=1)
     repository: list[Repository] = Field(min_length=1)
     schedule: list[Schedule] = Field(default_factory=list)
+    notify: list[Notify] = Field(default_factory=list)
 
     def find(self, forge: str, name: str) -> Repository | None:
         """The repository `name` of `forge`; forges compare names without regard to case."""
@@ -191,6 +193,7 @@ def load(path: Path, env: Mapping[str, str]) -> Config:
         "names": Counter(str(name).lower() for name in names),
         "kernels": _kernels(document),
         "schedules": Counter(str(each.get("name")) for each in _tables(document, "schedule")),
+        "channels": Counter(str(each.get("name")) for each in _tables(document, "notify")),
     }
     try:
         return Config.model_validate(document, context=context)
@@ -255,7 +258,7 @@ def _problem(error: Any, document: dict[str, Any]) -> Problem:
 
 def _shown(location: tuple[int | str, ...], document: dict[str, Any]) -> str:
     """The offending value as it was written, "" for whole tables and whatever may be or hold a secret."""
-    if location[:1] == ("forge",) or location[-1:] == ("url",):  # a store's URL holds a password
+    if location[0] in ("forge", "notify") or location[-1:] == ("url",):  # a store's URL holds a password
         return ""
     value: Any = document
     for part in location:

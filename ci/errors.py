@@ -52,6 +52,21 @@ class ForgeRefusedError(ForgeError):
         super().__init__(f"{message} (HTTP {status})")
 
 
+class ChannelUnavailableError(InfrastructureError):
+    """A channel could not be told now: an outage, a time-out, a rate limit, a password someone has to mend.
+
+    `retry_after_s` is how long it asks to be left alone, None where it does not say.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class ChannelRefusedError(InfrastructureError):
+    """A channel will not take what it was told, ever."""
+
+
 class RejectedDeliveryError(UsageError):
     """A webhook delivery that is not taken in. `status` is the HTTP status of the answer."""
 

@@ -1,4 +1,4 @@
-"""What the forge is to be told, kept until it has been: in order for each key, whatever crashes or is down.
+"""What forges and people are to be told, kept until it has been: in order for each key, whatever crashes or is down.
 
 A row is written in the transaction of the change it tells of, so neither is there without the other. Before a row is
 sent its attempt is counted and it is claimed for a while; a sender that dies leaves both, so the next one knows that
@@ -7,18 +7,30 @@ the row may have arrived. The forges make nothing twice of such a row, and that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, exists, func, insert, select, update
 
 from ci import moments
-from ci.forge.protocol import Check, Comment, Trail
+from ci.forge.protocol import Check, Comment, Issue, Trail
+from ci.notify.notice import Notice
 from ci.states import Operation, OutboxState
 from ci.tables import OUTBOX
 from farm.database import transaction
 
 CLAIM_S = 120.0  # longer than any sending takes; after a crash nothing is sent of that key for so long
+
+Content = Check | Comment | Issue | Notice
+
+CONTENTS: Mapping[Operation, type[Content]] = {
+    Operation.CHECK: Check,
+    Operation.COMMENT: Comment,
+    Operation.ISSUE: Issue,
+    Operation.NOTICE: Notice,
+}
+_OPERATIONS = {kind: operation for operation, kind in CONTENTS.items()}
 
 _PENDING = OUTBOX.c.state == OutboxState.PENDING.value
 
@@ -31,16 +43,16 @@ class Letter:
     key: str
     forge: str
     repository: str
-    content: Check | Comment
+    content: Content
     attempts: int  # this one included
     trail: Trail
 
 
-def post(connection: Connection, key: str, forge: str, repository: str, content: Check | Comment) -> None:
+def post(connection: Connection, key: str, forge: str, repository: str, content: Content) -> None:
     """Add a row, in the caller's transaction. It stands in for those of its key that nobody has tried to send yet."""
     untried = (OUTBOX.c.key == key, _PENDING, OUTBOX.c.attempts == 0)
     connection.execute(update(OUTBOX).where(*untried).values(state=OutboxState.SUPERSEDED.value))
-    operation = Operation.CHECK if isinstance(content, Check) else Operation.COMMENT
+    operation = _OPERATIONS[type(content)]
     now = moments.text(moments.now())
     told = {"key": key, "forge": forge, "repository": repository, "operation": operation.value}
     begin = {"state": OutboxState.PENDING.value, "attempts": 0, "next_at": now, "error": "", "remote_id": ""}
@@ -48,7 +60,7 @@ def post(connection: Connection, key: str, forge: str, repository: str, content:
 
 
 def claim(engine: Engine, at: datetime, limit: int, resting: frozenset[str] = frozenset()) -> list[Letter]:
-    """Up to `limit` rows that are due, the oldest of each key, claimed for the caller. Not of `resting` forges."""
+    """Up to `limit` rows that are due, the oldest of each key, claimed for the caller. Not for `resting` addressees."""
     earlier = OUTBOX.alias()
     blocked = exists().where(
         earlier.c.key == OUTBOX.c.key,
@@ -68,19 +80,26 @@ def claim(engine: Engine, at: datetime, limit: int, resting: frozenset[str] = fr
         return [_letter(connection, row) for row in connection.execute(due).all() if _claimed(connection, row, at)]
 
 
+def newest(connection: Connection, key: str) -> Content | None:
+    """What was last posted for `key`, whether or not it has been sent; None where nothing was."""
+    found = select(OUTBOX).where(OUTBOX.c.key == key).order_by(OUTBOX.c.sequence.desc()).limit(1)
+    row = connection.execute(found).first()
+    return None if row is None else CONTENTS[Operation(row.operation)].model_validate_json(row.payload)
+
+
 def delivered(engine: Engine, letter: Letter, remote_id: str) -> None:
-    """The forge has it."""
+    """It has arrived."""
     values = {"state": OutboxState.SENT.value, "remote_id": remote_id, "error": "", "done_at": _now()}
     _settle(engine, letter, values)
 
 
 def postpone(engine: Engine, letter: Letter, error: str, until: str) -> None:
-    """The forge may have it later."""
+    """It may arrive later."""
     _settle(engine, letter, {"error": error, "next_at": until})
 
 
 def refuse(engine: Engine, letter: Letter, error: str) -> None:
-    """The forge will never have it. Later rows of its key are sent all the same."""
+    """It will never arrive. Later rows of its key are sent all the same."""
     _settle(engine, letter, {"state": OutboxState.REFUSED.value, "error": error, "done_at": _now()})
 
 
@@ -109,7 +128,7 @@ def _letter(connection: Connection, row: Row[tuple[object, ...]]) -> Letter:
         .order_by(OUTBOX.c.sequence.desc())
         .limit(1)
     )
-    record = Check if row.operation == Operation.CHECK.value else Comment
+    record = CONTENTS[Operation(row.operation)]
     trail = Trail(remote_id=connection.execute(told).scalar() or "", uncertain=row.attempts > 0)
     content = record.model_validate_json(row.payload)
     return Letter(row.sequence, row.key, row.forge, row.repository, content, row.attempts + 1, trail)

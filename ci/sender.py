@@ -1,4 +1,4 @@
-"""Empties the outbox: takes what is due to the forge, and puts off what did not get through."""
+"""Empties the outbox: takes what is due to forges and channels, and puts off what did not get through."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from sqlalchemy import Engine
 
 from ci import moments, outbox
 from ci.backoff import delay_s
-from ci.errors import ForgeRefusedError, ForgeUnavailableError
-from ci.forge.protocol import Check, Forge
+from ci.errors import ChannelRefusedError, ChannelUnavailableError, ForgeRefusedError, ForgeUnavailableError
+from ci.forge.protocol import Check, Comment, Forge, Issue
+from ci.notify.channel import Channel
+from ci.notify.notice import STALE_S, Notice
 from ci.outbox import Letter
 from farm.errors import FarmError
 
@@ -26,10 +28,14 @@ _LOOK_AGAIN_S = 1.0  # rows of other processes are found no later than this
 class Sender:
     """Sends one outbox. Several processes may each have one."""
 
-    def __init__(self, engine: Engine, forges: Mapping[str, Forge]) -> None:
+    def __init__(
+        self, engine: Engine, forges: Mapping[str, Forge], channels: Mapping[str, Channel] | None = None
+    ) -> None:
+        """`channels` are known to the outbox by "notify/" and their names."""
         self._engine = engine
         self._forges = forges
-        self._rests: dict[str, datetime] = {}  # a forge that asked to be left alone, until when
+        self._channels = channels or {}
+        self._rests: dict[str, datetime] = {}  # an addressee that asked to be left alone, until when
         self._posted = asyncio.Event()
 
     def wake(self) -> None:
@@ -60,28 +66,45 @@ class Sender:
         return len(letters)
 
     async def _send(self, letter: Letter) -> None:
-        forge = self._forges.get(letter.forge)
-        if forge is None:
-            return await self._refuse(letter, f"no [forge.{letter.forge}] is configured any more")
         try:
-            if isinstance(letter.content, Check):
-                remote_id = await forge.put_check(letter.repository, letter.content, letter.trail)
-            else:
-                remote_id = await forge.put_comment(letter.repository, letter.content, letter.trail)
-        except ForgeUnavailableError as error:
+            remote_id = await self._tell(letter)
+        except (ForgeUnavailableError, ChannelUnavailableError) as error:
             await self._postpone(letter, error)
-        except ForgeRefusedError as error:
+        except (ForgeRefusedError, ChannelRefusedError) as error:
             await self._refuse(letter, str(error))
         except Exception as error:
             LOG.exception("%s for %s could not be told", letter.key, letter.repository)
-            await self._postpone(letter, ForgeUnavailableError(f"{type(error).__name__} while telling the forge"))
+            await self._postpone(letter, ForgeUnavailableError(f"{type(error).__name__} while telling it"))
         else:
             await asyncio.to_thread(outbox.delivered, self._engine, letter, remote_id)
-        return None
 
-    async def _postpone(self, letter: Letter, error: ForgeUnavailableError) -> None:
+    async def _tell(self, letter: Letter) -> str:
+        """Tell whoever it is for; the forge's id of what is there now, "" of a notice."""
+        content = letter.content
+        if isinstance(content, Notice):
+            return await self._notify(letter, content)
+        forge = self._forges.get(letter.forge)
+        if forge is None:
+            raise ChannelRefusedError(f"no [forge.{letter.forge}] is configured any more")
+        if isinstance(content, Check):
+            return await forge.put_check(letter.repository, content, letter.trail)
+        if isinstance(content, Comment):
+            return await forge.put_comment(letter.repository, content, letter.trail)
+        assert isinstance(content, Issue), "the last of `ci.outbox.CONTENTS`"
+        return await forge.put_issue(letter.repository, content, letter.trail)
+
+    async def _notify(self, letter: Letter, notice: Notice) -> str:
+        channel = self._channels.get(letter.forge)
+        if channel is None:
+            raise ChannelRefusedError(f"no [[notify]] of the name in {letter.forge} is configured any more")
+        if moments.now() - datetime.fromisoformat(notice.at) > timedelta(seconds=STALE_S):
+            raise ChannelRefusedError("it has not got through for a day, and is no news any more")
+        await channel.tell(notice)
+        return ""
+
+    async def _postpone(self, letter: Letter, error: ForgeUnavailableError | ChannelUnavailableError) -> None:
         wait_s = delay_s(letter.attempts, error.retry_after_s, random.random())
-        if error.retry_after_s is not None:  # it is the forge that wants a rest, not this row
+        if error.retry_after_s is not None:  # it is the addressee that wants a rest, not this row
             self._rests[letter.forge] = moments.now() + timedelta(seconds=error.retry_after_s)
         LOG.warning("%s: attempt %d failed, again in %.0f s: %s", letter.key, letter.attempts, wait_s, error)
         until = moments.later(moments.now(), wait_s)

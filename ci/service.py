@@ -13,6 +13,7 @@ from ci.app import create_app
 from ci.config import Config
 from ci.dispatch import Dispatcher
 from ci.forge.protocol import Forge
+from ci.notify.open import open_channels
 from ci.recovery import recover
 from ci.scheduler import Scheduler
 from ci.sender import Sender
@@ -24,7 +25,7 @@ def create_service(config: Config, engine: Engine, forges: Mapping[str, Forge]) 
 
     Deliveries are taken in from the first moment, while what was missed is still being asked for.
     """
-    sender = Sender(engine, forges)
+    sender = Sender(engine, forges, open_channels(config))
     dispatcher = Dispatcher(engine, config, forges, acted=sender.wake)
     scheduler = Scheduler(engine, config, forges, queued=sender.wake)
     inbox = Inbox(engine, arrived=dispatcher.wake)

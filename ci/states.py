@@ -38,11 +38,12 @@ OPEN = (JobState.HELD, JobState.QUEUED, JobState.RUNNING)  # may still get a ver
 
 
 class Operation(str, enum.Enum):
-    """What an outbox row does at the forge."""
+    """What an outbox row does, and what its payload is."""
 
     CHECK = "check"
     COMMENT = "comment"
     ISSUE = "issue"
+    NOTICE = "notice"  # not at the forge, but through a [[notify]]
 
 
 class OutboxState(str, enum.Enum):

@@ -62,16 +62,16 @@ JOB = Table(
     Index("ix_job_head_sha", "head_sha"),
 )
 
-# What the forge is to be told. Rows of one key are sent in order, one at a time.
+# What forges and people are to be told. Rows of one key are sent in order, one at a time.
 OUTBOX = Table(
     "outbox",
     METADATA,
     Column("sequence", Integer, primary_key=True),
-    Column("key", Text, nullable=False),  # "check/JOB", "comment/FORGE/owner/name/7/report"
-    Column("forge", Text, nullable=False),
+    Column("key", Text, nullable=False),  # "check/JOB", "comment/FORGE/owner/name/7/report", "notice/CHANNEL/ID"
+    Column("forge", Text, nullable=False),  # name of the [forge.NAME]; of a notice "notify/" and its channel's name
     Column("repository", Text, nullable=False),
     Column("operation", Text, nullable=False),  # ci.states.Operation
-    Column("payload", Text, nullable=False),  # ci.forge.protocol.Check or Comment as JSON
+    Column("payload", Text, nullable=False),  # as JSON: what `ci.outbox.CONTENTS` has for the operation
     Column("state", Text, nullable=False),  # ci.states.OutboxState
     Column("attempts", Integer, nullable=False),  # raised before each sending, so that a crash is not forgotten
     Column("next_at", Text, nullable=False),  # not sent before; while it is being sent, the end of the claim

@@ -1,0 +1,22 @@
+"""Makes the channels of a configuration. One line in `_MAKERS` for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ci.config import Config
+from ci.notify.channel import Channel
+from ci.notify.mail import EmailChannel
+from ci.notify.web import ChatChannel, WebhookChannel
+
+_MAKERS: Mapping[str, Callable[[Any], Channel]] = {
+    "webhook": WebhookChannel,
+    "chat": ChatChannel,
+    "email": EmailChannel,
+}
+
+
+def open_channels(config: Config) -> dict[str, Channel]:
+    """Every [[notify]], by the name that the outbox knows it by. Nothing is sent yet."""
+    return {f"notify/{section.name}": _MAKERS[section.kind](section) for section in config.notify}
