@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 from ci import checks, moments, outbox
 from ci.config import Config, Repository
 from ci.forge.protocol import Check, Comment
+from ci.notify import post
+from ci.notify.notice import Event
 from ci.states import OPEN, JobKind, JobState
 from ci.tables import JOB
 from ci.webhook.commands import RunOptions
@@ -111,6 +113,8 @@ class Queue:
         self._connection.execute(insert(JOB).values(values))
         job = self._connection.execute(select(JOB).where(JOB.c.id == job_id)).one()
         self._tell(job, checks.held(*self._names(job)) if held else checks.opened(*self._names(job), "Queued"))
+        if held:
+            post.post(self._connection, self._config, job, Event.HELD, "waits for an approval")
         return f"{state.value} {asked.head_sha[:12]} as {job_id}"
 
     def _again(self, job: JobRow) -> str:

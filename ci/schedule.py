@@ -98,6 +98,8 @@ class Schedule(Section):
         left out.
         """
         trigger = CronTrigger.from_crontab(self.cron, self.timezone)
-        found: datetime | None = trigger.get_next_fire_time(None, moment.astimezone(timezone.utc) + timedelta(microseconds=1))
+        found: datetime | None = trigger.get_next_fire_time(
+            None, moment.astimezone(timezone.utc) + timedelta(microseconds=1)
+        )
         assert found is not None, "held by _comes_at_all"
         return found.astimezone(timezone.utc)

@@ -37,16 +37,21 @@ def test_the_example_is_a_configuration(tmp_path: Path) -> None:
 
 
 def test_every_commented_out_part_of_the_example_is_right_too(tmp_path: Path) -> None:
-    text = re.sub(r"(?m)^# (?=\[|\w+ = )", "", EXAMPLE.read_text()).replace("/run/secrets/github-app.pem", str(EXAMPLE))
+    text = re.sub(r"(?m)^# (?=\[|\w+ = )", "", EXAMPLE.read_text())
+    text = re.sub(r"/run/secrets/[a-z.-]+", str(EXAMPLE), text)
     path = tmp_path / "farm.toml"
     path.write_text(text)
 
     secrets = {"FARM_WEBHOOK_SECRET": "0123456789abcdef", "CODEBERG_WEBHOOK_SECRET": "0123456789abcdef"}
-    config = load(path, {**secrets, "CODEBERG_TOKEN": "t", "FARM_SESSION_KEY": "0123456789abcdef"})
+    secrets |= {"OUR_WEBHOOK_SECRET": "0123456789abcdef", "FARM_SESSION_KEY": "0123456789abcdef", "CODEBERG_TOKEN": "t"}
+    secrets |= {"CHAT_WEBHOOK_URL": "https://chat.example.org/1", "OUR_WEBHOOK_URL": "https://ours.example.org/"}
+    config = load(path, secrets)
 
     assert config.web.session_key
     assert sorted(config.forge) == ["codeberg", "github"]
     assert config.cluster.address
+    assert [each.name for each in config.schedule] == ["nightly-sweep"]
+    assert [each.name for each in config.notify] == ["team", "ours", "mail"]
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:

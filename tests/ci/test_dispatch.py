@@ -20,6 +20,7 @@ from ci.forge.github import GitHubForge
 from ci.recovery import recover
 from ci.sender import Sender
 from ci.tables import DELIVERY, JOB, OUTBOX
+from ci.webhook.commands import RunOptions
 from ci.webhook.inbox import Inbox, Receipt
 from ci.webhook.intake import Delivery
 from farm.database import transaction
@@ -185,7 +186,7 @@ def test_commands_are_obeyed_and_answered(gate: Gate) -> None:
     gate.comment("/farm cancel")
 
     assert gate.jobs("state") == ["done", "cancelled"]
-    assert json.loads(gate.jobs("options")[1]) == {"devices": 5, "cases": ["tiny"], "retune": False}
+    assert RunOptions.model_validate_json(gate.jobs("options")[1]) == RunOptions(devices=5, cases=["tiny"])
     assert len(gate.replies()) == 2
     assert "Cancelled 1: by will." in gate.replies()[1]
 

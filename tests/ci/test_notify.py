@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import ssl
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -169,10 +170,11 @@ def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
 
 
 def test_no_error_says_the_address_which_is_the_password() -> None:
+    secret = "-".join(["never", "shown"])  # nor in this file, whose lines a traceback shows
     with pytest.raises(ChannelUnavailableError) as caught:
-        asyncio.run(chat("http://127.0.0.1:9/hooks/T0/secret-part").tell(NOTICE))
+        asyncio.run(chat(f"http://127.0.0.1:9/hooks/{secret}").tell(NOTICE))
 
-    assert "secret-part" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__suppress_context__ or ''}"
+    assert secret not in "".join(traceback.format_exception(caught.value))
 
 
 # E-mail
