@@ -90,7 +90,7 @@ class _Session(socketserver.StreamRequestHandler):
         while (line := self.rfile.readline()) != b".\r\n":
             lines.append(line[1:] if line.startswith(b"..") else line)
         told = message_from_bytes(b"".join(lines), policy=policy.default)
-        self._box.messages.append(cast(EmailMessage, told))
+        self._box.messages.append(told)
         self._box.secured.append(self._secure)
         self._say("250 kept")
 
