@@ -18,8 +18,8 @@ _SHOWN_FINDINGS = 50
 _SHOWN_DEVICES = 64  # rows of one table; those with something to see first
 
 
-def page(record: SweepRecord, picture: str) -> str:
-    """The whole page; `picture` is the path of the matrix's picture, relative to it."""
+def page(record: SweepRecord, picture: str | None) -> str:
+    """The whole page; `picture` is the path of the matrix's picture, relative to it, None where it is not at hand."""
     sections = [*_head(record), *_findings(record), *_matrix(record, picture), *_times(record), *_not_reached(record)]
     return "\n\n".join([*sections, *_footer(record)]) + "\n"
 
@@ -46,7 +46,7 @@ def _findings(record: SweepRecord) -> list[str]:
     return ["### Findings", "\n".join(lines)]
 
 
-def _matrix(record: SweepRecord, picture: str) -> list[str]:
+def _matrix(record: SweepRecord, picture: str | None) -> list[str]:
     heads, rows = by_output(record)
     first = sorted(rows, key=lambda device: not conspicuous(rows[device]))[:_SHOWN_DEVICES]
     several = len(record.request.cases) > 1
@@ -57,7 +57,8 @@ def _matrix(record: SweepRecord, picture: str) -> list[str]:
     seen = {square.mark for row in rows.values() for square in row}
     legend = "; ".join(f"**{mark.value}** {MEANING[mark]}" for mark in Mark if mark in seen)
     more = [f"and {len(rows) - len(first)} more devices, see the picture"] if len(rows) > len(first) else []
-    return ["### Bits", table, *more, f"{legend}. Of several seeds the gravest is shown.", f"![the matrix]({picture})"]
+    shown = [f"![the matrix]({picture})"] if picture else []
+    return ["### Bits", table, *more, f"{legend}. Of several seeds the gravest is shown.", *shown]
 
 
 def _cell(square: Square) -> str:
