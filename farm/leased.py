@@ -52,9 +52,9 @@ def leased(
 ) -> Iterator[Leased]:
     """`request.devices` devices, held for the block and given back at the end of the block whatever ends it.
 
-    With `witnesses` each is on a physical card of its own. Raises `UsageError`, `UnknownNameError`, `TuningError` or
-    `PlatformUnavailableError` before anything is started or written, and `CapacityError` or `InfrastructureError` where
-    no lease can be had.
+    With `witnesses` each is on a physical card of its own. Raises `UsageError`, `UnknownNameError`, `KernelLoadError`,
+    `TuningError` or `PlatformUnavailableError` before anything is started, and `CapacityError` or `InfrastructureError`
+    where no lease can be had.
     """
     kernel = preflight.check(request)
     factory = options.platform or functools.partial(find_platform, request.platform)
@@ -62,6 +62,7 @@ def leased(
     options.timeouts.checked(simulated=not platform.noisy)
     preflight.require(platform)
     preflight.require_writable(options.out)
+    preflight.require_reference(kernel, request, paths.cache())
     waiting = (observer or Observer()).waiting
     connected = cluster.connected(options.address, simulated=not platform.noisy)
     with Store.open(paths.store_url()) as store, connected as head:

@@ -9,7 +9,7 @@ from pathlib import Path
 from farm.budgets import Budget, load_budget
 from farm.errors import UsageError
 from farm.record import RunRequest
-from kernel.errors import PlatformUnavailableError, UnknownNameError
+from kernel.errors import KernelLayerError, KernelLoadError, PlatformUnavailableError, UnknownNameError
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_kernel
 from kernel.spec import Kernel
@@ -33,6 +33,28 @@ def check(request: RunRequest) -> Kernel:
     for case in request.cases:
         kernel.tuning(case, request.tuning)
     return kernel
+
+
+def require_reference(kernel: Kernel, request: RunRequest, cache: Path) -> None:
+    """Raise `KernelLoadError` unless the kernel's inputs and golden are what it promises, for every case.
+
+    They are left in `cache`, where the workers of this machine find them: nothing is computed twice, and no device
+    waits for it.
+    """
+    from jobs import goldens
+    from kernel.by_path import last_line
+
+    for case in request.cases:
+        if bare := [spec.name for spec in kernel.output_specs(case) if spec.name not in kernel.tolerances]:
+            raise KernelLoadError(kernel.name, f"its tolerances lack {', '.join(bare)}", "give every output one")
+        try:
+            goldens.reference(kernel, case, request.input_set, request.seed, cache)
+        except (KernelLayerError, OSError):
+            raise
+        except Exception as error:  # a kernel is foreign code
+            what = last_line(error, kernel.sources()[0].parent)
+            problem = f"inputs() or golden() of case '{case}' fails: {what}"
+            raise KernelLoadError(kernel.name, problem, "mend it") from error
 
 
 def require(platform: Platform) -> None:

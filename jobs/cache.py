@@ -43,7 +43,7 @@ def build_address(request: Request, kernel: Kernel, tuning: Tuning, platform: Pl
     implementation = Path(inspect.getfile(type(platform))).parent.glob("*.py")
     return content_address(
         {
-            "kernel": request.kernel,
+            "kernel": kernel.name,
             "sources": source_digest(kernel.sources()),
             "case": request.case,
             "tuning": tuning.as_dict(),

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from jobs.cache import reference_address, reference_path
+from kernel.checked import require_specified
 from kernel.spec import Kernel, Tensors, TensorSpec
 
 _INPUT, _GOLDEN = "input/", "golden/"
@@ -30,7 +31,8 @@ def reference(kernel: Kernel, case: str, input_set: str, seed: int, cache_dir: P
     """Inputs and golden of `case`, from the cache where they are there and whole, else computed and put there.
 
     The tensors are the caller's own and may be written. A damaged file is replaced. While one worker computes, the
-    others wait for it.
+    others wait for it. Raises `KernelLoadError` where the kernel's inputs or golden are not as it specifies them, and
+    whatever its code raises.
     """
     path = reference_path(cache_dir, reference_address(kernel, case, input_set, seed))
     found = _load(path, kernel, case)
@@ -46,8 +48,16 @@ def reference(kernel: Kernel, case: str, input_set: str, seed: int, cache_dir: P
 
 
 def _compute(kernel: Kernel, case: str, input_set: str, seed: int) -> Reference:
-    inputs = kernel.inputs(case, input_set, seed)
-    return Reference(inputs, kernel.golden(case, inputs))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a sum's order must not depend on how many cores there are
+    try:
+        inputs = kernel.inputs(case, input_set, seed)
+        require_specified(kernel, "inputs()", case, inputs, kernel.input_specs(case))
+        golden = kernel.golden(case, inputs)
+        require_specified(kernel, "golden()", case, golden, kernel.output_specs(case))
+    finally:
+        torch.set_num_threads(threads)
+    return Reference(inputs, golden)
 
 
 def _save(path: Path, computed: Reference) -> None:

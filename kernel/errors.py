@@ -20,6 +20,19 @@ class UnknownNameError(KernelLayerError):
         super().__init__(f"unknown {noun} '{name}'; known: {', '.join(sorted(known)) or 'none'}")
 
 
+class KernelLoadError(KernelLayerError):
+    """A kernel cannot be used at all: its module does not import, or what it brings is not what a kernel promises."""
+
+    def __init__(self, name: str, problem: str, remedy: str) -> None:
+        self.name = name
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"kernel {name}: {problem}; {remedy}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return (type(self), (self.name, self.problem, self.remedy))
+
+
 class TuningError(KernelLayerError):
     """A tuning key is unknown, its value unreadable, or the combination breaks a guard."""
 

@@ -1,15 +1,18 @@
 """Finds kernels and platforms by name through entry points, so that neither needs an edit here to exist.
 
 Groups: `farm.kernels` (objects of `kernel.spec.Kernel`) and `farm.platforms` (classes of
-`kernel.platforms.protocol.Platform`, called without arguments).
+`kernel.platforms.protocol.Platform`, called without arguments). A kernel may also be named by its file, as
+`path/to/mine.py:KERNEL`; see `kernel.by_path`.
 """
 
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernel.errors import TuningError, UnknownNameError
+from kernel import by_path
+from kernel.errors import KernelLoadError, TuningError, UnknownNameError
 
 if TYPE_CHECKING:
     from kernel.platforms.protocol import Platform
@@ -34,12 +37,28 @@ def platform_names() -> list[str]:
 
 
 def find_kernel(name: str) -> Kernel:
-    """The kernel registered as `name`. Raises `UnknownNameError`."""
+    """The kernel registered as `name`, or in the file it names.
+
+    Raises `UnknownNameError`, and `KernelLoadError` where it cannot be imported or lacks what a kernel must have.
+    """
+    from kernel.checked import checked, require_source
+
+    if by_path.is_path(name):
+        kernel = checked(name, by_path.load(name))
+        require_source(name, kernel, Path(by_path.absolute(name).rpartition(":")[0]))
+        return kernel
     found = _named(KERNELS)
     if name not in found:
         raise UnknownNameError("kernel", name, list(found))
-    kernel: Kernel = found[name].load()
-    return kernel
+    return checked(name, _loaded(found[name]))
+
+
+def _loaded(entry: EntryPoint) -> object:
+    try:
+        return entry.load()
+    except (Exception, SystemExit) as error:
+        problem = f"the import of {entry.value} fails: {by_path.last_line(error, Path('/'))}"
+        raise KernelLoadError(entry.name, problem, "mend or uninstall its package") from error
 
 
 def find_tunable(name: str) -> TunableKernel:

@@ -17,6 +17,7 @@ from farm.budgets import load_budget
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.record import RunRequest
+from kernel.errors import KernelLoadError
 from kernel.platforms.pass_verify import PassCheck
 from kernel.registry import find_kernel, find_platform, kernel_names, platform_names
 from kernel.spec import Kernel
@@ -32,16 +33,26 @@ def command() -> None:
 @command.command("list")
 @options.json_option
 def list_(as_json: bool) -> None:
-    """Every installed kernel."""
-    kernels = {name: find_kernel(name) for name in kernel_names()}
+    """Every installed kernel.
+
+    One that cannot be used is listed with the reason and does not keep the others from being listed.
+    """
+    rows = [_row(name) for name in kernel_names()]
     if as_json:
-        rows = [{"name": name, "summary": found.summary, "cases": list(found.cases)} for name, found in kernels.items()]
         click.echo(json.dumps(rows, indent=2))
         return
     table = Table("kernel", "cases", "what it is", box=None)
-    for name, found in kernels.items():
-        table.add_row(name, " ".join(found.cases), found.summary)
+    for row in rows:
+        table.add_row(row["name"], " ".join(row["cases"]), row["summary"] or f"cannot be used: {row['problem']}")
     Console().print(table)
+
+
+def _row(name: str) -> dict[str, Any]:
+    try:
+        found = find_kernel(name)
+    except KernelLoadError as error:
+        return {"name": name, "summary": "", "cases": [], "problem": str(error)}
+    return {"name": name, "summary": found.summary, "cases": list(found.cases), "problem": ""}
 
 
 @command.command()

@@ -13,6 +13,7 @@ from farm.errors import UsageError
 from farm.priority import Priority
 from farm.selection import Selection, Spread
 from farm.timeouts import LADDER, Timeouts
+from kernel.by_path import absolute
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -21,8 +22,12 @@ DEFAULT_PLATFORM = "a2a3sim"
 
 
 def kernel_argument(command: Command) -> Command:
-    """The kernel's name, `qkv_proj_rope` where it is left out."""
-    return click.argument("kernel", default=DEFAULT_KERNEL)(command)
+    """The kernel's name or file, `qkv_proj_rope` where it is left out; a file comes as an absolute path."""
+
+    def read(context: click.Context, parameter: click.Parameter, value: str) -> str:
+        return absolute(value)
+
+    return click.argument("kernel", default=DEFAULT_KERNEL, callback=read)(command)
 
 
 def platform_option(command: Command) -> Command:

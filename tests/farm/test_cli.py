@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,44 @@ def test_run_refuses_bad_values_before_anything_starts(tmp_path: Path, arguments
     assert_refused(farm("run", *arguments, "--out", str(out)), words)
 
     assert not out.exists()
+
+
+def test_run_refuses_a_kernel_file_before_anything_starts(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "mine.py").write_text("import absent_of_mine\n")
+
+    for command in (["run"], ["kernel", "show"], ["kernel", "check"], ["tune"], ["ledger"], ["trends"], ["sweep"]):
+        assert_refused(farm(*command, str(tmp_path / "absent.py")), "there is no file")
+    assert_refused(farm("run", str(tmp_path / "mine.py"), "--out", str(out)), "No module named 'absent_of_mine'")
+    assert not out.exists()
+
+
+def test_run_refuses_a_kernel_whose_golden_is_not_as_specified(tmp_path: Path) -> None:
+    source = (
+        "from tests.fakes.small_kernel import SmallKernel\n"
+        "class Short(SmallKernel):\n"
+        "    def sources(self): return (*super().sources(), __import__('pathlib').Path(__file__))\n"
+        "    def golden(self, case, inputs): return {'y': super().golden(case, inputs)['y']}\n"
+        "KERNEL = Short()\n"
+    )
+    (tmp_path / "mine.py").write_text(source)
+    (tmp_path / "raising.py").write_text(source.replace("return {'y'", "return {}['y'"))
+    out = tmp_path / "out"
+
+    assert_refused(farm("run", str(tmp_path / "mine.py"), "--out", str(out)), "golden() of case 'small' lacks rounded")
+    assert_refused(farm("run", str(tmp_path / "raising.py"), "--out", str(out)), "raising.py:4")
+    assert not out.exists()
+
+
+def test_kernel_list_goes_on_where_a_plug_in_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EntryPoint("broken", "absent_package_of_mine:KERNEL", "farm.kernels")
+    monkeypatch.setattr("kernel.registry.entry_points", lambda group: [broken, *entry_points(group=group)])
+
+    listed = {row["name"]: row for row in json.loads(farm("kernel", "list", "--json").stdout)}
+
+    assert "No module named 'absent_package_of_mine'" in listed["broken"]["problem"]
+    assert listed["qkv_proj_rope"]["problem"] == ""
+    assert "cannot be used" in farm("kernel", "list").stdout
 
 
 def test_run_refuses_an_output_directory_it_cannot_write(tmp_path: Path) -> None:

@@ -64,6 +64,33 @@ def test_a_clean_run_passes_with_all_its_evidence(tmp_path: Path) -> None:
     assert len(list((tmp_path / record.run_id / "traces").glob("*.json"))) == 9
 
 
+def test_a_kernel_named_by_its_file_reaches_every_worker(tmp_path: Path) -> None:
+    (tmp_path / "of_mine.py").write_text("from tests.fakes.small_kernel import SmallKernel\n")
+    (tmp_path / "mine.py").write_text(
+        "from pathlib import Path\n"
+        "from of_mine import SmallKernel\n"
+        "class Mine(SmallKernel):\n"
+        "    def sources(self): return (Path(__file__),)\n"
+        "    def budgets(self): return Path(__file__).with_name('budgets.toml')\n"
+        "KERNEL = Mine()\n"
+    )
+    (tmp_path / "budgets.toml").write_text("[fake.small]\nceiling_us = 545.0\n")
+    request = RunRequest(
+        kernel=f"{tmp_path / 'mine.py'}:KERNEL",
+        cases=["small"],
+        platform="fake",
+        devices=2,
+        repeats=2,
+        input_set="integers",
+        seed=0,
+    )
+
+    record = run(request, RunOptions(out=tmp_path / "runs", platform=platforms.Honest))
+
+    assert (record.verdict, len(record.trials)) == (Verdict.PASSED, 4), record.reason
+    assert record.kernel == request.kernel
+
+
 def test_a_device_that_flips_a_bit_is_suspect_after_a_second_look(tmp_path: Path) -> None:
     record = validate(platforms.FlipsOnOneDevice, tmp_path)
 

@@ -1,0 +1,66 @@
+"""Holds whatever somebody registered as a kernel to the protocol, before anything is built or leased for it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from kernel.errors import KernelLoadError
+from kernel.spec import Kernel, Tensors, TensorSpec
+
+_MAPPINGS = ("cases", "input_sets", "tolerances")
+
+
+def checked(name: str, found: object) -> Kernel:
+    """`found`, registered or named as `name`, as a kernel. Raises `KernelLoadError` naming what it lacks."""
+    if inspect.isclass(found):
+        raise KernelLoadError(name, f"it is the class {found.__name__}", "name an object of it")
+    attributes = list(Kernel.__annotations__)
+    methods = [member for member, value in vars(Kernel).items() if inspect.isfunction(value) and member[0] != "_"]
+    missing = [member for member in (*attributes, *methods) if not hasattr(found, member)]
+    missing += [member for member in methods if member not in missing and not callable(getattr(found, member))]
+    if missing:
+        raise KernelLoadError(name, f"it has no {', '.join(missing)}", "kernel.spec.Kernel says what each is")
+    kernel = cast(Kernel, found)
+    for member in _MAPPINGS:
+        value = getattr(kernel, member)
+        if not isinstance(value, Mapping) or not value:
+            raise KernelLoadError(name, f"its {member} are {value!r}", "it needs a mapping with at least one entry")
+    if kernel.default_case not in kernel.cases:
+        known = ", ".join(kernel.cases)
+        raise KernelLoadError(name, f"its default_case '{kernel.default_case}' is none of its cases", f"known: {known}")
+    return kernel
+
+
+def require_source(name: str, kernel: Kernel, path: Path) -> None:
+    """Raise `KernelLoadError` unless `path` is among the kernel's sources: an edit of it must make another build."""
+    if path.resolve() not in {Path(source).resolve() for source in kernel.sources()}:
+        raise KernelLoadError(name, f"its sources() do not list {path}", "add Path(__file__)")
+
+
+def require_specified(kernel: Kernel, what: str, case: str, tensors: Tensors, specs: Iterable[TensorSpec]) -> None:
+    """Raise `KernelLoadError` unless `tensors`, which `what` gave for `case`, are exactly what `specs` promise."""
+    wanted = {spec.name: spec for spec in specs}
+    problem = _problem(tensors, wanted)
+    if problem:
+        raise KernelLoadError(kernel.name, f"{what} of case '{case}' {problem}", "make it agree with its specs")
+
+
+def _problem(tensors: Any, wanted: Mapping[str, TensorSpec]) -> str:
+    if not isinstance(tensors, Mapping):
+        return f"gave a {type(tensors).__name__}, not a dictionary of tensors"
+    if lacking := [name for name in wanted if name not in tensors]:
+        return f"lacks {', '.join(lacking)}"
+    if extra := [str(name) for name in tensors if name not in wanted]:
+        return f"holds {', '.join(extra)}, which no spec names"
+    for name, spec in wanted.items():
+        found = tensors[name]
+        if (shape := getattr(found, "shape", None)) is None:
+            return f"gave a {type(found).__name__} for '{name}', not a tensor"
+        if tuple(shape) != tuple(spec.shape):
+            return f"gave '{name}' the shape {list(shape)}, not {list(spec.shape)}"
+        if found.dtype != spec.dtype:
+            return f"gave '{name}' the dtype {found.dtype}, not {spec.dtype}"
+    return ""
