@@ -1,24 +1,17 @@
-"""The guards: a tiling that does not divide what it tiles, or does not fit a core's buffer, is refused before a build.
-
-Buffer sizes are those of one Ascend 910B core: 512 KB L1, 64 KB each of L0A and L0B, 128 KB L0C, 192 KB UB.
-"""
+"""The guards: a tiling that does not divide what it tiles, or does not fit a core, is refused before a build."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kernel.core_limits import L0_BYTES, L0C_BYTES, L1_BYTES, MIN_M, UB_BYTES, divides, fits
 from kernel.errors import GuardError, TuningError
 from kernel.qkv_proj_rope.shapes import Shape
 
 if TYPE_CHECKING:
     from kernel.qkv_proj_rope.tuning import Tuning
 
-UB_BYTES = 192 * 1024
-L1_BYTES = 512 * 1024
-L0_BYTES = 64 * 1024  # L0A and L0B, each
-L0C_BYTES = 128 * 1024
 FP16_MAX = 65504
-MIN_M = 16  # rows of the smallest cube tile
 MAX_M = 128  # rows of the largest cube tile used here
 FIXPIPE_SHIFT = 8  # q-proj sums leave the cube as FP16, times 2**-8
 
@@ -55,59 +48,49 @@ def _check_ranges(tuning: Tuning) -> None:
         raise TuningError(f"tuning key 'q_staging' is {tuning.q_staging!r}; known: fp16, int32")
 
 
-def _divides(guard: str, whole: int, part: int) -> None:
-    if whole % part:
-        raise GuardError(guard, whole, part, f"choose a divisor of {whole}")
-
-
 def _check_divisions(shape: Shape, tuning: Tuning) -> None:
-    _divides("D / attn_norm_partials", shape.d, tuning.attn_norm_partials)
-    _divides("Q_LORA / qr_norm_partials", shape.q_lora, tuning.qr_norm_partials)
-    _divides("D / split_k", shape.d, tuning.split_k)
-    _divides("D / kv_split_k", shape.d, tuning.kv_split_k)
+    divides("D / attn_norm_partials", shape.d, tuning.attn_norm_partials)
+    divides("Q_LORA / qr_norm_partials", shape.q_lora, tuning.qr_norm_partials)
+    divides("D / split_k", shape.d, tuning.split_k)
+    divides("D / kv_split_k", shape.d, tuning.kv_split_k)
     k_tile = tuning.proj_k_l0 * tuning.proj_k_stages * tuning.proj_x_span
-    _divides("D / split_k / (proj_k_l0 * proj_k_stages * proj_x_span)", shape.d // tuning.split_k, k_tile)
-    _divides("D / kv_split_k / (proj_k_l0 * proj_k_stages * proj_x_span)", shape.d // tuning.kv_split_k, k_tile)
-    _divides("Q_LORA / proj_n_tile", shape.q_lora, tuning.proj_n_tile)
-    _divides("HEAD_DIM / kv_n_tile", shape.head_dim, tuning.kv_n_tile)
-    _divides("Q_LORA / q_proj_k_tile", shape.q_lora, tuning.q_proj_k_tile)
-    _divides("q_proj_k_tile / q_proj_k_l0", tuning.q_proj_k_tile, tuning.q_proj_k_l0)
-    _divides("H*HEAD_DIM / q_proj_n_tile", shape.q_width, tuning.q_proj_n_tile)
-    _divides("H / head_group", shape.h, tuning.head_group)
+    divides("D / split_k / (proj_k_l0 * proj_k_stages * proj_x_span)", shape.d // tuning.split_k, k_tile)
+    divides("D / kv_split_k / (proj_k_l0 * proj_k_stages * proj_x_span)", shape.d // tuning.kv_split_k, k_tile)
+    divides("Q_LORA / proj_n_tile", shape.q_lora, tuning.proj_n_tile)
+    divides("HEAD_DIM / kv_n_tile", shape.head_dim, tuning.kv_n_tile)
+    divides("Q_LORA / q_proj_k_tile", shape.q_lora, tuning.q_proj_k_tile)
+    divides("q_proj_k_tile / q_proj_k_l0", tuning.q_proj_k_tile, tuning.q_proj_k_l0)
+    divides("H*HEAD_DIM / q_proj_n_tile", shape.q_width, tuning.q_proj_n_tile)
+    divides("H / head_group", shape.h, tuning.head_group)
     rows = min(tuning.head_rows, shape.t)
-    _divides("T / head_rows", shape.t, rows)
-    _divides("head_rows / head_tile_rows", rows, min(tuning.head_tile_rows, rows))
-    _divides("head_rows / (head_tile_rows * head_load_tiles)", rows, head_load_rows(shape, tuning))
-
-
-def _fits(guard: str, size: int, limit: int) -> None:
-    if size > limit:
-        raise GuardError(guard, size, limit, f"choose tiles of at most {limit} bytes")
+    divides("T / head_rows", shape.t, rows)
+    divides("head_rows / head_tile_rows", rows, min(tuning.head_tile_rows, rows))
+    divides("head_rows / (head_tile_rows * head_load_tiles)", rows, head_load_rows(shape, tuning))
 
 
 def _check_cube_buffers(shape: Shape, tuning: Tuning) -> None:
     rows, k_l0 = cube_rows(shape), tuning.proj_k_l0
     widest = max(tuning.proj_n_tile, tuning.kv_n_tile)
-    _fits("projection L0B bytes", k_l0 * widest * _BF16, L0_BYTES)
+    fits("projection L0B bytes", k_l0 * widest * _BF16, L0_BYTES)
     held = k_l0 * tuning.proj_k_stages * (rows * tuning.proj_x_span + widest)
-    _fits("projection L1 bytes", held * _BF16, L1_BYTES)
-    _fits("projection L0C bytes", rows * widest * _FP32, L0C_BYTES)
-    _fits("q-proj L0B bytes", tuning.q_proj_k_l0 * tuning.q_proj_n_tile * _INT8, L0_BYTES)
+    fits("projection L1 bytes", held * _BF16, L1_BYTES)
+    fits("projection L0C bytes", rows * widest * _FP32, L0C_BYTES)
+    fits("q-proj L0B bytes", tuning.q_proj_k_l0 * tuning.q_proj_n_tile * _INT8, L0_BYTES)
     loaded = shape.q_lora * rows + tuning.q_proj_k_tile * tuning.q_proj_n_tile
-    _fits("q-proj L1 bytes", loaded * _INT8, L1_BYTES)
-    _fits("q-proj L0C bytes", rows * tuning.q_proj_n_tile * _FP32, L0C_BYTES)
+    fits("q-proj L1 bytes", loaded * _INT8, L1_BYTES)
+    fits("q-proj L0C bytes", rows * tuning.q_proj_n_tile * _FP32, L0C_BYTES)
 
 
 def _check_vector_buffers(shape: Shape, tuning: Tuning) -> None:
     # What is alive at once: a value, its square or product, and a third tile where a row vector is broadcast. A tile
     # that does not fit is not refused by the compiler: it is spilled to global memory and back, silently and slowly.
-    _fits("attn-norm UB bytes", 2 * tuning.attn_norm_rows * shape.d * _FP32, UB_BYTES)
+    fits("attn-norm UB bytes", 2 * tuning.attn_norm_rows * shape.d * _FP32, UB_BYTES)
     qr_tile = tuning.qr_norm_rows * shape.q_lora * _FP32
-    _fits("qr-norm UB bytes", (tuning.split_k + 1) * qr_tile, UB_BYTES)
-    _fits("kv-norm UB bytes", (tuning.kv_split_k + 1) * tuning.kv_rows * shape.head_dim * _FP32, UB_BYTES)
+    fits("qr-norm UB bytes", (tuning.split_k + 1) * qr_tile, UB_BYTES)
+    fits("kv-norm UB bytes", (tuning.kv_split_k + 1) * tuning.kv_rows * shape.head_dim * _FP32, UB_BYTES)
     tables = min(tuning.head_rows, shape.t) * 3 * shape.rope_dim * _FP32
     tile_rows, load_rows = min(tuning.head_tile_rows, shape.t), head_load_rows(shape, tuning)
     head_tile = tile_rows * shape.head_dim * _FP32
     width = _FP16 if tuning.q_staging == "fp16" else _FP32
     loaded = load_rows * shape.head_dim * width * tuning.head_group if load_rows > tile_rows else 0
-    _fits("head UB bytes", (tuning.head_group + 2) * head_tile + loaded + tables, UB_BYTES)
+    fits("head UB bytes", (tuning.head_group + 2) * head_tile + loaded + tables, UB_BYTES)

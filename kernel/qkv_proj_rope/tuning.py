@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kernel.errors import TuningError
+from kernel.knobs import overridden
 from kernel.qkv_proj_rope.guards import check
 from kernel.qkv_proj_rope.shapes import shape_of
 
@@ -17,10 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Knob = int | bool | str
-
 FP16, INT32 = "fp16", "int32"  # values of `q_staging`
-_TRUE, _FALSE = ("1", "true", "on", "yes"), ("0", "false", "off", "no")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +59,13 @@ class Tuning:
         return asdict(self)
 
 
-def _read(key: str, text: str, kind: type) -> Knob:
-    """`text` as the type of knob `key`. Raises `TuningError`."""
-    lowered = text.strip().lower()
-    if kind is str:
-        return text.strip()
-    if kind is bool and lowered in _TRUE + _FALSE:
-        return lowered in _TRUE
-    if kind is int and lowered.removeprefix("-").isdecimal():
-        return int(lowered)
-    raise TuningError(f"tuning key '{key}' cannot read {text!r} as {kind.__name__}; see its default for the form")
-
-
 def tuned(case: str, overrides: Mapping[str, str]) -> Tuning:
     """The best known tuning of `case` with `overrides` applied, every guard checked.
 
     Raises `TuningError` for an unknown key or an unreadable value, `GuardError` for a tiling that does not fit.
     """
-    shape, known_best = shape_of(case), best(case)
-    known = {field.name: type(getattr(known_best, field.name)) for field in fields(Tuning)}
-    for key in overrides:
-        if key not in known:
-            raise TuningError(f"unknown tuning key '{key}'; known: {', '.join(sorted(known))}")
-    changes = {key: _read(key, text, known[key]) for key, text in overrides.items()}
-    tuning = replace(known_best, **changes)  # type: ignore[arg-type]
+    shape = shape_of(case)
+    tuning = overridden(best(case), overrides)
     check(shape, tuning)
     return tuning
 
