@@ -33,14 +33,16 @@ class SimpleKernel(abc.ABC):
 
     name: str
     summary: str
+    default_case: str
     cases: Mapping[str, Case]
     tolerances: Mapping[str, Tolerance]
     input_sets: Mapping[str, str] = {"documented": "as the kernel's inputs() draws them"}
 
-    @property
-    def default_case(self) -> str:
-        """The first of `cases`."""
-        return next(iter(self.cases))
+    def __init_subclass__(cls, **options: object) -> None:
+        """The first of `cases` is the default one, where the class names none."""
+        super().__init_subclass__(**options)
+        if "cases" in vars(cls) and "default_case" not in vars(cls):
+            cls.default_case = next(iter(cls.cases), "")
 
     def dims(self, case: str) -> Mapping[str, int]:
         """The extents of `case` by symbol. Raises `UnknownNameError`."""

@@ -1,0 +1,54 @@
+"""SwiGLU between two INT8 layers of a feed-forward block: gate and up projection, silu(gate)·up, INT8 per token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kernel.simple import SimpleKernel
+from kernel.spec import Case, Kernel, Program, Tensors, TensorSpec, Tolerance
+from kernel.spec import Tuning as AnyTuning
+from kernel.swiglu_int8 import operator
+from kernel.swiglu_int8.program import build
+from kernel.swiglu_int8.tuning import Tuning, tuned
+
+__all__ = ["KERNEL", "SwigluInt8"]
+
+
+class SwigluInt8(SimpleKernel):
+    """The kernel, as the farm sees it. Every method follows `kernel.spec.Kernel`."""
+
+    name = "swiglu_int8"
+    summary = "feed-forward block: INT8 gate and up projection, SwiGLU, INT8 quantisation per token"
+    default_case = "flash-t128"
+    cases: Mapping[str, Case] = operator.CASES
+    input_sets: Mapping[str, str] = operator.INPUT_SETS
+    tolerances: Mapping[str, Tolerance] = operator.TOLERANCES
+
+    def input_specs(self, case: str) -> tuple[TensorSpec, ...]:
+        """The inputs of `case`, in the operator's order."""
+        return operator.input_specs(self.dims(case))
+
+    def output_specs(self, case: str) -> tuple[TensorSpec, ...]:
+        """The outputs of `case`, in the operator's order."""
+        return operator.output_specs(self.dims(case))
+
+    def inputs(self, case: str, input_set: str, seed: int) -> Tensors:
+        """Inputs drawn from `input_set`."""
+        return operator.draw(self.dims(case), input_set, seed)
+
+    def golden(self, case: str, inputs: Tensors) -> Tensors:
+        """The reference outputs for `inputs`."""
+        return operator.golden(inputs)
+
+    def tuning(self, case: str, overrides: Mapping[str, str]) -> Tuning:
+        """The best known tuning of `case` with `overrides` applied."""
+        return tuned(self.dims(case), overrides)
+
+    def program(self, case: str, tuning: AnyTuning) -> Program:
+        """The program that computes `case` under `tuning`."""
+        if not isinstance(tuning, Tuning):
+            raise TypeError(f"{self.name} takes its own Tuning, not {type(tuning).__name__}")
+        return build(self.dims(case), tuning)
+
+
+KERNEL: Kernel = SwigluInt8()
