@@ -48,7 +48,7 @@ def engine(tmp_path: Path) -> Engine:
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     path = tmp_path / "farm.toml"
-    path.write_text(TEXT.format(api_url="https://api.github.com") + CHANNEL)
+    path.write_text(TEXT.format(api_url="https://api.github.com", at_once=0) + CHANNEL)
     return load(path, {**ENVIRONMENT, "HOOK_URL": "https://hooks.example.org/T0"})
 
 

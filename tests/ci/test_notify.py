@@ -347,7 +347,7 @@ HOOK_URL = "https://hooks.example.org/T0/secret-part"
 
 def configured(directory: Path, text: str, url: str = HOOK_URL) -> Config:
     path = directory / "farm.toml"
-    path.write_text(TEXT.format(api_url="https://api.github.com") + text)
+    path.write_text(TEXT.format(api_url="https://api.github.com", at_once=0) + text)
     return load(path, {**ENVIRONMENT, "HOOK_URL": url, "PASSWORD": PASSWORD})
 
 

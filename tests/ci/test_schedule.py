@@ -47,7 +47,7 @@ DAY = timedelta(days=1)
 
 def configured(directory: Path, schedules: str) -> Config:
     path = directory / "farm.toml"
-    path.write_text(TEXT.format(api_url="https://api.github.com") + schedules)
+    path.write_text(TEXT.format(api_url="https://api.github.com", at_once=0) + schedules)
     return load(path, ENVIRONMENT)
 
 
