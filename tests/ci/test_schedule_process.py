@@ -1,4 +1,4 @@
-"""Schedules in the process of the service: missed nights are queued at start, once, also where it is killed meanwhile."""
+"""Schedules in the process of the service: missed nights are queued at start, once, though it is killed meanwhile."""
 
 from __future__ import annotations
 
