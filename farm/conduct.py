@@ -20,6 +20,7 @@ from farm.leased import Leased, RunOptions, leased, new_id, now
 from farm.limits import Limits
 from farm.plan import Plan, PlannedTrial
 from farm.progress import Observer
+from farm.progress_file import ProgressFile
 from farm.provenance import commit_of
 from farm.record import DeviceRecord, GateRecord, RunRecord, RunRequest, Verdict
 from farm.report.write import write_reports
@@ -100,7 +101,8 @@ def _begin(
     directory = (options.out / run_id).resolve()
     (directory / "logs").mkdir(parents=True)
     limits = Limits(options.timeouts, held.lease)
-    going = _Run(run_id, request, held, budgets, directory, now(), observer, limits, resumed)
+    told = ProgressFile(directory, observer)
+    going = _Run(run_id, request, held, budgets, directory, now(), told, limits, resumed)
     held.store.begin(_record(going, None, "running", []))
     return going
 

@@ -22,6 +22,7 @@ from farm.sweep.speed import MIN_SHARE
 from farm.tables import RUN
 
 RUNS = 200  # looked back: enough that one odd run moves nothing, few enough that a repair shows
+ENOUGH = 6  # comparisons; the median of fewer has no 95 % interval (see `farm.statistics.median_interval`)
 
 PerDevice = Mapping[str, float]  # device → its median of one case in one run, µs of that run's clock
 
@@ -35,8 +36,8 @@ class Drift:
 
     @property
     def odd(self) -> bool:
-        """Whether that is more than devices that are equal differ by."""
-        return abs(self.share) > MIN_SHARE
+        """Whether that is more than devices that are equal differ by, over enough runs to say so."""
+        return self.runs >= ENOUGH and abs(self.share) > MIN_SHARE
 
 
 def drifts(medians: Iterable[PerDevice]) -> dict[str, Drift]:

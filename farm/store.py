@@ -136,6 +136,15 @@ class Store:
                 row, [TrialRecord.model_validate_json(text, extra="ignore") for text in trials.scalars()]
             )
 
+    def outline(self, run_id: str) -> RunRecord:
+        """The run of exactly that id without its trials, which are most of it. Raises `UnknownRunError`."""
+        self.settle()
+        with self._read() as connection:
+            row = connection.execute(select(RUN).where(RUN.c.id == run_id)).first()
+        if row is None:
+            raise UnknownRunError(run_id)
+        return rows.record(row, [])
+
     def latest(self) -> RunRecord:
         """The run that was started last. Raises `UnknownRunError` in an empty store."""
         with self._read() as connection:

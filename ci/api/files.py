@@ -17,9 +17,11 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
-from ci.api.access import READER, GateHere
+from ci.api.access import READER, Gate, GateHere
 from ci.api.problems import RESPONSES, ApiError, answer
-from ci.api.runs import RunId, known
+from ci.api.runs import RunId
+from farm.errors import UnknownRunError
+from farm.store import Store
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["runs"], dependencies=[READER])
 
@@ -42,21 +44,22 @@ class RunFile(BaseModel):
 @router.get("/artifacts", summary="List a run's files")
 def list_artifacts(gate: GateHere, run_id: RunId) -> list[RunFile]:
     """Every file below the run's directory, by path."""
-    return _listed(_directory(gate, run_id), "")
+    return _listed(directory_of(gate, run_id), "")
 
 
 @router.get("/logs", summary="List a run's logs")
 def list_logs(gate: GateHere, run_id: RunId) -> list[RunFile]:
     """Every log of the run, by path."""
-    return _listed(_directory(gate, run_id), _LOGS)
+    return _listed(directory_of(gate, run_id), _LOGS)
 
 
-def _artifact(gate: GateHere, run_id: RunId, path: FilePath) -> Iterator[int]:
-    yield from _open(_directory(gate, run_id), path)
+def artifact(gate: GateHere, run_id: RunId, path: FilePath) -> Iterator[int]:
+    """A dependency: the file, open for as long as the request takes."""
+    yield from opened(directory_of(gate, run_id), path)
 
 
 def _log(gate: GateHere, run_id: RunId, path: FilePath) -> Iterator[int]:
-    yield from _open(_directory(gate, run_id), f"{_LOGS}/{path}")
+    yield from opened(directory_of(gate, run_id), f"{_LOGS}/{path}")
 
 
 _RANGE: dict[int | str, dict[str, Any]] = {206: {"description": "The range that was asked for"}, 416: RESPONSES[416]}
@@ -65,7 +68,7 @@ _TEXT = {**_RANGE, 200: {"content": {"text/plain": {}}}}
 
 
 @router.get("/artifacts/{path:path}", summary="One file", response_class=FileResponse, responses=_FILE)
-def get_artifact(path: FilePath, file: Annotated[int, Depends(_artifact)]) -> FileResponse:
+def get_artifact(path: FilePath, file: Annotated[int, Depends(artifact)]) -> FileResponse:
     """The file; `Range` is understood."""
     return _File(file, path, "application/octet-stream")
 
@@ -81,8 +84,8 @@ class _File(FileResponse):
 
     def __init__(self, file: int, path: str, media_type: str) -> None:
         name = path.rpartition("/")[2]
-        opened = f"/proc/self/fd/{file}"  # this very file, whatever its name stands for by now
-        super().__init__(opened, filename=name, media_type=media_type, headers=_HEADERS, stat_result=os.fstat(file))
+        this = f"/proc/self/fd/{file}"  # this very file, whatever its name stands for by now
+        super().__init__(this, filename=name, media_type=media_type, headers=_HEADERS, stat_result=os.fstat(file))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = 0
@@ -100,16 +103,19 @@ class _File(FileResponse):
             await problem(scope, receive, send)
 
 
-def _directory(gate: GateHere, run_id: str) -> Directory:
+def directory_of(gate: Gate, run_id: str) -> Directory:
     """The run's directory. Raises `ApiError` where it is not here."""
-    told = known(gate, run_id).directory
+    try:
+        told = Store(gate.engine).outline(run_id).directory
+    except UnknownRunError:
+        raise ApiError(404, f"no run '{run_id}'") from None
     directory = Directory(told)
     if not told or not directory.is_absolute() or directory.name != run_id or not directory.is_dir():
         raise ApiError(404, f"the files of run '{run_id}' are not on this machine")
     return directory
 
 
-def _open(directory: Directory, path: str) -> Iterator[int]:
+def opened(directory: Directory, path: str) -> Iterator[int]:
     """`path` below `directory` as an open file, closed afterwards. Raises `ApiError`."""
     parts = path.split("/")
     missing = ApiError(404, "no such file of this run")

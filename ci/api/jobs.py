@@ -1,18 +1,16 @@
-"""Jobs: the queue of commits to validate, and the page of a job that its check links to."""
+"""Jobs: the queue of commits to validate."""
 
 from __future__ import annotations
 
-import html
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
-from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Row, select
 
 from ci.api.access import READER, Gate, GateHere, Submitter
 from ci.api.pages import Cursor, Limit, Page, Word, cursor, number_position
-from ci.api.problems import RESPONSES, ApiError
+from ci.api.problems import ApiError
 from ci.config import Repository
 from ci.queue import Queue
 from ci.section import RepositoryName
@@ -25,7 +23,6 @@ from farm.priority import Priority
 from jobs.records import Record
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
-pages = APIRouter(include_in_schema=False, dependencies=[READER], responses=RESPONSES)
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 Sha = Annotated[str, Field(pattern="^([0-9a-f]{40}|[0-9a-f]{64})$")]
@@ -144,28 +141,6 @@ def retry(gate: GateHere, _by: Submitter, job_id: JobId, response: Response) -> 
             raise ApiError(409, f"job {job_id} is {row.state}; only one that is over can be retried")
         Queue(connection, gate.config, repository).rerun(Rerun(str(row.head_sha), job_id))
         return _made(connection, repository, str(row.subject), response)
-
-
-@pages.get("/jobs/{job_id}", response_class=HTMLResponse)
-def page(gate: GateHere, job_id: JobId) -> HTMLResponse:
-    """A job for people: where its check links to."""
-    job = get_job(gate, job_id)
-    told: dict[str, Any] = {
-        "repository": job.repository,
-        "of": job.subject,
-        "commit": job.head_sha,
-        "state": job.state.value,
-        "because": job.reason,
-        "run": job.run_id,
-        "queued": job.created_at,
-        "started": job.started_at,
-        "finished": job.finished_at,
-    }
-    rows = "".join(f"<tr><th>{name}<td>{html.escape(str(value))}" for name, value in told.items() if value)
-    title = html.escape(f"{job.state.value}: {job.head_sha[:12]} of {job.repository}")
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-    text = f"{head}<h1>{title}</h1><table>{rows}</table>"
-    return HTMLResponse(text, headers={"Content-Security-Policy": "default-src 'none'"})
 
 
 def _repository(gate: Gate, forge: str, name: str, status: int) -> Repository:

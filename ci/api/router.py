@@ -28,4 +28,3 @@ def install(app: FastAPI, config: Config, engine: Engine) -> None:
         return served.openapi()
 
     app.include_router(api)
-    app.include_router(jobs.pages)

@@ -1,8 +1,10 @@
 """The dashboard put together: an application of its own, so that its errors are pages and its headers are strict.
 
 The policy lets a page load scripts, styles and data from this service and nothing from elsewhere, and nothing inline.
-The one hash in it is that of an *empty* style element: plotly.js makes one and fills it through the CSSOM, which the
-policy does not concern; with anything written into it, the hash would not match.
+Of the two hashes in it one is that of an *empty* style element: plotly.js makes one and fills it through the CSSOM,
+which the policy does not concern; with anything written into it, the hash would not match. The other is that of the
+style sheet for maps, which plotly.js adds on loading whether there is a map or not; a plotly that has another one works
+as well, with a line in the browser's console.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import http
 import logging
 from urllib.parse import quote
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Engine
@@ -22,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ci.api import problems
 from ci.api.access import Gate
 from ci.config import Config
-from ci.web import assets, devices, key, runs, sign_in
+from ci.web import assets, compare, devices, jobs, kernels, key, logs, nights, now, run, runs, sign_in
 from ci.web.access import SignInNeededError, Viewer, viewer
 from ci.web.pages import render
 from ci.web.session import Sessions
@@ -32,9 +34,10 @@ from farm.errors import FarmError, InfrastructureError, UnknownRunError
 LOG = logging.getLogger(__name__)
 
 _EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+_MAPS_STYLE = "'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='"
 POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; "
-    f"style-src 'self' {_EMPTY_STYLE}; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+    f"style-src 'self' {_EMPTY_STYLE} {_MAPS_STYLE}; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -44,7 +47,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",  # a page shows what its viewer may see; the next user of the browser is another one
 }
-PAGES: tuple[APIRouter, ...] = (sign_in.router, runs.router, devices.router, assets.router)
+_PAGES = (now, runs, run, logs, jobs, kernels, devices, nights, compare, sign_in, assets)
 
 
 def create_web(config: Config, engine: Engine) -> FastAPI:
@@ -54,8 +57,8 @@ def create_web(config: Config, engine: Engine) -> FastAPI:
     secret = given.get_secret_value().encode() if given else key.load_or_make(paths.home())
     web.state.gate = Gate(config, engine)
     web.state.sessions = Sessions(secret, config.server.public_url.scheme == "https")
-    for router in PAGES:
-        web.include_router(router)
+    for page in _PAGES:
+        web.include_router(page.router)
     _handle_errors(web)
     web.add_middleware(_Strict)
     return web

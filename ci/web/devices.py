@@ -86,7 +86,7 @@ def devices(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
         Wall(platform, _tiles(store.device_reports(platform).values(), held, drift.recent(gate.engine, platform)))
         for platform in sorted({seen.platform for seen in store.devices()})
     ]
-    return render(request, "devices.html", who, platforms=walls, window=drift.RUNS, odd=MIN_SHARE)
+    return render(request, "devices.html", who, platforms=walls, window=drift.RUNS, odd=MIN_SHARE, enough=drift.ENOUGH)
 
 
 @router.get("/{platform}/{device:path}")

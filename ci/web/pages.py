@@ -18,7 +18,14 @@ from ci.web.session import Sessions
 from farm.health import moment
 from farm.report.text import microseconds, one_line, share, signed_share
 
-NAVIGATION = (("/runs", "Runs"), ("/devices", "Devices"))
+NAVIGATION = (
+    ("/", "Now"),
+    ("/runs", "Runs"),
+    ("/kernels", "Kernels"),
+    ("/devices", "Devices"),
+    ("/nights", "Nights"),
+    ("/compare", "Compare"),
+)
 SIGN = {  # nothing is said by colour alone
     "passed": "✓",
     "failed": "✗",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,13 +13,12 @@ from rich.text import Text
 
 from farm import paths
 from farm.cli import options
-from farm.errors import InfrastructureError
-from farm.record import BudgetRecord, Verdict
 from farm.report.terminal import verdict_text
 from farm.report.text import microseconds, one_line, signed_share
 from farm.rows import HistoryPoint
 from farm.store import Store
-from kernel.clock import Clock, wall_time
+from farm.trend import Trend, find_trend, median_of, trend_cases
+from kernel.clock import wall_time
 from kernel.errors import UnknownNameError
 from kernel.registry import find_kernel, find_platform
 
@@ -29,25 +27,6 @@ if TYPE_CHECKING:
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LATEST = 10  # runs of the table; the bars and the changes are of all
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """The medians of one case on one platform, oldest first, at least one; all of one clock."""
-
-    kernel: str
-    case: str
-    platform: str
-    clock: Clock
-    points: tuple[HistoryPoint, ...]
-    changes: tuple[ChangePoint, ...]
-    budget: BudgetRecord | None  # what the newest of them was held to
-    left_out: int  # runs that errored: what they measured may be half of it
-
-    @property
-    def medians(self) -> list[float]:
-        """Of every run, in µs of `clock`."""
-        return [_median(point) for point in self.points]
 
 
 @click.command("trends")
@@ -64,8 +43,8 @@ def command(kernel: str, case: str | None, platform: str, limit: int, as_json: b
     On a terminal bars, changes and the latest runs; into a pipe one run a line, fields parted by tabs, times in UTC.
     """
     with Store.open(paths.store_url()) as store:
-        cases = [case] if case is not None else _cases(store, kernel, platform, limit)
-        found = [_trend(store, kernel, each, platform, limit) for each in cases]
+        wanted = [case] if case is not None else trend_cases(store, kernel, platform, limit)
+        found = [find_trend(store, kernel, each, platform, limit) for each in wanted]
     trends = [trend for trend in found if trend is not None]
     if not trends:
         _check(kernel, case, platform)
@@ -95,44 +74,12 @@ def view(trend: Trend, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def _cases(store: Store, kernel: str, platform: str, limit: int) -> list[str]:
-    runs = [run for run in store.list(limit, kernel) if run.platform == platform]
-    return sorted({case for run in runs for case in run.cases})
-
-
-def _trend(store: Store, kernel: str, case: str, platform: str, limit: int) -> Trend | None:
-    from farm.change_points import change_points  # NumPy, which no other command should wait for
-
-    everything = store.history(kernel, case, platform, limit)
-    points = [point for point in everything if point.verdict is not Verdict.ERRORED]
-    if not points:
-        return None
-    clock = points[-1].median.clock
-    if any(point.median.clock is not clock for point in points):
-        raise InfrastructureError(f"{kernel} {case} on {platform} has simulated and measured times in the store")
-    return Trend(
-        kernel=kernel,
-        case=case,
-        platform=platform,
-        clock=clock,
-        points=tuple(points),
-        changes=tuple(change_points([_median(point) for point in points], clock)),
-        budget=store.get(points[-1].run_id).budget.get(case),
-        left_out=len(everything) - len(points),
-    )
-
-
 def _check(kernel: str, case: str | None, platform: str) -> None:
     """Nothing was found: raise `UnknownNameError` where that is because a name is wrong."""
     found = find_kernel(kernel)
     find_platform(platform)
     if case is not None and case not in found.cases:
         raise UnknownNameError("case", case, list(found.cases))
-
-
-def _median(point: HistoryPoint) -> float:
-    assert point.median.overall is not None, "a history has no runs without samples"
-    return point.median.overall
 
 
 def _bars(trend: Trend, width: int) -> list[Text]:
@@ -234,7 +181,7 @@ def _fields(trend: Trend, index: int) -> list[str]:
     point = trend.points[index]
     change = next((found for found in trend.changes if found.index == index), None)
     fields = [point.started_at, point.run_id, point.verdict.value, trend.kernel, trend.case, trend.platform]
-    fields += [point.commit, f"{_median(point):.2f}", trend.clock.value, f"{change.change:+.4f}" if change else "-"]
+    fields += [point.commit, f"{median_of(point):.2f}", trend.clock.value, f"{change.change:+.4f}" if change else "-"]
     return [one_line(field) or "-" for field in fields]
 
 
@@ -252,7 +199,7 @@ def _json(trend: Trend) -> dict[str, Any]:
                 "started_at": point.started_at,
                 "commit": point.commit,
                 "verdict": point.verdict.value,
-                "median_us": _median(point),
+                "median_us": median_of(point),
                 "mad_us": point.median.mad_us,
                 "interval_us": point.median.interval_us,
                 "samples": len(point.median.samples),

@@ -17,6 +17,7 @@ from farm.cli import trends as trends_module
 from farm.cli.app import main
 from farm.record import BudgetRecord, MedianRecord, Verdict
 from farm.store import Store
+from farm.trend import find_trend
 from kernel.clock import Clock
 from tests.farm import samples
 
@@ -62,7 +63,7 @@ def farm(*arguments: str, expect: int = 0) -> Result:
 
 def shown(platform: str = "a2a3sim", width: int = 80) -> list[str]:
     with Store.open(paths.store_url()) as store:
-        trend = trends_module._trend(store, "qkv_proj_rope", CASE, platform, 200)
+        trend = find_trend(store, "qkv_proj_rope", CASE, platform, 200)
     assert trend is not None
     out = io.StringIO()
     Console(file=out, width=width).print(trends_module.view(trend, width), highlight=False)

@@ -10,10 +10,14 @@ TIMES = st.dictionaries(st.sampled_from("abcd"), st.floats(1.0, 1e4), min_size=2
 
 
 def test_a_slow_device_drifts_and_its_peers_do_not() -> None:
-    found = drifts([{"a": 100.0, "b": 100.0, "c": 110.0}, {"a": 50.0, "b": 50.0, "c": 55.0}])
+    found = drifts([{"a": 100.0, "b": 100.0, "c": 110.0, "d": 100.0}, {"a": 50.0, "b": 50.0, "c": 55.0, "d": 50.0}] * 3)
 
-    assert found["c"].share == pytest.approx(0.1) and found["c"].odd and found["c"].runs == 2
-    assert found["a"].share == pytest.approx(100 / 105 - 1)
+    assert found["c"].share == pytest.approx(0.1) and found["c"].odd and found["c"].runs == 6
+    assert found["a"].share == 0.0 and not found["a"].odd
+
+
+def test_a_few_runs_make_no_device_odd() -> None:
+    assert not drifts([{"a": 100.0, "b": 100.0, "c": 110.0}] * 5)["c"].odd
 
 
 def test_one_odd_run_moves_nothing() -> None:

@@ -1,0 +1,281 @@
+"""A store as a farm has it after some months, made in seconds: rows as the store writes them, inserted in bulk."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sqlalchemy import Engine, insert
+
+from ci.states import JobKind, JobState
+from ci.tables import JOB
+from ci.webhook.commands import RunOptions
+from farm import owner, rows
+from farm.health import DeviceState, EventKind
+from farm.record import (
+    BudgetRecord,
+    DeviceRecord,
+    GateRecord,
+    GateStatus,
+    MedianRecord,
+    RunRecord,
+    RunRequest,
+    Verdict,
+)
+from farm.tables import DEVICE, DEVICE_EVENT, RUN, TRIAL
+from jobs.records import BuildRecord, OutputRecord, TaskRecord, ToleranceRecord, TrialRecord, TrialStatus
+from kernel.clock import Clock
+
+KERNEL, DEVICES, REPEATS = "qkv_proj_rope", 3, 3
+CASES = (("flash-s2", 131.0), ("flash-s1", 96.0))  # and the µs they begin with
+PLATFORMS = (("a2a3sim", Clock.SIMULATED, 0.0), ("a2a3", Clock.MEASURED, 0.02))  # and the noise of one trial
+NODES, PER_NODE = 8, 8
+EVERY = timedelta(minutes=15)  # a run begins
+STEPS = (0.97, 0.94, 0.99)  # of the level, each after a quarter of the runs
+STAGES = ("attn-norm", "qr-proj", "kv-proj", "qr-norm", "quant", "q-proj", "dequant", "rope")
+TASKS = 400  # of a trial of the newest runs, as many as flash-s2 has; of the others eight, to keep the file small
+NEWEST = 50
+SLOW, FAULTY = "npu-3/5", "npu-6/2"
+
+
+def seed(engine: Engine, trials: int, directory: Path, now: datetime | None = None) -> list[str]:
+    """Fill an empty store with `trials` trials, the newest ended just before `now`; returns runs' ids, oldest first.
+
+    The newest runs have files below `directory`; the last two are still running, owned by the calling process.
+    """
+    runs = max(trials // (DEVICES * REPEATS), 4)
+    begin = (now or datetime.now(timezone.utc)) - EVERY * runs
+    chance = random.Random(7)
+    ids = []
+    with engine.begin() as connection:
+        connection.execute(insert(DEVICE), list(_devices(begin + EVERY * runs)))
+        for batch in _batches(runs):
+            made = [_run(number, runs, begin + EVERY * number, chance, directory) for number in batch]
+            ids += [record.run_id for record in made]
+            connection.execute(insert(RUN), [_row(record) for record in made])
+            connection.execute(insert(TRIAL), [rows.of_trial(r.run_id, trial) for r in made for trial in r.trials])
+            connection.execute(insert(DEVICE_EVENT), [event for record in made for event in _events(record)])
+            connection.execute(insert(JOB), [_job(record, number) for number, record in enumerate(made) if number % 2])
+        connection.execute(insert(JOB), [_queued(number, begin + EVERY * runs) for number in range(6)])
+    return ids
+
+
+def _batches(runs: int) -> Iterator[range]:
+    for start in range(0, runs, 500):
+        yield range(start, min(start + 500, runs))
+
+
+def _devices(now: datetime) -> Iterator[dict[str, Any]]:
+    for platform, _, _ in PLATFORMS:
+        for node, index in itertools.product(range(NODES), range(PER_NODE)):
+            name = f"npu-{node}/{index}"
+            out = name == FAULTY
+            yield {
+                "platform": platform,
+                "id": name,
+                "node": f"npu-{node}",
+                "soc": "Ascend910B1",
+                "card": str(index // 2),
+                "last_seen": _text(now),
+                "last_run": "",
+                "state": (DeviceState.QUARANTINED if out else DeviceState.HEALTHY).value,
+                "since": _text(now - timedelta(hours=5)) if out else "",
+                "why": "2 device faults in a row, the last: AICore timeout" if out else "",
+                "cause": EventKind.DEVICE_FAULT.value if out else None,
+                "last_event_at": _text(now),
+            }
+
+
+def _run(number: int, runs: int, started: datetime, chance: random.Random, directory: Path) -> RunRecord:
+    platform, clock, noise = PLATFORMS[number % 2]
+    case, level = CASES[number // 2 % 2]
+    for step, factor in enumerate(STEPS):
+        level *= factor if number > runs * (step + 1) // 4 else 1.0
+    running = number >= runs - 2
+    ended = started + timedelta(minutes=6)
+    verdict = None if running else chance.choices(list(Verdict), (90, 6, 4))[0]
+    node, first = number % NODES, number % (PER_NODE - DEVICES)
+    held = [_device(platform, f"npu-{(node + away) % NODES}/{first + away}") for away in range(DEVICES)]
+    tasks = TASKS if number >= runs - NEWEST else 8
+    digest = hashlib.sha256(str(number // 2).encode()).hexdigest()
+    kept = list(itertools.product(held, range(REPEATS)))[: 4 if running else None]
+    trials = [_trial(case, device, repeat, level, clock, noise, tasks, chance) for device, repeat in kept]
+    run_id = f"{started:%Y%m%d-%H%M%S}-{number:06x}"
+    request = RunRequest(
+        kernel=KERNEL, cases=[case], platform=platform, devices=DEVICES, repeats=REPEATS, input_set="documented", seed=0
+    )
+    return RunRecord(
+        run_id=run_id,
+        verdict=verdict,
+        reason={None: "running", Verdict.PASSED: "all gates passed"}.get(verdict, f"{case}: what went wrong"),
+        kernel=KERNEL,
+        cases=[case],
+        platform=platform,
+        clock=clock,
+        commit=digest[:40],
+        started_at=_text(started),
+        finished_at=None if running else _text(ended),
+        request=request,
+        toolchain={"pypto": "0.2.0", "torch": "2.9.0", "python": "3.11.2"},
+        devices=held,
+        builds=[_build(case, clock, digest)],
+        trials=trials,
+        gates=[] if running else [GateRecord(name=name, status=GateStatus.PASSED) for name in ("tolerance", "budget")],
+        median_us={} if running else {case: _median(trials, clock)},
+        budget={case: BudgetRecord(clock=clock, ceiling_us=140.0, ratchet_us=None, source="budgets.toml")},
+        directory=str(directory / run_id) if number >= runs - NEWEST else "",
+    )
+
+
+def _trial(
+    case: str,
+    device: DeviceRecord,
+    repeat: int,
+    level: float,
+    clock: Clock,
+    noise: float,
+    tasks: int,
+    chance: random.Random,
+) -> TrialRecord:
+    wall = level * (1.06 if device.id == SLOW and noise else 1.0) * (1 + chance.gauss(0, noise) if noise else 1.0)
+    each = wall / tasks * 8
+    return TrialRecord(
+        case=case,
+        device=device.id,
+        repeat=repeat,
+        attempt=0,
+        status=TrialStatus.OK,
+        clock=clock,
+        wall_us=round(wall, 3),
+        outputs={name: _output(name) for name in ("q", "kv", "qr", "qr_scale")},
+        tasks=[
+            TaskRecord(
+                name=f"task-{index}",
+                stage=STAGES[index * len(STAGES) // tasks],
+                core=f"AIC_{index % 8}",
+                start_us=round(index // 8 * each, 3),
+                duration_us=round(each * 0.9, 3),
+            )
+            for index in range(tasks)
+        ],
+        fingerprint="f" * 64,
+        host_s=20.0,
+        log=f"logs/{case}-{device.id.replace('/', '-')}-r{repeat}-a0/trial.log",
+    )
+
+
+def _output(name: str) -> OutputRecord:
+    tolerance = ToleranceRecord(
+        passed=True,
+        reference="golden",
+        outlier_share=0.0001,
+        allowed_outlier_share=0.005,
+        max_abs_err=0.0078125,
+        max_rel_err=0.03125,
+        worst_index=[3, 1, 60],
+        worst_actual=1.5,
+        worst_expected=1.4921875,
+        nonfinite=0,
+    )
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return OutputRecord(sha256=digest, shape=[128, 64, 512], dtype="bfloat16", tolerance=tolerance)
+
+
+def _device(platform: str, name: str) -> DeviceRecord:
+    node, _, index = name.partition("/")
+    return DeviceRecord(
+        id=name,
+        node=node,
+        node_id=f"ray-{node}",
+        index=int(index),
+        soc="Ascend910B1",
+        platform=platform,
+        pid=4000,
+        card="0",
+    )
+
+
+def _build(case: str, clock: Clock, digest: str) -> BuildRecord:
+    tuning: dict[str, int | float | bool | str] = {"q_tile_k": 512, "pipeline_stages": 4}
+    return BuildRecord(
+        address=digest, fingerprint="f" * 64, case=case, tuning=tuning, cached=False, build_s=12.0, clock=clock
+    )
+
+
+def _median(trials: list[TrialRecord], clock: Clock) -> MedianRecord:
+    samples = [trial.wall_us for trial in trials if trial.wall_us is not None]
+    per_device = {
+        device: median(us for trial in trials if trial.device == device and (us := trial.wall_us) is not None)
+        for device in dict.fromkeys(trial.device for trial in trials)
+    }
+    centre = median(samples)
+    mad = median(abs(us - centre) for us in samples)
+    return MedianRecord(clock=clock, per_device=per_device, overall=centre, mad_us=mad, samples=samples)
+
+
+def _row(record: RunRecord) -> dict[str, Any]:
+    return {"id": record.run_id, "owner": owner.current().dump(), **rows.of_run(record)}
+
+
+def _events(record: RunRecord) -> Iterator[dict[str, str]]:
+    for trial in record.trials:
+        fault = trial.device == FAULTY and trial.repeat == 0
+        yield {
+            "platform": record.platform,
+            "device": trial.device,
+            "at": record.started_at,
+            "kind": (EventKind.DEVICE_FAULT if fault else EventKind.TRIAL_OK).value,
+            "reason": "AICore timeout" if fault else "",
+            "run_id": record.run_id,
+            "state": (DeviceState.SUSPECT if fault else DeviceState.HEALTHY).value,
+        }
+
+
+def _job(record: RunRecord, number: int) -> dict[str, Any]:
+    state = JobState.RUNNING if record.verdict is None else JobState.DONE
+    return {
+        **_source(record.run_id, record.commit, number),
+        "state": state.value,
+        "reason": record.reason,
+        "run_id": record.run_id,
+        "created_at": record.started_at,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+    }
+
+
+def _queued(number: int, now: datetime) -> dict[str, Any]:
+    commit = hashlib.sha256(f"queued {number}".encode()).hexdigest()[:40]
+    state = JobState.HELD if number == 5 else JobState.QUEUED
+    why = "waits for an approval" if number == 5 else ""
+    times = {"created_at": _text(now), "started_at": None, "finished_at": None}
+    return {**_source(f"queued {number}", commit, number), **times, "state": state.value, "reason": why, "run_id": ""}
+
+
+def _source(of: str, commit: str, number: int) -> dict[str, Any]:
+    return {
+        "id": hashlib.sha256(of.encode()).hexdigest()[:32],
+        "forge": "github",
+        "repository": "octo-org/kernels",
+        "subject": f"pull/{number}",
+        "kind": JobKind.PULL_REQUEST.value,
+        "number": number,
+        "head_sha": commit,
+        "base_sha": "",
+        "base_ref": "main",
+        "from_fork": False,
+        "author": ("ada", "grace", "edsger")[number % 3],
+        "priority": "pull-request",
+        "options": RunOptions().model_dump_json(),
+        "approved_by": "",
+    }
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

@@ -1,0 +1,100 @@
+"""What plotly.js is given to draw: plain data. Colours are names, which `charts.js` looks up in the style sheet.
+
+plotly.js reads some HTML in what it writes, so names from outside are escaped for it here.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import defaultdict
+from typing import Any
+
+from farm.record import RunRecord
+from farm.report.text import one_line
+from farm.trend import Trend, median_of
+from jobs.records import TrialStatus
+from kernel.clock import Clock
+
+Chart = dict[str, Any]
+
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "pentagon")
+
+
+def wall_times(record: RunRecord) -> Chart:
+    """Wall time of every trial: a column for each device, a symbol for each case, and the budget."""
+    points: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for trial in record.trials:
+        if trial.status is TrialStatus.OK and trial.wall_us is not None:
+            points[trial.case].append((trial.device, trial.wall_us))
+    traces: list[Chart] = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": _plain(case),
+            "x": [_plain(device) for device, _ in found],
+            "y": [us for _, us in found],
+            "colour": "series",
+            "marker": {"size": 10, "symbol": _SYMBOLS[number % len(_SYMBOLS)], "opacity": 0.75},
+        }
+        for number, (case, found) in enumerate(points.items())
+    ]
+    limits = {case: budget.ceiling_us for case, budget in record.budget.items() if budget.ceiling_us is not None}
+    lines = [_limit(f"budget {_plain(case)}", us) for case, us in limits.items()]
+    return {"traces": traces, "lines": lines, "x": "Device", "y": _axis(record.clock)}
+
+
+def medians(trend: Trend) -> Chart:
+    """A median a run, oldest first; a mark at each change of level, and the limits."""
+    runs = [f"/runs/{point.run_id}" for point in trend.points]
+    told = [
+        f"{_plain(point.commit[:12])}<br>{median_of(point):,.2f} µs, {point.verdict.value}<br>{_plain(point.run_id)}"
+        for point in trend.points
+    ]
+    when = [point.started_at for point in trend.points]
+    base = {"type": "scatter", "hovertemplate": "%{text}<extra></extra>"}
+    traces: list[Chart] = [
+        {
+            **base,
+            "mode": "lines+markers",
+            "name": "median of a run",
+            "x": when,
+            "y": trend.medians,
+            "text": told,
+            "customdata": runs,
+            "colour": "series",
+            "line": {"width": 1},
+            "marker": {"size": 6},
+        }
+    ]
+    if trend.changes:
+        at = [change.index for change in trend.changes]
+        symbols = ["triangle-up" if change.change > 0 else "triangle-down" for change in trend.changes]
+        traces.append(
+            {
+                **base,
+                "mode": "markers",
+                "name": "the level changed",
+                "x": [when[index] for index in at],
+                "y": [trend.medians[index] for index in at],
+                "text": [f"{change.change:+.1%}<br>{told[change.index]}" for change in trend.changes],
+                "customdata": [runs[index] for index in at],
+                "colour": "marker",
+                "marker": {"size": 13, "symbol": symbols},
+            }
+        )
+    budget = trend.budget
+    limits = [("budget", budget.ceiling_us), ("best landed", budget.ratchet_us)] if budget else []
+    lines = [_limit(name, us) for name, us in limits if us is not None]
+    return {"traces": traces, "lines": lines, "x": "Started (UTC)", "y": _axis(trend.clock)}
+
+
+def _limit(name: str, us: float) -> Chart:
+    return {"name": f"{name}: {us:,.2f} µs", "y": us}
+
+
+def _axis(clock: Clock) -> str:
+    return f"Wall time, {clock.value} µs"
+
+
+def _plain(text: str) -> str:
+    return html.escape(one_line(text))

@@ -1,0 +1,56 @@
+"""A job: where its check links to, what its run is doing, and the buttons that cancel and retry it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from ci.api import jobs
+from ci.api.access import GateHere
+from ci.api.jobs import JobId
+from ci.states import OPEN, JobState
+from ci.web.access import READER, Reader, Submitter
+from ci.web.going import going
+from ci.web.pages import fragment, render
+
+router = APIRouter(prefix="/jobs/{job_id}")
+
+_UNDER_WAY = (*OPEN, JobState.CANCELLING)
+
+
+@router.get("")
+def job(request: Request, gate: GateHere, who: Reader, job_id: JobId) -> HTMLResponse:
+    """The page."""
+    found = jobs.get_job(gate, job_id)
+    return render(
+        request,
+        "job.html",
+        who,
+        job=found,
+        running=going(gate.engine, found.run_id) if found.run_id else [],
+        live=found.state in _UNDER_WAY,
+        may_cancel=found.state in OPEN,
+        may_retry=found.state not in _UNDER_WAY,
+    )
+
+
+@router.get("/live", dependencies=[READER])
+def live(request: Request, gate: GateHere, job_id: JobId) -> HTMLResponse:
+    """The part of it that moves."""
+    found = jobs.get_job(gate, job_id)
+    running = going(gate.engine, found.run_id) if found.run_id else []
+    return fragment(request, "job_live.html", over=found.state not in _UNDER_WAY, job=found, running=running)
+
+
+@router.post("/cancel")
+def cancel(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
+    """As the API does it."""
+    jobs.cancel(gate, who.name, job_id)
+    return RedirectResponse(f"/jobs/{job_id}", 303)
+
+
+@router.post("/retry")
+def retry(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
+    """As the API does it; leads to the new job."""
+    made = jobs.retry(gate, who.name, job_id, Response())
+    return RedirectResponse(f"/jobs/{made.id}", 303)

@@ -1,0 +1,61 @@
+"""Kernels: how the median of each case went over the runs, with the budget and the changes of level."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi.responses import HTMLResponse
+
+from ci.api.access import GateHere
+from ci.web import charts
+from ci.web.access import Reader
+from ci.web.pages import render
+from ci.web.runs import Word
+from farm import run_list
+from farm.store import Store
+from farm.trend import find_trend, trend_cases
+
+router = APIRouter(prefix="/kernels")
+
+_RUNS = 200  # of a trend
+_TABLE = 30  # of them as rows
+
+
+@router.get("")
+def kernels(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
+    """Every kernel that was ever run, with its cases."""
+    store = Store(gate.engine)
+    found = [
+        (kernel, platform, trend_cases(store, kernel, platform, _RUNS))
+        for kernel, platform in run_list.kernels(gate.engine)
+    ]
+    return render(request, "kernels.html", who, kernels=found)
+
+
+@router.get("/{kernel}")
+def kernel(
+    request: Request,
+    gate: GateHere,
+    who: Reader,
+    kernel: Annotated[str, Path(max_length=200)],
+    platform: Word,
+    case: Word,
+    limit: Annotated[int, Query(ge=1, le=500)] = _RUNS,
+) -> HTMLResponse:
+    """The trend of one case on one platform."""
+    store = Store(gate.engine)
+    trend = find_trend(store, kernel, case, platform, limit)
+    if trend is None:
+        raise HTTPException(404, f"no finished run of case '{case}' of '{kernel}' on '{platform}'")
+    changes = [(change, trend.points[change.index]) for change in reversed(trend.changes)]
+    return render(
+        request,
+        "kernel.html",
+        who,
+        trend=trend,
+        cases=trend_cases(store, kernel, platform, limit),
+        changes=changes,
+        newest=list(reversed(trend.points))[:_TABLE],
+        chart=charts.medians(trend),
+    )

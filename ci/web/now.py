@@ -1,0 +1,67 @@
+"""What the farm is doing now: what runs and how far it is, what waits, what has just ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy import case, func, select
+
+from ci.api.access import Gate, GateHere
+from ci.queue import JobRow
+from ci.states import JobState
+from ci.tables import JOB
+from ci.web.access import READER, Reader
+from ci.web.going import going
+from ci.web.pages import fragment, render
+from ci.web.runs import jobs_of
+from farm import run_list
+from farm.database import transaction
+from farm.priority import Priority
+from farm.run_list import RunFilter
+from farm.store import Store
+
+router = APIRouter()
+
+_ENDED = 8  # runs shown
+_WAITING = 100  # jobs shown
+_WAIT = (JobState.QUEUED.value, JobState.HELD.value)
+
+
+@router.get("/")
+def now(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
+    """The page."""
+    return render(request, "now.html", who, **_known(gate))
+
+
+@router.get("/now/live", dependencies=[READER])
+def live(request: Request, gate: GateHere) -> HTMLResponse:
+    """The part of it that moves."""
+    return fragment(request, "now_live.html", **_known(gate))
+
+
+def _known(gate: Gate) -> dict[str, Any]:
+    Store(gate.engine).settle()
+    running = going(gate.engine)
+    queue, waiting = _queue(gate)
+    ended = [run for run in run_list.page(gate.engine, RunFilter(), _ENDED + len(running)).runs if run.verdict]
+    ids = [each.record.run_id for each in running] + [run.run_id for run in ended]
+    return {
+        "running": running,
+        "queue": queue,
+        "waiting": waiting,
+        "ended": ended[:_ENDED],
+        "jobs": jobs_of(gate, ids),
+    }
+
+
+def _queue(gate: Gate) -> tuple[Sequence[JobRow], int]:
+    """The jobs that wait, in the order they are taken, as many as are shown; and how many there are."""
+    mine = JOB.c.state.in_(_WAIT)
+    rank = case({each.value: number for number, each in enumerate(Priority)}, value=JOB.c.priority, else_=99)
+    query = select(JOB).where(mine).order_by(JOB.c.state == JobState.HELD.value, rank, JOB.c.sequence).limit(_WAITING)
+    with transaction(gate.engine, "read") as connection:
+        number = connection.execute(select(func.count()).select_from(JOB).where(mine)).scalar_one()
+        return connection.execute(query).all(), int(number)

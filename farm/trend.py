@@ -1,0 +1,79 @@
+"""How the medians of a kernel's case went over its runs, and where they changed."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from farm.errors import InfrastructureError
+from farm.record import BudgetRecord, Verdict
+from farm.rows import HistoryPoint
+from farm.store import Store
+from kernel.clock import Clock
+
+if TYPE_CHECKING:
+    from farm.change_points import ChangePoint
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """The medians of one case on one platform, oldest first, at least one; all of one clock."""
+
+    kernel: str
+    case: str
+    platform: str
+    clock: Clock
+    points: tuple[HistoryPoint, ...]
+    changes: tuple[ChangePoint, ...]
+    budget: BudgetRecord | None  # what the newest of them was held to
+    left_out: int  # runs that errored: what they measured may be half of it
+
+    @property
+    def medians(self) -> list[float]:
+        """Of every run, in µs of `clock`."""
+        return [median_of(point) for point in self.points]
+
+
+def trend_cases(store: Store, kernel: str, platform: str, limit: int) -> list[str]:
+    """The cases of the newest `limit` runs of a kernel, those on other platforms left out."""
+    runs = [run for run in store.list(limit, kernel) if run.platform == platform]
+    return sorted({case for run in runs for case in run.cases})
+
+
+def find_trend(store: Store, kernel: str, case: str, platform: str, limit: int) -> Trend | None:
+    """The trend of the newest `limit` runs that have a verdict; None where none of them says anything.
+
+    Raises `InfrastructureError` where the store mixes clocks.
+    """
+    everything = store.history(kernel, case, platform, limit)
+    points = [point for point in everything if point.verdict is not Verdict.ERRORED]
+    if not points:
+        return None
+    clock = points[-1].median.clock
+    if any(point.median.clock is not clock for point in points):
+        raise InfrastructureError(f"{kernel} {case} on {platform} has simulated and measured times in the store")
+    return Trend(
+        kernel=kernel,
+        case=case,
+        platform=platform,
+        clock=clock,
+        points=tuple(points),
+        changes=_changes(tuple(median_of(point) for point in points), clock),
+        budget=store.outline(points[-1].run_id).budget.get(case),
+        left_out=len(everything) - len(points),
+    )
+
+
+def median_of(point: HistoryPoint) -> float:
+    """The median of one run, µs."""
+    assert point.median.overall is not None, "a history has no runs without samples"
+    return point.median.overall
+
+
+@functools.lru_cache(maxsize=256)
+def _changes(us: tuple[float, ...], clock: Clock) -> tuple[ChangePoint, ...]:
+    """Remembered: on a noisy clock the search takes seconds, and between two runs everybody asks for the same one."""
+    from farm.change_points import change_points  # NumPy, which no other command should wait for
+
+    return tuple(change_points(us, clock))
