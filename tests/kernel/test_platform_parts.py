@@ -125,7 +125,8 @@ def test_the_calculator_is_built_once_by_many(monkeypatch: pytest.MonkeyPatch, t
 
     assert calculator.ensure_built(cache, "a2a3sim").read_text() == "library\n"
     assert (tmp_path / "calls").read_text().count("call") == 2  # configure, build
-    assert sorted(path.suffix for path in calculator.library_path(cache).parent.iterdir()) == [".lock", ".log", ".so"]
+    left = {path.suffix for path in calculator.library_path(cache).parent.iterdir()}
+    assert left - {".lock"} == {".log", ".so"}  # some versions of filelock take their file away
 
 
 def test_a_calculator_that_does_not_build_names_its_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
