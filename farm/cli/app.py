@@ -14,6 +14,7 @@ from farm.cli import (
     completion,
     devices,
     doctor,
+    init,
     kernel,
     ledger,
     report,
@@ -21,6 +22,7 @@ from farm.cli import (
     run,
     runs,
     sweep,
+    test,
     trends,
     tune,
 )
@@ -86,6 +88,8 @@ def main() -> None:
 
 
 main.add_command(run.command, "run")
+main.add_command(init.command, "init")
+main.add_command(test.command, "test")
 main.add_command(resume.command, "resume")
 main.add_command(runs.command, "runs")
 main.add_command(report.command, "report")
