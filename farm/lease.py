@@ -24,7 +24,7 @@ from farm.record import DeviceRecord
 from farm.rows import now
 from farm.selection import Selection
 from farm.turnstile import Ticket
-from farm.worker import PlatformFactory, Ready
+from farm.worker import DeviceWorker, PlatformFactory, Ready
 from farm.workers import Workers
 
 # Nobody's fault when Ray needs this long for a free device on a busy machine; longer means somebody else holds it.
@@ -58,19 +58,22 @@ class Lease:
         head: HeadWatch,
         *,
         witnesses: bool,
+        together: bool = False,
+        worker: type[DeviceWorker] = DeviceWorker,
     ) -> None:
-        """`name` is the platform's; `environment` is added to that of every worker.
+        """`name` is the platform's; `environment` is added to that of every worker, each of which is a `worker`.
 
-        With `witnesses` no two devices are of one physical card: what one card says twice is said once.
+        With `witnesses` no two devices are of one physical card: what one card says twice is said once. With `together`
+        they come from as few nodes as possible.
         """
-        self._workers = Workers(platform, cache, environment)
+        self._workers = Workers(platform, cache, environment, worker)
         self._platform = name
         self._book = book
         self._health: Mapping[str, Health] = {}
         self._line = line
         self._head = head
         self._witnesses = witnesses
-        self._placement = Placement(selection, self._refused)
+        self._placement = Placement(selection, self._refused, together=together)
         self._unfit: set[str] = set()  # failed its canary here, or shares a card with a device of this lease
         self._places: dict[int, Place] = {}
         self._devices: dict[int, DeviceRecord] = {}

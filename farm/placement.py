@@ -66,8 +66,10 @@ def at_once() -> GoOn:
 class Placement:
     """The devices one lease holds. `release` gives all of them back."""
 
-    def __init__(self, selection: Selection, refuse: Refuse) -> None:
+    def __init__(self, selection: Selection, refuse: Refuse, *, together: bool = False) -> None:
+        """`together` asks for devices of as few nodes as possible, in place of as many."""
         self._selection = selection
+        self._together = together
         self._refuse = refuse
         self._groups: list[PlacementGroup] = []
 
@@ -148,7 +150,7 @@ class Placement:
         if self._selection.devices:
             return self._ask_one_by_one(count, eligible, go_on)
         selector = {_NODE_ID_LABEL: f"in({','.join(eligible)})"}
-        strategy = "STRICT_SPREAD" if apart else "SPREAD"
+        strategy = "STRICT_SPREAD" if apart else "PACK" if self._together else "SPREAD"
         group = self._group(count, strategy, selector, go_on)
         return [(group, bundle) for bundle in range(count)] if group else []
 

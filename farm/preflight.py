@@ -23,10 +23,7 @@ def check(request: RunRequest) -> Kernel:
 
     Raises `UsageError`, `UnknownNameError` or `TuningError` with the one line the user needs; nothing has been started.
     """
-    _within("--devices", request.devices, MAX_DEVICES)
-    _within("--repeats", request.repeats, MAX_REPEATS)
-    if not 0 <= request.seed < 2**63:
-        raise UsageError(f"--seed {request.seed} is out of range; use 0 to 2^63 - 1")
+    amounts(request)
     kernel = find_kernel(request.kernel)
     _known("case", request.cases, kernel.cases)
     _known("input set", [request.input_set], kernel.input_sets)
@@ -55,6 +52,14 @@ def require_reference(kernel: Kernel, request: RunRequest, cache: Path) -> None:
             what = last_line(error, kernel.sources()[0].parent)
             problem = f"inputs() or golden() of case '{case}' fails: {what}"
             raise KernelLoadError(kernel.name, problem, "mend it") from error
+
+
+def amounts(request: RunRequest) -> None:
+    """Raise `UsageError` where a number in the request is out of range."""
+    _within("--devices", request.devices, MAX_DEVICES)
+    _within("--repeats", request.repeats, MAX_REPEATS)
+    if not 0 <= request.seed < 2**63:
+        raise UsageError(f"--seed {request.seed} is out of range; use 0 to 2^63 - 1")
 
 
 def require(platform: Platform) -> None:

@@ -104,6 +104,36 @@ class RunRequest(Record):
     selection: Selection = Field(default_factory=Selection)
 
 
+class FileStatus(str, enum.Enum):
+    """How one file of a harness's run ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"  # the kernel's fault
+    ERRORED = "errored"  # not measured as planned, or nothing could be concluded
+    SKIPPED = "skipped"  # not for this platform
+
+
+class FileRecord(Record):
+    """One file of a harness's run."""
+
+    file: str  # path below the repository's root
+    status: FileStatus
+    reason: str  # one sentence
+    devices: int = 1  # one trial of it takes
+
+
+class HarnessRecord(Record):
+    """What an external harness was asked to run, and what became of each file."""
+
+    profile: str  # name
+    profile_sha256: str
+    root: str  # the repository, as an absolute path on the machine that ran it
+    command: list[str]  # template
+    timing: str  # what its times are: "measured" (a device's), "simulated" (a cost model's) or "host" (CPU time)
+    selected: str  # how the files were chosen, one sentence
+    files: list[FileRecord] = Field(default_factory=list)  # every file that was chosen, those that were skipped too
+
+
 class RunRecord(Record):
     """A request, all its trials, and what became of it."""
 
@@ -130,6 +160,7 @@ class RunRecord(Record):
     queue_s: float = 0.0  # how long the run waited for its devices; no limit of the run counts it
     run_limit_s: float | None = None  # how long it might take once it had them
     resumed_from: str = ""  # the interrupted run whose finished trials this one took over
+    harness: HarnessRecord | None = None  # where an external harness compared, instead of the farm
     directory: str = ""  # where the run's files are, as an absolute path on the machine that made them
 
     def _repr_html_(self) -> str:

@@ -20,6 +20,8 @@ from jobs.records import BuildRecord, TrialRecord, TrialStatus
 
 def require(record: RunRecord) -> None:
     """Raise `UsageError` unless `record` is a run that ended without an answer about the kernel."""
+    if record.harness is not None:
+        raise UsageError(f"run {record.run_id} is a harness's; run its files again with farm run --harness")
     if record.verdict is None:
         raise UsageError(f"run {record.run_id} is still running; resume it once it has ended")
     if record.verdict is not Verdict.ERRORED:

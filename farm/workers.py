@@ -20,8 +20,15 @@ START_S = 240.0
 class Workers:
     """Ray actors by slot."""
 
-    def __init__(self, platform: PlatformFactory, cache: str, environment: Mapping[str, str]) -> None:
-        """`environment` is added to that of every worker."""
+    def __init__(
+        self,
+        platform: PlatformFactory,
+        cache: str,
+        environment: Mapping[str, str],
+        kind: type[DeviceWorker] = DeviceWorker,
+    ) -> None:
+        """`environment` is added to that of every worker, each of which is a `kind`."""
+        self._kind = kind
         self._platform = platform
         self._cache = cache
         self._environment = dict(environment)
@@ -39,7 +46,7 @@ class Workers:
 
     def start(self, slot: int, place: Place) -> None:
         """Begin to start a worker for `slot` on the device at `place`; `ready` waits for it."""
-        worker = ray.remote(DeviceWorker).options(
+        worker = ray.remote(self._kind).options(
             num_cpus=0,
             resources={"NPU": 1},
             max_restarts=0,

@@ -155,6 +155,12 @@ class TrialRecord(Record):
     simulator_us: float | None = None  # CPU time of a functional simulator: shows that it ran, is never gated
     beside: list[str] = Field(default_factory=list)  # further devices the trial held
 
+    def digest(self, output: str) -> str:
+        """SHA-256 of `output`, whoever compared it; "" where there is none."""
+        if output in self.outputs:
+            return self.outputs[output].sha256
+        return self.claims[output].sha256 if output in self.claims else ""
+
 
 class ProbeRecord(Record):
     """Whether a device is fit for work."""

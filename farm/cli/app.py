@@ -14,7 +14,7 @@ from farm.cli import (
     completion,
     devices,
     doctor,
-    init,
+    harness,
     kernel,
     ledger,
     report,
@@ -22,7 +22,6 @@ from farm.cli import (
     run,
     runs,
     sweep,
-    test,
     trends,
     tune,
 )
@@ -88,8 +87,6 @@ def main() -> None:
 
 
 main.add_command(run.command, "run")
-main.add_command(init.command, "init")
-main.add_command(test.command, "test")
 main.add_command(resume.command, "resume")
 main.add_command(runs.command, "runs")
 main.add_command(report.command, "report")
@@ -100,5 +97,6 @@ main.add_command(ledger.command, "ledger")
 main.add_command(trends.command, "trends")
 main.add_command(tune.command, "tune")
 main.add_command(sweep.command, "sweep")
+main.add_command(harness.command, "harness")
 main.add_command(doctor.command, "doctor")
 main.add_command(completion.command, "completion")

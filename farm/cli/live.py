@@ -22,8 +22,11 @@ def describe_trial(trial: TrialRecord) -> str:
         assert trial.failure is not None
         return f"{name}: {trial.status.value} (attempt {trial.attempt + 1}): {trial.failure.message}"
     wrong = [output for output, record in trial.outputs.items() if not record.tolerance.passed]
+    wrong += [output for output, claim in trial.claims.items() if not claim.passed]
     numbers = f"wrong: {', '.join(wrong)}" if wrong else "numbers ok"
     wall = "no time" if trial.wall_us is None else f"{trial.wall_us:.2f} µs {trial.clock.value}"
+    if trial.simulator_us is not None:
+        wall = f"{trial.simulator_us:.2f} µs of the host"
     return f"{name}: {wall}, {numbers} ({trial.host_s:.1f} s)"
 
 

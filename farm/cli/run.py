@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from rich.console import Console
 
 from farm.cli import options
-from farm.cli.exit_codes import of_verdict
-from farm.cli.live import view
+from farm.cli.harness_run import OrHarness
+from farm.cli.showing import shown
 from farm.priority import Priority
 from farm.record import RunRecord, RunRequest
-from farm.report.terminal import summary
 from farm.selection import Selection
 from farm.timeouts import Timeouts
 from kernel.registry import find_kernel
@@ -27,7 +20,7 @@ if TYPE_CHECKING:
     from farm.leased import RunOptions
 
 
-@click.command()
+@click.command(cls=OrHarness, epilog="With --harness the files of an external harness: farm run --harness pypto-lib -h")
 @options.kernel_argument
 @click.option("--devices", "-n", type=int, default=3, show_default=True, help="Distinct devices, held at once.")
 @click.option("--repeats", "-r", type=int, default=3, show_default=True, help="Repeats of each case on each device.")
@@ -37,7 +30,6 @@ if TYPE_CHECKING:
 @click.option("--inputs-set", "input_set", help="Input distribution. Default: the documented one.")
 @options.tuning_option
 @options.out_option
-@options.run_id_option
 @options.cluster_options
 @options.limit_options
 @options.placement_options
@@ -52,7 +44,6 @@ def command(
     input_set: str | None,
     tuning: tuple[str, ...],
     out: Path,
-    run_id: str,
     address: str | None,
     wait_s: float,
     timeouts: Timeouts,
@@ -88,7 +79,7 @@ def command(
         priority=priority,
         selection=selection,
     )
-    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
+    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
     carry_out(request, how, as_json)
 
 
@@ -96,20 +87,4 @@ def carry_out(request: RunRequest, how: RunOptions, as_json: bool, resumed: RunR
     """Run `request` before the user's eyes and end the process with the verdict's exit code."""
     from farm.conduct import run
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    console = Console(file=sys.stdout)
-    chatter = io.StringIO()  # Ray prints what befalls its workers to sys.stdout, from a thread of its own
-    with view(console, quiet=as_json) as observer, contextlib.redirect_stdout(chatter):
-        record = run(request, how, observer, resumed)
-    if chatter.getvalue():
-        (Path(record.directory) / "logs" / "ray.log").write_text(chatter.getvalue())
-    if as_json:
-        click.echo(record.model_dump_json(indent=2))
-    else:
-        console.print(summary(record))
-    sys.exit(of_verdict(record.verdict))
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A polite kill ends a run the way Ctrl-C does."""
-    raise KeyboardInterrupt
+    shown(lambda observer: run(request, how, observer, resumed), as_json)

@@ -44,6 +44,8 @@ def suspect_devices(evidence: Evidence) -> frozenset[str]:
 
 
 def _judge_case(case: str, evidence: Evidence) -> tuple[GateStatus, list[Finding]]:
+    if incomparable := evidence.incomparable.get(case):
+        return GateStatus.NOT_APPLICABLE, [Finding(message=incomparable, case=case)]
     trials = evidence.measured(case)
     if not trials:
         return GateStatus.ERRORED, [Finding(message="no trial measured any output", case=case)]
@@ -101,6 +103,6 @@ def _race(case: str, output: str, device: str, repeats: Mapping[int, str]) -> Fi
 def _digests(trials: list[TrialRecord], output: str) -> Digests:
     found: dict[str, dict[int, str]] = defaultdict(dict)
     for trial in trials:
-        if output in trial.outputs:
-            found[trial.device][trial.repeat] = trial.outputs[output].sha256
+        if digest := trial.digest(output):
+            found[trial.device][trial.repeat] = digest
     return dict(found)

@@ -23,6 +23,7 @@ class Evidence:
     outputs: Mapping[str, tuple[str, ...]]  # case → names of the outputs every trial must have
     budgets: Mapping[str, Budget] = field(default_factory=dict)  # case → budget
     suspects: frozenset[str] = frozenset()  # devices whose word does not count against the kernel
+    incomparable: Mapping[str, str] = field(default_factory=dict)  # case → why its outputs' bits prove nothing
     looked_again: frozenset[str] = frozenset()  # devices that repeated their trials after they lost a determinism vote
 
     def measured(self, case: str) -> list[TrialRecord]:

@@ -8,26 +8,21 @@ system-err; host name, timestamp without a zone, package and a running id on eve
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 import junitparser
 
 from farm.record import Finding, GateRecord, GateStatus, RunRecord, Verdict
+from farm.report import harness_junit
 from farm.report.figures import gate, stood_in_for
+from farm.report.junit_parts import Suite as _Suite
+from farm.report.junit_parts import timestamp as _timestamp
+from farm.report.junit_parts import xml as _xml
 from farm.report.text import one_line
 from jobs.records import BuildRecord, Failure, Fault, OutputRecord, TrialRecord, TrialStatus
 
 _ACROSS = ("determinism", "budget")  # gates with a suite of their own even where nobody ran them
-
-
-class _Suite(junitparser.TestSuite):  # type: ignore[misc]  # junitparser is not followed, see pyproject.toml
-    """A suite with the two attributes the common schema asks for and junitparser has no field for."""
-
-    package = junitparser.Attr()
-    id = junitparser.Attr()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +45,8 @@ class JunitReport:
 
     def write(self, record: RunRecord) -> bytes:
         """The whole document as UTF-8."""
+        if record.harness is not None:
+            return harness_junit.document(record, record.harness)
         suites = [_device_suite(record, device, not number) for number, device in enumerate(_device_ids(record))]
         suites += [_gate_suite(record, name) for name in _gate_names(record)]
         suites += _run_suite(record, suites)
@@ -234,18 +231,3 @@ def _case(record: RunRecord, case: str, name: str, seconds: float, outcome: _Out
         result.text = message
         found.result = [result]
     return found
-
-
-def _timestamp(moment: str) -> str:
-    """In UTC to the second and without a zone, as the schema wants it."""
-    try:
-        parsed = datetime.fromisoformat(re.sub(r"Z$", "+00:00", moment))
-    except ValueError:
-        return "1970-01-01T00:00:00"
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
-    return aware.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _xml(text: str) -> str:
-    """`text` without the characters XML 1.0 cannot hold, not even escaped."""
-    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)

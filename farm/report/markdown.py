@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 
-from farm.record import RunRecord, Verdict
+from farm.record import HarnessRecord, RunRecord, Verdict
+from farm.report import harness_figures
 from farm.report.figures import agreement, case_times, gate, open_gates, stage_totals, time_spent, worst_outputs
 from farm.report.text import microseconds, one_line, scientific, share, signed_share
 from kernel.clock import Clock
 
 _SHOWN_FINDINGS = 20  # per gate; a comment has a size limit
 _SHOWN_STAGES = 8
+_SHOWN_FILES = 200
 _SHOWN_DEVICES = 32
 _MARKS = {Verdict.PASSED: "✅ passed", Verdict.FAILED: "❌ failed", Verdict.ERRORED: "⚠️ errored"}
 
@@ -27,9 +29,32 @@ class MarkdownReport:
 
     def write(self, record: RunRecord) -> str:
         """The whole comment."""
+        if record.harness is not None:
+            return "\n\n".join([_headline(record), *_harness(record, record.harness)]) + "\n"
         sections = [_headline(record), *_times(record), *_tolerances(record), *_determinism(record)]
         sections += [*_findings(record), *_stages(record), *_footer(record)]
         return "\n\n".join(sections) + "\n"
+
+
+def _harness(record: RunRecord, harness: HarnessRecord) -> list[str]:
+    """Every file of a harness's run, the gravest first, and what no gate could judge."""
+    rows = harness_figures.of(record, harness)
+    cells = [
+        [
+            code(row.file.file),
+            row.file.status.value,
+            prose(row.time),
+            code(", ".join(row.devices)) if row.devices else "–",
+            f"{row.host_s:.1f}",
+            prose(row.file.reason),
+        ]
+        for row in rows[:_SHOWN_FILES]
+    ]
+    heads = ["file", "", "time, µs", "devices", "trials, s", "what became of it"]
+    sections = [prose(harness.selected), _table(heads, cells)]
+    if len(rows) > _SHOWN_FILES:
+        sections.append(f"and {len(rows) - _SHOWN_FILES} more files in report.json")
+    return [*sections, *_findings(record)]
 
 
 def code(text: str) -> str:

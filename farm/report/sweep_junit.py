@@ -6,23 +6,17 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
-from datetime import datetime, timezone
 
 import junitparser
 
 from farm.record import Verdict
+from farm.report.junit_parts import Suite as _Suite
+from farm.report.junit_parts import timestamp as _timestamp
+from farm.report.junit_parts import xml as _xml
 from farm.report.text import one_line
 from farm.sweep.record import Cell, SweepFinding, SweepRecord
 from farm.sweep.verdict import sentence
-
-
-class _Suite(junitparser.TestSuite):  # type: ignore[misc]  # junitparser is not followed, see pyproject.toml
-    """A suite with the two attributes the common schema asks for and junitparser has no field for."""
-
-    package = junitparser.Attr()
-    id = junitparser.Attr()
 
 
 def document(record: SweepRecord) -> bytes:
@@ -112,13 +106,3 @@ def _suite(
     suite.append(junitparser.SystemOut(_xml(record.reason)))
     suite.append(junitparser.SystemErr(""))
     return suite
-
-
-def _timestamp(moment: str) -> str:
-    """In UTC to the second and without a zone, as the schema wants it."""
-    return datetime.fromisoformat(moment).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _xml(text: str) -> str:
-    """`text` without the characters XML 1.0 cannot hold, not even escaped."""
-    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from farm.record import RunRecord, Verdict
 from farm.report.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, time_spent, worst_outputs
+from farm.report.harness_terminal import files
 from farm.report.text import microseconds, one_line, scientific, share, signed_share
 from kernel.clock import Clock
 
@@ -19,6 +20,8 @@ _SHOWN_DEVICES = 8
 
 def summary(record: RunRecord) -> RenderableType:
     """The run on about a dozen lines. Every name is taken as text, never as markup."""
+    if record.harness is not None:
+        return Group(_headline(record), _subject(record), Text(), files(record, record.harness))
     times = case_times(record)
     parts: list[RenderableType] = [_headline(record), _subject(record), Text()]
     parts.append(_times(times))

@@ -1,0 +1,131 @@
+"""`farm run --harness`: the files of an external harness's repository, on all leased devices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from farm.cli import options
+from farm.cli.exit_codes import ExitCode
+from farm.cli.showing import shown
+from farm.errors import UsageError
+from farm.priority import Priority
+from farm.record import RunRequest
+from farm.selection import Selection
+from farm.timeouts import Timeouts
+
+
+class OrHarness(click.Command):
+    """A command that is another one where `--harness` is among its arguments: they share a name and no options."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The context of whichever command the arguments are for."""
+        ours = args[: args.index("--")] if "--" in args else args
+        if any(each == "--harness" or each.startswith("--harness=") for each in ours):
+            return command.make_context(info_name, args, parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command()
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@click.option("--harness", required=True, metavar="NAME|FILE.toml", help="Harness profile; `farm harness list`.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The repository. Default: that of the current directory.",
+)
+@click.option(
+    "--changed-since", metavar="REF", help="Only files that are, or import, what differs from REF's merge base."
+)
+@click.option("--devices", "-n", type=int, default=3, show_default=True, help="Distinct devices, held at once.")
+@click.option("--repeats", "-r", type=int, default=1, show_default=True, help="Trials of each file.")
+@options.platform_option
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the inputs, where the harness takes one.")
+@options.out_option
+@options.cluster_options
+@options.limit_options
+@options.placement_options
+@options.json_option
+def command(
+    patterns: tuple[str, ...],
+    harness: str,
+    root: Path | None,
+    changed_since: str | None,
+    devices: int,
+    repeats: int,
+    platform: str,
+    seed: int,
+    out: Path,
+    address: str | None,
+    wait_s: float,
+    timeouts: Timeouts,
+    priority: Priority,
+    selection: Selection,
+    as_json: bool,
+) -> None:
+    """Run the files of an external harness's repository that match PATTERN, on all leased devices at once.
+
+    Whichever device is free takes the next file; one marked for several devices gets them together. Each runs in a
+    private directory, as its profile says, and passes only with exit code 0 and a pass line. PATTERN is a glob below
+    the repository's root, quoted; without one the profile's own are taken. Writes report.json, junit.xml, report.md,
+    traces/ and logs/ into DIR/RUN/.
+
+    \b
+    Examples:
+      farm run --harness pypto-lib 'models/**/*.py'
+      farm run --harness pypto-lib --changed-since origin/main --json
+      farm run --harness ./mine.toml --platform a2a3 --devices 8 --address head:6379
+    """
+    from farm.harness import files, touched
+    from farm.harness.run import HarnessRequest, check, run
+    from farm.leased import RunOptions
+    from farm.preflight import amounts
+    from kernel.harness import profiles
+
+    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
+    profile = profiles.find(harness)
+    check(profile, platform, how)
+    where = _repository(root)
+    found = files.discover(where, patterns, profile, platform)
+    selected = f"all {len(found.files) + len(found.skipped)} files that match and can be run"
+    if changed_since is not None:
+        everything = [*found.files, *found.skipped]
+        chosen, selected = touched.touched(everything, touched.changed(where, changed_since), where, profile)
+        found = found.only(chosen)
+        if not found.files:
+            skipped = f"; {len(found.skipped)} of them are not for {platform}" if found.skipped else ""
+            click.echo(f"nothing to run since {changed_since}: {selected}{skipped}", err=as_json)
+            sys.exit(ExitCode.PASSED)
+    if not found.files:
+        file, why = next(iter(found.skipped.items()))
+        raise UsageError(f"none of {len(found.skipped)} files is for {platform}; {file} is {why}")
+    request = RunRequest(
+        kernel=profile.name,
+        cases=list(found.files),
+        platform=platform,
+        devices=devices,
+        repeats=repeats,
+        input_set="own",
+        seed=seed,
+        priority=priority,
+        selection=selection,
+    )
+    amounts(request)
+    asked = HarnessRequest(profile, where, found, selected, request)
+    shown(lambda observer: run(asked, how, observer), as_json)
+
+
+def _repository(root: Path | None) -> Path:
+    """The repository: what was named, or the one the current directory is in, or that directory itself."""
+    if root is not None:
+        if not root.is_dir():
+            raise UsageError(f"--root {root} is no directory; name the repository's top directory")
+        return root.resolve()
+    asked = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True)
+    return Path(asked.stdout.strip() or ".").resolve()
