@@ -13,6 +13,10 @@ from farm.report.markdown import code
 
 Action = Callable[[Queue], str]  # does it, in the queue's transaction, and returns one line on it
 
+_RETUNE = (
+    "The service does not search for tunings: a search takes all devices for hours. Run it where you have them:\n\n"
+    "    farm tune --devices N\n\nand open a pull request with the patch that it prints."
+)
 _LONGEST_ECHO = 300  # characters of what somebody typed that are said back
 
 
@@ -54,6 +58,8 @@ async def _command(asked: Ask, repository: str, forge: Forge) -> Action:
         return _replying(
             asked, str(asked.comment_id), lambda queue: queue.approve(asked.subject, command.sha, asked.login)
         )
+    if isinstance(command, commands.Retune):
+        return _replying(asked, str(asked.comment_id), lambda queue: "told how to retune", _RETUNE)
     pull = await forge.pull_request(repository, asked.number)
     run = validation(pull)
     return _replying(asked, str(asked.comment_id), lambda queue: queue.validate(run, command.options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -32,10 +33,11 @@ _LARGE_BYTES = 256 << 10  # from here on checking takes milliseconds, which the 
 _FULL = ("disk is full", "no space left", "disk full")
 
 
-def create_app(config: Config, engine: Engine, inbox: Inbox) -> FastAPI:
+def create_app(config: Config, engine: Engine, inbox: Inbox, ailing: Callable[[], str] = lambda: "") -> FastAPI:
     """The application over an opened database. It starts nothing and closes nothing that it was given.
 
-    Raises `UsageError` where the key of the dashboard's sessions cannot be used.
+    `ailing` says what of the service does not work any more, "" while all does. Raises `UsageError` where the key of
+    the dashboard's sessions cannot be used.
     """
     # No /docs: that page would load its scripts from elsewhere. The document is below the API, for those who may read.
     app = FastAPI(title="NPU kernel farm", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
@@ -62,7 +64,9 @@ def create_app(config: Config, engine: Engine, inbox: Inbox) -> FastAPI:
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> JSONResponse:
-        """Whether deliveries can be taken in now."""
+        """Whether deliveries can be taken in now, and are acted on."""
+        if ailing():
+            return _answer(503, "not ready", ailing())
         try:
             await asyncio.wait_for(asyncio.to_thread(check_revision, engine), _ANSWER_WITHIN_S)
         except FarmError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ci.forge.protocol import Annotation, Check, CheckStatus, Comment, Conclusion
 from ci.webhook.events import MARKER
-from farm.record import RunRecord, Verdict
+from farm.record import Verdict
 
 # An errored run says nothing about the kernel: it must neither pass nor be held against it.
 CONCLUSIONS = {
@@ -13,6 +15,17 @@ CONCLUSIONS = {
     Verdict.ERRORED: Conclusion.NEUTRAL,
 }
 _LONGEST_TITLE = 250  # characters
+FORK = "This commit comes from a fork."  # why it is held
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job."""
+
+    verdict: Verdict
+    reason: str  # one line
+    report: str = ""  # Markdown; "" where nothing was run
+    annotations: tuple[Annotation, ...] = ()
 
 
 def opened(name: str, head_sha: str, job_id: str, url: str, title: str) -> Check:
@@ -20,10 +33,13 @@ def opened(name: str, head_sha: str, job_id: str, url: str, title: str) -> Check
     return _check(name, head_sha, job_id, url, CheckStatus.QUEUED, title)
 
 
-def held(name: str, head_sha: str, job_id: str, url: str) -> Check:
-    """The check of a commit that somebody has to approve first; it stays open, so it can go on once that is done."""
+def held(name: str, head_sha: str, job_id: str, url: str, why: str) -> Check:
+    """The check of a commit that somebody has to approve first; it stays open, so it can go on once that is done.
+
+    `why` is a paragraph of Markdown.
+    """
     summary = (
-        "This commit comes from a fork. Someone with write access has to read it and then say\n\n"
+        f"{why} Someone with write access has to read it and then say\n\n"
         f"    /farm approve {head_sha}\n\nA newer commit needs its own approval."
     )
     check = _check(name, head_sha, job_id, url, CheckStatus.QUEUED, "Waits for an approval")
@@ -42,14 +58,13 @@ def cancelled(name: str, head_sha: str, job_id: str, url: str, reason: str) -> C
     return check.model_copy(update={"conclusion": Conclusion.CANCELLED, "summary": reason})
 
 
-def completed(
-    name: str, head_sha: str, job_id: str, url: str, record: RunRecord, report: str, annotations: list[Annotation]
-) -> Check:
-    """The check of a run that has its verdict; `report` is its Markdown."""
-    verdict = record.verdict or Verdict.ERRORED  # nothing concluded is never a pass
-    check = _check(name, head_sha, job_id, url, CheckStatus.COMPLETED, f"{verdict.value}: {record.reason}")
-    said = {"conclusion": CONCLUSIONS[verdict], "summary": report, "annotations": annotations}
-    return check.model_copy(update={**said, "offers_retry": verdict is Verdict.ERRORED})
+def completed(name: str, head_sha: str, job_id: str, url: str, outcome: Outcome) -> Check:
+    """The check of a job that has its verdict."""
+    title = f"{outcome.verdict.value}: {outcome.reason}"
+    check = _check(name, head_sha, job_id, url, CheckStatus.COMPLETED, title)
+    said = {"conclusion": CONCLUSIONS[outcome.verdict], "annotations": list(outcome.annotations)}
+    said |= {"summary": outcome.report or check.title}
+    return check.model_copy(update={**said, "offers_retry": outcome.verdict is Verdict.ERRORED})
 
 
 def report_comment(number: int, report: str) -> Comment:

@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
     HttpUrl,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -35,6 +37,8 @@ else:
     import tomli as tomllib
 
 MAX_BODY_BYTES = 25 << 20  # GitHub sends nothing larger
+RULES = ("**/budgets.toml", "**/tolerances.toml", "**/golden.py", "**/inputs.py", "**/farm.toml")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHOWN_VALUE = 60  # characters
 
 # What the environment overrides, because containers and the other commands of the farm already use it.
@@ -83,6 +87,16 @@ class Cluster(Section):
     address: str = ""  # empty: a Ray of this machine's own
 
 
+class Runner(Section):
+    """How jobs are executed."""
+
+    at_once: int = Field(default=1, ge=0, le=64)  # jobs; 0: this service executes none
+    wait_s: float = Field(default=3600, ge=0)  # for devices that others hold
+    limit_s: float = Field(default=28800, gt=0)  # for a whole job, waiting included
+    fetch_s: float = Field(default=600, gt=0)
+    fetch_bytes: int = Field(default=1 << 30, ge=1 << 20)  # of one fetch
+
+
 class ForgeSection(Section):
     """One forge; GitHub as an App or with a token, Gitea and Forgejo with a token."""
 
@@ -92,6 +106,12 @@ class ForgeSection(Section):
     app_id: int | None = Field(default=None, ge=1)
     private_key: Secret | None = None  # of the App, PEM
     token: Secret | None = None
+
+    def git_host(self) -> str:
+        """Where its repositories are, "https://github.com" for api.github.com: the API's host without "api."."""
+        url = self.api_url
+        port = f":{url.port}" if url.port not in (None, 80, 443) else ""
+        return f"{url.scheme}://{(url.host or '').removeprefix('api.')}{port}"
 
     @model_validator(mode="after")
     def _has_one_credential(self) -> ForgeSection:
@@ -118,6 +138,21 @@ class Repository(Section):
     devices: int = Field(default=3, ge=1, le=1024)
     repeats: int = Field(default=3, ge=1, le=1000)
     check_name: str = Field(default="npu-kernel-farm", min_length=1, max_length=100)
+    git: str = ""  # where commits are fetched; empty: the forge's own address of the repository
+    rules: list[str] = Field(
+        default_factory=lambda: list(RULES)
+    )  # git's glob patterns; a change of one is approved first
+
+    @field_validator("git")
+    @classmethod
+    def _git_is_an_address(cls, address: str) -> str:
+        parts = urlsplit(address)
+        hosts = {"https": parts.hostname is not None, "http": parts.hostname in _LOOPBACK, "file": parts.path != ""}
+        if address and not hosts.get(parts.scheme, False):
+            raise wrong("write https://HOST/PATH or file:///PATH; http:// is for this machine only")
+        if "@" in parts.netloc:
+            raise wrong("no name or password here; the forge's credential is used")
+        return address
 
     @field_validator("name")
     @classmethod
@@ -165,6 +200,7 @@ class Config(Section):
     web: Web = Field(default_factory=Web)
     store: StoreSection = Field(default_factory=StoreSection)
     cluster: Cluster = Field(default_factory=Cluster)
+    runner: Runner = Field(default_factory=Runner)
     forge: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")], ForgeSection] = Field(min_length=1)
     repository: list[Repository] = Field(min_length=1)
     schedule: list[Schedule] = Field(default_factory=list)
@@ -174,6 +210,17 @@ class Config(Section):
         """The repository `name` of `forge`; forges compare names without regard to case."""
         wanted = (forge, name.lower())
         return next((each for each in self.repository if (each.forge, each.name.lower()) == wanted), None)
+
+    def git_url(self, repository: Repository) -> str:
+        """Where the commits of `repository` are fetched."""
+        return repository.git or f"{self.forge[repository.forge].git_host()}/{repository.name}.git"
+
+    def secrets(self) -> list[SecretStr]:
+        """Every secret that was read."""
+        found: list[SecretStr] = []
+        for forge in self.forge.values():
+            found += [*forge.webhook_secrets, *(each for each in (forge.private_key, forge.token) if each is not None)]
+        return found
 
 
 def load(path: Path, env: Mapping[str, str]) -> Config:

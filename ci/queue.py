@@ -82,12 +82,12 @@ class Queue:
         for job in held:
             values = {"state": JobState.QUEUED.value, "approved_by": login, "reason": f"approved by {login}"}
             self._connection.execute(update(JOB).where(JOB.c.id == job.id).values(values))
-            self._tell(job, checks.opened(*self._names(job), f"Queued, approved by {login}"))
+            self.tell(job, checks.opened(*self.names(job), f"Queued, approved by {login}"))
         return f"approved {sha[:12]}" if held else f"no commit {sha[:12]} waits for an approval here"
 
     def reply(self, number: int, to: str, text: str) -> None:
         """Answer a comment."""
-        self._comment(checks.reply(number, to, text), f"reply/{to}")
+        self.comment(checks.reply(number, to, text), f"reply/{to}")
 
     def _add(self, asked: Validate, options: RunOptions, approved_by: str) -> str:
         held = asked.from_fork and not approved_by
@@ -112,7 +112,8 @@ class Queue:
         }
         self._connection.execute(insert(JOB).values(values))
         job = self._connection.execute(select(JOB).where(JOB.c.id == job_id)).one()
-        self._tell(job, checks.held(*self._names(job)) if held else checks.opened(*self._names(job), "Queued"))
+        opened = checks.held(*self.names(job), checks.FORK) if held else checks.opened(*self.names(job), "Queued")
+        self.tell(job, opened)
         if held:
             post.post(self._connection, self._config, job, Event.HELD, "waits for an approval")
         return f"{state.value} {asked.head_sha[:12]} as {job_id}"
@@ -141,22 +142,24 @@ class Queue:
         if not running:
             values["finished_at"] = moments.text(moments.now())
         self._connection.execute(update(JOB).where(JOB.c.id == job.id).values(values))
-        self._tell(job, checks.cancelled(*self._names(job), reason))
+        self.tell(job, checks.cancelled(*self.names(job), reason))
 
     def _jobs(self, *conditions: ColumnElement[bool]) -> Sequence[JobRow]:
         mine = (JOB.c.forge == self._repository.forge, JOB.c.repository == self._repository.name)
         return self._connection.execute(select(JOB).where(*mine, *conditions).order_by(JOB.c.sequence)).all()
 
-    def _names(self, job: JobRow) -> tuple[str, str, str, str]:
+    def names(self, job: JobRow) -> tuple[str, str, str, str]:
         """What every check of a job begins with: name, commit, job, link."""
         base = str(self._config.server.public_url).rstrip("/")
         return self._repository.check_name, str(job.head_sha), str(job.id), f"{base}/jobs/{job.id}"
 
-    def _tell(self, job: JobRow, check: Check) -> None:
+    def tell(self, job: JobRow, check: Check) -> None:
+        """Have the forge told what the job's check says now."""
         if not job.head_sha:
             return  # a sweep is of no commit, so there is nothing a check could stand at
         outbox.post(self._connection, f"check/{job.id}", self._repository.forge, self._repository.name, check)
 
-    def _comment(self, comment: Comment, key: str) -> None:
+    def comment(self, comment: Comment, key: str) -> None:
+        """Have a comment made, or the one of this `key` changed."""
         place = f"{self._repository.forge}/{self._repository.name}/{comment.number}"
         outbox.post(self._connection, f"comment/{place}/{key}", self._repository.forge, self._repository.name, comment)

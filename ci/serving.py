@@ -6,11 +6,12 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 from sqlalchemy import Engine
 
+from ci.command import FARM
 from ci.config import Config, Server
 from ci.database import open_database
 from ci.forge.open import open_forges
@@ -20,21 +21,21 @@ from farm.errors import InfrastructureError, UsageError
 LOG = logging.getLogger(__name__)
 
 
-def serve(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT.
+def serve(config: Config, farm: Sequence[str] = FARM) -> None:
+    """Serve until SIGTERM or SIGINT. `farm` is the command that runs are started with.
 
     Raises `UsageError` where it cannot start, `InfrastructureError` where it broke.
     """
     engine = open_database(config.store.url, LOG.warning)
     try:
-        _serve(config, engine)
+        _serve(config, engine, farm)
     finally:
         engine.dispose()
 
 
-def _serve(config: Config, engine: Engine) -> None:
+def _serve(config: Config, engine: Engine, farm: Sequence[str]) -> None:
     settings = uvicorn.Config(
-        create_service(config, engine, open_forges(config)),
+        create_service(config, engine, open_forges(config), farm),
         limit_concurrency=config.server.max_connections,
         timeout_graceful_shutdown=config.server.drain_s,
         log_config=None,  # as the rest of the process logs

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text
 
-REVISION = "0003"  # newest migration; a test compares it with the scripts
+REVISION = "0004"  # newest migration; a test compares it with the scripts
 VERSION_TABLE = "ci_version"  # beside the farm's own, so that neither migrates the other's tables
 
 METADATA = MetaData()
@@ -53,7 +53,13 @@ JOB = Table(
     Column("state", Text, nullable=False),  # ci.states.JobState
     Column("reason", Text, nullable=False),  # one line: why it waits, was cancelled, or ended as it did
     Column("approved_by", Text, nullable=False),  # "" where nobody had to
-    Column("run_id", Text, nullable=False),  # the farm's; "" until it runs
+    Column("run_id", Text, nullable=False),  # the farm's, chosen before the run begins; "" until then
+    Column("verdict", Text, nullable=False, server_default=""),  # farm.record.Verdict; "" until it is done
+    Column("attempts", Integer, nullable=False, server_default="0"),  # how often it was claimed
+    Column("next_at", Text, nullable=False, server_default=""),  # not claimed before
+    Column("owner", Text, nullable=False, server_default=""),  # farm.owner.Owner of the service that executes it
+    Column("process", Text, nullable=False, server_default=""),  # farm.owner.Owner of its run; "" until that exists
+    Column("seen_at", Text, nullable=False, server_default=""),  # when its service last said that it is there
     Column("created_at", Text, nullable=False),
     Column("started_at", Text),
     Column("finished_at", Text),

@@ -24,6 +24,7 @@ from farm.progress_file import ProgressFile
 from farm.provenance import commit_of
 from farm.record import DeviceRecord, GateRecord, RunRecord, RunRequest, Verdict
 from farm.report.write import write_reports
+from farm.store import RunExistsError
 from farm.verdict import decide
 from jobs.records import BuildRecord, TrialRecord, TrialStatus
 
@@ -97,9 +98,12 @@ def _begin(
     observer: Observer,
     resumed: RunRecord | None,
 ) -> _Run:
-    run_id = new_id()
+    run_id = options.run_id or new_id()
     directory = (options.out / run_id).resolve()
-    (directory / "logs").mkdir(parents=True)
+    try:
+        (directory / "logs").mkdir(parents=True)
+    except FileExistsError:
+        raise RunExistsError(run_id) from None
     limits = Limits(options.timeouts, held.lease)
     told = ProgressFile(directory, observer)
     going = _Run(run_id, request, held, budgets, directory, now(), told, limits, resumed)

@@ -34,6 +34,7 @@ class RunOptions:
     timeouts: Timeouts = field(default_factory=Timeouts)
     platform: PlatformFactory | None = None  # in place of the registered platform of that name
     budgets: dict[str, Budget] | None = None  # in place of the kernel's budget file
+    run_id: str = ""  # a new id that the caller has chosen; "" makes one up
 
 
 @dataclass(frozen=True, slots=True)

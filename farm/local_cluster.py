@@ -29,6 +29,7 @@ from jobs.records import Record
 DEFAULT_PORT = 26379  # Ray's own default with a 2 before it, so that both can run side by side
 LOCK_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 60.0  # for each node; one takes 1 to 3 s on an idle machine
+DIRECTORY = "FARM_CLUSTER"  # environment variable with the record's directory, in place of `$FARM_HOME/cluster`
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -239,4 +240,5 @@ def _record() -> Path:
 
 
 def _directory() -> Path:
-    return paths.home() / "cluster"
+    override = os.environ.get(DIRECTORY)
+    return Path(override) if override else paths.home() / "cluster"

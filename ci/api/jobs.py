@@ -20,6 +20,7 @@ from ci.webhook.commands import RunOptions
 from ci.webhook.events import Rerun, Validate
 from farm.database import transaction
 from farm.priority import Priority
+from farm.record import Verdict
 from jobs.records import Record
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -49,6 +50,8 @@ class Job(BaseModel):
     reason: str
     approved_by: str  # "" where nobody had to
     run_id: str  # "" until it runs
+    verdict: Verdict | None  # None until it is done
+    attempts: int  # how often it was begun
     created_at: str  # ISO 8601, UTC
     started_at: str | None
     finished_at: str | None
@@ -168,4 +171,5 @@ def _made(connection: Connection, repository: Repository, subject: str, response
 
 def _job(row: Row[tuple[object, ...]]) -> Job:
     values = dict(row._mapping)
+    values["verdict"] = values["verdict"] or None
     return Job.model_validate({**values, "options": RunOptions.model_validate_json(str(values["options"]))})

@@ -156,6 +156,10 @@ class GiteaForge:
         ]
         return [ChangedFile(each.filename, each.previous_filename, each.status) for each in files]
 
+    async def fetch_token(self, repository: str) -> SecretStr:
+        """The same token: the API makes no lesser one."""
+        return self._token
+
     async def redeliver(self, repositories: list[str], since: datetime) -> int:
         """0: the API has no redelivery. What was missed is found among the open pull requests."""
         return 0

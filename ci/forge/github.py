@@ -11,6 +11,7 @@ from githubkit import AppAuthStrategy, GitHub, TokenAuthStrategy
 from githubkit.auth.base import BaseAuthStrategy
 from githubkit.cache import MemCacheStrategy
 from githubkit.exception import GitHubException
+from pydantic import SecretStr
 
 from ci.errors import ForgeRefusedError
 from ci.forge.github_answers import (
@@ -128,6 +129,15 @@ class GitHubForge:
         files = self._pages(github, f"/repos/{repository}/pulls/{number}/files", {})
         answers = [FileAnswer.model_validate(each) async for each in files]
         return [ChangedFile(each.filename, each.previous_filename, each.status) for each in answers]
+
+    async def fetch_token(self, repository: str) -> SecretStr:
+        """Of an App a fresh token that can read this one repository's contents; else the token there is."""
+        if not isinstance(self._auth, AppAuthStrategy):
+            return SecretStr(self._auth.token)
+        installed = await self._send(self._github, "GET", f"/repos/{repository}/installation")
+        asked = {"repositories": [repository.partition("/")[2]], "permissions": {"contents": "read"}}
+        path = f"/app/installations/{int(installed['id'])}/access_tokens"
+        return SecretStr(str((await self._send(self._github, "POST", path, asked))["token"]))
 
     async def redeliver(self, repositories: list[str], since: datetime) -> int:
         """Ask for deliveries that found nobody here, of the App's hook or of our hook at each repository."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from ci.webhook.payloads import PullRequest
 from jobs.records import Record
@@ -156,6 +156,9 @@ class Forge(Protocol):
 
     async def changed_files(self, repository: str, number: int) -> list[ChangedFile]:
         """What a pull request touches."""
+
+    async def fetch_token(self, repository: str) -> SecretStr:
+        """What git has to show to read the repository, good for an hour at least where it ends at all."""
 
     async def redeliver(self, repositories: list[str], since: datetime) -> int:
         """Ask for the webhook deliveries that found nobody here since then; how many were asked for."""

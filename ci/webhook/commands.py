@@ -28,7 +28,7 @@ Commands, one a line, for people with write access:
 | `/farm run [--devices N] [--case C]…` | validates the newest commit, again if it has a verdict already |
 | `/farm approve SHA` | lets this commit of a fork run on the devices; a newer commit needs its own approval |
 | `/farm cancel` | stops the validation of this pull request |
-| `/farm retune [--devices N] [--case C]…` | searches for a better tuning of the newest commit |
+| `/farm retune` | says how to search for a better tuning |
 | `/farm help` | says this |"""
 
 
@@ -45,7 +45,6 @@ class RunOptions(Record):
 
     devices: int | None = Field(default=None, ge=1, le=_MOST_DEVICES)  # None: as configured
     cases: list[str] = Field(default_factory=list)  # empty: as configured
-    retune: bool = False  # search for a tuning instead of judging one
     schedule: str = ""  # name of the [[schedule]] that asked; "" where none did
     sweep: SweepTerms | None = None  # of a sweep
 
@@ -55,6 +54,11 @@ class Run:
     """Validate the newest commit."""
 
     options: RunOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Retune:
+    """Search for a better tuning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Help:
     problem: str
 
 
-Command = Run | Approve | Cancel | Help
+Command = Run | Retune | Approve | Cancel | Help
 
 
 class _NotUnderstoodError(Exception):
@@ -113,12 +117,12 @@ def _command(line: str) -> Command:
 
 
 def _of(found: argparse.Namespace) -> Command:
-    if found.command in ("run", "retune"):
-        options = RunOptions(devices=found.devices, cases=found.case, retune=found.command == "retune")
-        return Run(options)
+    if found.command == "run":
+        return Run(RunOptions(devices=found.devices, cases=found.case))
     if found.command == "approve":
         return Approve(found.sha)
-    return Cancel() if found.command == "cancel" else Help("")
+    others: dict[str, Command] = {"cancel": Cancel(), "retune": Retune()}
+    return others.get(found.command, Help(""))
 
 
 def _parser() -> _Parser:

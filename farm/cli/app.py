@@ -15,6 +15,7 @@ from farm.cli import (
     devices,
     doctor,
     harness,
+    init,
     kernel,
     ledger,
     report,
@@ -22,6 +23,7 @@ from farm.cli import (
     run,
     runs,
     sweep,
+    test,
     trends,
     tune,
 )
@@ -87,6 +89,8 @@ def main() -> None:
 
 
 main.add_command(run.command, "run")
+main.add_command(init.command, "init")
+main.add_command(test.command, "test")
 main.add_command(resume.command, "resume")
 main.add_command(runs.command, "runs")
 main.add_command(report.command, "report")

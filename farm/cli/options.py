@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_KERNEL = "qkv_proj_rope"
 DEFAULT_PLATFORM = "a2a3sim"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # it names a directory
 
 
 def kernel_argument(command: Command) -> Command:
@@ -52,6 +54,19 @@ def out_option(command: Command) -> Command:
     text = "Directory below which each run gets its own."
     kind = click.Path(path_type=Path, file_okay=False)
     return click.option("--out", type=kind, default=Path("farm-runs"), show_default=True, help=text)(command)
+
+
+def run_id_option(command: Command) -> Command:
+    """`--run-id ID`, for callers that must know the run before it begins."""
+    return click.option("--run-id", default="", callback=_run_id, metavar="ID", help="A new id. Default: made up.")(
+        command
+    )
+
+
+def _run_id(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if value and not _RUN_ID.fullmatch(value):
+        raise UsageError(f"--run-id {value!a} is none; take up to 100 letters, digits, '.', '_' and '-'")
+    return value
 
 
 def cluster_options(command: Command) -> Command:

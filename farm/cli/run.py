@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--inputs-set", "input_set", help="Input distribution. Default: the documented one.")
 @options.tuning_option
 @options.out_option
+@options.run_id_option
 @options.cluster_options
 @options.limit_options
 @options.placement_options
@@ -44,6 +45,7 @@ def command(
     input_set: str | None,
     tuning: tuple[str, ...],
     out: Path,
+    run_id: str,
     address: str | None,
     wait_s: float,
     timeouts: Timeouts,
@@ -79,7 +81,7 @@ def command(
         priority=priority,
         selection=selection,
     )
-    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
+    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
     carry_out(request, how, as_json)
 
 

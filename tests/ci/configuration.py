@@ -14,6 +14,9 @@ TEXT = """
 [server]
 public_url = "https://farm.example.org"
 
+[runner]
+at_once = {at_once}
+
 [forge.github]
 kind = "github"
 api_url = "{api_url}"
@@ -31,7 +34,18 @@ kernel = "qkv_proj_rope"
 
 
 def configuration(directory: Path, api_url: str = "https://api.github.com") -> Config:
-    """A checked configuration of two repositories on one GitHub."""
+    """A checked configuration of two repositories on one GitHub, by which nothing is executed."""
+    return written(directory, TEXT.format(api_url=api_url, at_once=0))
+
+
+def executing(directory: Path, api_url: str, git: str, at_once: int = 1) -> Config:
+    """The same, by which jobs of `octo-org/kernels` are executed, with commits from `git`."""
+    text = TEXT.format(api_url=api_url, at_once=at_once)
+    return written(directory, f'{text}git = "{git}"\n')  # the last table is that repository's
+
+
+def written(directory: Path, text: str) -> Config:
+    """`text` as the checked configuration in `directory`."""
     path = directory / "farm.toml"
-    path.write_text(TEXT.format(api_url=api_url))
+    path.write_text(text)
     return load(path, ENVIRONMENT)

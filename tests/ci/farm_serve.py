@@ -20,19 +20,22 @@ FARM = str(Path(sys.executable).with_name("farm"))
 class FarmServe:
     """One service process at a time; a context that ends it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *command: str) -> None:
+        """`command` is what is started instead of `farm serve`; it finds its port in the environment."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = ("127.0.0.1", int(probe.getsockname()[1]))
         self.url = f"http://127.0.0.1:{self.address[1]}"
         self.store = f"sqlite:///{directory / 'store.sqlite'}"
         self._directory = directory
+        self._command = command or (FARM, "serve", "--config")
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        command = [FARM, "serve", "--config", str(self._directory / "farm.toml"), "--port", str(self.address[1])]
-        env = {**os.environ, **ENVIRONMENT, "FARM_STORE": self.store}
+        command = [*self._command, str(self._directory / "farm.toml")]
+        env = {**os.environ, **ENVIRONMENT, "FARM_STORE": self.store, "FARM_PORT": str(self.address[1])}
+        env |= {"FARM_HOME": str(self._directory / "home")}
         with (self._directory / "log").open("a") as log:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         self.wait()

@@ -13,6 +13,7 @@ from ci.errors import ConfigError
 from tests.ci.configuration import ENVIRONMENT, TEXT, configuration
 
 EXAMPLE = Path(ci.__file__).with_name("farm.example.toml")
+GOOD = TEXT.format(api_url="https://x.example", at_once=0)
 
 
 def problems(directory: Path, text: str, env: dict[str, str] | None = None) -> dict[str, str]:
@@ -105,13 +106,13 @@ kernel = "qkv_proj_rope"
     ['token = "ghp_hidden"', 'tokn = "ghp_hidden"', 'private_key = "ghp_hidden"', 'token = { vault = "ghp_hidden" }'],
 )
 def test_a_secret_written_into_the_file_is_refused_without_repeating_it(tmp_path: Path, wrong: str) -> None:
-    found = problems(tmp_path, TEXT.format(api_url="https://x.example").replace('token = { env = "TOKEN" }', wrong))
+    found = problems(tmp_path, GOOD.replace('token = { env = "TOKEN" }', wrong))
 
     assert "ghp_hidden" not in str(found)
 
 
 def test_a_secret_in_a_wrong_table_is_not_repeated_either(tmp_path: Path) -> None:
-    text = TEXT.format(api_url="https://x.example").replace("[server]", '[server]\ntoken = "ghp_hidden"')
+    text = GOOD.replace("[server]", '[server]\ntoken = "ghp_hidden"')
 
     assert "ghp_hidden" not in str(problems(tmp_path, text))
 
@@ -131,7 +132,7 @@ def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
     ],
 )
 def test_a_forge_takes_one_whole_credential(tmp_path: Path, credentials: str, said: str) -> None:
-    text = TEXT.format(api_url="https://x.example").replace('token = { env = "TOKEN" }', credentials)
+    text = GOOD.replace('token = { env = "TOKEN" }', credentials)
 
     assert said in problems(tmp_path, text)["forge.github"]
 
@@ -148,7 +149,7 @@ def test_a_missing_file_names_the_example(tmp_path: Path) -> None:
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     path = tmp_path / "farm.toml"
-    path.write_text(TEXT.format(api_url="https://x.example"))
+    path.write_text(GOOD)
 
     config = load(path, {**ENVIRONMENT, "FARM_PORT": "9000", "FARM_STORE": "sqlite:////x", "RAY_ADDRESS": "h:1"})
 

@@ -343,3 +343,11 @@ def test_only_deliveries_that_never_arrived_are_asked_for_again(github: Side) ->
 
     assert count == 2
     assert github.api.redelivered == [5, 8]
+
+
+def test_git_gets_a_credential_that_no_repr_shows(side: Side) -> None:
+    token = ask(side.forge.fetch_token(REPOSITORY))
+
+    assert token.get_secret_value() and token.get_secret_value() not in repr(token)
+    if isinstance(side.api, GitHubApi) and "/app/installations/99/access_tokens" in " ".join(side.api.requests):
+        assert token.get_secret_value().startswith("ghs_")  # of the installation, not the App's own

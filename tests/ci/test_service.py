@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from githubkit.webhooks import sign
 from sqlalchemy import select, update
 
 from ci import moments
@@ -18,24 +15,13 @@ from ci.database import open_database
 from ci.tables import JOB, OUTBOX
 from farm.database import transaction
 from tests.ci.configuration import ENVIRONMENT, configuration
+from tests.ci.deliveries import deliver
 from tests.ci.farm_serve import FarmServe
 from tests.fakes.github_api import Fault, GitHubApi
 from tests.fakes.pulls import pull, sha
 from tests.fakes.served import served
 
 pytestmark = pytest.mark.service
-
-
-def deliver(service: FarmServe, number: int, head: int) -> None:
-    repository = {"full_name": "octo-org/kernels", "default_branch": "main"}
-    body = json.dumps({"action": "synchronize", "pull_request": pull(number, head), "repository": repository})
-    headers = {"x-github-event": "pull_request", "x-github-delivery": f"{number}-{head}"}
-    headers |= {
-        "content-type": "application/json",
-        "x-hub-signature-256": sign(ENVIRONMENT["SECRET"], body, method="sha256"),
-    }
-    answer = httpx.post(f"{service.url}/webhooks/github", content=body, headers=headers, timeout=30)
-    assert answer.status_code == 202
 
 
 @pytest.fixture
@@ -58,7 +44,7 @@ def test_killed_at_any_moment_it_loses_no_delivery_and_makes_no_check_twice(tmp_
         process = FarmServe(tmp_path)
         for number in range(1, 13):
             api.pulls[number] = pull(number, 100 + number)
-            deliver(process, number, 100 + number)
+            deliver(process.url, api.pulls[number])
             if number % 4 == 0:
                 process.end(signal.SIGKILL)
                 _expire_claims(process.store)

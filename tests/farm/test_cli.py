@@ -45,6 +45,7 @@ def assert_refused(result: Result, words: str) -> None:
         (["--tuning", "split_k=3", "--case", "flash-s2"], "4096 and 3"),
         (["--devices", "0"], "--devices 0"),
         (["--repeats", "-3"], "--repeats -3"),
+        (["--run-id", "../elsewhere"], "--run-id '../elsewhere'"),
     ],
 )
 def test_run_refuses_bad_values_before_anything_starts(tmp_path: Path, arguments: list[str], words: str) -> None:

@@ -1,0 +1,27 @@
+"""Where a service keeps what is neither in its database nor in its configuration, below `$FARM_HOME`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from farm import paths
+
+
+def mirror(forge: str, repository: str) -> Path:
+    """The bare mirror of a repository; forges compare names without regard to case."""
+    return paths.home() / "service" / "mirrors" / forge / f"{repository.lower()}.git"
+
+
+def runs() -> Path:
+    """What `--out` is to the runs of jobs."""
+    return paths.home() / "service" / "runs"
+
+
+def sweep(job_id: str) -> Path:
+    """The same of a sweep: a job's own, so that it is gone on with where an earlier one was ended."""
+    return paths.home() / "service" / "sweeps" / job_id
+
+
+def job_log(job_id: str) -> Path:
+    """What all runs of a job have said."""
+    return paths.home() / "service" / "logs" / f"{job_id}.log"

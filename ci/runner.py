@@ -1,0 +1,231 @@
+"""Executes the queue: claims jobs, starts and follows their runs, and settles each once.
+
+One task a job. Whatever the database or the forge does meanwhile, a run is followed to its end; and whatever becomes of
+this process, `ci.claims` says how the next one goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Engine
+
+from ci import child, outcome, places, remarks, sweeping
+from ci.backoff import delay_s
+from ci.checks import Outcome
+from ci.child import Child
+from ci.claims import Claim, Claims
+from ci.command import FARM, run_command
+from ci.config import Config
+from ci.errors import ForgeError
+from ci.following import MOST_ATTEMPTS, Again, Following, insisting
+from ci.forge.protocol import Forge
+from ci.mirror import CommitMissingError, Commits, FetchError, Limits, Mirror, Remote
+from ci.states import JobKind
+from farm import owner
+from farm.database import StoreError
+from farm.errors import FarmError
+from farm.record import RunRecord, Verdict
+
+LOG = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S = 1.0
+_ADOPT_EVERY_S = 15.0
+_MOST_READ = 50  # files of a commit that are searched for lines to annotate
+
+
+class Runner:
+    """Executes jobs of one database. Several processes may each have one."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: Config,
+        forges: Mapping[str, Forge],
+        told: Callable[[], None] = lambda: None,
+        farm: Sequence[str] = FARM,
+    ) -> None:
+        """`told` is called, on the event loop, when there is something to send; `farm` is the command."""
+        self._config = config
+        self._forges = forges
+        self._told = told
+        self._farm = farm
+        self._claims = Claims(engine, config, owner.current())
+        self._following = Following(engine, self._claims, config.runner.limit_s, told)
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._mirrors: dict[tuple[str, str], Mirror] = {}
+        self._arrived = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be a job. Call it on the event loop."""
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Execute until cancelled; then end the runs under way and put their jobs back."""
+        adopted_at = -_ADOPT_EVERY_S
+        clock = asyncio.get_running_loop().time
+        try:
+            while True:
+                self._arrived.clear()
+                try:
+                    if clock() - adopted_at >= _ADOPT_EVERY_S:
+                        adopted_at = clock()
+                        self._begin(await asyncio.to_thread(self._claims.adopt), "goes on with")
+                    free = self._config.runner.at_once - len(self._jobs)
+                    self._begin(await asyncio.to_thread(self._claims.take, free), "claims")
+                except FarmError as error:  # the store is away; what is queued stays queued
+                    LOG.error("the queue cannot be read: %s", error)
+                await self._rest()
+        finally:
+            for task in self._jobs:
+                task.cancel()
+            await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._arrived.wait(), _LOOK_AGAIN_S)
+        except asyncio.TimeoutError:
+            return
+
+    def _begin(self, claims: Collection[Claim], doing: str) -> None:
+        for claim in claims:
+            LOG.info("%s job %s: %s of %s", doing, claim.id, claim.head_sha[:12], claim.repository.name)
+            task = asyncio.create_task(self._execute(claim))
+            self._jobs.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        self.wake()
+
+    async def _execute(self, claim: Claim) -> None:
+        try:
+            if claim.process is not None:
+                return await self._follow(claim, None)
+            if claim.attempts > MOST_ATTEMPTS:
+                why = f"given up after {MOST_ATTEMPTS} attempts, in none of which the run could begin"
+                return await self._settle(claim, Outcome(Verdict.ERRORED, why))
+            if claim.kind is JobKind.SWEEP:
+                address, out = self._config.cluster.address, places.sweep(claim.id)
+                return await self._start(
+                    claim, sweeping.command(self._farm, claim.repository, claim.options, address, out)
+                )
+            commits = await self._commits(claim)
+            if commits is not None and not await self._held(claim, commits):
+                words = run_command(self._farm, claim, commits, self._config, places.runs())
+                await self._start(claim, words)
+        except asyncio.CancelledError:
+            await self._let_go(claim)
+        except Exception as error:
+            LOG.exception("job %s", claim.id)
+            await self._settle(claim, Outcome(Verdict.ERRORED, f"the service broke: {type(error).__name__}"))
+        return None
+
+    async def _commits(self, claim: Claim) -> Commits | None:
+        """What the job works on; None where it cannot be had, and the job is dealt with."""
+        base = "" if claim.kind is JobKind.BASELINE else claim.base_sha
+        try:
+            token = await self._forges[claim.repository.forge].fetch_token(claim.repository.name)
+            remote = Remote(self._config.git_url(claim.repository), token)
+            return await self._mirror(claim).bring(remote, claim.head_sha, base, _refs(claim))
+        except CommitMissingError as error:
+            await self._settle(claim, Outcome(Verdict.ERRORED, str(error)))
+        except (FetchError, ForgeError) as error:
+            if claim.attempts >= MOST_ATTEMPTS:
+                await self._settle(claim, Outcome(Verdict.ERRORED, f"cannot be fetched: {error}"))
+            else:
+                wait_s = delay_s(claim.attempts, getattr(error, "retry_after_s", None), random.random())
+                LOG.warning("job %s waits %.0f s: %s", claim.id, wait_s, error)
+                await self._put_back(claim, f"cannot be fetched yet: {error}", wait_s)
+        return None
+
+    def _mirror(self, claim: Claim) -> Mirror:
+        key = (claim.repository.forge, claim.repository.name)
+        if key not in self._mirrors:
+            limits = Limits(self._config.runner.fetch_bytes, self._config.runner.fetch_s)
+            self._mirrors[key] = Mirror(places.mirror(*key), limits)
+        return self._mirrors[key]
+
+    async def _held(self, claim: Claim, commits: Commits) -> bool:
+        """Whether the job waits for somebody to approve the rules it changes."""
+        if claim.approved_by or claim.kind is not JobKind.PULL_REQUEST:
+            return False
+        files = await self._mirror(claim).changed(commits, claim.repository.rules)
+        if not files:
+            return False
+        reason = f"changes the rules: {', '.join(files[:3])}{' …' if len(files) > 3 else ''}"
+        await insisting(lambda: self._claims.hold(claim, reason, remarks.held_for(files)))
+        self._told()
+        return True
+
+    async def _start(self, claim: Claim, words: Sequence[str]) -> None:
+        """Start the run: first its process, held back, then the note of it, and only then let it go."""
+        log, out = places.job_log(claim.id), places.runs()
+        for directory in (log.parent, out):
+            directory.mkdir(parents=True, exist_ok=True)
+        started = Child(words, child.environment(os.environ, self._config.secrets()), out, log)
+        try:
+            noted = await insisting(lambda: self._claims.started(claim, started.owner))
+        except asyncio.CancelledError:
+            started.discard()
+            raise
+        if not noted:  # cancelled meanwhile
+            started.discard()
+            return await self._put_back(claim, "cancelled")
+        with log.open("a") as said:
+            said.write(f"{outcome.HEADING}{claim.run_id} of {claim.head_sha or claim.subject}\n")
+        started.go()
+        LOG.info("job %s is run %s, process %d", claim.id, claim.run_id, started.owner.pid)
+        return await self._follow(replace(claim, process=started.owner), started)
+
+    async def _follow(self, claim: Claim, started: Child | None) -> None:
+        became = await self._following.to_the_end(claim, started)
+        if isinstance(became, Again):
+            await self._put_back(claim, became.why, delay_s(claim.attempts, None, random.random()))
+        elif isinstance(became, RunRecord):
+            await self._settle(claim, await self._judged(claim, became))
+        elif became is not None:
+            await self._settle(claim, became)
+
+    async def _judged(self, claim: Claim, record: RunRecord) -> Outcome:
+        """What is told of a run, with what its commit says about it."""
+        mirror, files, texts = self._mirror(claim), [], {}
+        try:
+            commits = await mirror.local(claim.head_sha, claim.base_sha)
+            files = await mirror.changed(commits, claim.repository.rules)
+            touched = [path for path in await mirror.changed(commits, ["**"]) if path.endswith(remarks.READ)]
+            texts = {path: await mirror.text(commits.head, path) for path in touched[:_MOST_READ]}
+        except FetchError as error:  # the verdict stands without them
+            LOG.warning("job %s: nothing can be said of its files: %s", claim.id, error)
+        return outcome.judged(record, remarks.approved(files, claim.approved_by), remarks.located(record, texts))
+
+    async def _settle(self, claim: Claim, outcome: Outcome) -> None:
+        settled = await insisting(lambda: self._claims.settle(claim, outcome))
+        if settled:
+            LOG.info("job %s: %s: %s", claim.id, outcome.verdict.value, outcome.reason)
+        self._told()
+
+    async def _put_back(self, claim: Claim, why: str, wait_s: float = 0.0) -> None:
+        await insisting(lambda: self._claims.put_back(claim, why, wait_s))
+        self._told()
+
+    async def _let_go(self, claim: Claim) -> None:
+        """Put a job back at shut-down; a store that is away leaves it to the next service, as a crash would."""
+        try:
+            await asyncio.shield(asyncio.to_thread(self._claims.put_back, claim, "the service was ended"))
+        except StoreError as error:
+            LOG.error("job %s is left as it is: %s", claim.id, error)
+
+
+def _refs(claim: Claim) -> list[str]:
+    """Where the head may be found by name, for a remote that gives out no commit by its hash."""
+    if claim.kind is JobKind.PULL_REQUEST and claim.number is not None:
+        return [f"refs/pull/{claim.number}/head"]
+    if claim.kind in (JobKind.MERGE_GROUP, JobKind.BASELINE):
+        return [claim.subject]
+    return []

@@ -1,0 +1,88 @@
+"""Runs a pytest suite over several devices and makes one JUnit file of it, with the devices as properties."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import junitparser
+
+from farm.errors import InfrastructureError, UsageError
+from farm.pytest_plugin import DEVICE_PROPERTY
+
+# pytest's own exit codes that are no matter of the tests.
+_INTERRUPTED, _USAGE, _NOTHING = 2, 4, 5
+_STDERR = 2  # its file descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """How a suite ended."""
+
+    tests: int
+    failures: int
+    errors: int
+    skipped: int
+    devices: dict[str, int]  # device id → tests that ran on it
+    junit: str  # path of the file
+
+
+def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: Path, *, quiet: bool) -> Suite:
+    """Run pytest with `arguments` in `devices` processes and write `junit`, whole or not at all.
+
+    `options` are the plugin's. With `quiet` pytest writes to stderr. Raises `UsageError` where pytest does not take the
+    arguments or finds no test, and `InfrastructureError` where it was interrupted or broke.
+    """
+    for module, package in (("pytest", "pytest"), ("xdist", "pytest-xdist")):
+        if importlib.util.find_spec(module) is None:
+            raise UsageError(f"{package} is not installed; pip install pytest pytest-xdist")
+    junit.parent.mkdir(parents=True, exist_ok=True)
+    part = junit.with_name(f".{junit.name}.part")
+    command = [sys.executable, "-m", "pytest", *arguments, "-n", str(devices), f"--junitxml={part}", *options]
+    try:
+        code = subprocess.run(command, check=False, stdout=_STDERR if quiet else None).returncode
+        _require_ended(code)
+        return _gathered(part, junit, devices)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _require_ended(code: int) -> None:
+    if code == _USAGE:
+        raise UsageError("pytest does not take these arguments; what it says stands above")
+    if code == _NOTHING:
+        raise UsageError("pytest found no test to run; name a file or directory with tests")
+    if code == _INTERRUPTED:
+        raise InfrastructureError("the tests were interrupted, or could not be collected; see above")
+    if code not in (0, 1):
+        raise InfrastructureError(f"pytest broke (exit code {code}); see above")
+
+
+def _gathered(part: Path, junit: Path, wanted: int) -> Suite:
+    """The workers' results merged into one suite whose properties name the devices, written to `junit`."""
+    suites = list(junitparser.JUnitXml.fromfile(str(part)))
+    used = Counter(
+        found.value
+        for suite in suites
+        for case in suite
+        for found in (case.child(junitparser.Properties) or ())
+        if found.name == DEVICE_PROPERTY
+    )
+    merged = junitparser.TestSuite("farm test")
+    merged.add_property("farm.devices.wanted", str(wanted))  # first: the schema has properties before test cases
+    merged.add_property("farm.devices", " ".join(sorted(used)))
+    for suite in suites:
+        merged.add_testcases(list(suite))
+        merged.hostname, merged.timestamp = suite.hostname, suite.timestamp
+    merged.update_statistics()
+    document = junitparser.JUnitXml()
+    document.add_testsuite(merged)
+    fresh = junit.with_name(f".{junit.name}.fresh")
+    document.write(str(fresh))
+    fresh.replace(junit)
+    return Suite(merged.tests, merged.failures, merged.errors, merged.skipped, dict(sorted(used.items())), str(junit))

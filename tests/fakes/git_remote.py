@@ -1,0 +1,58 @@
+"""A real git repository with branches, pull requests' refs and a merge queue's, as a forge keeps them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+_WHO = {
+    f"GIT_{role}_{what}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "somebody"), ("EMAIL", "somebody@example.org"), ("DATE", "2026-01-01T00:00:00Z"))
+}
+
+
+class GitRemote:
+    """One repository below `directory`; its default branch has one commit."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory
+        self.url = directory.as_uri()
+        self._git("init", "--quiet", "--bare", "--initial-branch", "main", str(directory), inside=False)
+        self.main = self.commit({"says": "passed", "README": "kernels"}, ref="refs/heads/main")
+
+    def commit(self, files: dict[str, str], *parents: str, ref: str = "") -> str:
+        """A commit of `files` on top of the first parent's, where `ref` then points."""
+        tree = dict(self._tree(parents[0])) if parents else {}
+        tree |= {path: self._git("hash-object", "-w", "--stdin", text=text) for path, text in files.items()}
+        return self.plant({path: ("100644", digest) for path, digest in tree.items()}, *parents, ref=ref)
+
+    def plant(self, entries: dict[str, tuple[str, str]], *parents: str, ref: str = "") -> str:
+        """A commit of exactly `entries` (path → mode and object), links and submodules included."""
+        index = {"GIT_INDEX_FILE": str(self.path / "test-index")}
+        listed = "".join(f"{mode} {digest}\t{path}\n" for path, (mode, digest) in entries.items())
+        self._git("read-tree", "--empty", env=index)
+        self._git("update-index", "--index-info", text=listed, env=index)
+        tree = self._git("write-tree", env=index)
+        words = [word for parent in parents for word in ("-p", parent)]
+        made = self._git("commit-tree", tree, *words, "-m", "a change")
+        if ref:
+            self._git("update-ref", ref, made)
+        return made
+
+    def pull(self, number: int, files: dict[str, str], base: str = "") -> str:
+        """A commit that only the ref of a pull request leads to, as that of a fork."""
+        return self.commit(files, base or self.main, ref=f"refs/pull/{number}/head")
+
+    def _tree(self, commit: str) -> list[tuple[str, str]]:
+        lines = self._git("ls-tree", "-r", commit).splitlines()
+        return [(line.partition("\t")[2], line.split()[2]) for line in lines]
+
+    def _git(self, *words: str, text: str = "", inside: bool = True, env: dict[str, str] | None = None) -> str:
+        place = ["--git-dir", str(self.path)] if inside else []
+        given = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent", **_WHO, **(env or {})}
+        done = subprocess.run(
+            ["git", *place, *words], input=text, capture_output=True, text=True, check=True, env=given
+        )
+        return done.stdout.strip()

@@ -1,0 +1,65 @@
+"""A `farm run` that takes a moment: it keeps the real one's contract with the store and does what its commit says.
+
+The commit's file `says` holds a verdict, or "hang", "dies" (no verdict) or "busy" (ends before it has devices). It
+begins and ends its run in the real store under `--run-id`, and ends politely on SIGTERM. Beside its files it leaves the
+environment it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from farm import paths
+from farm.record import Verdict
+from farm.store import Store
+from tests.farm import samples
+
+
+def option(name: str) -> str:
+    """The value of an option."""
+    return sys.argv[sys.argv.index(name) + 1]
+
+
+def interrupted(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def said() -> str:
+    git = ["git", "--git-dir", option("--source"), "show", f"{option('--commit')}:says"]
+    return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, interrupted)
+    wanted = said()
+    if wanted == "busy":
+        print("farm: 3 devices asked for, the cluster has 2; take fewer", file=sys.stderr)
+        return 2
+    directory = Path(option("--out")) / option("--run-id")
+    (directory / "logs").mkdir(parents=True)
+    (directory / "environment.json").write_text(json.dumps(dict(os.environ)))
+    (directory / "words.json").write_text(json.dumps(sys.argv[1:]))
+    begun = {"run_id": option("--run-id"), "commit": option("--commit"), "directory": str(directory), "trials": []}
+    with Store.open(paths.store_url()) as store:
+        store.begin(samples.run(**begun, verdict=None))
+        print(f"run {option('--run-id')}: 9 trials", flush=True)
+        try:
+            time.sleep(600 if wanted == "hang" else float(os.environ.get("FARM_SIM_DEVICES", "1")) / 10)
+            verdict, reason = Verdict(wanted if wanted in ("passed", "failed") else "errored"), f"it is {wanted}"
+        except KeyboardInterrupt:
+            verdict, reason = Verdict.ERRORED, "interrupted"
+        if wanted == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        store.finish(samples.run(**begun, verdict=verdict, reason=reason))
+    return 0 if verdict is Verdict.PASSED else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

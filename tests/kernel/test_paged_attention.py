@@ -1,0 +1,121 @@
+"""The paged-attention kernel: golden against definition, guards, budgets, and PyPTO on the tiny case."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from farm.budgets import load_budget
+from kernel.errors import GuardError, TuningError, UnknownNameError
+from kernel.paged_attention import KERNEL
+from kernel.paged_attention.operator import CASES
+from kernel.paged_attention.tuning import tuned
+from kernel.platforms.a2a3sim import A2A3Sim
+from kernel.spec import Tensors
+from kernel.tolerance import compare
+
+
+def by_definition(inputs: Tensors) -> torch.Tensor:
+    """Attention over the gathered cache, with torch's own softmax and without BF16 in between."""
+    out = torch.empty(inputs["q"].shape, dtype=torch.bfloat16)
+    sharing = inputs["q"].shape[1] // inputs["k_cache"].shape[2]
+    for sequence, length in enumerate(inputs["length"].flatten().tolist()):
+        positions = [
+            (int(inputs["table"][sequence, at // inputs["k_cache"].shape[1]]), at % inputs["k_cache"].shape[1])
+            for at in range(length)
+        ]
+        keys = torch.stack([inputs["k_cache"][block, at] for block, at in positions]).double()
+        values = torch.stack([inputs["v_cache"][block, at] for block, at in positions]).double()
+        for head in range(inputs["q"].shape[1]):
+            scores = keys[:, head // sharing] @ inputs["q"][sequence, head].double() / inputs["q"].shape[2] ** 0.5
+            out[sequence, head] = (torch.softmax(scores, 0) @ values[:, head // sharing]).bfloat16()
+    return out
+
+
+@pytest.mark.parametrize("input_set", list(KERNEL.input_sets))
+def test_the_golden_follows_the_definition(input_set: str) -> None:
+    inputs = KERNEL.inputs("tiny", input_set, seed=3)
+
+    compared = compare(
+        "out", KERNEL.golden("tiny", inputs)["out"], by_definition(inputs), KERNEL.tolerances["out"], "definition"
+    )
+
+    assert compared.passed, compared
+
+
+def test_what_lies_past_the_length_or_in_no_table_does_not_matter() -> None:
+    inputs = KERNEL.inputs("tiny", "documented", seed=1)
+    golden = KERNEL.golden("tiny", inputs)
+    used = set(inputs["table"].flatten().tolist())
+    unused = [block for block in range(inputs["k_cache"].shape[0]) if block not in used]
+    last = int(inputs["length"][1])
+    block = int(inputs["table"][1, last // 128])
+    for name in ("k_cache", "v_cache"):
+        inputs[name][unused] = 1e4
+        inputs[name][block, last % 128 :] = 1e4
+
+    assert last < 256 and unused
+    assert torch.equal(KERNEL.golden("tiny", inputs)["out"], golden["out"])
+
+
+def test_one_position_gives_its_value() -> None:
+    inputs = KERNEL.inputs("tiny", "one-position", seed=0)
+    first = inputs["v_cache"][int(inputs["table"][1, 0]), 0, 0]
+
+    assert torch.equal(KERNEL.golden("tiny", inputs)["out"][1], first.expand(16, -1))
+
+
+def test_an_unknown_set_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown input set 'nice'"):
+        KERNEL.inputs("tiny", "nice", 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "overrides", "words"),
+    [
+        ({}, {"rows": "3"}, "16 and 3"),
+        ({"M": 64, "N": 512}, {}, "softmax UB bytes"),
+        ({"G": 12}, {"rows": "4"}, "G of whole cube rows: 12 and 16"),
+        ({"N": 8}, {}, "B\\*M blocks of the cache: 64 and 8"),
+        ({"P": 512}, {}, "K block L0B bytes"),
+    ],
+)
+def test_a_shape_or_tiling_that_does_not_fit_is_refused(
+    changes: dict[str, int], overrides: dict[str, str], words: str
+) -> None:
+    with pytest.raises(GuardError, match=words):
+        tuned({**CASES["decode-b8"].dims, **changes}, overrides)
+
+
+def test_a_knob_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(TuningError, match="'merge' is 0"):
+        KERNEL.tuning("tiny", {"merge": "0"})
+
+
+@pytest.mark.parametrize("case", list(KERNEL.cases))
+def test_every_case_has_a_tuning_and_a_budget(case: str) -> None:
+    budget = load_budget(KERNEL.budgets(), "a2a3sim", case)
+
+    assert KERNEL.tuning(case, {}).as_dict()
+    assert budget is not None and budget.ceiling_us and budget.ratchet_us
+    assert budget.ratchet_us < budget.ceiling_us
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("input_set", list(KERNEL.input_sets))
+def test_the_tiny_case_is_right_and_as_fast_as_it_landed(input_set: str, sim_cache: Path, tmp_path: Path) -> None:
+    platform = A2A3Sim()
+    platform.prepare(sim_cache)
+    inputs = KERNEL.inputs("tiny", input_set, seed=1)
+    outputs = {"out": torch.full((2, 16, 128), math.nan, dtype=torch.bfloat16)}
+
+    execution = platform.run(KERNEL, "tiny", KERNEL.tuning("tiny", {}), inputs, outputs, 0, tmp_path)
+
+    golden = KERNEL.golden("tiny", inputs)["out"]
+    assert compare("out", outputs["out"], golden, KERNEL.tolerances["out"], "golden").passed
+    budget = load_budget(KERNEL.budgets(), "a2a3sim", "tiny")
+    assert budget is not None and budget.ratchet_us is not None
+    assert execution.wall is not None and execution.wall.us <= budget.ratchet_us
