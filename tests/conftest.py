@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
 import pytest
 from hypothesis import settings
+from sqlalchemy import create_engine
+
+from tests import throwaway_postgres
 
 # How long an example takes says how busy the machine is, and nothing else.
 settings.register_profile("untimed", deadline=None)
@@ -18,3 +22,31 @@ settings.load_profile("untimed")
 def sim_cache() -> Path:
     """A cache that outlives the tests, because PyPTO's calculator takes 20 s and more to build."""
     return Path(os.environ.get("FARM_TEST_CACHE") or platformdirs.user_cache_path("farm-tests"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL: the one `$FARM_TEST_POSTGRES` names, else one of the tests' own where its binaries are here."""
+    named = os.environ.get("FARM_TEST_POSTGRES", "")
+    programs = throwaway_postgres.binaries()
+    if named:
+        yield named
+    elif programs:
+        with throwaway_postgres.running(programs) as url:
+            yield url
+    else:
+        pytest.skip("no PostgreSQL: none is installed, and FARM_TEST_POSTGRES names none")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'below' / 'store.sqlite'}"
+    found: str = request.getfixturevalue("postgres")
+    engine = create_engine(found)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    engine.dispose()
+    return found

@@ -74,7 +74,8 @@ def _add(connection: Connection, delivery: Delivery) -> Receipt:
     values = {**named, "repository": delivery.repository, "received_at": now, **fresh}
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     insert = dialect.insert(DELIVERY).values(values).on_conflict_do_nothing(index_elements=["forge", "id"])
-    if connection.execute(insert).rowcount:
+    # Not by the count of rows: PostgreSQL's driver does not tell it of such an insert.
+    if connection.execute(insert.returning(DELIVERY.c.sequence)).first():
         return Receipt.ACCEPTED
     failed = (
         DELIVERY.c.forge == delivery.forge,

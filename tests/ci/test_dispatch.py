@@ -95,12 +95,13 @@ class Gate:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    engine = open_database(f"sqlite:///{tmp_path / 'store.sqlite'}", print)
+def gate(tmp_path: Path, url: str) -> Iterator[Gate]:
+    engine = open_database(url, print)
     api = GitHubApi()
     api.permissions = {"will": "write", "rita": "read"}
-    with served(api.app()) as url:
-        yield Gate(engine, configuration(tmp_path), api, url)
+    with served(api.app()) as address:
+        yield Gate(engine, configuration(tmp_path), api, address)
+    engine.dispose()
     assert api.problems == []
 
 

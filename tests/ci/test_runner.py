@@ -23,7 +23,7 @@ from ci.outbox import next_due
 from ci.queue import Queue
 from ci.runner import Runner
 from ci.sender import Sender
-from ci.states import JobKind, JobState
+from ci.states import JobKind
 from ci.tables import JOB
 from ci.webhook.events import Validate
 from farm import owner
@@ -264,30 +264,3 @@ def test_a_dead_services_jobs_are_claimed_anew_followed_or_settled(gate: Gate) -
 
     assert gate.jobs("verdict", "attempts") == [("passed", 1), ("failed", 1)]
     assert gate.jobs("run_id")[1] == settled.run_id
-
-
-def test_who_has_lost_a_job_changes_nothing_of_it(gate: Gate) -> None:
-    gate.queue(gate.remote.pull(7, {}))
-    slow, fast = (Claims(gate.engine, gate.config, who) for who in (gone(), owner.current()))
-    [claim] = slow.take(1)
-    assert fast.take(1) == []
-    [taken] = fast.adopt()
-    before = gate.jobs(*(column.name for column in JOB.c))
-
-    slow.put_back(claim, "x")
-    slow.hold(claim, "x", "x")
-    slow.say(claim, "x", "x")
-
-    assert (slow.started(claim, owner.current()), slow.look([claim.id])) == (False, {})
-    assert gate.jobs(*(column.name for column in JOB.c)) == before
-    assert fast.look([taken.id]) == {taken.id: JobState.RUNNING}
-
-
-def test_the_merge_queue_goes_first_and_then_the_oldest(gate: Gate) -> None:
-    for number, priority in enumerate(
-        (Priority.NIGHTLY, Priority.PULL_REQUEST, Priority.PULL_REQUEST, Priority.MERGE_QUEUE)
-    ):
-        gate.queue(f"{number}" * 40, subject=f"s/{number}", priority=priority)
-    claims = Claims(gate.engine, gate.config, owner.current())
-
-    assert [claim.head_sha[0] for _ in range(4) for claim in claims.take(1)] == ["3", "1", "2", "0"]

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
 from farm.store import Store
-from farm.tables import METADATA
 
 DEVICES = 4
-POSTGRES = os.environ.get("FARM_TEST_POSTGRES", "")
 
 
 @pytest.fixture(scope="session")
@@ -29,21 +25,6 @@ def at_home(farm_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("FARM_HOME", str(farm_home))
     monkeypatch.setenv("FARM_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
     return farm_home
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind; PostgreSQL where `$FARM_TEST_POSTGRES` names one."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'below' / 'store.sqlite'}"
-    if not POSTGRES:
-        pytest.skip("FARM_TEST_POSTGRES names no PostgreSQL server")
-    engine = create_engine(POSTGRES)
-    with engine.begin() as connection:
-        METADATA.drop_all(connection)
-        connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
-    engine.dispose()
-    return POSTGRES
 
 
 @pytest.fixture
