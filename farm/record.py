@@ -15,7 +15,7 @@ from farm.selection import Selection
 from jobs.records import BuildRecord, Failure, Record, TrialRecord
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 
 
 class Verdict(str, enum.Enum):

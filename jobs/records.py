@@ -63,6 +63,22 @@ class TaskRecord(Record):
     core: str
     start_us: float
     duration_us: float
+    after: list[str] = Field(default_factory=list)  # names of the tasks whose results it needs, where known
+
+
+class ErrorHistogramRecord(Record):
+    """How many elements have |error| / bound in (edge before, edge]; the last count is of all above, NaN and Inf."""
+
+    edges: list[float]
+    counts: list[int]  # one more than edges
+
+
+class NeighbourhoodRecord(Record):
+    """The elements around the worst one along the last axis."""
+
+    first: int  # last index of the first of them
+    actual: list[float | None]  # None for NaN and Inf
+    expected: list[float]
 
 
 class ToleranceRecord(Record):
@@ -80,6 +96,8 @@ class ToleranceRecord(Record):
     nonfinite: int  # NaN or Inf elements in the output
     offenders: list[list[int]] = Field(default_factory=list)  # indices of the first few outliers
     problem: str = ""  # wrong shape or dtype, in words; "" where comparable
+    errors: ErrorHistogramRecord | None = None
+    around_worst: NeighbourhoodRecord | None = None
 
 
 class OutputRecord(Record):

@@ -5,6 +5,7 @@ NaN or Inf fails whatever the allowed share; a wrong shape or dtype fails with w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,26 @@ import torch
 from kernel.spec import Tolerance
 
 MAX_OFFENDERS = 5
+# Upper ends of the histogram's bins but the last, |error| in units of the bound: an element is an outlier above 1.
+ERROR_EDGES = (0.0, 1 / 64, 1 / 16, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 16.0, 64.0)
+NEIGHBOURS = 4  # elements shown on each side of the worst one
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorHistogram:
+    """How many elements have |error| / bound in (edge before, edge]; the last count is of all above, NaN and Inf."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]  # one more than edges
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """The elements around the worst one along the last axis."""
+
+    first: int  # last index of the first of them
+    actual: tuple[float | None, ...]  # None for NaN and Inf
+    expected: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +51,8 @@ class Comparison:
     nonfinite: int = 0  # NaN or Inf elements in the output
     offenders: tuple[tuple[int, ...], ...] = ()  # first outliers in memory order
     problem: str = ""  # wrong shape or dtype, in words
+    errors: ErrorHistogram | None = None
+    around_worst: Neighbourhood | None = None  # None for a scalar
 
 
 def compare(
@@ -68,7 +91,8 @@ def _compare_values(actual: torch.Tensor, expected: torch.Tensor, tolerance: Tol
     # An infinite value against a finite one gives an infinite error; NaN gives NaN: both are not finite.
     nonfinite = error.numel() - int(torch.isfinite(error).sum())
     share = outlier_count / error.numel()
-    worst = _worst(error, bound, nonfinite)
+    relative = _in_units(error, bound, nonfinite)
+    worst = _worst(error, relative, nonfinite)
     return Comparison(
         passed=nonfinite == 0 and share <= tolerance.outlier_share,
         reference=reference,
@@ -81,14 +105,38 @@ def _compare_values(actual: torch.Tensor, expected: torch.Tensor, tolerance: Tol
         worst_expected=float(want[worst]),
         nonfinite=nonfinite,
         offenders=_first(outliers, outlier_count, actual.shape),
+        errors=_histogram(relative),
+        around_worst=_around(worst, got, want, actual.shape),
     )
 
 
-def _worst(error: torch.Tensor, bound: torch.Tensor, nonfinite: int) -> int:
+def _in_units(error: torch.Tensor, bound: torch.Tensor, nonfinite: int) -> torch.Tensor:
+    """|error| / bound, +Inf where the error is not finite."""
+    # 0/0 is an exact value with no room allowed: as good as can be, not NaN.
+    relative = torch.nan_to_num(error / bound, nan=0.0, posinf=float("inf"))
+    return torch.where(torch.isfinite(error), relative, float("inf")) if nonfinite else relative
+
+
+def _worst(error: torch.Tensor, relative: torch.Tensor, nonfinite: int) -> int:
     if nonfinite:
         return int((~torch.isfinite(error)).to(torch.uint8).argmax())
-    # 0/0 is an exact value with no room allowed: as good as can be, not NaN.
-    return int(torch.nan_to_num(error / bound, nan=0.0, posinf=float("inf")).argmax())
+    return int(relative.argmax())
+
+
+def _histogram(relative: torch.Tensor) -> ErrorHistogram:
+    edges = torch.tensor(ERROR_EDGES, dtype=torch.float64)
+    counts = torch.bincount(torch.bucketize(relative, edges), minlength=len(ERROR_EDGES) + 1)
+    return ErrorHistogram(ERROR_EDGES, tuple(int(count) for count in counts))
+
+
+def _around(worst: int, got: torch.Tensor, want: torch.Tensor, shape: torch.Size) -> Neighbourhood | None:
+    if not shape:
+        return None
+    at = worst % shape[-1]
+    first, last = max(0, at - NEIGHBOURS), min(shape[-1], at + NEIGHBOURS + 1)
+    span = slice(worst - at + first, worst - at + last)
+    actual = tuple(value if math.isfinite(value) else None for value in got[span].tolist())
+    return Neighbourhood(first, actual, tuple(want[span].tolist()))
 
 
 def _max_relative(error: torch.Tensor, magnitude: torch.Tensor) -> float | None:

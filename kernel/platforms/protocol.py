@@ -33,6 +33,7 @@ class Task:
     core: str  # "AIC_3" (cube) or "AIV_17" (vector)
     start_us: float
     duration_us: float
+    after: tuple[str, ...] = ()  # names of the tasks whose results it needs, where the platform knows them
 
 
 @dataclass(frozen=True, slots=True)

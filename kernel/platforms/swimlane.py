@@ -52,14 +52,15 @@ def read_core_log(
     path: Path, topology: Iterable[Call], labels: Mapping[tuple[str, int], str], cycles_per_us: int
 ) -> tuple[Task, ...]:
     """The tasks of the cost model's own log (cycles on each core), named by topology and labels, by start."""
-    stages = {(call.sequence, call.task): labels.get((call.root, call.magic), "") for call in topology}
+    calls = list(topology)
+    stages = {(call.sequence, call.task): labels.get((call.root, call.magic), "") for call in calls}
+    # Numbered from one, as PyPTO's own traces number them.
+    lanes = {f"{core['coreType']}_{core['blockIdx'] + 1}": core["tasks"] for core in json.loads(path.read_text())}
+    lanes = {lane: entries for lane, entries in lanes.items() if lane.startswith(_CORES)}
+    waits = _waits(calls, {(entry["seqNo"], entry["taskId"]) for entries in lanes.values() for entry in entries})
     tasks = []
-    for core in json.loads(path.read_text()):
-        # Numbered from one, as PyPTO's own traces number them.
-        lane = f"{core['coreType']}_{core['blockIdx'] + 1}"
-        if not lane.startswith(_CORES):
-            continue
-        for entry in core["tasks"]:
+    for lane, entries in lanes.items():
+        for entry in entries:
             key = (entry["seqNo"], entry["taskId"])
             start, end = entry["execStart"], entry["execEnd"]
             tasks.append(
@@ -69,6 +70,7 @@ def read_core_log(
                     core=lane,
                     start_us=round(start / cycles_per_us, _DECIMALS),
                     duration_us=round((end - start) / cycles_per_us, _DECIMALS),
+                    after=tuple(_formal_name(*other) for other in sorted(waits.get(key, ()))),
                 )
             )
     return _by_start(tasks)
@@ -84,6 +86,23 @@ def write_trace(path: Path, tasks: Iterable[Task], topology: Iterable[Call] = ()
     events += [_event(task, lane[task.core]) for task in placed]
     events += _arrows({task.name: task for task in placed}, lane, topology)
     path.write_text(json.dumps({"traceEvents": events}, separators=(",", ":")))
+
+
+def _waits(calls: Iterable[Call], ran: set[tuple[int, int]]) -> dict[tuple[int, int], set[tuple[int, int]]]:
+    """Each task that ran on a core → those it waits for, seen through the joins, which cost nothing and run on none."""
+    successors = {(call.sequence, call.task): [(call.sequence, other) for other in call.successors] for call in calls}
+    found: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    for task in ran & successors.keys():
+        ahead, seen = list(successors[task]), set(successors[task])
+        while ahead:
+            other = ahead.pop()
+            if other in ran:
+                found.setdefault(other, set()).add(task)
+                continue
+            fresh = [further for further in successors.get(other, []) if further not in seen]
+            seen.update(fresh)
+            ahead.extend(fresh)
+    return found
 
 
 def _task(label: str, core: str, start_us: float, duration_us: float) -> Task:

@@ -70,13 +70,19 @@ def test_the_core_log_is_named_by_topology_and_labels(tmp_path: Path) -> None:
             ]
         )
     )
-    calls = [Call(0, 5, "77", 10001, ()), Call(0, (3 << 20) | 2, "77", 10002, (5,))]
+    join = 9
+    calls = [
+        Call(0, 5, "77", 10001, ()),
+        Call(0, (3 << 20) | 2, "77", 10002, (join, 6)),
+        Call(0, join, "77", 10003, (5,)),
+        Call(0, 6, "77", 10004, ()),
+    ]
 
     tasks = read_core_log(log, calls, {("77", 10001): "q-proj"}, cycles_per_us=1800)
 
     assert tasks == (
         Task("0-3-2", "", "AIV_25", 0.0, 0.5),
-        Task("0-0-5", "q-proj", "AIC_1", 1.0, 2.0),
+        Task("0-0-5", "q-proj", "AIC_1", 1.0, 2.0, after=("0-3-2",)),  # through the join, which ran on no core
     )
 
 
