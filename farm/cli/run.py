@@ -56,8 +56,8 @@ def command(
     """Validate KERNEL on several devices at once and gate it.
 
     Builds the kernel, leases that many distinct devices, runs every case on each of them several times, and judges
-    tolerance, determinism and the wall-clock budget. Writes report.json, junit.xml, report.md, traces/ and logs/ into
-    DIR/RUN/.
+    tolerance, determinism and the wall-clock budget. Writes report.json, junit.xml, report.md, report.html, traces/
+    and logs/ into DIR/RUN/.
 
     \b
     Examples:

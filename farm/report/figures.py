@@ -99,14 +99,18 @@ def agreement(record: RunRecord, case: str) -> Agreement:
     return Agreement(case, len(repeats), min(repeats.values(), default=0), len(trials), tuple(odd))
 
 
+def median_trial(record: RunRecord, case: str) -> TrialRecord | None:
+    """The trial nearest the case's median among those with tasks; the faster of two. None where none has tasks."""
+    profiled = [trial for trial in measured(record, case) if trial.tasks and trial.wall_us is not None]
+    ordered = sorted(profiled, key=lambda trial: (trial.wall_us or 0.0, trial.device, trial.repeat))
+    return ordered[(len(ordered) - 1) // 2] if ordered else None
+
+
 def stage_totals(record: RunRecord, case: str) -> list[StageTotal]:
     """The stages of the trial nearest the case's median, slowest first; empty without a task profile."""
-    profiled = [trial for trial in measured(record, case) if trial.tasks and trial.wall_us is not None]
-    if not profiled:
-        return []
-    ordered = sorted(profiled, key=lambda trial: (trial.wall_us or 0.0, trial.device, trial.repeat))
+    trial = median_trial(record, case)
     durations: dict[str, list[float]] = defaultdict(list)
-    for task in ordered[(len(ordered) - 1) // 2].tasks:
+    for task in trial.tasks if trial else []:
         durations[task.stage].append(task.duration_us)
     totals = [StageTotal(stage, len(us), sum(us) / len(us), sum(us)) for stage, us in durations.items()]
     return sorted(totals, key=lambda total: (-total.total_us, total.stage))

@@ -21,6 +21,13 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip(".-")[:100] or "unnamed"
 
 
+def counting_order(name: str) -> tuple[str, int, str]:
+    """A sort key under which AIC_2 and node/2 stand before AIC_10 and node/10."""
+    head = name.rstrip("0123456789")
+    digits = name[len(head) :]
+    return head, int(digits) if 0 < len(digits) < 10 else 0, name
+
+
 def microseconds(value: float | None) -> str:
     """A time in µs with as many digits as a person compares; "–" where there is none."""
     return "–" if value is None else f"{value:,.2f}"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from farm.record import RunRecord
-from farm.report.text import slug
+from farm.report.text import counting_order, slug
 from jobs.records import TrialRecord
 
 
@@ -15,16 +15,25 @@ def traces(record: RunRecord) -> dict[str, str]:
 
     A trial that was moved also carries its attempt, `-a1`; names that would still collide are numbered.
     """
-    found: dict[str, str] = {}
-    for trial in record.trials:
+    return {name: trace(record, record.trials[number]) for number, name in trace_names(record).items()}
+
+
+def trace_names(record: RunRecord) -> dict[int, str]:
+    """Position of each trial that has tasks → the name of its trace. No two are the same."""
+    found: dict[int, str] = {}
+    taken: set[str] = set()
+    for number, trial in enumerate(record.trials):
         if trial.tasks:
-            found[_free_name(trial, found)] = trace(record, trial)
+            found[number] = _free_name(trial, taken)
+            taken.add(found[number])
     return found
 
 
 def trace(record: RunRecord, trial: TrialRecord) -> str:
     """The trace of one trial. Times are µs of the trial's clock."""
-    cores = {core: number for number, core in enumerate(sorted({task.core for task in trial.tasks}, key=_natural), 1)}
+    cores = {
+        core: number for number, core in enumerate(sorted({task.core for task in trial.tasks}, key=counting_order), 1)
+    }
     events: list[dict[str, Any]] = [_metadata("process_name", 0, f"{trial.device} ({trial.clock.value})")]
     for core, thread in cores.items():
         events.append(_metadata("thread_name", thread, core))
@@ -54,14 +63,7 @@ def _metadata(name: str, thread: int, value: str) -> dict[str, Any]:
     return {"name": name, "ph": "M", "pid": 1, "tid": thread, "args": {"name": value}}
 
 
-def _natural(core: str) -> tuple[str, int]:
-    """Sorts AIC_2 before AIC_10."""
-    head = core.rstrip("0123456789")
-    digits = core[len(head) :]
-    return head, int(digits or 0)
-
-
-def _free_name(trial: TrialRecord, taken: dict[str, str]) -> str:
+def _free_name(trial: TrialRecord, taken: set[str]) -> str:
     stem = f"{slug(trial.case)}-{slug(trial.device)}-r{trial.repeat}" + (f"-a{trial.attempt}" if trial.attempt else "")
     name, number = f"{stem}.json", 2
     while name in taken:

@@ -149,7 +149,7 @@ def test_a_format_can_go_to_a_file(filled: None, home: Path) -> None:
 def test_out_rewrites_every_format(filled: None, home: Path) -> None:
     listed = farm("report", PASSED, "--out", "again").stdout.split()
 
-    assert [Path(line).name for line in listed[:3]] == ["report.json", "junit.xml", "report.md"]
+    assert [Path(line).name for line in listed[:4]] == ["report.json", "junit.xml", "report.md", "report.html"]
     assert len(list((home / "again" / PASSED / "traces").iterdir())) == 9
     assert json_report.read(home / "again" / PASSED / "report.json") == samples.run(run_id=PASSED)
 

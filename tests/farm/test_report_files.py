@@ -25,7 +25,7 @@ def test_every_format_and_a_trace_per_trial_are_written(tmp_path: Path) -> None:
 
     names = {str(path.relative_to(tmp_path / "run")) for path in written}
     expected = {f"traces/flash-s2-10.0.0.1-{index}-r{repeat}.json" for index in range(3) for repeat in range(3)}
-    assert names == {"report.json", "junit.xml", "report.md"} | expected
+    assert names == {"report.json", "junit.xml", "report.md", "report.html"} | expected
     assert {path for path in (tmp_path / "run").rglob("*") if path.is_file()} == set(written), "nothing else is left"
     assert (tmp_path / "run" / "report.md").read_text(encoding="utf-8") == FORMATS["md"].write(samples.run())
 

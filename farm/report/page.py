@@ -1,0 +1,120 @@
+"""The HTML page of a run: everything on one page, that opens from disk on a machine without a network.
+
+The scripts are part of the page, and its content security policy names them by digest: nothing else runs and nothing
+is fetched, even if a hostile name should ever get through the escaping.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from datetime import datetime
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from farm.record import GateStatus, RunRecord, Verdict
+from farm.report.case_view import CaseView, case_views
+from farm.report.digests import Agreement
+from farm.report.error_chart import bin_names, outlier_share
+from farm.report.figures import time_spent
+from farm.report.raw_files import MAX_FILES, raw_files
+from farm.report.text import microseconds, one_line, scientific, share, signed_share
+from farm.report.why import reasons
+from kernel.clock import Clock
+
+LIMIT_BYTES = 6_000_000
+# Cases, rows of each table over devices (those that need attention come first), and tasks drawn: what is tried in turn
+# until the page is small enough. The scripts take 4.8 MB of it.
+_DETAIL = ((40, 64, 8000), (40, 8, 2000), (12, 4, 0))
+MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.ERRORED: "!"}
+
+
+def page(record: RunRecord, baseline: RunRecord | None = None, called: str = "") -> str:
+    """The page of `record`, below 6 MB, with each stage's difference to `baseline`, which is called `called` in it.
+
+    Raises `TypeError` for a baseline of the other clock.
+    """
+    content = ""
+    for most, rows, tasks in _DETAIL:
+        content = _render(record, case_views(record, baseline, called, most, tasks), rows)
+        if len(content.encode()) < LIMIT_BYTES:
+            break
+    return content
+
+
+def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
+    scripts = _scripts()
+    content: str = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            record=record,
+            cases=cases,
+            reasons=reasons(record, cases),
+            files=raw_files(record),
+            max_files=MAX_FILES,
+            max_rows=rows,
+            mark=MARKS[record.verdict] if record.verdict else "…",
+            word=record.verdict.value if record.verdict else "running",
+            simulated=record.clock is Clock.SIMULATED,
+            spent=time_spent(record),
+            style=Markup(text_of("report.css")),
+            scripts=scripts,
+            policy=policy(scripts),
+        )
+    )
+    return content
+
+
+@functools.cache
+def _scripts() -> tuple[Markup, ...]:
+    return Markup(get_plotlyjs()), Markup(text_of("report.js"))  # the program's own, no data
+
+
+@functools.cache
+def policy(scripts: tuple[Markup, ...]) -> str:
+    """A content security policy that lets these scripts run and nothing else, and lets nothing be fetched."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    # The charts set styles inline.
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Templates of this package: everything is escaped, an unknown name is an error."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("farm.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        line=one_line,
+        us=microseconds,
+        share=share,
+        signed=signed_share,
+        sci=scientific,
+        moment=_moment,
+        json_of=lambda chart: Markup(chart.json()),
+    )
+    made.globals.update(Agreement=Agreement, GateStatus=GateStatus, bin_names=bin_names, outlier_share=outlier_share)
+    return made
+
+
+def text_of(name: str) -> str:
+    """A file of the package's templates."""
+    return (files("farm.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _moment(text: str | None) -> str:
+    """An ISO 8601 time as a person reads it, in UTC; what is none stays as it is."""
+    try:
+        return datetime.fromisoformat(text or "").strftime("%Y-%m-%d %H:%M:%S UTC")
+    except ValueError:
+        return one_line(text or "–")

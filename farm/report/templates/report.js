@@ -1,0 +1,53 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const config = { displayModeBar: false, responsive: true, doubleClick: "reset" };
+  const plots = [...document.querySelectorAll("script[data-figure]")].map((source) => {
+    const figure = JSON.parse(source.textContent);
+    const range = figure.layout.xaxis?.range;
+    return { place: document.getElementById(source.dataset.figure), figure, whole: range && [...range] };
+  });
+
+  // A figure has no colour that depends on light or dark; the page's style has them.
+  const colours = () => {
+    const style = getComputedStyle(root);
+    const ink = style.getPropertyValue("--ink").trim();
+    const line = style.getPropertyValue("--line").trim();
+    const paper = style.getPropertyValue("--paper").trim();
+    return {
+      "font.color": ink, "xaxis.gridcolor": line, "yaxis.gridcolor": line, "xaxis.linecolor": line,
+      "hoverlabel.bgcolor": paper, "hoverlabel.font.color": ink, "hoverlabel.bordercolor": ink,
+    };
+  };
+  const paint = () => Promise.all(plots.map(({ place }) => Plotly.relayout(place, colours())));
+
+  const drawn = Promise.all(plots.map(({ place, figure }) => Plotly.newPlot(place, figure.data, figure.layout, config)));
+  drawn.then(paint).then(() => { root.dataset.drawn = "yes"; });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+
+  const closed = new Set();
+  addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll("details:not([open])")) { closed.add(details); details.open = true; }
+    root.classList.add("printing");
+    paint();
+  });
+  addEventListener("afterprint", () => {
+    for (const details of closed) details.open = false;
+    closed.clear();
+    root.classList.remove("printing");
+    paint();
+  });
+
+  const steps = { in: [0.25, 0.75], out: [-0.5, 1.5], left: [-0.25, 0.75], right: [0.25, 1.25] };
+  for (const group of document.querySelectorAll(".zoom")) group.hidden = false;
+  for (const button of document.querySelectorAll("button[data-zoom]")) {
+    button.addEventListener("click", () => {
+      const plot = plots.find(({ place }) => place.id === button.dataset.for);
+      const [first, last] = plot.whole; // the chart changes its own layout
+      const [low, high] = plot.place.layout.xaxis.range;
+      const step = steps[button.dataset.zoom];
+      const range = step ? step.map((share) => low + share * (high - low)) : [first, last];
+      Plotly.relayout(plot.place, { "xaxis.range": [Math.max(first, range[0]), Math.min(last, range[1])] });
+    });
+  }
+})();

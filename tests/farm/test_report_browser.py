@@ -1,0 +1,112 @@
+"""The HTML page in a real browser: drawn, silent, offline, usable by keyboard and screen reader, deaf to scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from farm.record import RunRecord
+from farm.report.page import page
+from tests.farm import planted, samples
+from tests.farm.browser import CHROMIUM, chromium, opened, until
+from tests.farm.test_report_markdown import with_names
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}: apt-get install chromium")
+
+ATTACKS = [
+    "</script><script>alert(1)</script>",
+    "\"'><img src=x onerror=alert(1)>",
+    "<a href='javascript:alert(1)'>x</a>",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+def written(record: RunRecord, directory: Path) -> Path:
+    path = directory / "report.html"
+    path.write_text(page(record), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_draws_its_charts_and_breaks_no_accessibility_rule(
+    browser: Browser, tmp_path: Path, scheme: str
+) -> None:
+    path = written(planted.wrong_numbers(), tmp_path)
+    shown, seen = opened(browser, path, scheme)
+
+    assert shown.locator(".plot .main-svg").count() >= 3
+    assert shown.locator("#timeline-0 .bars path").count() == 4
+    assert (seen.complaints, seen.requests) == ([], [path.as_uri()])
+    shown.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")  # checked too
+    found = Axe().run(shown)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_nothing_hostile_runs_or_is_fetched(browser: Browser, tmp_path: Path) -> None:
+    for number, attack in enumerate(ATTACKS):
+        (tmp_path / str(number)).mkdir()
+        path = written(with_names(attack), tmp_path / str(number))
+        shown, seen = opened(browser, path)
+
+        assert (seen.dialogs, seen.complaints, seen.requests) == ([], [], [path.as_uri()]), attack
+        assert shown.locator(".plot a, img").count() == 0
+        shown.close()
+
+
+def test_a_script_that_got_through_would_not_run(browser: Browser, tmp_path: Path) -> None:
+    path = written(samples.run(), tmp_path)
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("</footer>", "<script>alert(1)</script></footer>"), "utf-8"
+    )
+
+    shown, seen = opened(browser, path)
+
+    assert seen.dialogs == []
+    assert any("Content Security Policy" in complaint for complaint in seen.complaints)
+    assert shown.locator(".plot .main-svg").count() > 0
+
+
+def test_the_timeline_zooms_with_the_keyboard_alone(browser: Browser, tmp_path: Path) -> None:
+    shown, _ = opened(browser, written(planted.passed(), tmp_path))
+
+    def shown_range() -> list[float]:
+        found: list[float] = shown.evaluate("document.getElementById('timeline-0').layout.xaxis.range")
+        return found
+
+    shown.keyboard.press("Tab")
+    assert shown.evaluate("document.activeElement.textContent") == "Skip to the report"
+    shown.keyboard.press("Enter")
+    for _ in range(40):
+        shown.keyboard.press("Tab")
+        if shown.evaluate("document.activeElement.dataset.zoom") == "in":
+            break
+    shown.keyboard.press("Enter")
+    until(shown, "document.getElementById('timeline-0').layout.xaxis.range[0] > 0")
+    assert shown_range() == pytest.approx([11.75, 35.25])
+
+    for _ in range(4):
+        shown.keyboard.press("Tab")
+    shown.keyboard.press("Space")
+    until(shown, "document.getElementById('timeline-0').layout.xaxis.range[0] === 0")
+    assert shown_range() == [0, 47]
+
+
+def test_printing_unfolds_everything_and_folds_it_again(browser: Browser, tmp_path: Path) -> None:
+    shown, _ = opened(browser, written(planted.passed(), tmp_path), "dark")
+    folded = shown.locator("details:not([open])").count()
+
+    shown.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert shown.locator("details:not([open])").count() == 0
+    assert shown.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--paper').trim()") == "#ffffff"
+    assert shown.pdf().startswith(b"%PDF")
+    shown.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert shown.locator("details:not([open])").count() == folded > 0
