@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 120_000  # a busy machine with two cores draws a page in some ten seconds
@@ -21,6 +21,10 @@ class Seen:
     complaints: list[str] = field(default_factory=list)  # console errors and warnings, uncaught exceptions
     requests: list[str] = field(default_factory=list)  # everything that was asked for, the page itself included
     dialogs: list[str] = field(default_factory=list)
+
+    def dismiss(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
 
 
 @contextmanager
@@ -43,7 +47,7 @@ def opened(browser: Browser, path: Path, scheme: str = "light") -> tuple[Page, S
     page.on("console", lambda said: seen.complaints.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
     page.on("request", lambda request: seen.requests.append(request.url))
-    page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", seen.dismiss)
     page.goto(path.as_uri())
     page.locator("html[data-drawn=yes]").wait_for(state="attached")
     return page, seen
