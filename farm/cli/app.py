@@ -24,6 +24,7 @@ from farm.cli import (
     runs,
     sweep,
     test,
+    trace,
     trends,
     tune,
 )
@@ -98,6 +99,7 @@ main.add_command(devices.command, "devices")
 main.add_command(cluster.command, "cluster")
 main.add_command(kernel.command, "kernel")
 main.add_command(ledger.command, "ledger")
+main.add_command(trace.command, "trace")
 main.add_command(trends.command, "trends")
 main.add_command(tune.command, "tune")
 main.add_command(sweep.command, "sweep")
