@@ -17,10 +17,11 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, or_, 
 
 from ci import checks, moments, nights
 from ci.checks import Outcome
-from ci.config import Config, Repository
+from ci.config import Config
 from ci.notify import post
 from ci.notify.notice import Event
 from ci.queue import Queue
+from ci.repository import Repository
 from ci.states import JobKind, JobState
 from ci.tables import JOB
 from ci.webhook.commands import RunOptions

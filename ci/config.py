@@ -11,25 +11,22 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
     HttpUrl,
     SecretStr,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
 from ci.errors import ConfigError, Problem
 from ci.notify.sections import Notify
+from ci.repository import Repository
 from ci.schedule import Schedule
-from ci.secrets import Secret, WebhookSecret, loading, wrong
-from ci.section import RepositoryName, Section, require_cases
+from ci.secrets import Secret, WebhookSecret, wrong
+from ci.section import Section
 from farm import paths
-from kernel.registry import kernel_names, platform_names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,8 +34,6 @@ else:
     import tomli as tomllib
 
 MAX_BODY_BYTES = 25 << 20  # GitHub sends nothing larger
-RULES = ("**/budgets.toml", "**/tolerances.toml", "**/golden.py", "**/inputs.py", "**/farm.toml")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHOWN_VALUE = 60  # characters
 
 # What the environment overrides, because containers and the other commands of the farm already use it.
@@ -127,71 +122,6 @@ class ForgeSection(Section):
         return self
 
 
-class Repository(Section):
-    """One repository whose pull requests are validated."""
-
-    name: RepositoryName  # "owner/name"
-    forge: str = "github"  # name of a [forge.NAME]
-    kernel: str
-    cases: list[str] = Field(default_factory=list)  # empty: the kernel's own
-    platform: str = "a2a3sim"
-    devices: int = Field(default=3, ge=1, le=1024)
-    repeats: int = Field(default=3, ge=1, le=1000)
-    check_name: str = Field(default="npu-kernel-farm", min_length=1, max_length=100)
-    git: str = ""  # where commits are fetched; empty: the forge's own address of the repository
-    rules: list[str] = Field(
-        default_factory=lambda: list(RULES)
-    )  # git's glob patterns; a change of one is approved first
-
-    @field_validator("git")
-    @classmethod
-    def _git_is_an_address(cls, address: str) -> str:
-        parts = urlsplit(address)
-        hosts = {"https": parts.hostname is not None, "http": parts.hostname in _LOOPBACK, "file": parts.path != ""}
-        if address and not hosts.get(parts.scheme, False):
-            raise wrong("write https://HOST/PATH or file:///PATH; http:// is for this machine only")
-        if "@" in parts.netloc:
-            raise wrong("no name or password here; the forge's credential is used")
-        return address
-
-    @field_validator("name")
-    @classmethod
-    def _is_named_once(cls, name: str, info: ValidationInfo) -> str:
-        if loading(info)["names"][name.lower()] > 1:
-            raise wrong("configured more than once; keep one [[repository]]")
-        return name
-
-    @field_validator("forge")
-    @classmethod
-    def _forge_exists(cls, forge: str, info: ValidationInfo) -> str:
-        known = loading(info)["forges"]
-        if forge not in known:
-            raise wrong(f"no such forge; add [forge.{forge}] or use one of: {', '.join(known) or 'none yet'}")
-        return forge
-
-    @field_validator("kernel")
-    @classmethod
-    def _kernel_exists(cls, kernel: str) -> str:
-        if kernel not in kernel_names():
-            raise wrong(f"no such kernel; installed are: {', '.join(kernel_names()) or 'none'}")
-        return kernel
-
-    @field_validator("cases")
-    @classmethod
-    def _cases_exist(cls, cases: list[str], info: ValidationInfo) -> list[str]:
-        if not cases or "kernel" not in info.data:  # an unknown kernel is a problem of its own
-            return cases
-        require_cases(info.data["kernel"], cases)
-        return cases
-
-    @field_validator("platform")
-    @classmethod
-    def _platform_exists(cls, platform: str) -> str:
-        if platform not in platform_names():
-            raise wrong(f"no such platform; installed are: {', '.join(platform_names())}")
-        return platform
-
-
 class Config(Section):
     """The whole of `farm.toml`."""
 
@@ -206,6 +136,14 @@ class Config(Section):
     schedule: list[Schedule] = Field(default_factory=list)
     notify: list[Notify] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _gives_sweeps_their_time(self) -> Config:
+        for schedule in self.schedule:
+            if schedule.kind == "sweep" and schedule.budget_minutes * 60 >= self.runner.limit_s:
+                told = f"[[schedule]] {schedule.name} has budget_minutes {schedule.budget_minutes:g}"
+                raise wrong(f"{told}, but [runner] limit_s ends a job after {self.runner.limit_s:g} s; raise that")
+        return self
+
     def find(self, forge: str, name: str) -> Repository | None:
         """The repository `name` of `forge`; forges compare names without regard to case."""
         wanted = (forge, name.lower())
@@ -217,7 +155,9 @@ class Config(Section):
 
     def secrets(self) -> list[SecretStr]:
         """Every secret that was read."""
-        found: list[SecretStr] = []
+        found = [secret for channel in self.notify for secret in channel.secrets()]
+        if self.web.session_key is not None:
+            found.append(self.web.session_key)
         for forge in self.forge.values():
             found += [*forge.webhook_secrets, *(each for each in (forge.private_key, forge.token) if each is not None)]
         return found
@@ -305,7 +245,7 @@ def _problem(error: Any, document: dict[str, Any]) -> Problem:
 
 def _shown(location: tuple[int | str, ...], document: dict[str, Any]) -> str:
     """The offending value as it was written, "" for whole tables and whatever may be or hold a secret."""
-    if location[0] in ("forge", "notify") or location[-1:] == ("url",):  # a store's URL holds a password
+    if location[:1] in (("forge",), ("notify",)) or location[-1:] == ("url",):  # a store's URL holds a password
         return ""
     value: Any = document
     for part in location:

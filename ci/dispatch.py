@@ -16,10 +16,11 @@ from sqlalchemy import Engine, Row, select, update
 from ci import moments
 from ci.actions import Action, action
 from ci.backoff import delay_s
-from ci.config import Config, Repository
+from ci.config import Config
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
 from ci.forge.protocol import Forge
 from ci.queue import Queue
+from ci.repository import Repository
 from ci.states import DeliveryState
 from ci.tables import DELIVERY
 from ci.webhook.events import Nothing, PayloadError, intents

@@ -17,9 +17,14 @@ def runs() -> Path:
     return paths.home() / "service" / "runs"
 
 
+def sweeps() -> Path:
+    """Where the directories of scheduled sweeps are."""
+    return paths.home() / "service" / "sweeps"
+
+
 def sweep(job_id: str) -> Path:
-    """The same of a sweep: a job's own, so that it is gone on with where an earlier one was ended."""
-    return paths.home() / "service" / "sweeps" / job_id
+    """What `--out` is to the sweep of a job: its own, so that it is gone on with where an earlier one was ended."""
+    return sweeps() / job_id
 
 
 def job_log(job_id: str) -> Path:

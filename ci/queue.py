@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from ci import checks, moments, outbox
-from ci.config import Config, Repository
+from ci.config import Config
 from ci.forge.protocol import Check, Comment
 from ci.notify import post
 from ci.notify.notice import Event
+from ci.repository import Repository
 from ci.states import OPEN, JobKind, JobState
 from ci.tables import JOB
 from ci.webhook.commands import RunOptions
@@ -116,7 +117,7 @@ class Queue:
         self.tell(job, opened)
         if held:
             post.post(self._connection, self._config, job, Event.HELD, "waits for an approval")
-        return f"{state.value} {asked.head_sha[:12]} as {job_id}"
+        return f"{state.value} {asked.head_sha[:12] or asked.subject} as {job_id}"
 
     def _again(self, job: JobRow) -> str:
         kind = JobKind(str(job.kind))

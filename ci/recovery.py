@@ -11,10 +11,11 @@ from sqlalchemy import Engine, select
 
 from ci import moments
 from ci.actions import settled
-from ci.config import Config, Repository
+from ci.config import Config
 from ci.errors import ForgeError
 from ci.forge.protocol import Forge
 from ci.queue import Queue
+from ci.repository import Repository
 from ci.states import OPEN, JobKind
 from ci.tables import JOB
 from ci.webhook.events import wanted

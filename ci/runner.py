@@ -94,7 +94,8 @@ class Runner:
 
     def _begin(self, claims: Collection[Claim], doing: str) -> None:
         for claim in claims:
-            LOG.info("%s job %s: %s of %s", doing, claim.id, claim.head_sha[:12], claim.repository.name)
+            what = claim.head_sha[:12] or claim.subject
+            LOG.info("%s job %s: %s of %s", doing, claim.id, what, claim.repository.name)
             task = asyncio.create_task(self._execute(claim))
             self._jobs.add(task)
             task.add_done_callback(self._ended)

@@ -15,10 +15,11 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from ci import moments
-from ci.config import Config, Repository
+from ci.config import Config
 from ci.errors import ForgeError
 from ci.forge.protocol import Forge
 from ci.queue import Queue
+from ci.repository import Repository
 from ci.schedule import Schedule
 from ci.states import JobKind
 from ci.tables import SCHEDULE

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ci.config import Repository
+from ci.repository import Repository
 from ci.webhook.commands import RunOptions, SweepTerms
 from farm.report import sweep_markdown
 from farm.report.sweep_write import JSON

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row, select
 from ci.api.access import READER, Gate, GateHere, Submitter
 from ci.api.pages import Cursor, Limit, Page, Word, cursor, number_position
 from ci.api.problems import ApiError
-from ci.config import Repository
 from ci.queue import Queue
+from ci.repository import Repository
 from ci.section import RepositoryName
 from ci.states import OPEN, JobKind, JobState
 from ci.tables import JOB

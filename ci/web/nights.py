@@ -14,7 +14,7 @@ from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from ci import moments
+from ci import moments, places
 from ci.api.access import Gate, GateHere
 from ci.web.access import Reader
 from ci.web.pages import render
@@ -54,7 +54,7 @@ class Night:
 @router.get("")
 def nights(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
     """The calendar and the list."""
-    found = _nights(gate.config.web.sweeps)
+    found = _nights(gate)
     return render(request, "nights.html", who, nights=found, weeks=_calendar(found), place=str(gate.config.web.sweeps))
 
 
@@ -82,18 +82,25 @@ def night(
 
 
 def _record(gate: Gate, sweep: str) -> SweepRecord:
-    path = gate.config.web.sweeps / sweep / _RECORD
+    paths = [place / sweep / _RECORD for place in _places(gate)]
+    path = next((each for each in paths if each.exists()), None)
+    if path is None:
+        raise HTTPException(404, f"no finished sweep '{sweep}' on this machine")
     try:
         return SweepRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise HTTPException(404, f"no finished sweep '{sweep}' on this machine") from None
     except (OSError, ValidationError) as error:
         raise HTTPException(500, f"sweep '{sweep}' cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _nights(directory: Directory) -> list[Night]:
-    """Every sweep below `directory`, newest first."""
-    found = [_night(plan.parent, _stamp(plan.parent)) for plan in directory.glob(f"*/{PLAN}")]
+def _places(gate: Gate) -> list[Directory]:
+    """Where sweeps are: those of `farm sweep` together, and those of schedules each in its job's own directory."""
+    return [gate.config.web.sweeps, *places.sweeps().glob("*")]
+
+
+def _nights(gate: Gate) -> list[Night]:
+    """Every sweep on this machine, newest first."""
+    plans = (plan for place in _places(gate) for plan in place.glob(f"*/{PLAN}"))
+    found = [_night(plan.parent, _stamp(plan.parent)) for plan in plans]
     return sorted((each for each in found if each), key=lambda each: each.started_at, reverse=True)
 
 

@@ -396,3 +396,4 @@ def test_nothing_shows_a_secret_of_a_channel(tmp_path: Path) -> None:
     config = configured(tmp_path, CHANNELS)
 
     assert not [secret for secret in (HOOK_URL, PASSWORD, ENVIRONMENT["SECRET"]) if secret in repr(config.notify)]
+    assert {HOOK_URL, PASSWORD} <= {secret.get_secret_value() for secret in config.secrets()}, "kept from runs"

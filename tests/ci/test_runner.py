@@ -25,6 +25,7 @@ from ci.runner import Runner
 from ci.sender import Sender
 from ci.states import JobKind
 from ci.tables import JOB
+from ci.webhook.commands import RunOptions, SweepTerms
 from ci.webhook.events import Validate
 from farm import owner
 from farm.database import transaction
@@ -37,7 +38,7 @@ from tests.fakes import quick_farm
 from tests.fakes.git_remote import GitRemote
 from tests.fakes.github_api import TOKEN, GitHubApi
 from tests.fakes.served import served
-from tests.farm import samples
+from tests.farm import samples, sweep_samples
 
 pytestmark = pytest.mark.service
 
@@ -264,3 +265,38 @@ def test_a_dead_services_jobs_are_claimed_anew_followed_or_settled(gate: Gate) -
 
     assert gate.jobs("verdict", "attempts") == [("passed", 1), ("failed", 1)]
     assert gate.jobs("run_id")[1] == settled.run_id
+
+
+def queue_sweep(gate: Gate, seeds: int) -> None:
+    """What a schedule queues; the quick farm tells by its seeds what becomes of it."""
+    asked = Validate(JobKind.SWEEP, "schedule/nightly", None, "", "", "", False, "", Priority.NIGHTLY)
+    terms = SweepTerms(seeds=seeds, repeats=2, budget_minutes=10)
+    with transaction(gate.engine, "written", write=True) as connection:
+        Queue(connection, gate.config, gate.repository).schedule(asked, RunOptions(schedule="nightly", sweep=terms))
+
+
+def test_a_sweep_that_finds_a_bad_device_names_it_in_an_issue_and_the_next_clean_one_closes_it(gate: Gate) -> None:
+    queue_sweep(gate, seeds=2)
+    gate.work(gate.done)
+
+    [issue] = gate.api.issues.values()
+    assert gate.jobs("state", "verdict") == [("done", "errored")]
+    assert issue["state"] == "open" and issue["title"].startswith("nightly errored: ")
+    assert sweep_samples.fleet(2)[1].id in issue["body"]
+
+    queue_sweep(gate, seeds=1)
+    gate.work(gate.done)
+
+    assert gate.jobs("verdict") == ["errored", "passed"]
+    assert (len(gate.api.issues), issue["state"]) == (1, "closed")
+    assert gate.checks() == [], "a sweep is of no commit"
+
+
+def test_a_sweep_that_is_killed_is_gone_on_with(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ci.runner.delay_s", lambda attempts, after, chance: 0.0)
+    queue_sweep(gate, seeds=3)
+
+    gate.work(gate.done)
+
+    assert gate.jobs("state", "verdict", "attempts") == [("done", "passed", 2)]
+    assert gate.api.issues == {}

@@ -255,6 +255,7 @@ def test_killed_at_any_statement_a_due_time_is_queued_exactly_once(nights: Clock
         ('"octo-org/kernels"', '"octo-org/other"', "no [[repository]]"),
         ('"tiny"', '"huge"', "no case huge"),
         ("seeds = 2", "seeds = 0", "seeds"),
+        ("seeds = 2", "budget_minutes = 480", "limit_s"),
         ("seeds = 2", 'branch = "main"', "does not use branch"),
         ("seeds = 2", 'timezone = "Mars/Olympus"', "no such time zone"),
         ("nightly-sweep", "Nightly Sweep", "schedule.0.name"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from ci.config import Repository
+from ci.repository import Repository
 from ci.sweeping import command, record_in, report
 from ci.webhook.commands import RunOptions, SweepTerms
 from farm.cli.sweep import command as farm_sweep

@@ -1,8 +1,10 @@
-"""A `farm run` that takes a moment: it keeps the real one's contract with the store and does what its commit says.
+"""A `farm run` and a `farm sweep` that take a moment: they keep the real ones' contract and do what they are told.
 
 The commit's file `says` holds a verdict, or "hang", "dies" (no verdict) or "busy" (ends before it has devices). It
 begins and ends its run in the real store under `--run-id`, and ends politely on SIGTERM. Beside its files it leaves the
 environment it was given.
+
+A sweep of one seed is clean, of two has a bad device, and of three is killed once it has begun; a resumed one is clean.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from types import FrameType
 
 from farm import paths
 from farm.record import Verdict
+from farm.report.sweep_write import write_sweep
 from farm.store import Store
-from tests.farm import samples
+from farm.sweep.journal import PLAN
+from tests.farm import samples, sweep_samples
 
 
 def option(name: str) -> str:
@@ -36,8 +40,23 @@ def said() -> str:
     return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def sweep() -> int:
+    out, again = Path(option("--out")), "--resume" in sys.argv
+    seeds = "1" if again else option("--seeds")
+    record = sweep_samples.one_bad() if seeds == "2" else sweep_samples.clean(resumed=again)
+    directory = out / record.sweep_id
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / PLAN).write_text("{}")
+    if seeds == "3":
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_sweep(record, directory)
+    return 0 if record.verdict is Verdict.PASSED else 3
+
+
 def main() -> int:
     signal.signal(signal.SIGTERM, interrupted)
+    if sys.argv[1] == "sweep":
+        return sweep()
     wanted = said()
     if wanted == "busy":
         print("farm: 3 devices asked for, the cluster has 2; take fewer", file=sys.stderr)
