@@ -169,7 +169,8 @@ class Runner:
         log, out = places.job_log(claim.id), places.runs()
         for directory in (log.parent, out):
             directory.mkdir(parents=True, exist_ok=True)
-        started = Child(words, child.environment(os.environ, self._config.secrets()), out, log)
+        outer = {**os.environ, "FARM_STORE": self._config.store.url}  # the run must end in the store that is followed
+        started = Child(words, child.environment(outer, self._config.secrets()), out, log)
         try:
             noted = await insisting(lambda: self._claims.started(claim, started.owner))
         except asyncio.CancelledError:

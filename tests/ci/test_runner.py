@@ -163,6 +163,16 @@ def test_every_verdict_has_its_conclusion(gate: Gate, says: str, conclusion: str
     assert ("actions" in gate.api.checks[1]) == (conclusion == "neutral")
 
 
+def test_a_run_ends_in_the_store_that_farm_toml_names(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gate.config.store.url == os.environ["FARM_STORE"]
+    monkeypatch.delenv("FARM_STORE")
+    gate.queue(gate.remote.pull(7, {"kernel.py": "faster"}))
+
+    gate.work(gate.done)
+
+    assert gate.jobs("verdict", "attempts") == [("passed", 1)]
+
+
 def test_a_run_that_is_killed_each_time_ends_errored_and_not_never(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ci.runner.delay_s", lambda attempts, after, chance: 0.0)
     monkeypatch.setattr("ci.following.MOST_ATTEMPTS", 2)
