@@ -11,6 +11,7 @@ import click
 from farm import __version__
 from farm.cli import (
     cluster,
+    compare,
     completion,
     devices,
     doctor,
@@ -99,6 +100,7 @@ main.add_command(devices.command, "devices")
 main.add_command(cluster.command, "cluster")
 main.add_command(kernel.command, "kernel")
 main.add_command(ledger.command, "ledger")
+main.add_command(compare.command, "compare")
 main.add_command(trace.command, "trace")
 main.add_command(trends.command, "trends")
 main.add_command(tune.command, "tune")

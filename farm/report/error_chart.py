@@ -41,7 +41,14 @@ def error_chart(chart_id: str, case: str, outputs: Sequence[WorstOutput]) -> Cha
     inside = sum(edge <= 1.0 for edge in edges)
     figure.add_vline(inside - 0.5, line={"color": VERMILION, "width": 2}, annotation_text="outliers →")
     figure.update_xaxes(type="category", title="|error| in units of its bound")
-    figure.update_yaxes(type="log", title="share of elements", tickformat=".1~%", dtick=1)
+    powers = range(-8, 1)
+    figure.update_yaxes(
+        type="log",
+        title="share of elements",
+        automargin=True,
+        tickvals=[10.0**power for power in powers],
+        ticktext=[f"{100 * 10.0**power:g} %" for power in powers],
+    )
     figure.update_layout(barmode="group", height=340)
     said = [
         f"{one_line(name)}: {share(outlier_share(errors))} of the elements are beyond the bound"

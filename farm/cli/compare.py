@@ -1,0 +1,76 @@
+"""`farm compare`: what changed from one run to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from farm import paths
+from farm.comparison import Comparison, compare
+from farm.errors import UnknownRunError, UsageError
+from farm.recall import load
+from farm.record import RunRecord, Verdict
+from farm.report import compare_formats
+from farm.report.text import one_line
+from farm.report.write import write_whole
+from farm.store import Store
+
+_SEARCHED = 2000  # newest runs looked through for a commit
+
+
+@click.command("compare")
+@click.argument("left", metavar="A")
+@click.argument("right", metavar="B")
+@click.option("--format", "format_name", type=click.Choice(list(compare_formats.FORMATS)), help="Print this format.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write --format to this file instead.")
+def command(left: str, right: str, format_name: str | None, as_json: bool, output: Path | None) -> None:
+    """Show what changed from A to B: medians with their intervals, every stage, bits, tuning and toolchain.
+
+    A and B are run ids or beginnings of one, `latest`, a run's directory, a report.json, or a commit (at least seven
+    characters of it), which stands for its newest run that passed. Simulated and measured times are not compared.
+
+    \b
+    Examples:
+      farm compare 20261123-14 latest
+      farm compare 0123456 latest --format md
+    """
+    if as_json and format_name not in (None, "json"):
+        raise UsageError(f"--json and --format {format_name} exclude each other")
+    chosen = "json" if as_json else format_name
+    if output is not None and chosen is None:
+        raise UsageError(f"--output {output} needs --format, one of {', '.join(compare_formats.FORMATS)}")
+    found = compare(find(left), find(right))
+    if chosen is None:
+        Console().print(compare_formats.terminal(found))
+    elif output is not None:
+        write_whole(output, _content(chosen, found))
+    else:
+        click.echo(_content(chosen, found), nl=False)
+
+
+def find(named: str) -> RunRecord:
+    """The run `named`, or the newest that passed of the commit of that name. Raises what `farm.recall.load` raises."""
+    try:
+        return load(named)
+    except UnknownRunError:
+        if len(named) < 7 or not all(char in "0123456789abcdef" for char in named.lower()):
+            raise
+    with Store.open(paths.store_url()) as store:
+        runs = [
+            run
+            for run in store.list(_SEARCHED, verdict=Verdict.PASSED)
+            if run.commit.startswith(named.lower()) and not run.commit.endswith("-dirty")
+        ]
+        commits = {run.commit for run in runs}
+        if len(commits) > 1:
+            raise UsageError(f"'{named}' begins {len(commits)} commits; type more of it")
+        if not runs:
+            raise UsageError(f"there is no run '{one_line(named)}', and no run of such a commit that passed")
+        return store.get(runs[0].run_id)
+
+
+def _content(format_name: str, found: Comparison) -> str:
+    return compare_formats.FORMATS[format_name](found)
