@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from farm.cli import options
+from farm.cli import options, submit
 from farm.cli.harness_run import OrHarness
 from farm.cli.showing import shown
 from farm.priority import Priority
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=OrHarness, epilog="With --harness the files of an external harness: farm run --harness pypto-lib -h")
+@submit.served
 @options.kernel_argument
 @click.option("--devices", "-n", type=int, default=3, show_default=True, help="Distinct devices, held at once.")
 @click.option("--repeats", "-r", type=int, default=3, show_default=True, help="Repeats of each case on each device.")
