@@ -61,7 +61,13 @@ class _Stored(Collector):
 
     def collect(self) -> Iterator[Metric]:
         with transaction(self._engine, "read") as connection:
-            yield from (*_runs(connection), *_queue(connection), *_devices(connection), *_trials(connection))
+            yield from (
+                *_runs(connection),
+                *_queue(connection),
+                *_jobs(connection),
+                *_devices(connection),
+                *_trials(connection),
+            )
 
 
 def _runs(connection: Connection) -> Iterator[Metric]:
@@ -90,6 +96,17 @@ def _queue(connection: Connection) -> Iterator[Metric]:
     ):
         oldest = connection.execute(select(func.min(column)).where(table.c.state == waiting.value)).scalar()
         yield GaugeMetricFamily(name, f"{text}, 0 where none waits.", value=_age_s(oldest))
+
+
+def _jobs(connection: Connection) -> Iterator[Metric]:
+    done = _counts(connection, JOB, JOB.c.verdict)
+    family = CounterMetricFamily("farm_job_verdicts", "Jobs that have their verdict.", labels=["verdict"])
+    for verdict in Verdict:
+        family.add_metric([verdict.value], done.get(verdict.value, 0))
+    yield family
+    again = select(func.coalesce(func.sum(JOB.c.attempts - 1), 0)).where(JOB.c.attempts > 1)
+    retried = int(connection.execute(again).scalar() or 0)
+    yield CounterMetricFamily("farm_job_retries", "Times that a job was claimed once more.", value=retried)
 
 
 def _devices(connection: Connection) -> Iterator[Metric]:
