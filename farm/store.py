@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from farm import health_store, owner, rows
 from farm.database import Warn, open_engine, transaction
 from farm.errors import InfrastructureError, UnknownRunError, UsageError
+from farm.going import Going, going
 from farm.health import Health, HealthEvent
 from farm.health_store import DeviceReport
 from farm.record import RunRecord, Verdict
@@ -191,6 +192,11 @@ class Store:
             held = owner.Owner.load(text)
             if held.gone():
                 self.interrupt(run_id, f"interrupted: process {held.pid} on {held.host} ended without a verdict")
+
+    def going(self) -> builtins.list[Going]:
+        """Every run that goes on, the one started first at the front, with its progress."""
+        self.settle()
+        return going(self._engine)
 
     # Devices; see `farm.health_store`. With `health` and `observe` a store is a `farm.health.HealthBook`.
 

@@ -10,8 +10,8 @@ from ci.api.access import GateHere
 from ci.api.jobs import JobId
 from ci.states import OPEN, JobState
 from ci.web.access import READER, Reader, Submitter
-from ci.web.going import going
 from ci.web.pages import fragment, render
+from farm.going import going
 
 router = APIRouter(prefix="/jobs/{job_id}")
 

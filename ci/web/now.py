@@ -14,11 +14,11 @@ from ci.queue import JobRow
 from ci.states import JobState
 from ci.tables import JOB
 from ci.web.access import READER, Reader
-from ci.web.going import going
 from ci.web.pages import fragment, render
 from ci.web.runs import jobs_of
 from farm import run_list
 from farm.database import transaction
+from farm.going import going
 from farm.priority import Priority
 from farm.run_list import RunFilter
 from farm.store import Store

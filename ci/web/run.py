@@ -15,9 +15,9 @@ from ci.states import OPEN, JobState
 from ci.tables import JOB
 from ci.web.access import READER, Reader
 from ci.web.charts import wall_times
-from ci.web.going import Going, going
 from ci.web.pages import fragment, render
 from farm.database import transaction
+from farm.going import Going, going
 from farm.record import GateStatus, RunRecord
 from farm.report.figures import (
     CaseTime,

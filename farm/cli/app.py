@@ -25,6 +25,7 @@ from farm.cli import (
     runs,
     sweep,
     test,
+    top,
     trace,
     trends,
     tune,
@@ -101,6 +102,7 @@ main.add_command(cluster.command, "cluster")
 main.add_command(kernel.command, "kernel")
 main.add_command(ledger.command, "ledger")
 main.add_command(compare.command, "compare")
+main.add_command(top.command, "top")
 main.add_command(trace.command, "trace")
 main.add_command(trends.command, "trends")
 main.add_command(tune.command, "tune")

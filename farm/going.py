@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 from sqlalchemy import Engine, func, select
 
-from ci import moments
 from farm import progress_file, rows
 from farm.database import transaction
 from farm.health import moment
@@ -60,7 +60,7 @@ def _going(record: RunRecord, counted: Counter[tuple[str, bool]]) -> Going:
     each = len(record.cases) * record.request.repeats
     done = sum(number for (_, measured), number in counted.items() if measured)
     planned = max(each * record.request.devices + (noted.extra if noted else 0), done)
-    elapsed_s = (moments.now() - moment(record.started_at)).total_seconds()
+    elapsed_s = (datetime.now(timezone.utc) - moment(record.started_at)).total_seconds()
     return Going(
         record=record,
         devices=tuple(_devices(record, counted, each, noted.stages if noted else {})),
