@@ -6,7 +6,7 @@ from pathlib import Path
 
 from farm import paths
 from farm.errors import UsageError
-from farm.record import RunRecord
+from farm.record import RunRecord, Verdict
 from farm.report import json_report
 from farm.store import Store
 
@@ -25,3 +25,22 @@ def load(run: str) -> RunRecord:
         raise UsageError(f"there is no report.json at {path}")
     with Store.open(paths.store_url()) as store:
         return store.latest() if run == "latest" else store.get(run)
+
+
+def history(record: RunRecord, limit: int = 24) -> dict[str, list[float]]:
+    """Each case of the run → its medians in the last runs on that platform, oldest first, in µs of the run's clock.
+
+    Runs that errored are left out: what they measured may be half of it.
+    """
+    with Store.open(paths.store_url()) as store:
+        points = {case: store.history(record.kernel, case, record.platform, limit) for case in record.cases}
+    return {
+        case: [
+            point.median.overall
+            for point in of_case
+            if point.median.overall is not None
+            and point.median.clock is record.clock
+            and point.verdict is not Verdict.ERRORED
+        ]
+        for case, of_case in points.items()
+    }

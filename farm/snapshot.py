@@ -36,7 +36,9 @@ def take(store: Store, platform: str, address: str | None) -> Snapshot:
     """What is to be seen now. `address` names the connected cluster; None: only the store is asked."""
     runs = tuple(store.going())
     holders = {device.id: going.record.run_id for going in runs for device in going.devices}
-    present, free, waiting = list(holders), None, ()
+    present = list(holders)
+    free: int | None = None
+    waiting: tuple[Ticket, ...] = ()
     if address is not None:
         from farm import cluster, line  # Ray, a second to import
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from farm.cli.exit_codes import of_verdict
 from farm.cli.live import view
 from farm.progress import Observer
+from farm.recall import history
 from farm.record import RunRecord
 from farm.report.terminal import summary
 
@@ -33,7 +34,7 @@ def shown(run: Callable[[Observer], RunRecord], as_json: bool) -> NoReturn:
     if as_json:
         click.echo(record.model_dump_json(indent=2))
     else:
-        console.print(summary(record))
+        console.print(summary(record, history(record)))
     sys.exit(of_verdict(record.verdict))
 
 

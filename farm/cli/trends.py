@@ -13,6 +13,7 @@ from rich.text import Text
 
 from farm import paths
 from farm.cli import options
+from farm.report.sparkline import bar
 from farm.report.terminal import verdict_text
 from farm.report.text import microseconds, one_line, signed_share
 from farm.rows import HistoryPoint
@@ -25,7 +26,6 @@ from kernel.registry import find_kernel, find_platform
 if TYPE_CHECKING:
     from farm.change_points import ChangePoint
 
-_BARS = "▁▂▃▄▅▆▇█"
 _LATEST = 10  # runs of the table; the bars and the changes are of all
 
 
@@ -91,7 +91,7 @@ def _bars(trend: Trend, width: int) -> list[Text]:
     for start in range(0, len(medians), width):
         row, below = Text("  "), Text("  ")
         for index, us in enumerate(medians[start : start + width], start):
-            row.append(_BARS[round((us - low) / (high - low) * (len(_BARS) - 1))] if high > low else _BARS[3])
+            row.append(bar(us, low, high))
             below.append(*_mark(marks.get(index)))
         lines += [row, below] if below.plain.strip() else [row]
     return lines

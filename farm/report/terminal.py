@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -9,6 +11,7 @@ from rich.text import Text
 from farm.record import RunRecord, Verdict
 from farm.report.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, time_spent, worst_outputs
 from farm.report.harness_terminal import files
+from farm.report.sparkline import sparkline
 from farm.report.text import microseconds, one_line, scientific, share, signed_share
 from kernel.clock import Clock
 
@@ -16,15 +19,20 @@ VERDICT_STYLES = {Verdict.PASSED: "bold green", Verdict.FAILED: "bold red", Verd
 _MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.ERRORED: "!"}
 _SHOWN_FINDINGS = 5
 _SHOWN_DEVICES = 8
+_SHOWN_HISTORY = 24  # runs
 
 
-def summary(record: RunRecord) -> RenderableType:
-    """The run on about a dozen lines. Every name is taken as text, never as markup."""
+def summary(record: RunRecord, history: Mapping[str, Sequence[float]] | None = None) -> RenderableType:
+    """The run on about a dozen lines. Every name is taken as text, never as markup.
+
+    `history` is the medians of each case, oldest first, this run's last, all in µs of the run's clock.
+    """
     if record.harness is not None:
         return Group(_headline(record), _subject(record), Text(), files(record, record.harness))
     times = case_times(record)
     parts: list[RenderableType] = [_headline(record), _subject(record), Text()]
     parts.append(_times(times))
+    parts += [_history(case, us, len(times) > 1) for case, us in (history or {}).items() if len(us) > 1]
     outputs = [worst for case in record.cases for worst in worst_outputs(record, case)]
     if outputs:
         parts += [Text(), _outputs(outputs)]
@@ -78,6 +86,14 @@ def _times(times: list[CaseTime]) -> Table:
             Text("–" if time.against_ratchet is None else signed_share(time.against_ratchet), "red" if slower else ""),
         )
     return table
+
+
+def _history(case: str, us: Sequence[float], several: bool) -> Text:
+    """The last medians as bars, from their lowest to their highest."""
+    shown = us[-_SHOWN_HISTORY:]
+    line = Text(f"history {one_line(case)}  " if several else "history  ", "dim")
+    line.append(sparkline(shown), "cyan")
+    return line.append(f"  {len(shown)} runs, {microseconds(min(shown))} to {microseconds(max(shown))} µs", "dim")
 
 
 def _outputs(outputs: list[WorstOutput]) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -101,7 +102,7 @@ def test_an_interrupt_ends_it_quietly(going: None, tmp_path: Path) -> None:
         seen = b""
         end_s = time.monotonic() + 120
         while b"run-goes-on" not in seen and shown.poll() is None and time.monotonic() < end_s:
-            seen += shown.stdout.read1(4096)
+            seen += os.read(shown.stdout.fileno(), 4096)
         shown.terminate()
         _, complaints = shown.communicate(timeout=60)
     assert b"run-goes-on" in seen

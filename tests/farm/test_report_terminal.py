@@ -141,3 +141,17 @@ def test_the_wait_for_devices_and_the_run_are_two_times() -> None:
     assert "waited 10 min for devices, ran 17 s of at most 5 h" in text
     assert "goes on with  run 20261123-140000-abcdef" in " ".join(text.split("\n")).replace("   ", "  ")
     assert "waited" not in shown(samples.running())
+
+
+def test_the_history_is_a_line_of_bars() -> None:
+    out = io.StringIO()
+    Console(file=out, width=80).print(summary(samples.run(), {samples.CASE: [136.0, 131.0, 76.64]}))
+
+    assert "history  █▇▁  3 runs, 76.64 to 136.00 µs" in out.getvalue()
+
+
+def test_a_first_run_has_no_history_to_show() -> None:
+    out = io.StringIO()
+    Console(file=out, width=80).print(summary(samples.run(), {samples.CASE: [76.64]}))
+
+    assert "history" not in out.getvalue()
