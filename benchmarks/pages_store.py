@@ -44,19 +44,20 @@ NEWEST = 50
 SLOW, FAULTY = "npu-3/5", "npu-6/2"
 
 
-def seed(engine: Engine, trials: int, directory: Path, now: datetime | None = None) -> list[str]:
-    """Fill an empty store with `trials` trials, the newest ended just before `now`; returns runs' ids, oldest first.
+def seed(engine: Engine, trials: int, directory: Path, newest: int = NEWEST) -> list[str]:
+    """Fill an empty store with `trials` trials up to this moment; returns the runs' ids, oldest first.
 
-    The newest runs have files below `directory`; the last two are still running, owned by the calling process.
+    The `newest` runs have all tasks, and their directories below `directory`, which are not made. The last two are
+    still running, owned by the calling process.
     """
     runs = max(trials // (DEVICES * REPEATS), 4)
-    begin = (now or datetime.now(timezone.utc)) - EVERY * runs
+    begin = datetime.now(timezone.utc) - EVERY * runs
     chance = random.Random(7)
     ids = []
     with engine.begin() as connection:
         connection.execute(insert(DEVICE), list(_devices(begin + EVERY * runs)))
         for batch in _batches(runs):
-            made = [_run(number, runs, begin + EVERY * number, chance, directory) for number in batch]
+            made = [_run(number, runs, newest, begin + EVERY * number, chance, directory) for number in batch]
             ids += [record.run_id for record in made]
             connection.execute(insert(RUN), [_row(record) for record in made])
             connection.execute(insert(TRIAL), [rows.of_trial(r.run_id, trial) for r in made for trial in r.trials])
@@ -92,7 +93,7 @@ def _devices(now: datetime) -> Iterator[dict[str, Any]]:
             }
 
 
-def _run(number: int, runs: int, started: datetime, chance: random.Random, directory: Path) -> RunRecord:
+def _run(number: int, runs: int, newest: int, started: datetime, chance: random.Random, directory: Path) -> RunRecord:
     platform, clock, noise = PLATFORMS[number % 2]
     case, level = CASES[number // 2 % 2]
     for step, factor in enumerate(STEPS):
@@ -102,7 +103,7 @@ def _run(number: int, runs: int, started: datetime, chance: random.Random, direc
     verdict = None if running else chance.choices(list(Verdict), (90, 6, 4))[0]
     node, first = number % NODES, number % (PER_NODE - DEVICES)
     held = [_device(platform, f"npu-{(node + away) % NODES}/{first + away}") for away in range(DEVICES)]
-    tasks = TASKS if number >= runs - NEWEST else 8
+    tasks = TASKS if number >= runs - newest else 8
     digest = hashlib.sha256(str(number // 2).encode()).hexdigest()
     kept = list(itertools.product(held, range(REPEATS)))[: 4 if running else None]
     trials = [_trial(case, device, repeat, level, clock, noise, tasks, chance) for device, repeat in kept]
@@ -129,7 +130,7 @@ def _run(number: int, runs: int, started: datetime, chance: random.Random, direc
         gates=[] if running else [GateRecord(name=name, status=GateStatus.PASSED) for name in ("tolerance", "budget")],
         median_us={} if running else {case: _median(trials, clock)},
         budget={case: BudgetRecord(clock=clock, ceiling_us=140.0, ratchet_us=None, source="budgets.toml")},
-        directory=str(directory / run_id) if number >= runs - NEWEST else "",
+        directory=str(directory / run_id) if number >= runs - newest else "",
     )
 
 

@@ -33,7 +33,7 @@ def kernels(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
     return render(request, "kernels.html", who, kernels=found)
 
 
-@router.get("/{kernel}")
+@router.get("/{kernel:path}")  # a file of kernels is one as well: kernels.py:KERNEL
 def kernel(
     request: Request,
     gate: GateHere,

@@ -39,7 +39,7 @@ class Night:
 
     id: str
     started_at: str
-    verdict: str  # "running" while it goes on, or where it was interrupted
+    verdict: str  # "unfinished" while it goes on, or where it was interrupted
     reason: str
     kernel: str
     platform: str
@@ -123,7 +123,7 @@ def _night(directory: Directory, ended: int) -> Night | None:
     return Night(
         id=directory.name,
         started_at=plan.started_at,
-        verdict=record.verdict.value if record and record.verdict else "running",
+        verdict=record.verdict.value if record and record.verdict else "unfinished",
         reason=record.reason if record else "",
         kernel=plan.request.kernel,
         platform=plan.request.platform,

@@ -31,6 +31,7 @@ SIGN = {  # nothing is said by colour alone
     "failed": "✗",
     "errored": "!",
     "running": "▶",
+    "unfinished": "…",
     "inconclusive": "?",
     "not-applicable": "–",
     "healthy": "✓",
