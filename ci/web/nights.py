@@ -59,12 +59,7 @@ def nights(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
 
 
 @router.get("/{sweep}")
-def night(
-    request: Request,
-    gate: GateHere,
-    who: Reader,
-    sweep: Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")],
-) -> HTMLResponse:
+def night(request: Request, gate: GateHere, who: Reader, sweep: SweepId) -> HTMLResponse:
     """One sweep: what it found, and who disagrees with whom."""
     record = _record(gate, sweep)
     heads, squares = by_output(record)

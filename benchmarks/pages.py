@@ -1,0 +1,130 @@
+"""How long the dashboard's pages take over a store of months: python -m benchmarks.pages.
+
+Seeds a SQLite store of `--trials`, serves it in a process of its own, and asks for each page `--times` times over HTTP,
+one after the other. The first answer of each is told apart: it fills caches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from benchmarks.pages_store import seed
+from benchmarks.webhook import CONFIG, SECRET, SERVE
+from ci import tokens
+from ci.database import open_database
+from ci.states import Scope
+
+AIM_MS = 150.0  # 95 % of the answers
+
+
+def main() -> int:
+    """Measure and print a table in Markdown; 1 where a page misses the aim."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--trials", type=int, default=100_000)
+    parser.add_argument("--times", type=int, default=40, help="answers measured of each page")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        engine = open_database(f"sqlite:///{directory / 'store.sqlite'}", print)
+        begin = time.perf_counter()
+        ids = seed(engine, chosen.trials, directory / "runs")
+        token = tokens.create(engine, "benchmark", list(Scope))
+        engine.dispose()
+        size = (directory / "store.sqlite").stat().st_size / 1e6
+        print(
+            f"{chosen.trials} trials of {len(ids)} runs, {size:.0f} MB, made in {time.perf_counter() - begin:.0f} s\n"
+        )
+        with _service(directory) as url, httpx.Client(base_url=url, timeout=120) as client:
+            _sign_in(client, token)
+            print("| page | first | median | p95 |\n|---|---:|---:|---:|", flush=True)
+            late = [_measure(client, name, path, chosen.times) for name, path in _pages(ids).items()]
+    return 0 if max(late) <= AIM_MS else 1
+
+
+def _pages(ids: list[str]) -> dict[str, str]:
+    ended, other, old = ids[-5], ids[-9], ids[len(ids) // 2]
+    return {
+        "Now": "/",
+        "Now, the part that is asked for every 2 s": "/now/live",
+        "Runs": "/runs",
+        "Runs, failed ones of one platform": "/runs?verdict=failed&platform=a2a3&kernel=qkv_proj_rope",
+        "Runs, by the beginning of an id": f"/runs?begins={old[:10]}",
+        "Run, 9 trials of 400 tasks": f"/runs/{ended}",
+        "Run, going on": f"/runs/{ids[-1]}",
+        "Kernels": "/kernels",
+        "Kernel, simulated": "/kernels/qkv_proj_rope?platform=a2a3sim&case=flash-s2",
+        "Kernel, measured": "/kernels/qkv_proj_rope?platform=a2a3&case=flash-s2",
+        "Devices": "/devices",
+        "Device": "/devices/a2a3/npu-3/5",
+        "Nights": "/nights",
+        "Compare": f"/compare?a={ended}&b={other}",
+    }
+
+
+def _measure(client: httpx.Client, name: str, path: str, times: int) -> float:
+    """Print a row; the 95th percentile, ms."""
+    waits = []
+    for _ in range(times + 1):
+        begin = time.perf_counter()
+        answer = client.get(path)
+        waits.append((time.perf_counter() - begin) * 1e3)
+        if answer.status_code != 200:
+            raise SystemExit(f"{path} answered {answer.status_code}")
+    first, rest = waits[0], sorted(waits[1:])
+    late = rest[min(int(len(rest) * 0.95), len(rest) - 1)]
+    print(f"| {name} | {first:.0f} ms | {statistics.median(rest):.0f} ms | {late:.0f} ms |", flush=True)
+    return late
+
+
+def _sign_in(client: httpx.Client, token: str) -> None:
+    found = re.search(r'name="mark" value="([^"]+)"', client.get("/sign-in").text)
+    assert found, "the sign-in page has no form"
+    signed = client.post("/sign-in", data={"token": token, "mark": found[1]})
+    if signed.status_code != 303:
+        raise SystemExit(f"signing in was answered by {signed.status_code}")
+
+
+@contextmanager
+def _service(directory: Path) -> Iterator[str]:
+    """The application, whose sign-in is over http here."""
+    (directory / "farm.toml").write_text(CONFIG.replace("https://farm.example.org", "http://127.0.0.1"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {**os.environ, "BENCHMARK_SECRET": SECRET, "FARM_PORT": str(port), "FARM_HOME": str(directory)}
+    env["FARM_STORE"] = f"sqlite:///{directory / 'store.sqlite'}"
+    process = subprocess.Popen([sys.executable, "-c", SERVE], env=env, cwd=directory)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        while not _ready(url):
+            if process.poll() is not None:
+                raise SystemExit("the service did not start")
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
