@@ -63,7 +63,8 @@ def tab(browser: Browser, url: str, scheme: Literal["light", "dark"] = "light", 
     said = opened.complaints
     opened.page.on("console", lambda line: said.append(line.text) if line.type in ("error", "warning") else None)
     opened.page.on("pageerror", lambda error: said.append(str(error)))
-    opened.page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    opened.page.on("dialog", lambda dialog: said.append(dialog.message))
+    opened.page.on("dialog", lambda dialog: dialog.dismiss())
     opened.page.on("request", lambda asked: None if _own(asked.url, url) else opened.elsewhere.append(asked.url))
     try:
         yield opened

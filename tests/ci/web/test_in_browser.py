@@ -85,9 +85,9 @@ def open_tab(place: Place, browser: Browser) -> Iterator[Tab]:
 
 def keep(directory: Path, record: SweepRecord) -> str:
     """A sweep's files."""
-    told = {name: getattr(record, name) for name in ("request", "clock", "commit", "toolchain", "addresses", "outputs")}
-    own = {"sweep_id": record.sweep_id, "started_at": record.started_at}
-    plan = SweepPlan(**told, **own, noisy=False, devices=record.planned, quarantined=[])
+    names = ("sweep_id", "started_at", "request", "clock", "commit", "toolchain", "addresses", "outputs")
+    told = {name: getattr(record, name) for name in names}
+    plan = SweepPlan.model_validate({**told, "noisy": False, "devices": record.planned, "quarantined": []})
     (directory / record.sweep_id).mkdir(parents=True)
     (directory / record.sweep_id / "plan.json").write_text(plan.model_dump_json())
     (directory / record.sweep_id / "sweep.json").write_text(record.model_dump_json())
