@@ -60,7 +60,7 @@ class Ended:
     left: tuple[str, ...] = ()  # command lines of what it had left running, killed since
     stuck: tuple[str, ...] = ()  # command lines of what did not die
     problem: str = ""  # why it could not be started
-    used_bytes: int = 0  # on the disk, where it was stopped for that
+    used_bytes: int = 0  # on the disk, where it was stopped for its quota
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ def run(
         left=(*ended.get("left", ()), *swept),
         stuck=tuple(ended.get("stuck", ())),
         problem=ended.get("problem", ""),
-        used_bytes=under.used_bytes,
+        used_bytes=under.used_bytes if under.stopped is Stop.QUOTA else 0,
     )
 
 

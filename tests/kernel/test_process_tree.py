@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,15 @@ def test_the_quota_ends_a_command_that_fills_the_disk(tmp_path: Path) -> None:
 
     assert ended.stopped is Stop.QUOTA
     assert ended.used_bytes > 8 << 20
+
+
+def test_a_full_disk_ends_a_command_whoever_filled_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=1 << 20)
+    monkeypatch.setattr("kernel.harness.process_tree.shutil.disk_usage", lambda directory: full)
+
+    ended, _ = python("import time; time.sleep(86400)", tmp_path)
+
+    assert ended.stopped is Stop.DISK
 
 
 def test_one_file_cannot_grow_beyond_the_quota(tmp_path: Path) -> None:
