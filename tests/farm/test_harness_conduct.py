@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,13 @@ class PaperLease:
 
 @dataclass
 class PaperFlights:
-    """Every trial ends at the next look, as `fails` says by file; those under way are noted."""
+    """Every trial ends at the next look, as `fails` says by file, but slow.py at the twentieth without any other."""
 
     lease: PaperLease
     fails: dict[str, Failure]
     flown: list[tuple[str, int, str, dict[str, str]]] = field(default_factory=list)  # file, slot, repeat/attempt, knobs
     most: int = 0
+    _looks: int = 0
     _waiting: list[tuple[int, Request, int, int]] = field(default_factory=list)
 
     def start(self, slot: int, label: str, request: Request, repeat: int, attempt: int) -> None:
@@ -60,7 +62,14 @@ class PaperFlights:
     def land(self) -> list[Landed]:
         if not self._waiting:
             return []
-        slot, request, repeat, attempt = self._waiting.pop(0)
+        quick = [flight for flight in self._waiting if flight[1].case != "slow.py"]
+        if not quick and self._looks < 20:
+            self._looks += 1
+            time.sleep(0.01)
+            return []
+        ended = (quick or self._waiting)[0]
+        self._waiting.remove(ended)
+        slot, request, repeat, attempt = ended
         failure = self.fails.get(request.case)
         own = failure is not None and failure.fault is Fault.KERNEL
         record = TrialRecord.model_validate(
@@ -139,6 +148,12 @@ def test_a_hang_is_tried_on_another_device_and_two_prove_it() -> None:
     assert not conductor.blames["fine.py"].kernel
     assert sorted(conductor.lease.renewed) == [0, 1]  # type: ignore[attr-defined]
     assert len(kept) == 3
+
+
+def test_a_hang_waits_for_another_device_though_its_own_is_free_again() -> None:
+    _, flights, _ = conducted({"hangs.py": head(), "slow.py": head()}, count=2, fails={"hangs.py": HANG})
+
+    assert [slot for file, slot, _, _ in flights.flown if file == "hangs.py"] == [0, 1]
 
 
 def test_on_a_single_device_a_hang_proves_nothing() -> None:
