@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import junitparser
 import pytest
@@ -22,11 +23,18 @@ EVIL = "models/<b>|evil|`x`.py"
 
 def record(timing: str = "host") -> RunRecord:
     """Three files: one that passed with a time of its simulator, one wrong, one skipped."""
-    trials = [
+    trials: list[dict[str, Any]] = [
         {"case": "models/a.py", "simulator_us": 38.5, "claims": {"y": ClaimRecord(passed=True)}},
         {"case": EVIL, "claims": {"y": ClaimRecord(passed=False, detail="\x1b[31m<script>")}, "beside": ["n/1"]},
     ]
-    common = {"device": "n/0", "repeat": 0, "attempt": 0, "status": "ok", "clock": "simulated", "host_s": 1.5}
+    common: dict[str, Any] = {
+        "device": "n/0",
+        "repeat": 0,
+        "attempt": 0,
+        "status": "ok",
+        "clock": "simulated",
+        "host_s": 1.5,
+    }
     files = [
         FileRecord(file="models/a.py", status=FileStatus.PASSED, reason="1 output in 1 trial"),
         FileRecord(file=EVIL, status=FileStatus.FAILED, reason="tolerance: output y: \x1b[31m<script>"),
