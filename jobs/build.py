@@ -69,6 +69,7 @@ def _build(
             "fingerprint": built.fingerprint,
             "build_s": time.monotonic() - begin,
             "predicted_us": built.wall.us if built.wall else None,
+            **({} if built.tuning is None else {"tuning": dict(built.tuning)}),
         }
     )
     cache.replace_text(directory / RECORD_NAME, done.model_dump_json(indent=1))

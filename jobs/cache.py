@@ -40,7 +40,9 @@ def source_digest(files: Iterable[Path]) -> str:
 
 def build_address(request: Request, kernel: Kernel, tuning: Tuning, platform: Platform) -> str:
     """The address of a build: the kernel's sources, case, every knob, the platform's own code and its toolchain."""
-    implementation = Path(inspect.getfile(type(platform))).parent.glob("*.py")
+    # A platform that confines another is made of both.
+    parts = [platform, *([inner] if (inner := getattr(platform, "inner", None)) else [])]
+    implementation = [file for part in parts for file in Path(inspect.getfile(type(part))).parent.glob("*.py")]
     return content_address(
         {
             "kernel": kernel.name,

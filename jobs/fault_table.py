@@ -60,6 +60,10 @@ TABLE: tuple[Row, ...] = (
         "It wrote more than its harness's profile allows, on whatever machine.",
         Source.FARM,
     ),
+    *_kernel("ProgramRaisedError", "kernel-raised", "The kernel's own Python code was running when it raised."),
+    *_kernel("UnknownCaseError", "no-case", "The commit's program does not know the case."),
+    *_kernel("BadProgramAnswerError", "bad-answer", "A confined program's answer is no answer, or contradicts itself."),
+    *_kernel("LimitExceededError", "over-limit", "The same limits hold for every confined program on every machine."),
     *_latched(
         {"scheduler-101": "ASYNC_COMPLETION_INVALID", "scheduler-102": "ASYNC_WAIT_OVERFLOW"},
         Fault.KERNEL,
@@ -184,6 +188,14 @@ TABLE: tuple[Row, ...] = (
         "A slow host, a wedged card and an endless loop look alike; the same on two cards is the loop.",
     ),
     *_rows(
+        Source.EXCEPTION,
+        {"ProgramHungError": "no answer"},
+        "hang",
+        Fault.DEVICE,
+        Action.RETRY_ONCE,
+        "A slow host, a wedged card and an endless loop look alike; the same on two cards is the loop.",
+    ),
+    *_rows(
         Source.WORKER,
         {"GetTimeoutError": "no answer"},
         "hang",
@@ -208,6 +220,14 @@ TABLE: tuple[Row, ...] = (
     *_rows(
         Source.EXIT,
         {"132": "SIGILL", "134": "SIGABRT", "135": "SIGBUS", "136": "SIGFPE", "139": "SIGSEGV", "…": "any other"},
+        "worker-died",
+        Fault.DEVICE,
+        Action.ASK_ANOTHER_CARD,
+        "The kernel, the runtime or the card can crash a process; a second card tells.",
+    ),
+    *_rows(
+        Source.EXCEPTION,
+        {"ProgramDiedError": "confined program"},
         "worker-died",
         Fault.DEVICE,
         Action.ASK_ANOTHER_CARD,

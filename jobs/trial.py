@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from jobs import faults, goldens, poison, room
+<<<<<<< HEAD
 from jobs.records import (
     ClaimRecord,
     Failure,
@@ -28,6 +29,10 @@ from jobs.records import (
     TrialRecord,
     TrialStatus,
 )
+=======
+from jobs.foreign import rules_of
+from jobs.records import Failure, Fault, OutputRecord, Request, TaskRecord, ToleranceRecord, TrialRecord, TrialStatus
+>>>>>>> 25988cc (Run a kernel's program from a git commit confined, with the installation's rules)
 from kernel.platforms.protocol import LOG_NAME, Execution, Platform
 from kernel.registry import find_kernel, find_platform
 from kernel.spec import Kernel, Tensors
@@ -102,7 +107,7 @@ def _measure(
     on_stage("prepare")
     platform.prepare(cache_dir)
     on_stage("golden")
-    reference = goldens.reference(kernel, case, request.input_set, request.seed, cache_dir)
+    reference = goldens.reference(rules_of(kernel), case, request.input_set, request.seed, cache_dir)
     specs = kernel.output_specs(case)
     seed = secrets.randbits(_SEED_BITS)
     outputs = poison.poisoned(specs, seed)

@@ -16,7 +16,7 @@ from kernel.clock import Clock, SimulatedUs
 from kernel.errors import KernelLayerError, PlatformUnavailableError
 from kernel.platforms import calculator, environment, pypto_driver, pypto_private, swimlane
 from kernel.platforms.pass_verify import PassCheck, read_checks
-from kernel.platforms.protocol import TRACE_NAME, Built, Execution, Missing, Probe, Task
+from kernel.platforms.protocol import TRACE_NAME, Built, Execution, Missing, Needs, Probe, Task
 from kernel.platforms.pypto_driver import Compiled, Launch
 from kernel.spec import Kernel, Program, Tensors, Tuning
 
@@ -28,6 +28,8 @@ _RUN_MODE_SIM = 1  # pypto.RunMode.SIM
 _CANN_HOME = "ASCEND_HOME_PATH"
 _COST_MODEL_OUTPUT = "CostModelSimulationOutput"
 _CORE_LOG = "_simulate.swim.json"
+# No core writes more than this to global memory; 24 cube and 48 vector cores are all there are.
+_BYTES_PER_CYCLE, _CORES = 32, 72
 _KEEP = (_CORE_LOG, "_simulate.stat.report.txt")
 
 
@@ -41,6 +43,7 @@ class A2A3Sim:
     name = "a2a3sim"
     clock = Clock.SIMULATED
     noisy = False
+    recording = _CORE_LOG
 
     def __init__(self) -> None:
         self._cache: Path | None = None
@@ -124,6 +127,18 @@ class A2A3Sim:
             return Probe(False, f"canary program: {error}")
         right = torch.equal(outputs["out"], canary.expected(operands))
         return Probe(right, "canary program: every element right" if right else "canary program: wrong answer")
+
+    def needs(self, device: int) -> Needs:
+        """The calculator, built once for all."""
+        return Needs(cache=(calculator.DIRECTORY,))
+
+    def read_recording(self, path: Path) -> tuple[Task, ...]:
+        """The cost model's log of its cores, without the stages, which are not in it."""
+        return swimlane.read_core_log(path, (), {}, _CYCLES_PER_US)
+
+    def floor_us(self, written_bytes: int) -> float:
+        """All cores writing at their full width all the time."""
+        return written_bytes / (_BYTES_PER_CYCLE * _CORES * _CYCLES_PER_US)
 
     def _launch(
         self, program: Program, inputs: Tensors, outputs: Tensors, directory: Path, *, numbers: bool

@@ -18,6 +18,7 @@ from filelock import FileLock
 from kernel.errors import PlatformUnavailableError
 from kernel.platforms import pypto_private
 
+DIRECTORY = "calculator"  # below the cache
 _BUILD_TIMEOUT_S = 900
 _loaded: set[Path] = set()
 
@@ -27,7 +28,7 @@ def library_path(cache: Path) -> Path:
     torch_version = pypto_private.calculator_definitions()["PY3_MOD_TORCH_VERSION"]
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     key = f"pypto-{pypto_private.installed_version()}-torch-{torch_version}-python-{python}"
-    return cache / "calculator" / key / pypto_private.CALCULATOR_LIBRARY
+    return cache / DIRECTORY / key / pypto_private.CALCULATOR_LIBRARY
 
 
 def ensure_built(cache: Path, platform: str) -> Path:

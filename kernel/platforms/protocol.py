@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kernel.clock import Clock, HostUs, WallTime
 from kernel.spec import Kernel, Tensors, Tuning
@@ -82,6 +82,16 @@ class Built:
     fingerprint: str  # SHA-256 of the compiled program, equal for equal programs in every process
     wall: WallTime | None  # the predicted time, where the platform predicts one at build time
     tasks: tuple[Task, ...] = ()
+    tuning: Mapping[str, int | float | bool | str] | None = None  # in force, where only building tells
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a confined program under a platform must have of this machine besides the system and Python."""
+
+    cache: tuple[str, ...] = ()  # names below the cache directory that `prepare` has made, to be read only
+    devices: tuple[Path, ...] = ()  # device nodes
+    variables: Mapping[str, str] = field(default_factory=dict)  # of the environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +145,28 @@ class Platform(Protocol):
 
     def probe(self, device: int, directory: Path) -> Probe:
         """Run a known small program on `device` and check its answer."""
+        ...
+
+
+@runtime_checkable
+class Confinable(Protocol):
+    """A platform whose programs need something of the machine when they run in a sandbox."""
+
+    def needs(self, device: int) -> Needs:
+        """What a program on `device` needs."""
+        ...
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """A platform that leaves a raw recording of its times, to hold against what a foreign program says of them."""
+
+    recording: str  # name of the file `build` and `run` leave in their directory
+
+    def read_recording(self, path: Path) -> tuple[Task, ...]:
+        """The tasks in a recording. Raises `ValueError`, `KeyError` or `TypeError` for one that is none."""
+        ...
+
+    def floor_us(self, written_bytes: int) -> float:
+        """A time below which no program can write that much."""
         ...

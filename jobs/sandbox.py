@@ -1,0 +1,143 @@
+"""How a foreign program is kept apart: the command that starts it, and what that command does not isolate.
+
+With bubblewrap the process has namespaces of its own: no network, no other process in sight, and of the file system
+only the system, the Python installation, the farm's `kernel` and `jobs` packages and its own few files, all read-only
+but for a small tmpfs and the files it answers in. No home, no token, no store, no other run. It is started with an
+empty environment.
+
+Where the farm runs as root, the program gets a user id that nobody else has, so that the limit on processes holds for
+it (the kernel exempts root) and a way out of the namespaces would not lead to root.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TRUSTED = Path("/run/farm/trusted")  # the farm's own packages, inside
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
+_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
+_NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
+_FIRST_UID, _UIDS = 1_800_000_000, 100_000_000  # far above what accounts and containers use
+_TRY_TIMEOUT_S = 20.0
+# Since Linux 5.14 a user namespace counts its own processes; before, the limit would count all of the farm's account.
+_COUNTS_PER_NAMESPACE = (5, 14)
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What keeps a foreign program apart on this machine."""
+
+    bubblewrap: bool
+    lacks: str  # what is not isolated and why, one line; "" where everything is
+
+    def __str__(self) -> str:
+        return "bubblewrap" if self.bubblewrap else f"none: {self.lacks}"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a confined process sees besides the system and Python. Paths are those of the host."""
+
+    read: Mapping[Path, Path] = field(default_factory=dict)  # path inside → on the host, read-only
+    write: Mapping[Path, Path] = field(default_factory=dict)  # the same, files it may write
+    devices: Sequence[Path] = ()  # device nodes, the same path inside
+    scratch_bytes: int = 2 << 30  # of /tmp, which is its own and in memory
+    shared_memory_bytes: int = 256 << 20
+
+
+@functools.cache
+def isolation() -> Isolation:
+    """Whether bubblewrap is here and works, found by starting something with it once a process."""
+    found = shutil.which("bwrap")
+    nothing = "network, home, other runs' files and the number of processes are not isolated"
+    if found is None:
+        return Isolation(False, f"bubblewrap is not installed, so {nothing}")
+    try:
+        done = subprocess.run(
+            command(["/usr/bin/true"], View()), capture_output=True, timeout=_TRY_TIMEOUT_S, check=False, text=True
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Isolation(False, f"bubblewrap does not work here ({error}), so {nothing}")
+    if done.returncode != 0:
+        told = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
+        return Isolation(False, f"bubblewrap does not work here ({told}), so {nothing}")
+    return Isolation(True, "")
+
+
+def command(inside: Sequence[str], view: View) -> list[str]:
+    """`inside` as a command in a sandbox that sees `view`. The caller starts it with `environment`."""
+    arguments = ["bwrap", "--die-with-parent", "--new-session", *_NAMESPACES]
+    if os.getuid() != 0:
+        arguments.append("--unshare-user")
+    reads = {**{path: path for path in _visible()}, **view.read}
+    # Parents first and readable: bubblewrap makes those of a bind for root alone.
+    for parent in _parents([*reads, *view.write, *view.devices]):
+        arguments += ["--perms", "0755", "--dir", str(parent)]
+    for path in map(Path, _SYSTEM):
+        if path.is_symlink():
+            arguments += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            arguments += ["--ro-bind", str(path), str(path)]
+    for inner, outer in reads.items():
+        arguments += ["--ro-bind", str(outer), str(inner)]
+    arguments += ["--dev", "/dev", "--proc", "/proc"]
+    arguments += ["--perms", "1777", "--size", str(view.shared_memory_bytes), "--tmpfs", "/dev/shm"]
+    arguments += ["--perms", "1777", "--size", str(view.scratch_bytes), "--tmpfs", "/tmp"]
+    for inner, outer in view.write.items():
+        arguments += ["--bind", str(outer), str(inner)]
+    for device in view.devices:
+        arguments += ["--dev-bind-try", str(device), str(device)]
+    return [*arguments, "--remount-ro", "/", "--chdir", "/tmp", "--", *inside]
+
+
+def environment(variables: Mapping[str, str], home: str) -> dict[str, str]:
+    """All of the environment a confined process starts with: nothing of the farm's but the search path."""
+    own = str(Path(sys.executable).parent)
+    return {
+        "PATH": os.pathsep.join([own, "/usr/local/bin", "/usr/bin", "/bin"]),
+        "HOME": home,
+        "TMPDIR": home,
+        "LANG": "C.UTF-8",
+        "USER": "farm",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",
+        **variables,
+    }
+
+
+def own_uid() -> int | None:
+    """A user id for one confined process; None where the farm is no root and cannot give any."""
+    return _FIRST_UID + secrets.randbelow(_UIDS) if os.getuid() == 0 else None
+
+
+def counts_processes() -> bool:
+    """Whether a limit on processes set inside would count those of the sandbox alone."""
+    numbers = os.uname().release.split("-")[0].split(".")[:2]
+    return os.getuid() == 0 or tuple(int(number) for number in numbers if number.isdigit()) >= _COUNTS_PER_NAMESPACE
+
+
+def _visible() -> list[Path]:
+    """Of the host: what Python and the dynamic linker need, as far as it is there and not below the system's."""
+    python = [Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_paths()["purelib"])]
+    python += [Path(sys.executable).resolve().parent.parent]
+    found = [path for path in map(Path, _SYSTEM_FILES) if path.exists()]
+    for path in python:
+        if not any(path.is_relative_to(seen) for seen in [Path("/usr"), *found]):
+            found.append(path)
+    return found
+
+
+def _parents(paths: Iterable[Path]) -> list[Path]:
+    parents = {parent for path in paths for parent in path.parents if parent != Path("/")}
+    below = [Path(each) for each in (*_SYSTEM, "/tmp", "/dev", "/proc")]
+    return sorted(parent for parent in parents if not any(parent.is_relative_to(each) for each in below))
