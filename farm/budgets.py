@@ -31,6 +31,7 @@ class Budget:
     ceiling_us: float | None
     ratchet_us: float | None  # best landed time in force
     source: str  # where the ceiling comes from
+    slower: float | None = None  # share of a merge base's time by which a head may be slower; None for the default
 
     @property
     def limit_us(self) -> float | None:
@@ -53,6 +54,7 @@ def load_budget(path: Path, platform: str, case: str) -> Budget | None:
         ceiling_us=_positive(entry.get("ceiling_us"), f"{where} ceiling_us"),
         ratchet_us=_ratchet(entry.get("landed", []), where),
         source=str(entry.get("source", "")),
+        slower=_share(entry.get("slower_than_base"), f"{where} slower_than_base"),
     )
 
 
@@ -61,6 +63,14 @@ def _positive(value: Any, where: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         raise BudgetError(f"{where} is {value!r}; write a number of µs above 0")
+    return float(value)
+
+
+def _share(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise BudgetError(f"{where} is {value!r}; write a share of at least 0 and below 1, for example 0.02")
     return float(value)
 
 

@@ -63,9 +63,9 @@ class Building:
             self._report_stages({slot for slot, _ in waiting.values()})
             for reference in done:
                 slot, case = waiting.pop(reference)
-                records[case] = self._ended(slot, case, reference)
+                records[case] = self._ended(slot, requests[case].case, reference)
         for slot, case in waiting.values():
-            records[case] = self._lost(slot, case, "hang", f"no answer within {limit_s:g} s")
+            records[case] = self._lost(slot, requests[case].case, "hang", f"no answer within {limit_s:g} s")
         return records
 
     def _report_stages(self, slots: set[int]) -> None:

@@ -19,9 +19,9 @@ from farm.flight import Flights, Landed
 from farm.lease import Lease, card_of
 from farm.limits import Limits
 from farm.mending import Mending
-from farm.plan import Plan, PlannedTrial
+from farm.plan import Plan, PlannedTrial, label
 from farm.progress import Observer
-from jobs.records import Failure, Request, TrialRecord, TrialStatus
+from jobs.records import Arm, Failure, Request, TrialRecord, TrialStatus
 from kernel.clock import Clock
 
 # How often to ask who waits for devices and what each worker does: a trial takes seconds, an answer half a millisecond.
@@ -48,6 +48,7 @@ class Execution:
     observer: Observer
     keep: Callable[[list[TrialRecord]], None]  # called with the kept attempts of each round, as they end
     blame: Blame = field(default_factory=Blame)
+    base_blame: Blame = field(default_factory=Blame)  # of the base's program: no evidence against the head's
     problems: list[Failure] = field(default_factory=list)
     _queues: dict[int, deque[_Turn]] = field(default_factory=dict)
     _fresh: list[TrialRecord] = field(default_factory=list)  # landed, and not handed on yet
@@ -94,15 +95,15 @@ class Execution:
         for slot in list(idle):
             if self._queues[slot]:
                 turn = self._queues[slot].popleft()
-                case = turn.planned.case
-                flights.start(slot, case, requests[case], turn.planned.repeat, turn.attempt)
+                named = label(turn.planned.case, turn.planned.arm)
+                flights.start(slot, named, requests[named], turn.planned.repeat, turn.attempt)
                 idle.discard(slot)
 
     def _land(self, flights: Flights, mending: Mending, idle: set[int]) -> None:
         """Take in what ended in one round. Slots that can go on are idle afterwards, or being mended."""
         self._report_stages(flights)
         for ended in flights.land():
-            self.blame.take(ended.record, card_of(self.lease.device(ended.slot)))
+            self._blame_of(ended.record.arm).take(ended.record, card_of(self.lease.device(ended.slot)))
             if ended.flight.repeat >= 0 or ended.record.status is not TrialStatus.OK:
                 self._fresh.append(ended.record)
             self.observer.measured(ended.record, ended.flight.repeat >= 0)
@@ -112,26 +113,37 @@ class Execution:
         for replaced in mended.values():
             if replaced is not None and replaced.unfit:
                 self.blame.distrust(replaced.unfit)
+                self.base_blame.distrust(replaced.unfit)
         for slot, failure in lost.items():
             self.problems.append(failure)
             self._queues[slot].clear()
         if self.blame.kernel:
             for queue in self._queues.values():  # proven guilty: what is under way may end, nothing more is started
                 queue.clear()
+        if self.base_blame.kernel:
+            for queue in self._queues.values():
+                _drop(queue, lambda turn: turn.planned.arm is Arm.BASE)
 
     def _follow(self, ended: Landed, mending: Mending, idle: set[int]) -> None:
         slot, flight, queue = ended.slot, ended.flight, self._queues[ended.slot]
+        case, arm = flight.request.case, flight.request.arm
         if ended.record.status is TrialStatus.OK:
             idle.add(slot)
         elif ended.record.status is TrialStatus.FAILED:
-            _drop_case(queue, ended.record.case)
+            _drop(queue, lambda turn: (turn.planned.case, turn.planned.arm) == (case, arm))
             if queue:
                 mending.begin(slot, self.lease.renew)
-        elif ended.record.failure is not None and self.blame.may_retry(ended.record.failure, flight.attempt):
-            queue.appendleft(_Turn(PlannedTrial(flight.label, slot, flight.repeat), flight.attempt + 1))
+        elif ended.record.failure is not None and self._blame_of(arm).may_retry(ended.record.failure, flight.attempt):
+            queue.appendleft(_Turn(PlannedTrial(case, slot, flight.repeat, arm), flight.attempt + 1))
+            mending.begin(slot, self.lease.replace)
+        elif arm is Arm.BASE:
+            _drop(queue, lambda turn: turn.planned.arm is Arm.BASE)  # the head can still be judged without it
             mending.begin(slot, self.lease.replace)
         else:
             queue.clear()
+
+    def _blame_of(self, arm: Arm) -> Blame:
+        return self.base_blame if arm is Arm.BASE else self.blame
 
     def _should_leave(self) -> bool:
         """Whether somebody who goes first waits for devices; asked about once a second."""
@@ -151,8 +163,8 @@ class Execution:
                 self.observer.working(self.lease.device(slot), slot, stage)
 
 
-def _drop_case(queue: deque[_Turn], case: str) -> None:
-    """A kernel that failed a case on a device is not tried again there; other cases go on."""
-    remaining = [turn for turn in queue if turn.planned.case != case]
+def _drop(queue: deque[_Turn], unwanted: Callable[[_Turn], bool]) -> None:
+    """Take out what would say nothing new: a program that failed a case on a device is not tried again there."""
+    remaining = [turn for turn in queue if not unwanted(turn)]
     queue.clear()
     queue.extend(remaining)

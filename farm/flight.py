@@ -125,6 +125,7 @@ class Flights:
             repeat=flight.repeat,
             attempt=flight.attempt,
             seed=flight.request.seed,
+            arm=flight.request.arm,
             status=TrialStatus.FAILED if failure.fault is Fault.KERNEL else TrialStatus.ERRORED,
             clock=self._clock,
             log=where,

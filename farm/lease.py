@@ -26,6 +26,7 @@ from farm.selection import Selection
 from farm.turnstile import Ticket
 from farm.worker import DeviceWorker, PlatformFactory, Ready
 from farm.workers import Workers
+from jobs.confinement import Confinement
 
 # Nobody's fault when Ray needs this long for a free device on a busy machine; longer means somebody else holds it.
 PLACEMENT_GRACE_S = 5.0
@@ -60,13 +61,14 @@ class Lease:
         witnesses: bool,
         together: bool = False,
         worker: type[DeviceWorker] = DeviceWorker,
+        confinement: Confinement | None = None,
     ) -> None:
         """`name` is the platform's; `environment` is added to that of every worker, each of which is a `worker`.
 
         With `witnesses` no two devices are of one physical card: what one card says twice is said once. With `together`
-        they come from as few nodes as possible.
+        they come from as few nodes as possible. `confinement` has the programs that are not installed.
         """
-        self._workers = Workers(platform, cache, environment, worker)
+        self._workers = Workers(platform, cache, environment, worker, confinement)
         self._platform = name
         self._book = book
         self._health: Mapping[str, Health] = {}
@@ -299,6 +301,7 @@ class Lease:
             pid=told.pid,
             card=told.card,
             canary=told.canary.detail,
+            isolation=told.isolation,
         )
         self._devices[slot] = record
         if record.id not in {held.id for held in self._held}:

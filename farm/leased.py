@@ -19,6 +19,7 @@ from farm.record import RunRequest
 from farm.store import Store
 from farm.timeouts import Timeouts
 from farm.worker import PlatformFactory
+from jobs.confinement import Confinement
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
 from kernel.spec import Kernel
@@ -49,13 +50,18 @@ class Leased:
 
 @contextlib.contextmanager
 def leased(
-    request: RunRequest, options: RunOptions, observer: Observer | None = None, *, witnesses: bool = True
+    request: RunRequest,
+    options: RunOptions,
+    observer: Observer | None = None,
+    *,
+    witnesses: bool = True,
+    confinement: Confinement | None = None,
 ) -> Iterator[Leased]:
     """`request.devices` devices, held for the block and given back at the end of the block whatever ends it.
 
-    With `witnesses` each is on a physical card of its own. Raises `UsageError`, `UnknownNameError`, `KernelLoadError`,
-    `TuningError` or `PlatformUnavailableError` before anything is started, and `CapacityError` or `InfrastructureError`
-    where no lease can be had.
+    With `witnesses` each is on a physical card of its own. `confinement` has the programs that are not installed.
+    Raises `UsageError`, `UnknownNameError`, `KernelLoadError`, `TuningError` or `PlatformUnavailableError` before
+    anything is started, and `CapacityError` or `InfrastructureError` where no lease can be had.
     """
     kernel = preflight.check(request)
     factory = options.platform or functools.partial(find_platform, request.platform)
@@ -77,6 +83,7 @@ def leased(
             options.timeouts.environment() if platform.noisy else {},
             head,
             witnesses=witnesses,
+            confinement=confinement,
         )
         try:
             lease.acquire(request.devices, options.wait_s, waiting)

@@ -27,8 +27,9 @@ def check(request: RunRequest) -> Kernel:
     kernel = find_kernel(request.kernel)
     _known("case", request.cases, kernel.cases)
     _known("input set", [request.input_set], kernel.input_sets)
-    for case in request.cases:
-        kernel.tuning(case, request.tuning)
+    if request.source is None:  # the knobs of another program are known to that program alone
+        for case in request.cases:
+            kernel.tuning(case, request.tuning)
     return kernel
 
 

@@ -67,6 +67,7 @@ class DeviceRecord(Record):
     pid: int  # of the worker process that ran the trials; distinct devices have distinct workers
     card: str = ""  # physical card on that node; two devices of one card are one witness
     canary: str = ""  # what the probe at the start of the lease found
+    isolation: str = ""  # what keeps foreign programs apart there; "" where the run has none
 
 
 class MedianRecord(Record):
@@ -89,6 +90,16 @@ class BudgetRecord(Record):
     source: str  # where the numbers come from
 
 
+class SourceRequest(Record):
+    """A commit whose program is to be run in place of the installed one, and what it is held against."""
+
+    repository: str  # absolute path of a local git repository
+    commit: str  # full id
+    base: str = ""  # full id of the merge base to measure in turn with it; "" for none
+    draw_seed: bool = True  # the inputs' seed is drawn once the program is built, which so cannot know it
+    require_sandbox: bool = False  # no run where the program cannot be isolated
+
+
 class RunRequest(Record):
     """What was asked for."""
 
@@ -102,6 +113,41 @@ class RunRequest(Record):
     tuning: dict[str, str] = Field(default_factory=dict)
     priority: Priority = Priority.INTERACTIVE
     selection: Selection = Field(default_factory=Selection)
+    source: SourceRequest | None = None  # None: the installed program
+
+
+class ComparisonRecord(Record):
+    """One case of the head against the base, both measured in this run. All times are of one clock."""
+
+    clock: Clock
+    answer: str  # "better or equal", "worse" or "inconclusive"
+    ratio: float  # of the medians: 1.02 means that the head takes 2 % longer
+    interval: list[float] | None  # of the ratio on a noisy clock, [low, high]
+    allowed: float  # share of the base's time by which the head may be slower
+    per_device: dict[str, float]  # device → ratio of its medians
+    rounds: int  # measured of both, over all devices
+
+
+class BaseRecord(Record):
+    """The merge base and what was measured of it in turn with the head."""
+
+    commit: str  # full id
+    tree: str  # content address of the program's files; "" where there was nothing to measure
+    lacks: str = ""  # why there was nothing to measure
+    builds: list[BuildRecord] = Field(default_factory=list)
+    trials: list[TrialRecord] = Field(default_factory=list)  # without their tasks
+    comparison: dict[str, ComparisonRecord] = Field(default_factory=dict)  # by case
+
+
+class SourceRecord(Record):
+    """Where a run's program came from, as opposed to its rules, which are the installation's."""
+
+    commit: str  # full id
+    tree: str  # content address of the program's files
+    place: str  # of the program in the repository
+    rule_changes: list[str] = Field(default_factory=list)  # paths of rules the commit has otherwise than what judged it
+    compared_with: str = ""  # what those rules were compared with: a commit, or "the installation"
+    controls: list[TrialRecord] = Field(default_factory=list)  # trials on a second draw of the inputs
 
 
 class FileStatus(str, enum.Enum):
@@ -159,6 +205,8 @@ class RunRecord(Record):
     failures: list[Failure] = Field(default_factory=list)  # faults that belong to no single trial
     queue_s: float = 0.0  # how long the run waited for its devices; no limit of the run counts it
     run_limit_s: float | None = None  # how long it might take once it had them
+    source: SourceRecord | None = None  # None: the installed program
+    base: BaseRecord | None = None  # None: measured against none
     resumed_from: str = ""  # the interrupted run whose finished trials this one took over
     harness: HarnessRecord | None = None  # where an external harness compared, instead of the farm
     directory: str = ""  # where the run's files are, as an absolute path on the machine that made them

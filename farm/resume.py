@@ -24,6 +24,8 @@ def require(record: RunRecord) -> None:
         raise UsageError(f"run {record.run_id} is a harness's; run its files again with farm run --harness")
     if record.verdict is None:
         raise UsageError(f"run {record.run_id} is still running; resume it once it has ended")
+    if record.request.source is not None and record.request.source.base:
+        raise UsageError(f"run {record.run_id} measured head and base in turn, which cannot go on later; run it again")
     if record.verdict is not Verdict.ERRORED:
         raise UsageError(f"run {record.run_id} has {record.verdict.value}; nothing of it is missing")
 

@@ -68,9 +68,9 @@ class Repository:
 
     def listing(self, commit: str, below: Iterable[str] = ()) -> list[Entry]:
         """Every entry of `commit`, or those at and below the paths `below`."""
-        told = self._run(
-            ["ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--", *below], _LISTING_TIMEOUT_S
-        ).decode(errors="surrogateescape")
+        told = self._run(["ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--", *below], _LISTING_TIMEOUT_S).decode(
+            errors="surrogateescape"
+        )
         lines = [line for line in told.split("\0") if line]
         if len(lines) > _MAX_LISTED:
             raise SourceError(f"commit {commit[:12]} has {len(lines)} entries; at most {_MAX_LISTED} are read")
@@ -97,7 +97,9 @@ class Repository:
             header_end = bytes(told[at : at + 200]).index(b"\n") + at
             _, kind, size = bytes(told[at:header_end]).split()
             if kind != b"blob" or int(size) != entry.size:
-                raise SourceError(f"object {entry.digest[:12]} of {entry.path} is not what the commit says; run git fsck")
+                raise SourceError(
+                    f"object {entry.digest[:12]} of {entry.path} is not what the commit says; run git fsck"
+                )
             begin = header_end + 1
             yield entry.path, bytes(told[begin : begin + entry.size])
             at = begin + entry.size + 1

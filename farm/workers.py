@@ -12,6 +12,7 @@ from farm.errors import InfrastructureError
 from farm.placement import Place
 from farm.stages import StageBoard
 from farm.worker import DeviceWorker, PlatformFactory, Ready
+from jobs.confinement import Confinement
 
 # A fresh process imports torch and PyPTO and runs the canary: seconds alone, more on a machine that is full.
 START_S = 240.0
@@ -26,9 +27,14 @@ class Workers:
         cache: str,
         environment: Mapping[str, str],
         kind: type[DeviceWorker] = DeviceWorker,
+        confinement: Confinement | None = None,
     ) -> None:
-        """`environment` is added to that of every worker, each of which is a `kind`."""
+        """`environment` is added to that of every worker, each of which is a `kind`.
+
+        `confinement` has the programs that are not installed.
+        """
         self._kind = kind
+        self._confinement = ray.put(confinement)  # once, however many workers there are
         self._platform = platform
         self._cache = cache
         self._environment = dict(environment)
@@ -53,7 +59,7 @@ class Workers:
             scheduling_strategy=place.strategy,
             runtime_env={"env_vars": self._environment} if self._environment else None,
         )
-        actor = worker.remote(slot, self._platform, self._cache, self._board)
+        actor = worker.remote(slot, self._platform, self._cache, self._board, self._confinement)
         actor.ready.remote()  # workers started one after the other run their canaries side by side
         self._actors[slot] = actor
 

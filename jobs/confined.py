@@ -305,7 +305,9 @@ def _tasks(answer: Answer) -> tuple[Task, ...]:
     )
 
 
-def _require_consistent(platform: Platform, answer: Answer, tasks: tuple[Task, ...], moved: int, recording: Path) -> None:
+def _require_consistent(
+    platform: Platform, answer: Answer, tasks: tuple[Task, ...], moved: int, recording: Path
+) -> None:
     """What can be checked of a time from outside. Raises `BadProgramAnswerError`."""
     if answer.wall_us is None or not tasks:
         raise BadProgramAnswerError("the program answered without a time or without tasks")
@@ -324,7 +326,7 @@ def _require_consistent(platform: Platform, answer: Answer, tasks: tuple[Task, .
     floor_us = platform.floor_us(moved)
     if answer.wall_us < floor_us:
         raise BadProgramAnswerError(
-            f"{answer.wall_us:.2f} µs is less than {floor_us:.2f} µs, in which all cores together could write the outputs"
+            f"{answer.wall_us:.2f} µs is less than the {floor_us:.2f} µs all cores together take to write the outputs"
         )
 
 

@@ -38,7 +38,7 @@ def main(job_file: str, trusted: str) -> None:
     with _log_handed_over(job):
         try:
             answer = _work(job)
-        except (Exception, SystemExit) as error:  # whatever a program raises is its answer
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a program raises is its answer
             answer = Answer(problem=_problem(error))
     job.answer.write_text(answer.model_dump_json())
 
@@ -160,7 +160,9 @@ def _load_from_tree(name: str, place: Path) -> ModuleType:
         raise FileNotFoundError(f"{place.name}/ has no __init__.py")
     for parent in _parents(name):
         importlib.import_module(parent)
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[str(place)] if package else None)
+    spec = importlib.util.spec_from_file_location(
+        name, file, submodule_search_locations=[str(place)] if package else None
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -35,6 +35,14 @@ class TrialStatus(str, enum.Enum):
     ERRORED = "errored"  # the device's, node's or farm's fault
 
 
+class Arm(str, enum.Enum):
+    """Which of the programs of a run a trial is of, and to what end."""
+
+    HEAD = "head"  # the one under test
+    BASE = "base"  # the merge base's, timed in turn with it
+    CONTROL = "control"  # the head's again, on other inputs
+
+
 class Failure(Record):
     """Why a build or trial has no measurement."""
 
@@ -53,6 +61,8 @@ class Request(Record):
     tuning: dict[str, str] = Field(default_factory=dict)  # overrides, as typed: key → value
     input_set: str
     seed: int = 0
+    tree: str = ""  # content address of the tree the program comes from; "" for the installed program
+    arm: Arm = Arm.HEAD
 
 
 class TaskRecord(Record):
@@ -159,6 +169,7 @@ class TrialRecord(Record):
     repeat: int  # 0-based; warm-ups are not kept
     attempt: int  # 0 for the first try, counted up when an infrastructure fault moved it
     seed: int = 0  # of the inputs
+    arm: Arm = Arm.HEAD
     status: TrialStatus
     clock: Clock
     wall_us: float | None = None

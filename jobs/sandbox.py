@@ -84,7 +84,7 @@ def command(inside: Sequence[str], view: View) -> list[str]:
         arguments += ["--perms", "0755", "--dir", str(parent)]
     for path in map(Path, _SYSTEM):
         if path.is_symlink():
-            arguments += ["--symlink", os.readlink(path), str(path)]
+            arguments += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             arguments += ["--ro-bind", str(path), str(path)]
     for inner, outer in reads.items():

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from jobs import faults, goldens, poison, room
-<<<<<<< HEAD
+from jobs.foreign import rules_of
 from jobs.records import (
     ClaimRecord,
     Failure,
@@ -29,10 +29,6 @@ from jobs.records import (
     TrialRecord,
     TrialStatus,
 )
-=======
-from jobs.foreign import rules_of
-from jobs.records import Failure, Fault, OutputRecord, Request, TaskRecord, ToleranceRecord, TrialRecord, TrialStatus
->>>>>>> 25988cc (Run a kernel's program from a git commit confined, with the installation's rules)
 from kernel.platforms.protocol import LOG_NAME, Execution, Platform
 from kernel.registry import find_kernel, find_platform
 from kernel.spec import Kernel, Tensors
@@ -78,6 +74,7 @@ def run_trial(
         repeat=repeat,
         attempt=attempt,
         seed=request.seed,
+        arm=request.arm,
         status=TrialStatus.OK,
         clock=platform.clock,
     )

@@ -61,6 +61,14 @@ def _loaded(entry: EntryPoint) -> object:
         raise KernelLoadError(entry.name, problem, "mend or uninstall its package") from error
 
 
+def kernel_entry(name: str) -> str:
+    """Where the kernel registered as `name` is: "module:attribute". Raises `UnknownNameError`."""
+    found = _named(KERNELS)
+    if name not in found:
+        raise UnknownNameError("kernel", name, list(found))
+    return found[name].value
+
+
 def find_tunable(name: str) -> TunableKernel:
     """The kernel registered as `name`, which must declare a tuning space. Raises `UnknownNameError`, `TuningError`."""
     from kernel.spec import TunableKernel

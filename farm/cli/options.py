@@ -12,6 +12,7 @@ import click
 
 from farm.errors import UsageError
 from farm.priority import Priority
+from farm.record import SourceRequest
 from farm.selection import Selection, Spread
 from farm.timeouts import LADDER, Timeouts
 from kernel.by_path import absolute
@@ -147,6 +148,46 @@ def _seconds(option: str, rung: str, what: str) -> Callable[[Command], Command]:
         metavar="SECONDS",
         help=f"Seconds {what}.",
     )
+
+
+def source_options(command: Command) -> Command:
+    """`--source --commit --base --require-sandbox`, for `source_request`."""
+    decorators = (
+        click.option(
+            "--source",
+            type=click.Path(path_type=Path),
+            metavar="GITDIR",
+            help="Take the program from a commit of this git repository and run it in a sandbox.",
+        ),
+        click.option("--commit", metavar="SHA", help="That commit; a branch or tag will do. Default: HEAD."),
+        click.option(
+            "--base",
+            metavar="SHA",
+            help="Measure the merge base with this commit as well, and gate regressions. Implies --source .",
+        ),
+        click.option("--require-sandbox", is_flag=True, help="Refuse to run the program where it cannot be isolated."),
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+def source_request(
+    source: Path | None, commit: str | None, base: str | None, *, draw_seed: bool, require_sandbox: bool
+) -> SourceRequest | None:
+    """The commits the options name; None for the installed program. Raises `UsageError`."""
+    from farm import programs
+
+    if source is None and base is None:
+        given = [name for name, value in (("--commit", commit), ("--require-sandbox", require_sandbox)) if value]
+        if given:
+            raise UsageError(f"{given[0]} is for a program from a git repository; name one with --source GITDIR")
+        return None
+    where = source or Path()
+    request = programs.requested(where, commit or "HEAD", base, draw_seed=draw_seed, require_sandbox=require_sandbox)
+    if commit is None and programs.has_changes(where):
+        click.echo(f"farm: {where} has changes that are not committed; they are not measured", err=True)
+    return request
 
 
 def parse_tuning(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 @click.option("--repeats", "-r", type=int, default=3, show_default=True, help="Repeats of each case on each device.")
 @click.option("--case", "-c", "cases", multiple=True, help="Shape point; repeat for more. Default: the kernel's own.")
 @options.platform_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the inputs.")
+@click.option("--seed", type=int, help="Seed of the inputs. Default: 0; with --source, drawn once it is built.")
 @click.option("--inputs-set", "input_set", help="Input distribution. Default: the documented one.")
 @options.tuning_option
+@options.source_options
 @options.out_option
 @options.run_id_option
 @options.cluster_options
@@ -42,9 +43,13 @@ def command(
     repeats: int,
     cases: tuple[str, ...],
     platform: str,
-    seed: int,
+    seed: int | None,
     input_set: str | None,
     tuning: tuple[str, ...],
+    source: Path | None,
+    commit: str | None,
+    base: str | None,
+    require_sandbox: bool,
     out: Path,
     run_id: str,
     address: str | None,
@@ -60,11 +65,15 @@ def command(
     tolerance, determinism and the wall-clock budget. Writes report.json, junit.xml, report.md, report.html, traces/
     and logs/ into DIR/RUN/.
 
+    With --source only the program is the commit's, and runs confined; all that judges it stays this installation's.
+    With --base it is held against the merge base too, both measured in turn on the same devices.
+
     \b
     Examples:
       farm run --devices 3
       farm run --case tiny --case flash-s1 --devices 2
       farm run --tuning split_k=2 --json
+      farm run --source . --commit my-branch --base main
       farm run --address head:6379 --wait 600 --spread nodes --soc Ascend910B1
     """
     from farm.leased import RunOptions
@@ -77,10 +86,11 @@ def command(
         devices=devices,
         repeats=repeats,
         input_set=input_set or next(iter(found.input_sets)),
-        seed=seed,
+        seed=seed or 0,
         tuning=options.parse_tuning(tuning),
         priority=priority,
         selection=selection,
+        source=options.source_request(source, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox),
     )
     how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
     carry_out(request, how, as_json)

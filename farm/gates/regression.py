@@ -88,6 +88,14 @@ def compare(base: Arm, head: Arm, allowed: float, noisy: bool) -> Comparison | N
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a case of the base was not run, and what that makes of the gate."""
+
+    status: GateStatus
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegressionGate:
     """Holds each case to the merge base's trials of the same run."""
 
@@ -95,6 +103,7 @@ class RegressionGate:
 
     base: tuple[TrialRecord, ...]  # every attempt
     allowed: Mapping[str, float] = field(default_factory=dict)  # case → share of the base's time; else the default
+    missing: Mapping[str, Missing] = field(default_factory=dict)  # cases of which there is no base to measure
 
     def judge(self, evidence: Evidence) -> GateRecord:
         """Failed for worse, inconclusive where noise decides, errored where an arm has no samples, else passed."""
@@ -116,6 +125,8 @@ class RegressionGate:
         return compare(_arm(case, base), _arm(case, evidence), self.allowed.get(case, default), evidence.noisy)
 
     def _judge_case(self, case: str, evidence: Evidence) -> tuple[GateStatus, list[Finding]]:
+        if case in self.missing:
+            return self.missing[case].status, [Finding(message=self.missing[case].why, case=case)]
         if not any(trial.case == case for trial in self.base):
             return GateStatus.NOT_APPLICABLE, [Finding(message="the merge base was not run on this case", case=case)]
         comparison = self._compare(case, evidence)
