@@ -20,6 +20,7 @@ from jobs import sandbox, supervision
 from jobs.exchange import MAX_ANSWER_BYTES, Action, Answer, BadAnswerError, Complaint, Job, Problem, plain, read_answer
 from jobs.foreign import (
     BadProgramAnswerError,
+    InputChangedError,
     LimitExceededError,
     Origin,
     Overrides,
@@ -153,6 +154,9 @@ class Confined:
         operands.update({f"output/{name}": tensor for name, tensor in outputs.items()})
         with _scratch() as place:
             answer = self._ask(Action.RUN, case, tuning, operands, device, directory, place)
+            if answer.changed_inputs:
+                names = ", ".join(f"'{plain(name)}'" for name in answer.changed_inputs)
+                raise InputChangedError(f"the kernel wrote to its input {names}")
             _fill(outputs, place.outer("outputs"))
             tasks = _tasks(answer)
             written = sum(tensor.nbytes for tensor in outputs.values())
@@ -211,7 +215,7 @@ class Confined:
         read.update({place.inner(name): place.outer(name) for name in ("job", "operands")})
         read.update({_INSIDE / "cache" / name: self._prepared() / name for name in needs.cache})
         write = {place.inner(name): place.outer(name) for name in _WRITTEN}
-        return sandbox.command(inside, View(read, write, needs.devices))
+        return sandbox.command(inside, View(read, write, needs.devices, self._limits.scratch_bytes))
 
     def _job(self, action: Action, case: str, tuning: Tuning, device: int, place: _Place) -> Job:
         assert isinstance(tuning, Overrides)

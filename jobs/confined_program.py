@@ -82,8 +82,10 @@ def _work(job: Job) -> Answer:
     import torch
     from safetensors.torch import load_file, save_file
 
+    from jobs import poison
     from jobs.exchange import Action, Answer, AnsweredTask
 
+    changed: list[str] = []
     torch.set_num_threads(1)  # as in the worker: a sum's order must not depend on how many there are
     platform = _named(job.platform)()
     _share_cache(job)
@@ -96,7 +98,9 @@ def _work(job: Job) -> Answer:
     else:
         operands = load_file(job.operands)
         inputs, outputs = _part(operands, "input/"), _part(operands, "output/")
+        before = poison.digests(inputs)
         done = platform.run(kernel, job.case, tuning, inputs, outputs, job.device, job.directory)
+        changed = poison.changed(before, inputs)
         fresh = job.directory / "outputs.safetensors"
         save_file({name: tensor.contiguous() for name, tensor in outputs.items()}, fresh)
         _copy(fresh, job.outputs)
@@ -106,6 +110,7 @@ def _work(job: Job) -> Answer:
         wall_us=None if done.wall is None else done.wall.us,
         fingerprint=done.fingerprint,
         tuning=dict(tuning.as_dict()),
+        changed_inputs=changed,
         tasks=[
             AnsweredTask(
                 name=task.name,

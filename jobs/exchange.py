@@ -95,6 +95,7 @@ class Answer(Record):
     tuning: Annotated[dict[_Word, bool | int | FiniteFloat | _Word], Field(max_length=1000)] = Field(
         default_factory=dict
     )
+    changed_inputs: Annotated[list[_Word], Field(max_length=1000)] = Field(default_factory=list)
     tasks: Annotated[list[AnsweredTask], Field(max_length=_MAX_TASKS)] = Field(default_factory=list)
 
 

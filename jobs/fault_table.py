@@ -53,6 +53,7 @@ TABLE: tuple[Row, ...] = (
     *_kernel("UnwrittenOutputError", "unwritten-output", "The poison put into the output is still there."),
     *_kernel("unwritten-output", "unwritten-output", "The poison put into the output is still there.", Source.FARM),
     *_kernel("input-changed", "input-changed", "The input's digest differs after the run.", Source.FARM),
+    *_kernel("InputChangedError", "input-changed", "The input's digest differs after the run."),
     *_kernel("kernel-raised", "kernel-raised", "The kernel's own Python code was running when it raised.", Source.FARM),
     *_kernel(
         "disk-quota",

@@ -32,6 +32,10 @@ class BadProgramAnswerError(KernelLayerError):
     """What the confined program answered is not an answer, or contradicts itself."""
 
 
+class InputChangedError(KernelLayerError):
+    """The confined program wrote to its inputs, or rather to its copies of them."""
+
+
 class LimitExceededError(KernelLayerError):
     """The confined program used more memory, disk or processes than it may."""
 

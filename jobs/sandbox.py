@@ -50,7 +50,7 @@ class View:
     read: Mapping[Path, Path] = field(default_factory=dict)  # path inside → on the host, read-only
     write: Mapping[Path, Path] = field(default_factory=dict)  # the same, files it may write
     devices: Sequence[Path] = ()  # device nodes, the same path inside
-    scratch_bytes: int = 2 << 30  # of /tmp, which is its own and in memory
+    scratch_bytes: int = 64 << 20  # of /tmp, which is its own and in memory
     shared_memory_bytes: int = 256 << 20
 
 

@@ -21,12 +21,13 @@ _GONE_S = 10.0  # a killed process that the kernel still holds after this is lef
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one confined process and its descendants may use. The scratch directory is limited where it is made."""
+    """What one confined process and its descendants may use."""
 
     memory_bytes: int = 12 << 30  # resident, over all of its processes
     processes: int = 512  # threads counted where the kernel counts them
     file_bytes: int = 1 << 30  # of any one file
     log_bytes: int = 32 << 20
+    scratch_bytes: int = 2 << 30  # of its own directory, which is in memory; where a sandbox makes it
     time_s: float = 600.0
 
 

@@ -1,0 +1,79 @@
+"""Trials of programs that nobody trusts: each is a few lines of Python, run the way a commit's program is."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from jobs.build import build
+from jobs.confined import Confined
+from jobs.foreign import ForeignKernel, Origin
+from jobs.records import BuildRecord, Request, TrialRecord
+from jobs.supervision import Limits
+from jobs.tree import Tree
+from jobs.trial import run_trial
+from tests.fakes.plain_platform import PlainPlatform
+from tests.fakes.small_kernel import SmallKernel
+
+LIMITS = Limits(
+    memory_bytes=2 << 30,
+    processes=128,
+    file_bytes=64 << 20,
+    log_bytes=4 << 20,
+    scratch_bytes=48 << 20,
+    time_s=120.0,  # a busy machine takes many seconds to import torch
+)
+_KERNEL = """
+import types
+
+class Tuning:
+    def as_dict(self):
+        return {"rows": 16}
+
+class Kernel:
+    cases = {"small": None}
+    def tuning(self, case, overrides):
+        return Tuning()
+    def program(self, case, tuning):
+        return types.SimpleNamespace(entry=entry)
+
+KERNEL = Kernel()
+"""
+RIGHT = """
+def right(inputs, outputs):
+    import torch
+    y = inputs["x"].reshape(-1, 32).float() @ inputs["w"].float() * 0.5
+    outputs["y"].copy_(y)
+    outputs["rounded"].copy_(torch.round(y).to(torch.int8))
+"""
+
+
+def program(entry: str) -> Tree:
+    """The tree of a program whose `entry(inputs, outputs)` has this body, and may call `right`."""
+    body = textwrap.indent(textwrap.dedent(entry).strip(), "    ")
+    return Tree.of("attacked.py", {"attacked.py": f"{RIGHT}\ndef entry(inputs, outputs):\n{body}\n{_KERNEL}".encode()})
+
+
+def under(tree: Tree, place: Path, limits: Limits = LIMITS, *, require: bool = True) -> tuple[ForeignKernel, Confined]:
+    """The kernel and the platform for `tree`, unpacked below `place`."""
+    top = tree.unpack(place / "cache")
+    origin = Origin("attacked:KERNEL", "attacked", ("attacked.py",))
+    kernel = ForeignKernel(SmallKernel(), (top / "attacked.py",))
+    return kernel, Confined(PlainPlatform(), origin, top, tree.place, limits, require_sandbox=require)
+
+
+def request(seed: int = 11) -> Request:
+    """The small kernel on a seed that no program here knows."""
+    return Request(kernel="small", case="small", platform="plain", input_set="integers", seed=seed)
+
+
+def attempt(entry: str, place: Path, limits: Limits = LIMITS, *, seed: int = 11, require: bool = True) -> TrialRecord:
+    """One trial of the program with that body."""
+    kernel, platform = under(program(entry), place, limits, require=require)
+    return run_trial(request(seed), 0, "node/0", 0, 0, platform, place / "trial", place / "cache", kernel=kernel)
+
+
+def built(tree: Tree, place: Path) -> BuildRecord:
+    """One build of `tree`."""
+    kernel, platform = under(tree, place)
+    return build(request(), platform, place / "cache", kernel=kernel)
