@@ -14,7 +14,7 @@ TASKS = (Task("t0", "all", "AIV_1", 0.0, WALL_US),)
 
 
 class PlainPlatform:
-    """Follows `kernel.platforms.protocol.Platform` and `Recorded`: calls the program's entry with inputs and outputs."""
+    """Follows `Platform` and `Recorded` of `kernel.platforms.protocol`: calls the entry with inputs and outputs."""
 
     name = "plain"
     clock = Clock.SIMULATED
