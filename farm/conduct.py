@@ -10,7 +10,6 @@ from farm.building import Building
 from farm.errors import FarmError
 from farm.gates.budget import undecided_cases
 from farm.gates.determinism import suspect_devices
-from farm.under_way import UnderWay
 from farm.health import EventKind, HealthEvent, acquittals
 from farm.lease import card_of
 from farm.leased import Leased, RunOptions, leased, new_id, now
@@ -22,6 +21,7 @@ from farm.progress_file import ProgressFile
 from farm.record import GateRecord, RunRecord, RunRequest, Verdict
 from farm.report.write import write_reports
 from farm.store import RunExistsError
+from farm.under_way import UnderWay
 from farm.verdict import decide
 from jobs.records import Arm
 
