@@ -116,11 +116,14 @@ def history(engine: Engine, platform: str, device: str, limit: int) -> list[Logg
         return [rows.logged(row) for row in connection.execute(query)]
 
 
-def reports(engine: Engine, platform: str) -> dict[str, DeviceReport]:
-    """What is known of every device of `platform`, by id. Raises `ClockSkewError` as `health` does."""
+def reports(engine: Engine, platform: str, last_runs: bool = True) -> dict[str, DeviceReport]:
+    """What is known of every device of `platform`, by id. Raises `ClockSkewError` as `health` does.
+
+    Without `last_runs`, which reads the whole log, only the run that held a device last is named.
+    """
     with transaction(engine, "read") as connection:
         devices = connection.execute(select(DEVICE).where(_of(platform)).order_by(DEVICE.c.id)).all()
-        runs = _last_runs(connection, platform)
+        runs = _last_runs(connection, platform) if last_runs else defaultdict(list)
         tally = _tally(connection, platform)
     for row in devices:
         _require_past(row.id, row.last_event_at)

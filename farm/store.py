@@ -225,9 +225,9 @@ class Store:
         """The last `limit` events of one device, newest first."""
         return health_store.history(self._engine, platform, device, limit)
 
-    def device_reports(self, platform: str) -> dict[str, DeviceReport]:
+    def device_reports(self, platform: str, last_runs: bool = True) -> dict[str, DeviceReport]:
         """What is known of each device of `platform`, by id. Raises `ClockSkewError`."""
-        return health_store.reports(self._engine, platform)
+        return health_store.reports(self._engine, platform, last_runs)
 
     # Inside
 

@@ -83,7 +83,10 @@ def devices(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
     store.settle()
     held = leases(gate.engine)
     walls = [
-        Wall(platform, _tiles(store.device_reports(platform).values(), held, drift.recent(gate.engine, platform)))
+        Wall(
+            platform,
+            _tiles(store.device_reports(platform, last_runs=False).values(), held, drift.recent(gate.engine, platform)),
+        )
         for platform in sorted({seen.platform for seen in store.devices()})
     ]
     return render(request, "devices.html", who, platforms=walls, window=drift.RUNS, odd=MIN_SHARE, enough=drift.ENOUGH)

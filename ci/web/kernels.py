@@ -20,6 +20,7 @@ router = APIRouter(prefix="/kernels")
 
 _RUNS = 200  # of a trend
 _TABLE = 30  # of them as rows
+_LATELY = 50  # runs whose cases are offered
 
 
 @router.get("")
@@ -27,7 +28,7 @@ def kernels(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
     """Every kernel that was ever run, with its cases."""
     store = Store(gate.engine)
     found = [
-        (kernel, platform, trend_cases(store, kernel, platform, _RUNS))
+        (kernel, platform, trend_cases(store, kernel, platform, _LATELY))
         for kernel, platform in run_list.kernels(gate.engine)
     ]
     return render(request, "kernels.html", who, kernels=found)
@@ -54,7 +55,7 @@ def kernel(
         "kernel.html",
         who,
         trend=trend,
-        cases=trend_cases(store, kernel, platform, limit),
+        cases=trend_cases(store, kernel, platform, _LATELY),
         changes=changes,
         newest=list(reversed(trend.points))[:_TABLE],
         chart=charts.medians(trend),
