@@ -51,7 +51,7 @@ lock: ## pin today's versions for every supported Python into constraints/
 
 record-release: setup-dev ## after a release: what is published now is what later changes are held to
 	@$(PY) -m tools.public_api > tests/released/api.txt
-	@cp docs/report.schema.json docs/sweep.schema.json tests/released/
+	@cp docs/report.schema.json docs/sweep.schema.json docs/bisect.schema.json tests/released/
 	@$(PY) -c 'import farm; print(farm.__version__)' > tests/released/version
 
 clean: ## remove .venv and caches; the results of runs stay

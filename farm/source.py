@@ -38,6 +38,17 @@ class Entry:
     size: int  # bytes; 0 for what is no file
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a person knows a commit by. Author and subject are whatever the committer typed."""
+
+    commit: str  # full id
+    subject: str  # first line of its message
+    author: str
+    date: str  # ISO 8601
+    parents: tuple[str, ...]  # full ids; more than one for a merge
+
+
 class Repository:
     """A local git repository, bare or with a work tree, whose objects are already there."""
 
@@ -59,6 +70,23 @@ class Repository:
         """The best common ancestor of two commits. Raises `SourceError` where they have none."""
         refused = f"{head[:12]} and {base[:12]} have no common ancestor in {self.path}; fetch more history"
         return self._git("merge-base", head, base, refused=refused).splitlines()[0]
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether the history of the commit `newer` holds `older`. Both are full ids."""
+        found = self._git("rev-list", "--max-count=1", older, f"^{newer}", refused=f"{older[:12]} cannot be looked up")
+        return found == ""
+
+    def line(self, older: str, newer: str, below: Sequence[str] = ()) -> list[str]:
+        """Commits after `older` up to `newer` along first parents, oldest first; of those, all that change `below`."""
+        refused = f"the commits from {older[:12]} to {newer[:12]} cannot be listed in {self.path}"
+        told = self._git("rev-list", "--first-parent", "--reverse", newer, f"^{older}", "--", *below, refused=refused)
+        return told.split()
+
+    def describe(self, commit: str) -> Description:
+        """What a person knows the commit by."""
+        told = self._git("show", "--no-patch", "--format=%P%x00%an%x00%aI%x00%s", commit, refused=f"no {commit[:12]}")
+        parents, author, date, subject = told.split("\0")
+        return Description(commit, subject, author, date, tuple(parents.split()))
 
     def differs(self) -> bool:
         """Whether the work tree has changes that no commit has; False for a bare repository."""

@@ -19,7 +19,7 @@ from tools import public_api, schema_changes
 
 RELEASED = Path(__file__).parent / "released"
 DOCS = Path(__file__).parents[1] / "docs"
-SCHEMAS = ["report.schema.json", "sweep.schema.json"]
+SCHEMAS = ["report.schema.json", "sweep.schema.json", "bisect.schema.json"]
 
 Schema = dict[str, Any]
 

@@ -10,6 +10,7 @@ import click
 
 from farm import __version__
 from farm.cli import (
+    bisect,
     cluster,
     compare,
     completion,
@@ -104,6 +105,7 @@ main.add_command(ledger.command, "ledger")
 main.add_command(compare.command, "compare")
 main.add_command(top.command, "top")
 main.add_command(trace.command, "trace")
+main.add_command(bisect.command, "bisect")
 main.add_command(trends.command, "trends")
 main.add_command(tune.command, "tune")
 main.add_command(sweep.command, "sweep")

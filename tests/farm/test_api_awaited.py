@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import farm
-from tests.fakes.installed import install_platforms
+from tests.fakes.installed import install
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home")]
 
@@ -19,7 +19,7 @@ LIMIT_S = 240
 @pytest.fixture(autouse=True)
 def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"fake": "tests.fakes.platforms:Honest", "hangs": "tests.fakes.platforms:HangsEverywhere"}
-    install_platforms(tmp_path / "site", known, monkeypatch)
+    install(tmp_path / "site", monkeypatch, known)
     monkeypatch.setenv("FARM_SIM_DEVICES", "2")
 
 

@@ -1,0 +1,177 @@
+"""`farm bisect`: the commit at which a kernel changed for the worse."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from farm.bisect.progress import BisectObserver
+from farm.bisect.record import BisectRequest, MetricName, Outcome, ProbeRecord
+from farm.bisect.search import Search, rounds_needed
+from farm.cli import options
+from farm.cli.exit_codes import ExitCode
+from farm.record import DeviceRecord
+from farm.report.text import one_line
+from farm.timeouts import Timeouts
+from kernel.registry import find_kernel
+
+if TYPE_CHECKING:
+    from farm.bisect.history import History
+
+
+class _Lines(BisectObserver):
+    """One line an event on stderr, so that stdout stays the answer's."""
+
+    def __init__(self, devices: int) -> None:
+        self._devices = devices
+        self._subjects: dict[str, str] = {}
+
+    def began(self, bisect_id: str, devices: list[DeviceRecord], line: History) -> None:
+        """Announce the range."""
+        self._subjects = {each.commit: each.subject for each in line.candidates}
+        changing = len(line.candidates) - 1
+        rounds = rounds_needed(changing - 1, self._devices)
+        held = ", ".join(device.id for device in devices)
+        self._say(f"bisect {bisect_id}: {line.commits} commits, {changing} change the program; devices {held}")
+        self._say(f"the ends first, then {rounds} round{'' if rounds == 1 else 's'} where no commit is skipped")
+
+    def round_began(self, number: int, positions: Sequence[int], search: Search) -> None:
+        """Announce a round."""
+        if number:
+            left = len(search.open)
+            self._say(f"round {number}: {left} commit{'' if left == 1 else 's'} open, testing {len(positions)} at once")
+
+    def answered(self, probe: ProbeRecord) -> None:
+        """Announce an answer."""
+        subject = one_line(self._subjects[probe.commit], 60)
+        told = f"{probe.commit[:12]} {probe.answer.value}: {one_line(probe.reason)}"
+        self._say(f"  {told} ({probe.device}, {probe.probe_s:.1f} s) {subject}")
+
+    def reporting(self) -> None:
+        """Announce the run that makes the report."""
+        self._say("found; running it against the last good one on all devices")
+
+    def _say(self, text: str) -> None:
+        click.echo(text, err=True)
+
+
+@click.command("bisect")
+@click.argument("good", required=False)
+@click.argument("bad", required=False)
+@click.option("--kernel", default=options.DEFAULT_KERNEL, show_default=True, help="The kernel under test.")
+@click.option("--metric", type=click.Choice([name.value for name in MetricName]), default="wall", show_default=True)
+@click.option("--case", "-c", "case", help="Shape point. Default: the kernel's own.")
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="GITDIR",
+    help="Local git repository with the commits.  [default: the current directory]",
+)
+@click.option("--devices", "-n", type=int, default=3, show_default=True, help="Commits tested at once, one a device.")
+@options.platform_option
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the inputs.")
+@click.option("--inputs-set", "input_set", help="Input distribution. Default: the documented one.")
+@options.tuning_option
+@click.option("--report/--no-report", default=True, help="Run the commit found against the last good one as well.")
+@click.option("--require-sandbox", is_flag=True, help="Refuse to run programs where they cannot be isolated.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("farm-runs"), show_default=True)
+@options.cluster_options
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of bisect.json and do nothing else.")
+@options.json_option
+def command(
+    good: str | None,
+    bad: str | None,
+    kernel: str,
+    metric: str,
+    case: str | None,
+    source: Path,
+    devices: int,
+    platform: str,
+    seed: int,
+    input_set: str | None,
+    tuning: tuple[str, ...],
+    report: bool,
+    require_sandbox: bool,
+    out: Path,
+    address: str | None,
+    wait_s: float,
+    trial_s: float,
+    schema: bool,
+    as_json: bool,
+) -> None:
+    """Find the commit after GOOD, up to BAD, at which KERNEL changed for the worse.
+
+    Every device tests another commit at once, so N devices part what is left into N + 1 pieces a round. The metric is
+    the wall time (above GOOD's, with the regression gate's statistics where there is noise), tolerance (outputs are
+    wrong) or determinism (repeats differ in their bits). Commits that do not build are passed over. A
+    merge is one step of the line; programs run confined, as with `farm run --source`. Writes bisect.json, bisect.md and
+    logs/ into DIR/BISECT/. Ctrl-C keeps what was measured and says how to go on.
+
+    \b
+    Exit codes: 0 found, 2 nothing to search, 3 narrowed to several commits, interrupted or errored.
+
+    \b
+    Examples:
+      farm bisect v1.2 main --case flash-s2
+      farm bisect 3f2a9c1 HEAD --metric tolerance --devices 7 --source ~/kernels
+    """
+    if schema:
+        from farm.report import bisect_json
+
+        click.echo(bisect_json.schema(), nl=False)
+        return
+    if good is None or bad is None:
+        raise click.UsageError("name two commits: farm bisect GOOD BAD")
+    found = find_kernel(kernel)
+    request = BisectRequest(
+        repository=str(source),
+        good=good,
+        bad=bad,
+        kernel=kernel,
+        case=case or found.default_case,
+        platform=platform,
+        devices=devices,
+        metric=MetricName(metric),
+        input_set=input_set or next(iter(found.input_sets)),
+        seed=seed,
+        tuning=options.parse_tuning(tuning),
+        require_sandbox=require_sandbox,
+    )
+    _carry_out(request, out, address, wait_s, trial_s, report, as_json)
+
+
+def _carry_out(
+    request: BisectRequest, out: Path, address: str | None, wait_s: float, trial_s: float, report: bool, as_json: bool
+) -> None:
+    from farm import programs
+    from farm.bisect.conduct import bisect
+    from farm.leased import RunOptions
+    from farm.report.bisect_terminal import summary
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    if programs.has_changes(Path(request.repository)):
+        click.echo(f"farm: {request.repository} has changes that are not committed; they are not tested", err=True)
+    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=Timeouts(trial_s=trial_s))
+    observer = BisectObserver() if as_json else _Lines(request.devices)
+    with contextlib.redirect_stdout(io.StringIO()):  # Ray prints what befalls its workers there, from its own thread
+        record = bisect(request, how, observer, report=report)
+    if as_json:
+        click.echo(record.model_dump_json(indent=1))
+    else:
+        Console().print(summary(record))
+    sys.exit(ExitCode.PASSED if record.outcome is Outcome.FOUND else ExitCode.ERRORED)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """A polite kill ends a bisect the way Ctrl-C does."""
+    raise KeyboardInterrupt

@@ -1,0 +1,112 @@
+"""Whole bisects: a real repository, a real Ray, programs that run confined on a platform that answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import farm
+from tests.fakes.commits import KERNEL, Commits, program, versions
+from tests.fakes.installed import install
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home")]
+
+PLATFORMS = {
+    "commit": "tests.fakes.commit_platform:CommitPlatform",
+    "noisy-commit": "tests.fakes.commit_platform:NoisyCommitPlatform",
+}
+FAST, SLOW, BROKEN = "wall_us = 40.0", "wall_us = 41.0", "broken = True"
+
+
+@pytest.fixture(autouse=True)
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    install(site, monkeypatch, PLATFORMS, {KERNEL: f"{KERNEL}:KERNEL"})
+    (site / f"{KERNEL}.py").write_text(program(-1, ""))
+    (site / "budgets.toml").touch()
+    monkeypatch.setenv("FARM_SIM_DEVICES", "3")
+
+
+def bisect(commits: Commits, good: str, bad: str, *more: str) -> subprocess.CompletedProcess[str]:
+    options = ["--kernel", KERNEL, "--platform", "commit", "--source", str(commits.path), "--wait", "60", "--json"]
+    out = commits.path.parent / "runs"
+    command = [sys.executable, "-m", "farm", "bisect", good, bad, *options, "--out", str(out), *more]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+
+
+def record(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_regression_among_64_commits_is_found_with_three_devices_in_three_rounds(tmp_path: Path) -> None:
+    culprit = 41
+    commits = versions(tmp_path / "repo", [FAST if number < culprit else SLOW for number in range(65)])
+
+    done = bisect(commits, commits.ids[0], commits.ids[-1], "--no-report")
+
+    found = record(done)
+    assert (done.returncode, found["outcome"]) == (0, "found"), found["reason"]
+    assert found["suspects"] == [commits.ids[culprit]]
+    assert found["last_good"] == commits.ids[culprit - 1]
+    assert found["commits"] == 64
+    assert found["rounds"] <= 3
+    assert found["serial"]["probes"] == 6
+    assert len({probe["device"] for probe in found["probes"]}) == 3
+    assert all(len({p["device"] for p in found["probes"] if p["round"] == n}) == 3 for n in range(1, found["rounds"]))
+    assert (Path(found["directory"]) / "bisect.md").read_text().startswith("## 🎯 found")
+
+
+def test_what_changes_nothing_is_not_tested_and_the_commit_found_gets_a_report(tmp_path: Path) -> None:
+    commits = versions(tmp_path / "repo", [FAST, FAST])
+    commits.touch()
+    commits.commit(SLOW)
+    commits.touch()
+
+    done = bisect(commits, commits.ids[0], "main", "--devices", "2")
+
+    found = record(done)
+    assert (done.returncode, found["suspects"]) == (0, [commits.ids[3]]), found["reason"]
+    assert (found["commits"], len(found["candidates"]) - 1) == (4, 2)
+    assert found["run_id"], found["notes"]
+    report = farm.load(found["run_id"])
+    assert report.source is not None
+    assert report.source.commit == commits.ids[3]
+    assert {gate.name: gate.status for gate in report.gates}["regression"] is farm.GateStatus.FAILED
+
+
+def test_broken_commits_are_passed_over_and_named_where_they_hide_the_change(tmp_path: Path) -> None:
+    commits = versions(tmp_path / "repo", [FAST, FAST, BROKEN, SLOW, SLOW])
+
+    done = bisect(commits, commits.ids[0], commits.ids[-1], "--no-report")
+
+    found = record(done)
+    assert (done.returncode, found["outcome"]) == (3, "narrowed")
+    assert found["suspects"] == [commits.ids[2], commits.ids[3]]
+    assert "F00001" in next(probe["reason"] for probe in found["probes"] if probe["answer"] == "skipped")
+
+
+def test_unsteady_bits_are_found_too(tmp_path: Path) -> None:
+    commits = versions(tmp_path / "repo", ["", "", "unsteady = True", "unsteady = True"])
+
+    done = bisect(commits, commits.ids[0], commits.ids[-1], "--metric", "determinism", "--no-report")
+
+    found = record(done)
+    assert (done.returncode, found["suspects"]) == (0, [commits.ids[2]]), found["reason"]
+
+
+def test_a_range_without_a_change_is_one_line(tmp_path: Path) -> None:
+    commits = versions(tmp_path / "repo", [FAST, FAST, FAST])
+
+    done = bisect(commits, commits.ids[0], commits.ids[-1])
+
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.strip().splitlines()
+    assert f"no change of wall between GOOD {commits.ids[0][:12]} and BAD {commits.ids[2][:12]}" in line
