@@ -16,7 +16,9 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from farm import paths
+from jobs import sandbox
 from jobs.records import Record
+from jobs.sandbox import Isolation
 from kernel.platforms.protocol import Missing
 from kernel.registry import find_platform, platform_names
 
@@ -64,6 +66,7 @@ def diagnose(platform: str) -> Diagnosis:
         check_python(sys.version_info[:3]),
         *(check_tool(tool) for tool in TOOLS),
         check_ray(),
+        check_sandbox(sandbox.isolation()),
         asked,
         *others,
         check_home(paths.home()),
@@ -100,6 +103,13 @@ def check_ray() -> Check:
     except ImportError as error:
         return Check(name="ray", status=Status.PROBLEM, detail=f"cannot be imported: {error}", remedy="make setup")
     return Check(name="ray", status=Status.OK, detail=str(ray.__version__))
+
+
+def check_sandbox(found: Isolation) -> Check:
+    """Whether a commit's program (`farm run --source`) can be isolated; a note where it cannot."""
+    if found.bubblewrap:
+        return Check(name="sandbox", status=Status.OK, detail="bubblewrap")
+    return Check(name="sandbox", status=Status.NOTE, detail=found.lacks, remedy="apt-get install bubblewrap")
 
 
 def check_platform(name: str, asked: bool) -> Check:

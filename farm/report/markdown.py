@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from farm.record import HarnessRecord, RunRecord, Verdict
-from farm.report import harness_figures
+from farm.report import harness_figures, origin
 from farm.report.figures import agreement, case_times, gate, open_gates, stage_totals, time_spent, worst_outputs
 from farm.report.text import microseconds, one_line, scientific, share, signed_share
 from kernel.clock import Clock
@@ -31,7 +31,13 @@ class MarkdownReport:
         """The whole comment."""
         if record.harness is not None:
             return "\n\n".join([_headline(record), *_harness(record, record.harness)]) + "\n"
-        sections = [_headline(record), *_times(record), *_tolerances(record), *_determinism(record)]
+        sections = [
+            _headline(record),
+            *(f"**{prose(each)}**" for each in origin.remarks(record)),
+            *_times(record),
+            *_tolerances(record),
+            *_determinism(record),
+        ]
         sections += [*_findings(record), *_stages(record), *_footer(record)]
         return "\n\n".join(sections) + "\n"
 

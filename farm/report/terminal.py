@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from farm.record import RunRecord, Verdict
+from farm.report import origin
 from farm.report.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, time_spent, worst_outputs
 from farm.report.harness_terminal import files
 from farm.report.sparkline import sparkline
@@ -131,6 +132,8 @@ def _facts(record: RunRecord) -> Table:
         table.add_row(Text(f"{gate.name} {gate.status.value}"), Text(f"{place}: {said}" if place else said))
     if len(findings) > _SHOWN_FINDINGS:
         table.add_row("", Text(f"and {len(findings) - _SHOWN_FINDINGS} more findings in the report", "dim"))
+    for remark in origin.remarks(record):
+        table.add_row("program", Text(one_line(remark), "yellow"))
     for failure in record.failures[:_SHOWN_FINDINGS]:
         table.add_row(Text(f"{failure.fault.value} fault"), Text(one_line(failure.message)))
     if record.finished_at:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from farm import doctor
 from farm.cli.doctor import command
 from farm.doctor import Check, Status
+from jobs.sandbox import Isolation
 from kernel.errors import UnknownNameError
 from kernel.platforms.protocol import Missing
 
@@ -38,6 +39,7 @@ def sound_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, 
     tools.mkdir()
     for name in doctor.TOOLS:
         (tools / name).touch(mode=0o755)
+    monkeypatch.setattr(doctor.sandbox, "isolation", lambda: Isolation(True, ""))
     monkeypatch.setenv("PATH", str(tools))
     monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("FARM_STORE", raising=False)
@@ -239,3 +241,11 @@ def test_the_command_prints_json_and_nothing_else(sound_machine: dict[str, FakeP
     assert told["platform"] == "a2a3"
     assert told["ready"] is False
     assert {check["name"] for check in told["checks"]} >= {"python", "ray", "platform a2a3", "disk", "store"}
+
+
+def test_a_machine_without_a_sandbox_is_told_what_is_not_isolated() -> None:
+    there, not_there = doctor.check_sandbox(Isolation(True, "")), doctor.check_sandbox(Isolation(False, "no network"))
+
+    assert there.status is Status.OK
+    assert (not_there.status, not_there.detail) == (Status.NOTE, "no network")
+    assert "bubblewrap" in not_there.remedy
