@@ -159,10 +159,22 @@ class Runner:
         files = await self._mirror(claim).changed(commits, claim.repository.rules)
         if not files:
             return False
+        await self._hold(claim, files)
+        return True
+
+    async def _held_by_run(self, claim: Claim, record: RunRecord) -> bool:
+        """The same for rules that the run itself has found; a failure stands without anybody's approval."""
+        files = record.source.rule_changes if record.source else []
+        passed = record.verdict is Verdict.PASSED
+        if not files or not passed or claim.approved_by or claim.kind is not JobKind.PULL_REQUEST:
+            return False
+        await self._hold(claim, files)
+        return True
+
+    async def _hold(self, claim: Claim, files: Sequence[str]) -> None:
         reason = f"changes the rules: {', '.join(files[:3])}{' …' if len(files) > 3 else ''}"
         await insisting(lambda: self._claims.hold(claim, reason, remarks.held_for(files)))
         self._told()
-        return True
 
     async def _start(self, claim: Claim, words: Sequence[str]) -> None:
         """Start the run: first its process, held back, then the note of it, and only then let it go."""
@@ -190,7 +202,8 @@ class Runner:
         if isinstance(became, Again):
             await self._put_back(claim, became.why, delay_s(claim.attempts, None, random.random()))
         elif isinstance(became, RunRecord):
-            await self._settle(claim, await self._judged(claim, became))
+            if not await self._held_by_run(claim, became):
+                await self._settle(claim, await self._judged(claim, became))
         elif became is not None:
             await self._settle(claim, became)
 
@@ -204,6 +217,7 @@ class Runner:
             texts = {path: await mirror.text(commits.head, path) for path in touched[:_MOST_READ]}
         except FetchError as error:  # the verdict stands without them
             LOG.warning("job %s: nothing can be said of its files: %s", claim.id, error)
+        files = sorted({*files, *(record.source.rule_changes if record.source else [])})
         return outcome.judged(record, remarks.approved(files, claim.approved_by), remarks.located(record, texts))
 
     async def _settle(self, claim: Claim, outcome: Outcome) -> None:

@@ -17,6 +17,7 @@ from ci.database import open_database
 from ci.forge.open import open_forges
 from ci.service import create_service
 from farm.errors import InfrastructureError, UsageError
+from jobs.sandbox import isolation
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ def serve(config: Config, farm: Sequence[str] = FARM) -> None:
     """
     engine = open_database(config.store.url, LOG.warning)
     try:
+        _say_what_is_isolated()
         _serve(config, engine, farm)
     finally:
         engine.dispose()
@@ -50,6 +52,17 @@ def _serve(config: Config, engine: Engine, farm: Sequence[str]) -> None:
         server.run([listener])
     if not server.started:
         raise InfrastructureError("the service did not start; its log says why")
+
+
+def _say_what_is_isolated() -> None:
+    """What keeps the programs of commits apart here; who installs the service must not have to guess."""
+    found = isolation()
+    if found.lacks:
+        LOG.warning("programs of commits: %s; commits of forks are not run", found.lacks)
+    else:
+        LOG.info(
+            "programs of commits are isolated by bubblewrap: no network, no home, no store, limits on what they use"
+        )
 
 
 def _listener(server: Server) -> socket.socket:

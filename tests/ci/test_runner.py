@@ -243,6 +243,15 @@ def test_rules_that_change_wait_for_an_approval_and_are_named_in_the_report(gate
     assert "judged by those in force" in gate.api.checks[1]["output"]["summary"]
 
 
+def test_rules_that_only_the_run_finds_changed_hold_its_pass(gate: Gate) -> None:
+    gate.queue(gate.remote.pull(7, {"says": "rules"}))
+
+    gate.work(gate.done)
+
+    assert gate.jobs("state", "verdict", "reason") == [("held", "", "changes the rules: kernel/rules.py")]
+    assert gate.checks() == [("queued", None)]
+
+
 def test_a_forks_commit_runs_only_in_a_sandbox(gate: Gate, tmp_path: Path) -> None:
     gate.queue(gate.remote.pull(7, {"kernel.py": "x"}), from_fork=True)
     gate.set_jobs(state="queued", approved_by="will")
