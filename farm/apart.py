@@ -44,7 +44,13 @@ def arguments(request: RunRequest, out: Path, address: str | None, wait_s: float
     """The command line that asks for the same."""
     words = ["run", request.kernel, "--json", "--out", str(out), "--wait", str(wait_s)]
     words += ["--devices", str(request.devices), "--repeats", str(request.repeats), "--platform", request.platform]
-    words += ["--seed", str(request.seed), "--inputs-set", request.input_set, "--priority", request.priority.value]
+    words += ["--inputs-set", request.input_set, "--priority", request.priority.value]
+    if request.source is None or not request.source.draw_seed:
+        words += ["--seed", str(request.seed)]
+    if request.source is not None:
+        words += ["--source", request.source.repository, "--commit", request.source.commit]
+        words += ["--base", request.source.base] if request.source.base else []
+        words += ["--require-sandbox"] if request.source.require_sandbox else []
     words += [word for case in request.cases for word in ("--case", case)]
     words += [word for key, value in request.tuning.items() for word in ("--tuning", f"{key}={value}")]
     words += [word for rung in LADDER for word in (rung.option, str(getattr(timeouts, rung.field)))]

@@ -12,7 +12,7 @@ from pathlib import Path
 from farm import paths, recall
 from farm.priority import Priority
 from farm.progress import Observer
-from farm.record import RunRecord, RunRequest, Verdict
+from farm.record import RunRecord, RunRequest, SourceRequest, Verdict
 from farm.rows import RunSummary
 from farm.selection import Selection
 from farm.store import Store
@@ -27,9 +27,13 @@ def run(
     devices: int = 3,
     repeats: int = 3,
     platform: str = "a2a3sim",
-    seed: int = 0,
+    seed: int | None = None,
     input_set: str | None = None,
     tuning: Mapping[str, object] | None = None,
+    source: str | os.PathLike[str] | None = None,
+    commit: str = "HEAD",
+    base: str | None = None,
+    require_sandbox: bool = False,
     out: str | os.PathLike[str] = "farm-runs",
     address: str | None = None,
     wait_s: float = 0.0,
@@ -44,6 +48,9 @@ def run(
     in the store, its reports in `out / run_id`. `address` names a Ray cluster; without one a local Ray is started for
     this call and ended with it. `observer` is told what happens meanwhile.
 
+    With `source`, a local git repository, the program is that of its `commit` and runs confined, and `base` is measured
+    in turn with it, as by `farm run --source`; then a `seed` of None is drawn once it is built, else it is 0.
+
     A kernel that fails is a record whose verdict says so, not an exception; so is Ctrl-C once devices are leased.
     Raises `UsageError` or an error of `kernel.errors` for a request that cannot be carried out, `CapacityError` where
     there are too few devices, `InfrastructureError` where no cluster is to be had. One call at a time in a process;
@@ -52,7 +59,8 @@ def run(
     from farm.conduct import run as conduct  # Ray and torch: not for those who only read records
     from farm.leased import RunOptions
 
-    request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection)
+    program = _source(source, commit, base, seed, require_sandbox)
+    request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
     how = RunOptions(out=Path(out), address=address, wait_s=wait_s, timeouts=timeouts or Timeouts())
     return conduct(request, how, observer)
 
@@ -64,9 +72,13 @@ async def run_async(
     devices: int = 3,
     repeats: int = 3,
     platform: str = "a2a3sim",
-    seed: int = 0,
+    seed: int | None = None,
     input_set: str | None = None,
     tuning: Mapping[str, object] | None = None,
+    source: str | os.PathLike[str] | None = None,
+    commit: str = "HEAD",
+    base: str | None = None,
+    require_sandbox: bool = False,
     out: str | os.PathLike[str] = "farm-runs",
     address: str | None = None,
     wait_s: float = 0.0,
@@ -82,7 +94,8 @@ async def run_async(
     """
     from farm import apart
 
-    request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection)
+    program = _source(source, commit, base, seed, require_sandbox)
+    request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
     return await apart.run(request, Path(out), address, wait_s, timeouts or Timeouts())
 
 
@@ -100,17 +113,29 @@ def runs(limit: int = 20, *, kernel: str | None = None, verdict: Verdict | None 
         return store.list(limit, kernel, verdict)
 
 
+def _source(
+    source: str | os.PathLike[str] | None, commit: str, base: str | None, seed: int | None, require_sandbox: bool
+) -> SourceRequest | None:
+    if source is None and base is None:
+        return None
+    from farm import programs
+
+    where = Path() if source is None else Path(source)
+    return programs.requested(where, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox)
+
+
 def _request(
     kernel: str,
     cases: Sequence[str],
     devices: int,
     repeats: int,
     platform: str,
-    seed: int,
+    seed: int | None,
     input_set: str | None,
     tuning: Mapping[str, object] | None,
     priority: Priority,
     selection: Selection | None,
+    source: SourceRequest | None,
 ) -> RunRequest:
     found = find_kernel(kernel)
     return RunRequest(
@@ -120,8 +145,9 @@ def _request(
         devices=devices,
         repeats=repeats,
         input_set=input_set or next(iter(found.input_sets)),
-        seed=seed,
+        seed=seed or 0,
         tuning={key: str(value) for key, value in (tuning or {}).items()},
         priority=priority,
         selection=selection or Selection(),
+        source=source,
     )

@@ -14,6 +14,7 @@ import farm
 from farm import apart, api
 from farm.cli.app import main
 from farm.cli.run import command as run_command
+from farm.record import SourceRequest
 from farm.report.json_report import JsonReport
 from farm.store import Store
 from kernel.errors import UnknownNameError
@@ -54,7 +55,7 @@ def test_the_defaults_are_those_of_the_command() -> None:
     ours = {name: given.default for name, given in inspect.signature(farm.run).parameters.items()}
     theirs = {option.name: option.default for option in run_command.params if isinstance(option, click.Option)}
 
-    for name in ("devices", "repeats", "platform", "seed", "wait_s"):
+    for name in ("devices", "repeats", "platform", "wait_s"):
         assert ours[name] == theirs[name], name
     assert Path(ours["out"]) == theirs["out"]
     assert ours["kernel"] == next(given.default for given in run_command.params if given.name == "kernel")
@@ -101,6 +102,17 @@ def test_the_child_of_an_awaited_run_is_asked_for_the_same(tmp_path: Path) -> No
         ("n/1",),
     )
     assert (parsed["out"], parsed["as_json"], parsed["devices"]) == (tmp_path, True, request.devices)
+
+
+def test_a_commit_is_asked_for_by_its_full_ids_and_a_drawn_seed_by_none(tmp_path: Path) -> None:
+    source = SourceRequest(repository="/repo", commit="a" * 40, base="b" * 40, require_sandbox=True)
+    request = samples.run().request.model_copy(update={"source": source})
+
+    words = apart.arguments(request, tmp_path, None, 0.0, farm.Timeouts())
+    parsed = run_command.make_context("run", words[1:]).params
+
+    assert (parsed["source"], parsed["commit"], parsed["base"]) == (Path("/repo"), "a" * 40, "b" * 40)
+    assert (parsed["seed"], parsed["require_sandbox"]) == (None, True)
 
 
 def test_a_run_is_found_by_id_by_its_beginning_and_by_its_file(
