@@ -180,3 +180,14 @@ def test_assets_are_served_compressed_and_never_from_elsewhere(site: Site) -> No
 def test_a_form_larger_than_any_page_makes_is_refused(site: Site) -> None:
     with site.visitor(Scope.READ) as visitor:
         assert visitor.post("/sign-out", data={"mark": "x" * (65 << 10)}).status_code == 413
+
+
+def test_the_report_is_made_from_the_record_and_shown_apart(site: Site) -> None:
+    site.add_runs("r1")
+    (site.directory / "runs" / "r1" / "report.html").write_text("<h1>written by a kernel</h1>")
+    with site.visitor(Scope.READ) as visitor:
+        report = visitor.get("/runs/r1/report")
+
+    assert report.status_code == 200 and "written by a kernel" not in report.text and "r1" in report.text
+    policy = report.headers["content-security-policy"]
+    assert policy.startswith("sandbox ") and "allow-same-origin" not in policy and "default-src 'none'" in policy
