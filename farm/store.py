@@ -155,12 +155,16 @@ class Store:
             raise UnknownRunError("latest")
         return self.get(run_id)
 
-    def list(self, limit: int = 20, kernel: str | None = None, verdict: Verdict | None = None) -> list[RunSummary]:
-        """The newest `limit` runs first, of one kernel and one verdict where given."""
+    def list(
+        self, limit: int = 20, kernel: str | None = None, verdict: Verdict | None = None, platform: str | None = None
+    ) -> list[RunSummary]:
+        """The newest `limit` runs first, of one kernel, one verdict and one platform where given."""
         self.settle()
         query = select(RUN).order_by(RUN.c.started_at.desc(), RUN.c.id.desc()).limit(limit)
         if kernel is not None:
             query = query.where(RUN.c.kernel == kernel)
+        if platform is not None:
+            query = query.where(RUN.c.platform == platform)
         if verdict is not None:
             query = query.where(RUN.c.verdict == verdict.value)
         with self._read() as connection:

@@ -36,9 +36,8 @@ class Trend:
 
 
 def trend_cases(store: Store, kernel: str, platform: str, limit: int) -> list[str]:
-    """The cases of the newest `limit` runs of a kernel, those on other platforms left out."""
-    runs = [run for run in store.list(limit, kernel) if run.platform == platform]
-    return sorted({case for run in runs for case in run.cases})
+    """The cases of the newest `limit` runs of a kernel on a platform."""
+    return sorted({case for run in store.list(limit, kernel, platform=platform) for case in run.cases})
 
 
 def find_trend(store: Store, kernel: str, case: str, platform: str, limit: int) -> Trend | None:
