@@ -135,11 +135,9 @@ class Following:
 
     async def _say(self, watch: _Watch, now: float) -> None:
         claim = watch.claim
-        cases = len(claim.options.cases or claim.repository.cases) or 1
-        planned = (claim.options.devices or claim.repository.devices) * claim.repository.repeats * cases
 
         def say() -> str:
-            far = outcome.progress(self._engine, claim.run_id, planned)
+            far = outcome.progress(self._engine, claim.run_id)
             line = outcome.last_line(places.job_log(claim.id))
             if far.title + line != watch.said:
                 self._claims.say(claim, far.title, outcome.live_text(claim.run_id, line))

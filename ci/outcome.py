@@ -28,8 +28,7 @@ class Progress:
     """How far a run is."""
 
     began: bool  # it has its devices
-    measured: int  # trials
-    planned: int
+    measured: int  # trials; how many there will be only the run knows, which may add some
 
     @property
     def title(self) -> str:
@@ -38,15 +37,15 @@ class Progress:
             return "Running: waits for devices"
         if not self.measured:
             return "Running: builds"
-        return f"Running: {self.measured} of {max(self.planned, self.measured)} trials measured"
+        return f"Running: {self.measured} trial{'s' if self.measured > 1 else ''} measured"
 
 
-def progress(engine: Engine, run_id: str, planned: int) -> Progress:
+def progress(engine: Engine, run_id: str) -> Progress:
     """How far the run is by what it has made durable."""
     with transaction(engine, "read") as connection:
         began = connection.execute(select(RUN.c.id).where(RUN.c.id == run_id)).first() is not None
         counted = select(func.count()).select_from(TRIAL).where(TRIAL.c.run_id == run_id, TRIAL.c.status == "ok")
-        return Progress(began, int(connection.execute(counted).scalar() or 0), planned)
+        return Progress(began, int(connection.execute(counted).scalar() or 0))
 
 
 def live_text(run_id: str, last_line: str) -> str:
