@@ -11,13 +11,16 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import kernel as kernel_layer
 from farm.source import Entry, Repository
 from jobs.foreign import INSTALLED, Origin
 from kernel.spec import Kernel
 
 # Of the farm's own repository: everything but documents, tests and the kernels' packages.
 HARNESS = (
-    *("kernel/*.py", "kernel/platforms/*", "jobs/*", "farm/*", "ci/*"),
+    # `kernel/*.py` would reach into the kernels' packages as well.
+    *(f"kernel/{module.name}" for module in sorted(Path(kernel_layer.__file__).parent.glob("*.py"))),
+    *("kernel/platforms/*", "jobs/*", "farm/*", "ci/*"),
     *("pyproject.toml", "constraints/*", ".ci/*", ".github/*"),
 )
 # Of a kernel, unless it names its own: what its operator is, is drawn from and is held to.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 from farm import rules, source
 from farm.source import Repository, SourceError
+from jobs.foreign import Origin
+from kernel.registry import find_kernel
 
 PLACES = ("pack/kernel", "src/pack/kernel")
 
@@ -196,3 +199,23 @@ def test_git_is_given_no_configuration_to_obey(repository: Path, monkeypatch: py
             text=True,
         ).stdout.strip()
     )
+
+
+def test_a_kernels_program_is_no_rule() -> None:
+    place = "kernel/qkv_proj_rope"
+    origin = Origin("kernel.qkv_proj_rope:KERNEL", "kernel.qkv_proj_rope", (place,))
+    wanted = rules.patterns(find_kernel("qkv_proj_rope"), origin, place)
+
+    def is_rule(path: str) -> bool:
+        return any(fnmatchcase(path, pattern) for pattern in wanted)
+
+    judged = ["__init__.py", "stages.py", "program.py", "tunings.toml"]
+    judging = [
+        f"{place}/golden.py",
+        f"{place}/budgets.toml",
+        "kernel/spec.py",
+        "kernel/platforms/a2a3sim.py",
+        "farm/x.py",
+    ]
+    assert not any(is_rule(f"{place}/{name}") for name in judged)
+    assert all(is_rule(path) for path in judging)

@@ -1,0 +1,74 @@
+"""A whole run whose program comes from a commit, against its merge base, on a real local Ray."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import kernel.qkv_proj_rope
+from farm import programs
+from farm.budgets import Budget
+from farm.conduct import run
+from farm.leased import RunOptions
+from farm.record import GateStatus, RunRecord, RunRequest, Verdict
+from tests.fakes import platforms
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
+
+PACKAGE = Path(kernel.qkv_proj_rope.__file__).parent
+BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
+
+
+def commit(repository: Path, file: str, text: str) -> None:
+    with (repository / "kernel/qkv_proj_rope" / file).open("a") as opened:
+        opened.write(text)
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(repository), "add", "-A"], check=True)
+    subprocess.run(["git", "-C", str(repository), *identity, "commit", "-q", "-m", "change"], check=True)
+
+
+def validate(repository: Path, out: Path) -> RunRecord:
+    source = programs.requested(repository, "HEAD", "HEAD~1", draw_seed=True, require_sandbox=False)
+    request = RunRequest(
+        kernel="qkv_proj_rope",
+        cases=["tiny"],
+        platform="fake",
+        devices=1,
+        repeats=1,
+        input_set="documented",
+        seed=0,
+        source=source,
+    )
+    return run(request, RunOptions(out=out, platform=platforms.Honest, budgets=BUDGETS))
+
+
+@pytest.mark.parametrize("base_is_broken", [False, True])
+def test_head_and_base_are_run_confined_and_compared(tmp_path: Path, base_is_broken: bool) -> None:
+    repository = tmp_path / "repository"
+    subprocess.run(["git", "init", "-q", "-b", "main", str(repository)], check=True)
+    shutil.copytree(PACKAGE, repository / "kernel/qkv_proj_rope", ignore=shutil.ignore_patterns("__pycache__"))
+    whole = (PACKAGE / "__init__.py").read_text()
+    commit(repository, "__init__.py", "\nimport nothing_like_it\n" if base_is_broken else "")
+    (repository / "kernel/qkv_proj_rope/__init__.py").write_text(whole)
+    commit(repository, "golden.py", "# other rules\n")
+
+    record = validate(repository, tmp_path / "out")
+
+    gates = {gate.name: gate.status for gate in record.gates}
+    assert record.source is not None
+    assert record.base is not None
+    assert record.source.rule_changes == ["kernel/qkv_proj_rope/golden.py"]
+    assert record.commit == record.source.commit
+    assert record.request.seed != 0
+    assert [trial.seed for trial in record.source.controls] != [record.request.seed]
+    assert gates["tolerance"] is GateStatus.PASSED
+    assert gates["control"] is GateStatus.PASSED
+    if base_is_broken:
+        assert (record.verdict, gates["regression"]) == (Verdict.ERRORED, GateStatus.ERRORED)
+        assert "could not be built" in record.reason
+    else:
+        assert (record.verdict, gates["regression"]) == (Verdict.PASSED, GateStatus.PASSED)
+        assert record.base.comparison["tiny"].ratio == 1.0
