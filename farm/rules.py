@@ -67,4 +67,10 @@ def git_digest(contents: bytes, characters: int) -> str:
 
 
 def _objects(entries: Iterable[Entry], rules: tuple[str, ...]) -> dict[str, str]:
-    return {entry.path: entry.digest for entry in entries if any(fnmatchcase(entry.path, pattern) for pattern in rules)}
+    return {entry.path: entry.digest for entry in entries if any(_is_of(entry.path, pattern) for pattern in rules)}
+
+
+def _is_of(path: str, pattern: str) -> bool:
+    """Whether `pattern` names `path`; "DIRECTORY/*.py" is of that directory alone, whose packages hold programs."""
+    deeper = pattern.endswith("/*.py") and path.count("/") != pattern.count("/")
+    return not deeper and fnmatchcase(path, pattern)
