@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("kernel", "jobs", "farm", "ci")
-NOT_SHIPPED = "ci/deploy/"  # read by people and by other programs, out of the source distribution or the repository
+# Read by people and by other programs, out of the source distribution or the repository.
+NOT_SHIPPED = ("ci/action/", "ci/deploy/", "ci/snippets/")
 
 
 def tracked(*below: str) -> set[str]:
