@@ -12,7 +12,7 @@ from farm.report.figures import CaseTime, WorstOutput, case_times, measured, med
 from farm.report.stages import CoreTime, StageTime, core_times, profile, stage_times, waiting_us
 from farm.report.timeline_chart import MAX_TASKS, timeline_chart
 from farm.report.wall_chart import wall_chart
-from jobs.records import BuildRecord, TrialRecord
+from jobs.records import BuildRecord, ClaimRecord, TrialRecord
 
 MAX_NEIGHBOURHOODS = 4  # of a case; outputs with wrong numbers come first
 MAX_CHARTED = 16  # cases with charts; the others have their tables
@@ -26,6 +26,7 @@ class CaseView:
     time: CaseTime
     outputs: tuple[WorstOutput, ...]
     worst: tuple[WorstOutput, ...]  # those with outliers whose neighbourhood is known
+    claims: tuple[Claimed, ...]  # where a harness compared, instead of the farm
     matrix: Matrix
     trial: TrialRecord | None  # the median one among those with tasks
     stages: tuple[StageTime, ...]
@@ -38,6 +39,16 @@ class CaseView:
     wall: Chart | None
     errors: Chart | None
     timeline: Chart | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a harness says of one output, in the trial where it says the worst."""
+
+    output: str
+    claim: ClaimRecord
+    device: str
+    repeat: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,7 @@ def _view(
         time=time,
         outputs=tuple(outputs),
         worst=_worst(outputs),
+        claims=_claims(record, case),
         matrix=matrix(trials),
         trial=trial,
         stages=tuple(stage_times(found, profile(base_trial.tasks) if base_trial else None)),
@@ -106,6 +118,15 @@ def _view(
 def _worst(outputs: list[WorstOutput]) -> tuple[WorstOutput, ...]:
     known = [found for found in outputs if found.worst.tolerance.around_worst and found.worst.tolerance.outlier_share]
     return tuple(sorted(known, key=lambda found: found.passed)[:MAX_NEIGHBOURHOODS])
+
+
+def _claims(record: RunRecord, case: str) -> tuple[Claimed, ...]:
+    found: dict[str, Claimed] = {}
+    for trial in record.trials:
+        for name, claim in trial.claims.items() if trial.case == case else ():
+            if name not in found or (found[name].claim.passed and not claim.passed):
+                found[name] = Claimed(name, claim, trial.device, trial.repeat)
+    return tuple(found.values())
 
 
 def _knobs(record: RunRecord, build: BuildRecord | None, baseline: RunRecord | None) -> tuple[Knob, ...]:

@@ -14,7 +14,7 @@ from farm.record import RunRecord, Verdict
 from farm.report.formats import FORMATS
 from farm.report.page import page
 from farm.report.raw_files import raw_files
-from jobs.records import TaskRecord
+from jobs.records import ClaimRecord, TaskRecord
 from kernel.clock import Clock
 from tests.farm import planted, samples
 from tests.farm.test_report_markdown import HOSTILE, with_names
@@ -132,6 +132,19 @@ def test_a_race_can_be_told_from_the_text() -> None:
     assert "disagrees with itself" in first
     assert "odd repeat 2" in first
     assert "odd" not in row[row.index("10.0.0.1/0") :]
+
+
+def test_what_a_harness_claims_is_told_as_its_own_words() -> None:
+    wrong = ClaimRecord(passed=False, wrong=7, total=64, max_abs_err=0.5, first="[3] <b>9</b> for 1")
+    right = ClaimRecord(passed=True)
+    trials = [
+        samples.trial("n/0", outputs={}, claims={"out": right}),
+        samples.trial("n/1", outputs={}, claims={"out": wrong}),
+    ]
+    text = read(samples.run(trials=trials)).text
+
+    assert "The harness compared its outputs itself" in text
+    assert "out wrong numbers 7 of 64 0.5 [3] <b>9</b> for 1 n/1, repeat 0" in text
 
 
 def test_simulated_and_measured_times_are_never_put_side_by_side() -> None:
