@@ -79,6 +79,8 @@ def command(inside: Sequence[str], view: View) -> list[str]:
     if os.getuid() != 0:
         arguments.append("--unshare-user")
     reads = {**{path: path for path in _visible()}, **view.read}
+    # Before whatever is bound below it: an installation may lie in /tmp.
+    arguments += ["--perms", "1777", "--size", str(view.scratch_bytes), "--tmpfs", "/tmp"]
     # Parents first and readable: bubblewrap makes those of a bind for root alone.
     for parent in _parents([*reads, *view.write, *view.devices]):
         arguments += ["--perms", "0755", "--dir", str(parent)]
@@ -91,7 +93,6 @@ def command(inside: Sequence[str], view: View) -> list[str]:
         arguments += ["--ro-bind", str(outer), str(inner)]
     arguments += ["--dev", "/dev", "--proc", "/proc"]
     arguments += ["--perms", "1777", "--size", str(view.shared_memory_bytes), "--tmpfs", "/dev/shm"]
-    arguments += ["--perms", "1777", "--size", str(view.scratch_bytes), "--tmpfs", "/tmp"]
     for inner, outer in view.write.items():
         arguments += ["--bind", str(outer), str(inner)]
     for device in view.devices:
@@ -138,6 +139,6 @@ def _visible() -> list[Path]:
 
 
 def _parents(paths: Iterable[Path]) -> list[Path]:
-    parents = {parent for path in paths for parent in path.parents if parent != Path("/")}
-    below = [Path(each) for each in (*_SYSTEM, "/tmp", "/dev", "/proc")]
+    parents = {parent for path in paths for parent in path.parents} - {Path("/"), Path("/tmp")}
+    below = [Path(each) for each in (*_SYSTEM, "/dev", "/proc")]
     return sorted(parent for parent in parents if not any(parent.is_relative_to(each) for each in below))

@@ -17,6 +17,7 @@ from kernel.platforms.protocol import Task
 
 _CORES = ("AIC", "AIV")
 _LABELLED = re.compile(r"(?P<name>.*?)\((?P<stage>.*)\)")
+_AFTER = "after"  # argument of an event: names of the tasks it waits for
 _DECIMALS = 6  # of a µs: below a cycle of any clock in use, above the noise of adding floats
 
 
@@ -32,7 +33,8 @@ def read_trace(path: Path) -> tuple[Task, ...]:
     """The tasks of a Chrome trace with one lane a core, such as the runtime's `merged_swimlane.json`, by start.
 
     A lane's core is its `thread_name`; a stage is what stands in parentheses at the end of an event's name. Lanes that
-    are no core (host threads, counters, stand-ins for tasks that never ran) are left out.
+    are no core (host threads, counters, stand-ins for tasks that never ran) are left out. What a task waits for is told
+    only by traces of `write_trace`.
     """
     events = json.loads(path.read_text())["traceEvents"]
     lanes = {
@@ -44,7 +46,8 @@ def read_trace(path: Path) -> tuple[Task, ...]:
     for event in events:
         core = lanes.get((event.get("pid"), event.get("tid")), "")
         if event.get("ph") == "X" and core.startswith(_CORES):
-            tasks.append(_task(event["name"], core, float(event["ts"]), float(event["dur"])))
+            after = tuple(event.get("args", {}).get(_AFTER, ()))
+            tasks.append(_task(event["name"], core, float(event["ts"]), float(event["dur"]), after))
     return _by_start(tasks)
 
 
@@ -105,10 +108,10 @@ def _waits(calls: Iterable[Call], ran: set[tuple[int, int]]) -> dict[tuple[int, 
     return found
 
 
-def _task(label: str, core: str, start_us: float, duration_us: float) -> Task:
+def _task(label: str, core: str, start_us: float, duration_us: float, after: tuple[str, ...]) -> Task:
     found = _LABELLED.fullmatch(label)
     name, stage = (found["name"], found["stage"]) if found else (label, "")
-    return Task(name, stage, core, round(start_us, _DECIMALS), round(duration_us, _DECIMALS))
+    return Task(name, stage, core, round(start_us, _DECIMALS), round(duration_us, _DECIMALS), after)
 
 
 def _formal_name(sequence: int, task: int) -> str:
@@ -139,6 +142,7 @@ def _event(task: Task, lane: int) -> dict[str, Any]:
         "tid": lane,
         "ts": task.start_us,
         "dur": task.duration_us,
+        "args": {_AFTER: list(task.after)},
     }
 
 
