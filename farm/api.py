@@ -17,6 +17,7 @@ from farm.rows import RunSummary
 from farm.selection import Selection
 from farm.store import Store
 from farm.timeouts import Timeouts
+from kernel.by_path import absolute
 from kernel.registry import find_kernel
 
 
@@ -137,6 +138,7 @@ def _request(
     selection: Selection | None,
     source: SourceRequest | None,
 ) -> RunRequest:
+    kernel = absolute(kernel)
     found = find_kernel(kernel)
     return RunRequest(
         kernel=kernel,

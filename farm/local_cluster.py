@@ -41,6 +41,7 @@ class Request(Record):
     soc: str  # chip the nodes are labelled with; "" for no label
     port: int  # of the head
     report_to: int  # file descriptor
+    until: Owner | None = None  # the nodes end with this process; None: with `down` alone
 
 
 class LocalNode(Record):
@@ -68,8 +69,18 @@ class LocalCluster(Record):
     nodes: list[LocalNode] = Field(default_factory=list)  # empty until all are up
 
 
-def up(nodes: int, devices: int, soc: str, port: int, started: Callable[[LocalNode], None]) -> LocalCluster:
+def up(
+    nodes: int,
+    devices: int,
+    soc: str,
+    port: int,
+    started: Callable[[LocalNode], None],
+    *,
+    until: Owner | None = None,
+) -> LocalCluster:
     """Start a cluster; `started` is called with each node. Interrupted or failed, nothing of it is left.
+
+    It ends with `down`, and with the process `until` where that is given, however it dies.
 
     Raises `UsageError` where one is up already or the port is taken, and `InfrastructureError` where a node does not
     start.
@@ -81,7 +92,8 @@ def up(nodes: int, devices: int, soc: str, port: int, started: Callable[[LocalNo
         if before is not None:
             _remove(before)
         _require_free(port)
-        return _start(Request(nodes=nodes, devices=devices, soc=soc, port=port, report_to=0), started)
+        request = Request(nodes=nodes, devices=devices, soc=soc, port=port, report_to=0, until=until)
+        return _start(request, started)
 
 
 def down() -> LocalCluster | None:

@@ -1,7 +1,8 @@
 """The process that holds the nodes of a local cluster: `python -m farm.local_nodes REQUEST`, from `farm cluster up`.
 
 The nodes are its children, and the kernel ends them with it however it dies. It reports each node that is up as one
-line of JSON on the file descriptor the request names, then waits for SIGTERM.
+line of JSON on the file descriptor the request names, then waits for SIGTERM, or for the end of the process the request
+names.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 from ray.cluster_utils import Cluster
@@ -30,11 +32,12 @@ def main(request: Request) -> None:
             node = LocalNode(number=number, devices=request.devices, processes=[owner.of(pid) for pid in pids])
             print(node.model_dump_json(), file=report, flush=True)
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))  # Ray's own at-exit hooks end the nodes
-    while True:
-        signal.pause()
+    while request.until is None or not request.until.gone():
+        time.sleep(_LOOK_S)  # SIGTERM ends it at once
 
 
 _VITAL = ("gcs_server", "raylet")  # without these a node is not one
+_LOOK_S = 1.0  # how often to look for the process the nodes are for
 
 
 def _arguments(request: Request, number: int) -> dict[str, Any]:

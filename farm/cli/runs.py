@@ -18,6 +18,7 @@ from farm.report.terminal import verdict_text
 from farm.report.text import microseconds, one_line
 from farm.rows import RunSummary
 from farm.store import Store
+from kernel.by_path import absolute
 from kernel.clock import Clock
 
 _WIDE = 96  # columns from which the local time fits too; a run id begins with the time in UTC
@@ -34,7 +35,7 @@ def command(limit: int, kernel: str | None, verdict: str | None, as_json: bool) 
     On a terminal a table; into a pipe one run a line, fields parted by tabs, times in UTC.
     """
     with Store.open(paths.store_url()) as store:
-        runs = store.list(limit, kernel, Verdict(verdict) if verdict else None)
+        runs = store.list(limit, absolute(kernel) if kernel else None, Verdict(verdict) if verdict else None)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(run) for run in runs], indent=2))
     elif not sys.stdout.isatty():

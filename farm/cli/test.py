@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -55,6 +57,7 @@ def command(
     """
     from farm.testing import suite
 
+    signal.signal(signal.SIGTERM, _interrupt)
     plugin = ["--farm-platform", platform, "--farm-wait", str(wait_s)]
     plugin += ["--farm-address", address] if address else []
     ended = suite.run(arguments, devices, plugin, junit, quiet=as_json)
@@ -67,3 +70,8 @@ def command(
         sys.exit(ExitCode.FAILED)
     if ended.errors:
         sys.exit(ExitCode.ERRORED)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """A polite kill ends the tests the way Ctrl-C does."""
+    raise KeyboardInterrupt

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from filelock import FileLock
 
-from farm import cluster, local_cluster, paths, preflight
+from farm import cluster, local_cluster, owner, paths, preflight
 from farm.blame import MAX_ATTEMPTS
 from farm.errors import InfrastructureError, UsageError
 from farm.flight import Flights, Landed
@@ -191,11 +191,14 @@ def named(kernel: Kernel) -> str:
 
 
 def shared_address(devices: int) -> str:
-    """The address of the cluster all workers of one suite share; whoever comes first starts it, on 127.0.0.1."""
+    """The address of the cluster all workers of one suite share; whoever comes first starts it, on 127.0.0.1.
+
+    It ends with their controller, whose children they are: even a killed suite leaves no cluster.
+    """
     with FileLock(Path(os.environ[local_cluster.DIRECTORY]) / "starting"):
         found = local_cluster.read()
         if found is None:
-            found = local_cluster.up(1, devices, "", _free_port(), lambda node: None)
+            found = local_cluster.up(1, devices, "", _free_port(), lambda node: None, until=owner.of(os.getppid()))
     return found.address
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -18,6 +20,7 @@ from farm.pytest_plugin import DEVICE_PROPERTY
 # pytest's own exit codes that are no matter of the tests.
 _INTERRUPTED, _USAGE, _NOTHING = 2, 4, 5
 _STDERR = 2  # its file descriptor
+_TIDY_S = 60.0  # for giving devices back and ending the cluster; seconds on an idle machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,28 @@ def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: P
     part = junit.with_name(f".{junit.name}.part")
     command = [sys.executable, "-m", "pytest", *arguments, "-n", str(devices), f"--junitxml={part}", *options]
     try:
-        code = subprocess.run(command, check=False, stdout=_STDERR if quiet else None).returncode
-        _require_ended(code)
+        _require_ended(_carried_out(command, quiet))
         return _gathered(part, junit, devices)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _carried_out(command: list[str], quiet: bool) -> int:
+    """The exit code of `command`. An interrupt is passed on once, and the end of its tidying up is waited for.
+
+    In a session of its own: from a terminal every process would get Ctrl-C, and pytest's controller would find its
+    workers gone before it can end their cluster.
+    """
+    with subprocess.Popen(command, stdout=_STDERR if quiet else None, start_new_session=True) as pytest:
+        try:
+            return pytest.wait()
+        except KeyboardInterrupt:
+            pytest.send_signal(signal.SIGINT)
+            try:
+                pytest.wait(_TIDY_S)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                os.killpg(pytest.pid, signal.SIGKILL)
+            raise
 
 
 def _require_ended(code: int) -> None:

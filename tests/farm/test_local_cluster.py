@@ -10,13 +10,14 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from farm import local_cluster, ray_private, reach
+from farm import local_cluster, owner, ray_private, reach
 from farm.cli.app import main
 from farm.errors import InfrastructureError
 from farm.local_cluster import LocalCluster
@@ -233,3 +234,21 @@ def test_down_with_nothing_up_is_no_error(tmp_path: Path) -> None:
     ended = at_home(tmp_path, "cluster", "down")
 
     assert (ended.exit_code, ended.stdout) == (0, "no local cluster is up\n")
+
+
+def test_a_cluster_for_one_process_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_HOME", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        cluster = local_cluster.up(1, 1, "", free_port(), lambda node: None, until=owner.of(process.pid))
+        try:
+            assert in_session(cluster)
+            process.kill()
+            process.wait()
+            deadline = time.monotonic() + 120
+            while in_session(cluster) and time.monotonic() < deadline:
+                time.sleep(0.2)
+
+            assert in_session(cluster) == []
+        finally:
+            process.kill()
+            local_cluster.down()

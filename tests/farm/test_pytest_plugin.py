@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -202,6 +203,31 @@ def test_farm_test_gathers_one_file_whose_properties_name_the_devices(tmp_path: 
 )
 def test_farm_test_ends_with_the_farm_s_exit_codes(tmp_path: Path, text: str, arguments: list[str], code: int) -> None:
     assert farm_test(write_suite(tmp_path / "suite", text), tmp_path / "tests.xml", arguments)[0] == code
+
+
+def test_an_interrupted_suite_is_errored_and_leaves_no_process(tmp_path: Path) -> None:
+    slow = "import pathlib, time\ndef test_a():\n    pathlib.Path('begun').touch()\n    time.sleep(600)\n"
+    directory = write_suite(tmp_path / "suite", slow)
+    home = str(tmp_path / "home")
+    with subprocess.Popen(
+        [sys.executable, "-c", FARM, "test", str(directory), "--devices", "2", "--junit", str(tmp_path / "tests.xml")],
+        cwd=tmp_path,
+        env={**os.environ, "FARM_HOME": home},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "begun").exists():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.1)
+        process.terminate()
+        _, said = process.communicate(timeout=120)
+
+    assert process.returncode == 3
+    assert said.strip().splitlines()[-1] == "farm: interrupted"
+    assert left_behind(home) == []
+    assert not (tmp_path / "tests.xml").exists()
 
 
 def test_farm_test_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
