@@ -14,6 +14,7 @@ import httpx
 
 from tests.ci.configuration import ENVIRONMENT
 
+ROOT = Path(__file__).parents[2]
 FARM = str(Path(sys.executable).with_name("farm"))
 
 
@@ -35,7 +36,7 @@ class FarmServe:
         """Start it, and wait until it is ready."""
         command = [*self._command, str(self._directory / "farm.toml")]
         env = {**os.environ, **ENVIRONMENT, "FARM_STORE": self.store, "FARM_PORT": str(self.address[1])}
-        env |= {"FARM_HOME": str(self._directory / "home")}
+        env |= {"FARM_HOME": str(self._directory / "home"), "PYTHONPATH": str(ROOT)}  # of commands that are tests' own
         with (self._directory / "log").open("a") as log:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         self.wait()
