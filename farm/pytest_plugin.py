@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEVICE_PROPERTY", "assert_deterministic", "assert_matches_golden"]
 
-_SHARED = "FARM_CLUSTER"  # the directory of the local cluster's record; see farm.local_cluster
+_SHARED = "FARM_TESTS_CLUSTER"  # the directory of the record of the workers' cluster; for tests that lease, no others
 DEVICE_PROPERTY = "farm.device"  # of a JUnit test case
 
 
@@ -58,7 +58,7 @@ def _end_shared(directory: Path) -> None:
     if (directory / "cluster.json").exists():
         from farm.testing.bench import stop_shared
 
-        stop_shared()
+        stop_shared(directory)
     del os.environ[_SHARED]
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -74,7 +74,7 @@ def _farm_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     config: Any = request.config  # xdist adds `workerinput`
     address = config.getoption("farm_address")
     if address is None and _is_worker(config) and _SHARED in os.environ:
-        address = shared_address(max(simulated_devices(), config.workerinput["workercount"]))
+        address = shared_address(Path(os.environ[_SHARED]), max(simulated_devices(), config.workerinput["workercount"]))
     with Bench(config.getoption("farm_platform"), address, config.getoption("farm_wait")) as bench:
         yield bench
 

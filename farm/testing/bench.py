@@ -190,12 +190,14 @@ def named(kernel: Kernel) -> str:
     )
 
 
-def shared_address(devices: int) -> str:
+def shared_address(directory: Path, devices: int) -> str:
     """The address of the cluster all workers of one suite share; whoever comes first starts it, on 127.0.0.1.
 
+    From here on this process's local cluster is that one, whose record is in `directory`.
     It ends with their controller, whose children they are: even a killed suite leaves no cluster.
     """
-    with FileLock(Path(os.environ[local_cluster.DIRECTORY]) / "starting"):
+    os.environ[local_cluster.DIRECTORY] = str(directory)
+    with FileLock(directory / "starting"):
         found = local_cluster.read()
         if found is None:
             found = local_cluster.up(1, devices, "", _free_port(), lambda node: None, until=owner.of(os.getppid()))
@@ -208,6 +210,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def stop_shared() -> None:
-    """End that cluster, if anybody started it."""
+def stop_shared(directory: Path) -> None:
+    """End the cluster whose record is in `directory`."""
+    os.environ[local_cluster.DIRECTORY] = str(directory)
     local_cluster.down()
