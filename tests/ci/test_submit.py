@@ -41,7 +41,7 @@ class Service:
     def run(self, *words: str, token: str = "") -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "FARM_TOKEN": token or self.token}
         return subprocess.run(
-            self.command(*words), cwd=self.remote.path, env=env, capture_output=True, text=True, timeout=120
+            self.command(*words), cwd=self.remote.path, env=env, capture_output=True, text=True, timeout=400
         )
 
 
@@ -74,7 +74,7 @@ def test_a_service_that_is_killed_meanwhile_is_waited_for(service: Service, tmp_
     again = threading.Thread(target=service.process.start)
     again.start()
 
-    said = following.communicate(timeout=120)[1]
+    said = following.communicate(timeout=400)[1]
     again.join()
 
     assert following.returncode == 1, said

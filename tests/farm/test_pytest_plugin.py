@@ -222,7 +222,7 @@ def test_an_interrupted_suite_is_errored_and_leaves_no_process(tmp_path: Path) -
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.1)
         process.terminate()
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=400)
 
     assert process.returncode == 3
     assert said.strip().splitlines()[-1] == "farm: interrupted"
@@ -298,7 +298,7 @@ def test_three_workers_hold_three_devices_and_leave_one_file_and_no_cluster(
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        timeout=280,
+        timeout=800,
     )
 
     assert done.returncode == 0, done.stderr
