@@ -28,7 +28,7 @@ from jobs.records import Record
 
 DEFAULT_PORT = 26379  # Ray's own default with a 2 before it, so that both can run side by side
 LOCK_TIMEOUT_S = 5.0
-START_TIMEOUT_S = 60.0  # for each node; one takes 1 to 3 s on an idle machine
+START_TIMEOUT_S = 180.0  # for each node; one takes 1 to 3 s on an idle machine, a minute on a full one
 DIRECTORY = "FARM_CLUSTER"  # environment variable with the record's directory, in place of `$FARM_HOME/cluster`
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
