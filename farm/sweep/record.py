@@ -14,7 +14,7 @@ from farm.record import DeviceRecord, Verdict
 from jobs.records import Failure, Record, TrialRecord
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class Kind(str, enum.Enum):
