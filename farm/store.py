@@ -12,8 +12,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from farm import health_store, owner, rows
 from farm.database import Warn, open_engine, transaction
@@ -22,6 +23,7 @@ from farm.going import Going, going
 from farm.health import Health, HealthEvent
 from farm.health_store import DeviceReport
 from farm.record import RunRecord, Verdict
+from farm.report.json_report import ReportError
 from farm.rows import DeviceSighting, HistoryPoint, LoggedEvent, RunSummary
 from farm.tables import DEVICE, RUN, TRIAL
 from jobs.records import TrialRecord
@@ -56,16 +58,19 @@ class AmbiguousRunError(UsageError):
 class Store:
     """All access to the database. Methods may be called from several processes at once."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, warn: Warn | None = None) -> None:
         self._engine = engine
+        self._warn = warn or _to_stderr
+        self._told: set[str] = set()
 
     @classmethod
     def open(cls, url: str, warn: Warn | None = None) -> Store:
         """The store at SQLAlchemy `url`, made and migrated as needed; `warn` gets one line on a damaged file.
 
-        Without `warn` that line goes to stderr. Raises `UsageError` for a bad URL, `StoreError` for a refusal.
+        Without `warn` that line goes to stderr, as those on unreadable runs do. Raises `UsageError` for a bad URL,
+        `StoreError` for a refusal.
         """
-        return cls(open_engine(url, warn or (lambda line: print(f"farm: {line}", file=sys.stderr))))
+        return cls(open_engine(url, warn or _to_stderr), warn)
 
     def close(self) -> None:
         """Give back the connections."""
@@ -168,7 +173,7 @@ class Store:
         if verdict is not None:
             query = query.where(RUN.c.verdict == verdict.value)
         with self._read() as connection:
-            return [rows.summary(rows.record(row, [])) for row in connection.execute(query)]
+            return [rows.summary(record) for record in self._readable(connection.execute(query))]
 
     def history(self, kernel: str, case: str, platform: str, limit: int = 200) -> builtins.list[HistoryPoint]:
         """Medians of one case on one platform, oldest first, from the newest `limit` runs that have a verdict."""
@@ -180,7 +185,7 @@ class Store:
             .limit(limit)
         )
         with self._read() as connection:
-            records = [rows.record(row, []) for row in connection.execute(query)]
+            records = self._readable(connection.execute(query))
         return [
             HistoryPoint(record.run_id, record.started_at, record.commit, record.verdict, median)
             for record in reversed(records)
@@ -235,6 +240,22 @@ class Store:
 
     # Inside
 
+    def _readable(self, found: Iterable[Row[Any]]) -> builtins.list[RunRecord]:
+        """The records of many runs; those that cannot be read cost one line, not the others.
+
+        They may be of another major version, written by a newer farm into the same database.
+        """
+        read, refused = [], []
+        for row in found:
+            try:
+                read.append(rows.record(row, []))
+            except ReportError as error:
+                refused.append(str(error))
+        if refused and refused[0] not in self._told:
+            self._told.add(refused[0])
+            self._warn(f"runs left out, because they cannot be read: {len(refused)}; the first: {refused[0]}")
+        return read
+
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         with transaction(self._engine, "written", write=True) as connection:
@@ -244,6 +265,10 @@ class Store:
     def _read(self) -> Iterator[Connection]:
         with transaction(self._engine, "read") as connection:
             yield connection
+
+
+def _to_stderr(line: str) -> None:
+    print(f"farm: {line}", file=sys.stderr)
 
 
 def _see(connection: Connection, record: RunRecord) -> None:

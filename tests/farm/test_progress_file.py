@@ -7,6 +7,7 @@ import pytest
 from farm import progress_file
 from farm.progress import Observer
 from farm.progress_file import NAME, Progress, ProgressFile
+from farm.record import DeviceRecord
 from tests.farm import samples
 
 
@@ -58,4 +59,12 @@ def test_a_file_that_is_none_says_nothing(tmp_path: Path, content: str) -> None:
 
 def test_a_directory_that_cannot_be_written_ends_no_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    ProgressFile(tmp_path / "file", Observer()).began("r1", [samples.device(0)], 9)
+    began: list[str] = []
+
+    class Inner(Observer):
+        def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
+            began.append(run_id)
+
+    ProgressFile(tmp_path / "file", Inner()).began("r1", [samples.device(0)], 9)
+
+    assert began == ["r1"] and (tmp_path / "file").read_text() == ""

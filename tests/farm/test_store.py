@@ -8,10 +8,13 @@ import sys
 import textwrap
 
 import pytest
+from sqlalchemy import update
 
+from farm.database import open_engine, transaction
 from farm.errors import UnknownRunError, UsageError
 from farm.record import Verdict
 from farm.store import AmbiguousRunError, RunExistsError, Store, VerdictExistsError
+from farm.tables import RUN as RUN_TABLE
 from jobs.records import Fault
 from kernel.clock import Clock
 from tests.farm import samples
@@ -148,6 +151,27 @@ def test_list_is_newest_first_and_filters(store: Store) -> None:
     assert (newest.verdict, newest.median_us) == (None, {})
     assert (finished.verdict, finished.median_us) == (Verdict.PASSED, {samples.CASE: 76.64})
     assert finished.devices == ("10.0.0.1/0", "10.0.0.1/1", "10.0.0.1/2")
+
+
+def test_a_run_that_cannot_be_read_costs_a_line_and_no_other_run(store: Store, url: str) -> None:
+    for run_id in ("run-0", "run-1"):
+        store.begin(samples.running(run_id))
+        store.finish(samples.run(run_id=run_id))
+    newer = store.outline("run-1").model_copy(update={"schema_version": "99.0"}).model_dump_json()
+    engine = open_engine(url, print)
+    with transaction(engine, "written", write=True) as connection:
+        connection.execute(update(RUN_TABLE).where(RUN_TABLE.c.id == "run-1").values(record=newer))
+    engine.dispose()
+
+    said: list[str] = []
+    with Store.open(url, said.append) as reader:
+        listed = [run.run_id for run in reader.list()]
+        remembered = [point.run_id for point in reader.history("qkv_proj_rope", samples.CASE, "a2a3sim")]
+        with pytest.raises(UsageError, match=r"run run-1 in the store is not a report .* schema version 99\.0"):
+            reader.get("run-1")
+
+    assert (listed, remembered) == (["run-0"], ["run-0"])
+    assert len(said) == 1 and "left out, because they cannot be read: 1" in said[0] and "run-1" in said[0]
 
 
 def test_history_gives_one_cases_medians_oldest_first(store: Store) -> None:
