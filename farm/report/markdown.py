@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from farm.record import HarnessRecord, RunRecord, Verdict
-from farm.report import harness_figures, origin
+from farm.record import GateStatus, HarnessRecord, RunRecord, SourceRecord, Verdict
+from farm.report import base_arm, harness_figures, origin
 from farm.report.figures import agreement, case_times, gate, open_gates, stage_totals, time_spent, worst_outputs
 from farm.report.text import microseconds, one_line, scientific, share, signed_share
 from kernel.clock import Clock
@@ -19,6 +19,12 @@ _SHOWN_STAGES = 8
 _SHOWN_FILES = 200
 _SHOWN_DEVICES = 32
 _MARKS = {Verdict.PASSED: "✅ passed", Verdict.FAILED: "❌ failed", Verdict.ERRORED: "⚠️ errored"}
+_GATE_MARKS: dict[GateStatus | None, str] = {
+    GateStatus.PASSED: "✅",
+    GateStatus.FAILED: "❌",
+    GateStatus.ERRORED: "⚠️",
+    GateStatus.INCONCLUSIVE: "⚠️",
+}
 
 
 class MarkdownReport:
@@ -35,10 +41,11 @@ class MarkdownReport:
             _headline(record),
             *(f"**{prose(each)}**" for each in origin.remarks(record)),
             *_times(record),
+            *_merge_base(record),
             *_tolerances(record),
             *_determinism(record),
         ]
-        sections += [*_findings(record), *_stages(record), *_footer(record)]
+        sections += [*_findings(record), *_stages(record), *_program(record), *_footer(record)]
         return "\n\n".join(sections) + "\n"
 
 
@@ -124,6 +131,55 @@ def _times(record: RunRecord) -> list[str]:
     if record.clock is Clock.SIMULATED:
         sections.append("> Simulated µs come from a cost model. They rank programs; they are not a device's µs.")
     return sections
+
+
+def _merge_base(record: RunRecord) -> list[str]:
+    """The merge base's arm: what was measured of it in turn with the head, and what the gate makes of it."""
+    if record.base is None:
+        return []
+    rows = []
+    for of_case in base_arm.base_cases(record):
+        found = of_case.comparison
+        answer = found.answer if found else of_case.note
+        rows.append(
+            [
+                code(of_case.case),
+                microseconds(of_case.base_us),
+                microseconds(of_case.head_us),
+                f"**{found.ratio:.4f}**" if found else "–",
+                base_arm.span(found) if found else "–",
+                signed_share(found.allowed) if found else "–",
+                str(found.rounds) if found else "–",
+                f"{_GATE_MARKS.get(of_case.status, '')} {prose(answer)}".strip(),
+            ]
+        )
+    heads = ["case", "base µs", "head µs", "head / base", "interval", "allowed", "rounds", "the head is"]
+    return [f"### Against the merge base {code(record.base.commit)}", _table(heads, rows)]
+
+
+def _program(record: RunRecord) -> list[str]:
+    """Where the program came from, whose rules judged it, and what kept it apart."""
+    if record.source is None:
+        return []
+    lines = [
+        f"- program: {code(record.source.place)} of commit {code(record.source.commit)}",
+        *_rules(record.source),
+    ]
+    for each in origin.isolation(record):
+        devices = ", ".join(code(device) for device in each.devices[:_SHOWN_DEVICES])
+        more = f" and {len(each.devices) - _SHOWN_DEVICES} more" if len(each.devices) > _SHOWN_DEVICES else ""
+        told = f"⚠️ none: {prose(each.lacks)}" if each.lacks else prose(each.by)
+        lines.append(f"- isolation on {devices}{more}: {told}")
+    return ["### Program, rules and isolation", "\n".join(lines)]
+
+
+def _rules(source: SourceRecord) -> list[str]:
+    compared = f"compared with {prose(origin.against(source))}"
+    if not source.rule_changes:
+        return [f"- rules: the installed ones; this commit changes none of them, {compared}"]
+    shown = [f"  - {code(path)}" for path in source.rule_changes[:_SHOWN_FINDINGS]]
+    more = [f"  {line}" for line in _more(len(source.rule_changes), _SHOWN_FINDINGS, "files")]
+    return [f"- rules: the installed ones; ⚠️ this commit brings others, {compared}:", *shown, *more]
 
 
 def _tolerances(record: RunRecord) -> list[str]:

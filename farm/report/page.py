@@ -17,6 +17,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from farm.record import GateStatus, RunRecord, Verdict
+from farm.report import base_arm, origin
 from farm.report.case_view import CaseView, case_views
 from farm.report.digests import Agreement
 from farm.report.error_chart import bin_names, outlier_share
@@ -55,6 +56,9 @@ def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
             record=record,
             cases=cases,
             reasons=reasons(record, cases),
+            isolation=origin.isolation(record),
+            compared_with=origin.against(record.source) if record.source else "",
+            base_cases=base_arm.base_cases(record),
             files=raw_files(record),
             max_files=MAX_FILES,
             max_rows=rows,
@@ -104,6 +108,7 @@ def environment() -> jinja2.Environment:
         json_of=lambda chart: Markup(chart.json()),
     )
     made.globals.update(Agreement=Agreement, GateStatus=GateStatus, bin_names=bin_names, outlier_share=outlier_share)
+    made.globals.update(span=base_arm.span)
     return made
 
 

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from farm.record import RunRecord, Verdict
-from farm.report import origin
+from farm.record import GateStatus, RunRecord, Verdict
+from farm.report import base_arm, origin
 from farm.report.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, time_spent, worst_outputs
 from farm.report.harness_terminal import files
 from farm.report.sparkline import sparkline
@@ -132,8 +132,8 @@ def _facts(record: RunRecord) -> Table:
         table.add_row(Text(f"{gate.name} {gate.status.value}"), Text(f"{place}: {said}" if place else said))
     if len(findings) > _SHOWN_FINDINGS:
         table.add_row("", Text(f"and {len(findings) - _SHOWN_FINDINGS} more findings in the report", "dim"))
-    for remark in origin.remarks(record):
-        table.add_row("program", Text(one_line(remark), "yellow"))
+    for label, said, odd in _program(record):
+        table.add_row(Text(label), Text(one_line(said), "yellow" if odd else ""))
     for failure in record.failures[:_SHOWN_FINDINGS]:
         table.add_row(Text(f"{failure.fault.value} fault"), Text(one_line(failure.message)))
     if record.finished_at:
@@ -143,6 +143,20 @@ def _facts(record: RunRecord) -> Table:
     if record.directory:
         table.add_row("files", Text(one_line(record.directory) + "/"))
     return table
+
+
+def _program(record: RunRecord) -> list[tuple[str, str, bool]]:
+    """(label, words, whether a reader must know) of a program from a commit; none of the installed one."""
+    lines: list[tuple[str, str, bool]] = []
+    for of_case in base_arm.base_cases(record):
+        label = "merge base" if len(record.cases) == 1 else f"merge base {one_line(of_case.case)}"
+        lines.append((label, base_arm.sentence(of_case), of_case.status not in (None, GateStatus.PASSED)))
+    if record.source is not None:
+        lines.append(("rules", origin.rules(record.source), bool(record.source.rule_changes)))
+    for each in origin.isolation(record):
+        said = f"none on {', '.join(each.devices)}: {each.lacks}" if each.lacks else each.by
+        lines.append(("isolation", said, bool(each.lacks)))
+    return lines
 
 
 def _agreement(record: RunRecord, case: str) -> Text:

@@ -6,7 +6,9 @@ from statistics import median
 from typing import Any
 
 from farm.record import (
+    BaseRecord,
     BudgetRecord,
+    ComparisonRecord,
     DeviceRecord,
     Finding,
     GateRecord,
@@ -14,9 +16,11 @@ from farm.record import (
     MedianRecord,
     RunRecord,
     RunRequest,
+    SourceRecord,
     Verdict,
 )
 from jobs.records import (
+    Arm,
     BuildRecord,
     Failure,
     Fault,
@@ -257,3 +261,82 @@ def over_budget() -> RunRecord:
     trials = [trial(held.id, repeat, wall_us=95.5) for held in devices for repeat in range(3)]
     gate = failed_gate("budget", Finding(message="median 95.50 µs over the ceiling of 90.00 µs", case=CASE))
     return run(verdict=Verdict.FAILED, reason="over budget", trials=trials, gates=gate)
+
+
+BASE = "b" * 40
+CHANGED = ["kernel/qkv_proj_rope/golden.py", "kernel/qkv_proj_rope/budgets.toml"]
+
+
+def from_commit(
+    *,
+    rule_changes: list[str] | None = None,
+    isolation: str = "bubblewrap",
+    base: BaseRecord | None = None,
+    **changes: Any,
+) -> RunRecord:
+    """A passed run of a commit's program, with `changes`; held against `base` where one is given."""
+    commit = run().commit
+    devices = [device(index).model_copy(update={"isolation": isolation}) for index in range(3)]
+    source = SourceRecord(
+        commit=commit,
+        tree="c" * 64,
+        place="kernel/qkv_proj_rope",
+        rule_changes=rule_changes or [],
+        compared_with=base.commit if base else "the installation",
+    )
+    return run(**{"devices": devices, "source": source, "base": base, **changes})
+
+
+def merge_base(answer: str = "better or equal", ratio: float = 1.0, **changes: Any) -> BaseRecord:
+    """A merge base measured in turn with the head, with `changes`."""
+    trials = [
+        trial(f"10.0.0.1/{index}", repeat, wall_us=76.64 / ratio, arm=Arm.BASE, tasks=[])
+        for index in range(3)
+        for repeat in range(3)
+    ]
+    comparison = ComparisonRecord(
+        clock=Clock.SIMULATED,
+        answer=answer,
+        ratio=ratio,
+        interval=[ratio - 0.01, ratio + 0.01],
+        allowed=0.02,
+        per_device={f"10.0.0.1/{index}": ratio for index in range(3)},
+        rounds=9,
+    )
+    values: dict[str, Any] = {
+        "commit": BASE,
+        "tree": "d" * 64,
+        "builds": [build()],
+        "trials": trials,
+        "comparison": {CASE: comparison},
+    }
+    return BaseRecord(**{**values, **changes})
+
+
+def slower_than_base() -> RunRecord:
+    """A run of a commit that is 10 % slower than its merge base; the kernel's fault."""
+    finding = Finding(message="worse: 1.1000 × the merge base", case=CASE, status=GateStatus.FAILED)
+    judged = GateRecord(name="regression", status=GateStatus.FAILED, findings=[finding])
+    return from_commit(
+        base=merge_base("worse", 1.1),
+        verdict=Verdict.FAILED,
+        reason="regression failed: flash-s2: worse: 1.1000 × the merge base",
+        gates=[*gates(), judged],
+    )
+
+
+def base_not_built() -> RunRecord:
+    """A run of a commit whose merge base does not compile: nothing was concluded."""
+    failure = Failure(fault=Fault.KERNEL, kind="compile", message="compile error F00001 in matmul")
+    finding = Finding(
+        message="the merge base could not be built: compile error F00001 in matmul",
+        case=CASE,
+        status=GateStatus.ERRORED,
+    )
+    judged = GateRecord(name="regression", status=GateStatus.ERRORED, findings=[finding])
+    return from_commit(
+        base=merge_base(builds=[build(failure=failure)], trials=[], comparison={}),
+        verdict=Verdict.ERRORED,
+        reason=f"regression errored: {finding.message}",
+        gates=[*gates(), judged],
+    )

@@ -288,3 +288,32 @@ def test_every_chart_has_its_words_beside_it() -> None:
 def test_the_verdict_words_cover_every_verdict() -> None:
     for verdict in Verdict:
         assert f"{verdict.value}: " in read(samples.run(verdict=verdict)).text
+
+
+def test_changed_rules_and_what_was_not_isolated_have_a_section() -> None:
+    record = samples.from_commit(rule_changes=samples.CHANGED, isolation="none: bubblewrap is not installed")
+    text = section(read(record).text, "Program, rules and isolation")
+
+    assert "the installed ones, and the commit brings others , compared with the installation" in text
+    assert all(path in text for path in samples.CHANGED)
+    assert "isolation none : bubblewrap is not installed; on 10.0.0.1/0, 10.0.0.1/1, 10.0.0.1/2" in text
+    assert "#program" in read(record).links
+    assert "bubblewrap; on 10.0.0.1/0" in section(read(samples.from_commit()).text, "Program, rules")
+
+
+def test_the_merge_base_has_a_section_with_its_numbers_and_the_gates_answer() -> None:
+    text = section(read(samples.slower_than_base()).text, "Against the merge base The")
+
+    assert samples.BASE in text
+    assert "flash-s2 worse 69.67 76.64 1.1000 1.0900 to 1.1100 +2.0 % 9" in text
+    assert "10.0.0.1/2 1.1000" in section(text, "ratio of medians")
+
+
+def test_a_base_that_was_not_measured_says_why() -> None:
+    text = section(read(samples.base_not_built()).text, "Against the merge base The")
+
+    assert "flash-s2 the merge base could not be built: compile error F00001 in matmul – 76.64 – – – –" in text
+
+
+def test_the_installed_program_has_neither_section() -> None:
+    assert not {"#program", "#merge-base"} & set(read(samples.run()).links)

@@ -52,6 +52,10 @@ def hostile() -> RunRecord:
     )
 
 
+def hostile_commit() -> RunRecord:
+    return samples.from_commit(rule_changes=[HOSTILE], isolation=f"none: {HOSTILE}", base=samples.merge_base(HOSTILE))
+
+
 def bare() -> RunRecord:
     return samples.running(devices=[], budget={}, toolchain={}, cases=[])
 
@@ -86,6 +90,10 @@ RUNS = [
     lost_for_good,
     hostile,
     bare,
+    samples.from_commit,
+    samples.slower_than_base,
+    samples.base_not_built,
+    hostile_commit,
 ]
 
 
@@ -259,3 +267,69 @@ def test_hostile_text_stays_text() -> None:
     assert "<script>" in shown.result[0].text
     assert "\x00" not in shown.result[0].text
     assert "\x1b" not in shown.result[0].text
+
+
+def named(record: RunRecord, suite: str) -> dict[str, junitparser.TestCase]:
+    return {case.name: case for case in load(record)[suite]}
+
+
+def properties(record: RunRecord, suite: str) -> dict[str, str]:
+    return {prop.name: prop.value for prop in load(record)[suite].properties()}
+
+
+def test_a_commit_that_leaves_the_rules_alone_and_was_isolated_has_two_green_entries() -> None:
+    cases = named(samples.from_commit(), "program")
+
+    assert {name: bool(case.result) for name, case in cases.items()} == {"rules": False, "isolation": False}
+    assert properties(samples.from_commit(), "device 10.0.0.1/1")["isolation"] == "bubblewrap"
+
+
+def test_changed_rules_are_shown_and_do_not_turn_a_pass_red() -> None:
+    record = samples.from_commit(rule_changes=samples.CHANGED)
+    case = named(record, "program")["rules"]
+
+    assert case.is_skipped
+    assert all(path in case.result[0].message for path in samples.CHANGED)
+    assert "judged by the installed rules" in case.result[0].message
+    assert properties(record, "program")["rules.changed.1"] == samples.CHANGED[1]
+    assert red(record) == {}
+
+
+def test_a_program_that_was_not_isolated_says_on_which_devices_and_why() -> None:
+    case = named(samples.from_commit(isolation="none: bubblewrap is not installed"), "program")["isolation"]
+
+    assert case.is_skipped
+    assert case.result[0].message == ("not isolated on 10.0.0.1/0, 10.0.0.1/1, 10.0.0.1/2: bubblewrap is not installed")
+
+
+def test_the_merge_base_carries_its_medians_ratio_interval_and_the_gates_answer() -> None:
+    record = samples.slower_than_base()
+    found = properties(record, "merge base")
+
+    assert found["base.commit"] == samples.BASE
+    assert float(found["base.median_us.flash-s2"]) == pytest.approx(76.64 / 1.1)
+    assert found["head.median_us.flash-s2"] == "76.64"
+    assert (found["ratio.flash-s2"], found["answer.flash-s2"]) == ("1.1", "worse")
+    assert [float(bound) for bound in found["ratio.interval.flash-s2"].split()] == pytest.approx([1.09, 1.11])
+    assert red(record) == {"regression qkv_proj_rope.flash-s2 regression": "failure"}
+
+
+def test_a_base_that_was_tried_and_not_measured_is_an_error() -> None:
+    assert red(samples.base_not_built()) == {
+        "regression qkv_proj_rope.flash-s2 regression": "error",
+        "merge base qkv_proj_rope.flash-s2 merge base": "error",
+    }
+
+
+def test_a_base_with_the_same_program_is_skipped_with_the_reason() -> None:
+    lacks = "the program is the one of the merge base, byte for byte"
+    record = samples.from_commit(base=samples.merge_base(tree="", lacks=lacks, builds=[], trials=[], comparison={}))
+    case = named(record, "merge base")["merge base"]
+
+    assert case.is_skipped
+    assert case.result[0].message == lacks
+    assert red(record) == {}
+
+
+def test_the_installed_program_has_neither_suite() -> None:
+    assert not {"program", "merge base"} & set(load(samples.run()))

@@ -58,7 +58,7 @@ def shape(text: str) -> list[str]:
 def with_names(name: str) -> RunRecord:
     """A run in which everything that comes from outside is `name`."""
     failure = Failure(fault=Fault.KERNEL, kind=name, message=name, log=name)
-    device = samples.device(0).model_copy(update={"id": name, "node": name, "soc": name})
+    device = samples.device(0).model_copy(update={"id": name, "node": name, "soc": name, "isolation": f"none: {name}"})
     outputs = {name: samples.output("q", problem=name, passed=False)}
     task = samples.tasks()[0].model_copy(update={"stage": name, "name": name, "core": name})
     trial = samples.trial(name, case=name, outputs=outputs, tasks=[task])
@@ -66,6 +66,8 @@ def with_names(name: str) -> RunRecord:
     request = RunRequest(
         kernel=name, cases=[name], platform=name, devices=1, repeats=1, input_set=name, seed=0, tuning={name: name}
     )
+    base = samples.merge_base(answer=name, commit=name)
+    base = base.model_copy(update={"comparison": {name: base.comparison[samples.CASE]}})
     return samples.run(
         run_id=name,
         cases=[name],
@@ -80,6 +82,8 @@ def with_names(name: str) -> RunRecord:
         request=request,
         toolchain={name: name},
         failures=[failure],
+        source=samples.from_commit(rule_changes=[name]).source,
+        base=base,
     )
 
 
@@ -228,3 +232,29 @@ def test_a_gate_that_does_not_apply_says_why() -> None:
     gates = samples.failed_gate("budget", why, status=GateStatus.NOT_APPLICABLE)
 
     assert "### budget: not-applicable\n\n- `flash-s2`: no entry for this case" in report(samples.run(gates=gates))
+
+
+def test_changed_rules_isolation_and_the_merge_base_are_sections_of_their_own() -> None:
+    changed = samples.from_commit(
+        rule_changes=samples.CHANGED, isolation="none: no bubblewrap", base=samples.merge_base()
+    )
+    text = report(changed)
+
+    assert rows(text, "### Against the merge base `bbbb")[0] == [
+        "`flash-s2`", "76.64", "76.64", "**1.0000**", "0.9900 to 1.0100", "+2.0 %", "9", "better or equal",
+    ]  # fmt: skip
+    section = text[text.index("### Program, rules and isolation") :]
+    assert (
+        "⚠️ this commit brings others, compared with commit bbbbbbbbbbbb:\n  - `kernel/qkv_proj_rope/golden.py`"
+        in section
+    )
+    assert "- isolation on `10.0.0.1/0`, `10.0.0.1/1`, `10.0.0.1/2`: ⚠️ none: no bubblewrap" in section
+
+
+def test_a_worse_head_and_a_base_that_was_not_measured_carry_the_gates_answer() -> None:
+    assert rows(report(samples.slower_than_base()), "### Against")[0][7] == "❌ worse"
+    assert rows(report(samples.base_not_built()), "### Against")[0][7].startswith("⚠️ the merge base could not be built")
+
+
+def test_the_installed_program_has_none_of_these_sections() -> None:
+    assert not {"### Program", "### Against"} & {line[:11] for line in report(samples.run()).splitlines()}

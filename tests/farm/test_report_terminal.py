@@ -31,6 +31,8 @@ def shown(record: RunRecord, width: int = 80, colour: bool = False) -> str:
         samples.compile_failure,
         samples.odd_device,
         samples.over_budget,
+        samples.slower_than_base,
+        samples.base_not_built,
     ],
 )
 def test_no_line_is_longer_than_80_columns_and_no_number_is_cut(make: Callable[[], RunRecord]) -> None:
@@ -155,3 +157,22 @@ def test_a_first_run_has_no_history_to_show() -> None:
     Console(file=out, width=80).print(summary(samples.run(), {samples.CASE: [76.64]}))
 
     assert "history" not in out.getvalue()
+
+
+def test_a_program_from_a_commit_has_lines_for_base_rules_and_isolation() -> None:
+    text = " ".join(shown(samples.slower_than_base(), width=200).split())
+
+    assert (
+        "merge base worse: 76.64 µs against 69.67 µs, ratio 1.1000, interval 1.0900 to 1.1100, +2.0 % allowed" in text
+    )
+    assert "rules changes no rule of the gate, compared with commit bbbbbbbbbbbb" in text
+    assert "isolation bubblewrap" in text
+    changed = shown(samples.from_commit(rule_changes=samples.CHANGED, isolation="none: no bubblewrap"), width=200)
+    assert f"changes the rules: {', '.join(samples.CHANGED)}; judged by the installed rules" in changed
+    assert "none on 10.0.0.1/0, 10.0.0.1/1, 10.0.0.1/2: no bubblewrap" in changed
+
+
+def test_the_installed_program_has_none_of_these_lines() -> None:
+    words = {line.split()[0] for line in shown(samples.run()).splitlines() if line}
+
+    assert not {"merge", "rules", "isolation"} & words
