@@ -7,26 +7,22 @@ one after the other. The first answer of each is told apart: it fills caches.
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
 from benchmarks.pages_store import seed
-from benchmarks.webhook import CONFIG, SECRET, SERVE
+from benchmarks.serving import CONFIG, STORE, service
 from ci import tokens
 from ci.database import open_database
 from ci.states import Scope
 
+_CONFIG = CONFIG.replace("https://farm.example.org", "http://127.0.0.1")  # signing in is over http here
 AIM_MS = 150.0  # 95 % of the answers
 
 
@@ -38,16 +34,16 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        engine = open_database(f"sqlite:///{directory / 'store.sqlite'}", print)
+        engine = open_database(f"sqlite:///{directory / STORE}", print)
         begin = time.perf_counter()
         ids = seed(engine, chosen.trials, directory / "runs")
         token = tokens.create(engine, "benchmark", list(Scope))
         engine.dispose()
-        size = (directory / "store.sqlite").stat().st_size / 1e6
+        size = (directory / STORE).stat().st_size / 1e6
         print(
             f"{chosen.trials} trials of {len(ids)} runs, {size:.0f} MB, made in {time.perf_counter() - begin:.0f} s\n"
         )
-        with _service(directory) as url, httpx.Client(base_url=url, timeout=120) as client:
+        with service(directory, _CONFIG) as url, httpx.Client(base_url=url, timeout=120) as client:
             _sign_in(client, token)
             print("| page | first | median | p95 |\n|---|---:|---:|---:|", flush=True)
             late = [_measure(client, name, path, chosen.times) for name, path in _pages(ids).items()]
@@ -95,35 +91,6 @@ def _sign_in(client: httpx.Client, token: str) -> None:
     signed = client.post("/sign-in", data={"token": token, "mark": found[1]})
     if signed.status_code != 303:
         raise SystemExit(f"signing in was answered by {signed.status_code}")
-
-
-@contextmanager
-def _service(directory: Path) -> Iterator[str]:
-    """The application, whose sign-in is over http here."""
-    (directory / "farm.toml").write_text(CONFIG.replace("https://farm.example.org", "http://127.0.0.1"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    env = {**os.environ, "BENCHMARK_SECRET": SECRET, "FARM_PORT": str(port), "FARM_HOME": str(directory)}
-    env["FARM_STORE"] = f"sqlite:///{directory / 'store.sqlite'}"
-    process = subprocess.Popen([sys.executable, "-c", SERVE], env=env, cwd=directory)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        while not _ready(url):
-            if process.poll() is not None:
-                raise SystemExit("the service did not start")
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 if __name__ == "__main__":

@@ -9,43 +9,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 from githubkit.webhooks import sign
 
-SECRET = "a secret of the benchmark's own"
-CONFIG = """
-[server]
-public_url = "https://farm.example.org"
-[forge.github]
-kind = "github"
-token = { env = "BENCHMARK_SECRET" }
-webhook_secrets = [{ env = "BENCHMARK_SECRET" }]
-[[repository]]
-name = "octo-org/kernels"
-kernel = "qkv_proj_rope"
-"""
-SERVE = """
-import os, pathlib, uvicorn
-from ci.app import create_app
-from ci.config import load
-from ci.database import open_database
-from ci.webhook.inbox import Inbox
-config = load(pathlib.Path("farm.toml"), os.environ)
-engine = open_database(config.store.url, print)
-app = create_app(config, engine, Inbox(engine))
-uvicorn.run(app, port=config.server.port, log_level="warning", access_log=False)
-"""
+from benchmarks.serving import SECRET, STORE, service
 
 
 def main() -> int:
@@ -55,10 +29,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--bytes", type=int, default=24_000, help="of one payload; a pull request's is about 24 kB")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, _service(Path(directory)) as url:
+    with tempfile.TemporaryDirectory() as directory, service(Path(directory)) as url:
         asyncio.run(_send(url, 50, 1, chosen.bytes, "warm"))
         waits = sorted(asyncio.run(_send(url, chosen.rate, chosen.seconds, chosen.bytes, "measured")))
-        with closing(sqlite3.connect(Path(directory) / "store.sqlite")) as store:
+        with closing(sqlite3.connect(Path(directory) / STORE)) as store:
             [[kept]] = store.execute("SELECT count(*) FROM delivery WHERE id LIKE 'measured%'").fetchall()
     sent = chosen.rate * chosen.seconds
     median, late = waits[len(waits) // 2], waits[int(len(waits) * 0.99)]
@@ -89,34 +63,6 @@ async def _send(url: str, rate: int, seconds: int, size: int, name: str) -> list
             return time.perf_counter() - due
 
         return await asyncio.gather(*(one(number) for number in range(rate * seconds)))
-
-
-@contextmanager
-def _service(directory: Path) -> Iterator[str]:
-    (directory / "farm.toml").write_text(CONFIG)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    env = {**os.environ, "BENCHMARK_SECRET": SECRET, "FARM_PORT": str(port), "FARM_HOME": str(directory)}
-    env["FARM_STORE"] = f"sqlite:///{directory / 'store.sqlite'}"
-    process = subprocess.Popen([sys.executable, "-c", SERVE], env=env, cwd=directory)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        while not _ready(url):
-            if process.poll() is not None:
-                raise SystemExit("the service did not start")
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 if __name__ == "__main__":

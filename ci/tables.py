@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text
 
-REVISION = "0004"  # newest migration; a test compares it with the scripts
+REVISION = "0005"  # newest migration; a test compares it with the scripts
 VERSION_TABLE = "ci_version"  # beside the farm's own, so that neither migrates the other's tables
 
 METADATA = MetaData()
@@ -66,6 +66,7 @@ JOB = Table(
     Index("ix_job_state_sequence", "state", "sequence"),
     Index("ix_job_subject", "forge", "repository", "subject"),
     Index("ix_job_head_sha", "head_sha"),
+    Index("ix_job_run_id", "run_id"),
 )
 
 # What forges and people are to be told. Rows of one key are sent in order, one at a time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy import Row
 
 from farm.health import DeviceState, EventKind, Health, HealthEvent, moment
 from farm.record import DeviceRecord, MedianRecord, RunRecord, Verdict
-from farm.report.json_report import parse
+from farm.report import json_report
 from jobs.records import Failure, Fault, TrialRecord
 from kernel.clock import Clock
 
@@ -144,7 +145,7 @@ def logged(row: Row[Any]) -> LoggedEvent:
 
 def record(row: Row[Any], trials: list[TrialRecord]) -> RunRecord:
     """The record of a row; the columns have the last word on verdict, reason and end."""
-    stored = parse(row.record, f"run {row.id} in the store")
+    stored = _parse(row.record, f"run {row.id} in the store")
     settled: dict[str, object] = {"trials": trials}
     if stored.verdict is None and row.verdict is not None:
         failure = Failure(fault=Fault.FARM, kind="interrupted", message=row.reason)
@@ -153,6 +154,12 @@ def record(row: Row[Any], trials: list[TrialRecord]) -> RunRecord:
         settled["finished_at"] = row.finished_at
         settled["failures"] = [*stored.failures, failure]
     return stored.model_copy(update=settled)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse(text: str, source: str) -> RunRecord:
+    """Remembered by its text: trends and lists read the same runs again and again, and most of the time goes here."""
+    return json_report.parse(text, source)
 
 
 def summary(record: RunRecord) -> RunSummary:

@@ -292,10 +292,10 @@ def _refuse_finished(connection: Connection, run_id: str) -> None:
 
 
 def _resolve(connection: Connection, prefix: str) -> str:
+    if connection.execute(select(RUN.c.id).where(RUN.c.id == prefix)).first():  # by its key, without a scan
+        return prefix
     query = select(RUN.c.id).where(RUN.c.id.startswith(prefix, autoescape=True)).order_by(RUN.c.id)
     found = [str(run_id) for run_id in connection.execute(query).scalars() if run_id.startswith(prefix)]
-    if prefix in found:
-        return prefix
     if not prefix or not found:
         raise UnknownRunError(prefix)
     if len(found) > 1:
