@@ -30,6 +30,7 @@ from farm.errors import FarmError
 LOG = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S = 1.0
+_GONE = (404, 410)  # HTTP
 
 DeliveryRow = Row[tuple[object, ...]]
 
@@ -78,8 +79,8 @@ class Dispatcher:
             await asyncio.to_thread(self._note, row, {"state": DeliveryState.FAILED.value, "outcome": str(error)})
         except ForgeUnavailableError as error:
             await self._postpone(row, error)
-        except ForgeRefusedError as error:  # the pull request or the person is gone
-            await asyncio.to_thread(self._note, row, {"state": DeliveryState.DONE.value, "outcome": str(error)})
+        except ForgeRefusedError as error:
+            await self._close(row, error)
         self._acted()
         return True
 
@@ -116,6 +117,13 @@ class Dispatcher:
         LOG.warning("delivery %s waits %.0f s for the forge: %s", row.id, wait_s, error)
         values = {"attempts": attempts, "next_at": moments.later(moments.now(), wait_s), "outcome": str(error)}
         await asyncio.to_thread(self._note, row, values)
+
+    async def _close(self, row: DeliveryRow, error: ForgeRefusedError) -> None:
+        """Asked again, the forge would say the same: the pull request, the repository or the person is gone."""
+        why = "the forge knows nothing of it any more" if error.status in _GONE else "the forge refuses what it takes"
+        outcome = f"nothing was done: {why}: {error}"
+        LOG.warning("delivery %s, %s %s of %s: %s", row.id, row.event, row.action, row.repository, outcome)
+        await asyncio.to_thread(self._note, row, {"state": DeliveryState.DONE.value, "outcome": outcome})
 
     def _note(self, row: DeliveryRow, values: Mapping[str, object]) -> None:
         with transaction(self._engine, "written", write=True) as connection:

@@ -13,7 +13,10 @@ READ = (".py", ".toml")  # files in which a tuning is set
 
 _SHOWN = 20
 _MOST = 50  # annotations
-_SETS = re.compile(r"""^\s*["']?(?P<key>[A-Za-z_][A-Za-z0-9_]*)["']?\s*(?::[^=]*)?[=:]\s*[^=\s]""")
+# `key = 1`, `key: int = 1`, `"key": 1`, and each of them within a call, a dictionary or a table on one line.
+_SETS = re.compile(r"""(?<![\w.])(?P<key>[A-Za-z_]\w*)["']?\s*[=:]\s*[^=\s]""")
+_REMARK = "#"  # begins a comment in all that is read; a value with one in it loses what follows
+_KNOWN = "; known:"  # what follows in a message is what would have been right
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -52,15 +55,15 @@ def located(record: RunRecord, files: Mapping[str, str]) -> list[Annotation]:
         for message in messages
         for path, text in files.items()
         for number, line in enumerate(text.splitlines(), 1)
-        for key in [_key(line)]
-        if key and key in _WORD.findall(message)
+        for key in _keys(line)
+        if key in _WORD.findall(message.partition(_KNOWN)[0])
     ]
     return found[:_MOST]
 
 
-def _key(line: str) -> str:
-    match = _SETS.match(line)
-    return match["key"] if match else ""
+def _keys(line: str) -> list[str]:
+    """What a line of Python or TOML gives a value, each once."""
+    return list(dict.fromkeys(match["key"] for match in _SETS.finditer(line.partition(_REMARK)[0])))
 
 
 def _listed(files: Sequence[str]) -> str:

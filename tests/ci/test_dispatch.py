@@ -251,6 +251,31 @@ def test_a_delivery_waits_for_the_forge_and_holds_up_no_other(gate: Gate) -> Non
     assert gate.jobs("subject") == ["pull/8", "pull/7"]
 
 
+def test_a_delivery_of_what_the_forge_no_longer_knows_is_closed_and_says_so(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = pull(9, 5)
+
+    gate.deliver("pull_request", {"action": "opened", "pull_request": gone}, delivery_id="late")
+    gate.push(7, 6, "opened")
+
+    state, outcome = gate.outcomes()[0]
+    assert state == "done"
+    assert outcome.startswith("nothing was done: the forge knows nothing of it any more: ")
+    assert "(HTTP 404)" in outcome
+    (line,) = [each.getMessage() for each in caplog.records if "late" in each.getMessage()]
+    assert line == f"delivery late, pull_request opened of {REPOSITORY}: {outcome}"
+    assert gate.jobs("head_sha") == [sha(6)]
+
+
+def test_a_refusal_that_is_not_about_something_gone_says_that_instead(gate: Gate) -> None:
+    gate.api.faults.append(Fault(422, method="GET"))
+
+    gate.push(7, 5, "opened")
+
+    assert gate.outcomes()[0][1].startswith("nothing was done: the forge refuses what it takes: ")
+
+
 def test_what_is_not_understood_is_kept_and_tried_again_when_redelivered(gate: Gate) -> None:
     gate.deliver("pull_request", {"action": "opened"}, delivery_id="odd")
     assert gate.outcomes()[0][0] == "failed"
