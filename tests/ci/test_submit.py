@@ -32,6 +32,7 @@ class Service:
     def __init__(self, directory: Path, forge_url: str) -> None:
         self.remote = GitRemote(directory / "remote.git")
         executing(directory, forge_url, self.remote.url)
+        self.runs = directory / "home" / "service" / "runs"
         self.process = FarmServe(directory, sys.executable, serve_quickly.__file__)
         self.token = tokens.create(open_database(self.process.store, print), "me", [Scope.READ, Scope.SUBMIT])
 
@@ -60,6 +61,26 @@ def test_the_head_around_is_submitted_and_its_verdict_is_the_exit_code(service: 
     assert (done.returncode, record["verdict"], record["commit"]) == (0, "passed", service.remote.main)
     assert "9 trials" in done.stderr  # the run's own words
     assert service.token not in done.stdout + done.stderr
+
+
+def test_a_commit_is_run_against_the_base_it_was_submitted_with(service: Service) -> None:
+    head = service.remote.commit({"says": "passed", "README": "faster"}, service.remote.main, ref="refs/heads/faster")
+    ahead = service.remote.commit({"README": "ahead"}, service.remote.main, ref="refs/heads/ahead")
+
+    done = service.run("--commit", "faster", "--base", ahead, "--case", "tiny", "--json")
+
+    assert done.returncode == 0, done.stderr
+    words = json.loads((service.runs / json.loads(done.stdout)["run_id"] / "words.json").read_text())
+    assert (words[words.index("--commit") + 1], words[words.index("--base") + 1]) == (head, service.remote.main)
+    assert words[words.index("--case") + 1] == "tiny"
+    assert "--require-sandbox" not in words  # whoever holds the token answers for the commit
+
+
+def test_a_base_that_does_not_exist_is_told_as_errored(service: Service) -> None:
+    done = service.run("--commit", "main", "--base", "d" * 40)
+
+    assert done.returncode == 3
+    assert "d" * 12 in done.stderr
 
 
 def test_a_service_that_is_killed_meanwhile_is_waited_for(service: Service, tmp_path: Path) -> None:
