@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 from farm import plan, preflight, programs, resume
@@ -27,7 +26,6 @@ from jobs.records import Arm
 
 # Enough samples a device for a 95 % interval of its own median, and no more than a gate's patience.
 MAX_REPEATS_NOISY = 12
-_SEED_BITS = 62
 
 
 def run(
@@ -116,9 +114,10 @@ def _build(going: UnderWay) -> None:
     built = Building(going.lease, going.held.platform.clock, going.limits, going.observer).build(Plan(heads, ()))
     for request, build in zip(heads.values(), built, strict=True):
         (going.builds if request.arm is Arm.HEAD else going.base_builds).append(build)
-    source = going.request.source
-    if source is not None and source.draw_seed and going.resumed is None:
-        going.request = going.request.model_copy(update={"seed": secrets.randbits(_SEED_BITS)})
+    if going.resumed is not None:
+        ids = [going.lease.device(slot).id for slot in going.lease.slots]
+        going.taken = resume.finished(going.resumed, going.builds, going.base_builds, ids)
+    going.request = programs.drawn(going.request, keep=bool(going.taken.head))
     whole = _plan(going)
     unbuilt = {build.case for build in going.base_builds if build.failure is not None}
     kept = tuple(trial for trial in whole.trials if trial.arm is not Arm.BASE or trial.case not in unbuilt)
@@ -130,7 +129,7 @@ def _plan(going: UnderWay) -> Plan:
     sourced = None
     if going.programs is not None:
         base = going.programs.base.address if going.programs.base else ""
-        sourced = Sourced(going.programs.head.address, base, secrets.randbits(_SEED_BITS))
+        sourced = Sourced(going.programs.head.address, base, programs.seed())
     return plan.make(going.request, warm_up=going.held.platform.noisy, sourced=sourced)
 
 
@@ -138,14 +137,17 @@ def _take_over(going: UnderWay, whole: Plan) -> Plan:
     """What is left to measure once the finished trials of the resumed run, if there is one, are taken over."""
     if going.resumed is None:
         return whole
-    taken = resume.take_over(going.resumed, going.builds, going.directory)
-    going.held.store.save_trials(going.id, taken)
-    going.trials.extend(taken)
+    taken = going.taken
+    resume.copy_logs(going.resumed, taken, going.directory)
+    going.held.store.save_trials(going.id, list(taken.head))
+    going.trials.extend(taken.head)
+    going.base_trials.extend(taken.base)
     cards = {device.id: card_of(device) for device in going.resumed.devices}
-    for trial in taken:
+    for trial in taken.head:
         going.execution.blame.take(trial, cards[trial.device])
+    for trial in (*taken.head, *taken.base):
         going.observer.measured(trial, kept=True)
-    return resume.remaining(whole, taken, {slot: going.lease.device(slot).id for slot in going.lease.slots})
+    return resume.remaining(whole, taken.head, {slot: going.lease.device(slot).id for slot in going.lease.slots})
 
 
 def _look_again(going: UnderWay) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from farm import rules
 from farm.errors import UsageError
-from farm.record import SourceRecord, SourceRequest
+from farm.record import RunRequest, SourceRecord, SourceRequest
 from farm.source import Repository, SourceError
 from jobs import sandbox
 from jobs.confinement import Confinement
@@ -20,6 +21,7 @@ from kernel.spec import Kernel
 
 # A confined program is ended this share of a trial's time before the trial is, so that the trial can say so.
 _SHARE_OF_TRIAL = 0.9
+_SEED_BITS = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,21 @@ def read(name: str, source: SourceRequest) -> Programs:
     base, lacks = _base(repository, source, origin, head)
     changes, compared_with = _rule_changes(repository, source, kernel, origin, head.place)
     return Programs(origin, head, base, lacks, tuple(changes), compared_with)
+
+
+def drawn(request: RunRequest, *, keep: bool) -> RunRequest:
+    """`request` with a seed that nobody knew while the program was built.
+
+    Its own where that was asked for by number, and where `keep` says that trials on it stand.
+    """
+    if request.source is None or not request.source.draw_seed or keep:
+        return request
+    return request.model_copy(update={"seed": seed()})
+
+
+def seed() -> int:
+    """A seed that cannot be guessed."""
+    return secrets.randbits(_SEED_BITS)
 
 
 def require_sandbox_here() -> None:

@@ -32,6 +32,7 @@ from farm.record import (
     SourceRecord,
     Verdict,
 )
+from farm.resume import Taken
 from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
 
 _NO_CASE = "no-case"  # kind of the failure of a program that does not know a case
@@ -60,6 +61,7 @@ class UnderWay:
     base_trials: list[TrialRecord] = field(default_factory=list)
     controls: list[TrialRecord] = field(default_factory=list)
     looked_again: frozenset[str] = frozenset()
+    taken: Taken = field(default_factory=Taken)  # of `resumed`
 
     def __post_init__(self) -> None:
         """What drives the devices tells this run of every trial."""

@@ -25,7 +25,8 @@ def command(
     """Go on with RUN, which was interrupted or lost its devices: only what is missing is measured.
 
     RUN is an id, the beginning of one, or latest. A verdict is never changed: RUN keeps its own, and the run that goes
-    on is a new one which names it. Trials of a case whose program has changed since are measured again.
+    on is a new one which names it. Trials of a case whose program has changed since are measured again. Of a run of a
+    commit only whole rounds of head and merge base, on the same devices, are taken over.
     """
     from farm import resume
     from farm.leased import RunOptions

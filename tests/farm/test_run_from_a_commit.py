@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 import kernel.qkv_proj_rope
-from farm import programs
+from farm import programs, resume
 from farm.budgets import Budget
 from farm.conduct import run
 from farm.leased import RunOptions
 from farm.record import GateStatus, RunRecord, RunRequest, Verdict
+from farm.selection import Selection
 from tests.fakes import platforms
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
@@ -42,7 +43,27 @@ def validate(repository: Path, out: Path) -> RunRecord:
         seed=0,
         source=source,
     )
-    return run(request, RunOptions(out=out, platform=platforms.Honest, budgets=BUDGETS))
+    return run(request, options(out))
+
+
+def options(out: Path) -> RunOptions:
+    return RunOptions(out=out, platform=platforms.Honest, budgets=BUDGETS)
+
+
+def interrupted(record: RunRecord) -> RunRecord:
+    """`record` as it was when its first round was over and the second, of two, had only its head's trial."""
+    assert record.base is not None and record.source is not None
+    second = record.trials[0].model_copy(update={"repeat": 1})
+    request = record.request.model_copy(update={"repeats": 2, "selection": Selection(devices=[record.devices[0].id])})
+    return record.model_copy(
+        update={
+            "verdict": Verdict.ERRORED,
+            "reason": "interrupted",
+            "trials": [*record.trials, second],
+            "request": request,
+            "source": record.source.model_copy(update={"controls": []}),
+        }
+    )
 
 
 @pytest.mark.parametrize("base_is_broken", [False, True])
@@ -72,3 +93,19 @@ def test_head_and_base_are_run_confined_and_compared(tmp_path: Path, base_is_bro
     else:
         assert (record.verdict, gates["regression"]) == (Verdict.PASSED, GateStatus.PASSED)
         assert record.base.comparison["tiny"].ratio == 1.0
+        _goes_on(interrupted(record), tmp_path / "out")
+
+
+def _goes_on(old: RunRecord, out: Path) -> None:
+    """The whole round of `old` is taken over, with its seed; the broken one and the control are measured."""
+    resume.require(old)
+    record = run(old.request, options(out), resumed=old)
+
+    assert (record.verdict, record.resumed_from) == (Verdict.PASSED, old.run_id), record.reason
+    assert record.base is not None and record.source is not None and old.base is not None
+    assert (record.trials[0], record.base.trials[0]) == (old.trials[0], old.base.trials[0])
+    assert [trial.repeat for trial in record.trials] == [trial.repeat for trial in record.base.trials] == [0, 1]
+    assert record.trials[1] != old.trials[1]
+    assert record.request.seed == old.request.seed
+    assert [trial.seed for trial in record.source.controls] != [old.request.seed]
+    assert record.base.comparison["tiny"].rounds == 2
