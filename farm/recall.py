@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from farm import paths
-from farm.errors import UsageError
+from sqlalchemy import Engine
+
+from farm import paths, run_list
+from farm.errors import UnknownRunError, UsageError
 from farm.record import RunRecord, Verdict
 from farm.report import json_report
+from farm.report.text import one_line
 from farm.store import Store
+
+_COMMIT = 7  # characters a commit is at least named by
 
 
 def load(run: str) -> RunRecord:
@@ -25,6 +30,24 @@ def load(run: str) -> RunRecord:
         raise UsageError(f"there is no report.json at {path}")
     with Store.open(paths.store_url()) as store:
         return store.latest() if run == "latest" else store.get(run)
+
+
+def find(engine: Engine, named: str) -> RunRecord:
+    """The run of the store `named` is or begins, else the newest that passed of the commit it begins.
+
+    Raises `UnknownRunError`, `AmbiguousRunError`, and `UsageError` for a commit without such a run, or several commits.
+    """
+    try:
+        return Store(engine).get(named)
+    except UnknownRunError:
+        if len(named) < _COMMIT or not all(char in "0123456789abcdef" for char in named.lower()):
+            raise
+    passed = run_list.newest_passed(engine, named.lower())
+    if len(passed) > 1:
+        raise UsageError(f"'{named}' begins {len(passed)} commits; type more of it")
+    if not passed:
+        raise UsageError(f"there is no run '{one_line(named)}', and no run of such a commit that passed")
+    return Store(engine).get(*passed.values())
 
 
 def history(record: RunRecord, limit: int = 24) -> dict[str, list[float]]:

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
 
 from farm import rows
 from farm.database import transaction
+from farm.record import Verdict
 from farm.rows import RunSummary
 from farm.tables import RUN
 
@@ -22,7 +23,7 @@ class RunFilter:
     platform: str = ""
     commit: str = ""
     verdict: str = ""  # of `farm.record.Verdict`, or "running"
-    begins: str = ""  # how the run's id or its commit begins
+    also: tuple[ColumnElement[bool], ...] = ()  # whatever else, in SQL on the columns of RUN
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The filter in SQL."""
@@ -30,9 +31,7 @@ class RunFilter:
         found = [RUN.c[name] == value for name, value in equal.items() if value]
         if self.verdict:
             found.append(RUN.c.verdict.is_(None) if self.verdict == "running" else RUN.c.verdict == self.verdict)
-        if self.begins:
-            found.append(or_(*(_begins(column, self.begins) for column in (RUN.c.id, RUN.c.commit))))
-        return found
+        return [*found, *self.also]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,14 @@ def kernels(engine: Engine) -> list[tuple[str, str]]:
         return [(str(row.kernel), str(row.platform)) for row in connection.execute(query)]
 
 
-def _begins(column: ColumnElement[str], start: str) -> ColumnElement[bool]:
+def newest_passed(engine: Engine, commit: str) -> dict[str, str]:
+    """Each commit that begins so and has a run that passed → the newest of those runs; edited trees are no commits."""
+    mine = (begins(RUN.c.commit, commit), RUN.c.verdict == Verdict.PASSED.value, ~RUN.c.commit.endswith("-dirty"))
+    query = select(RUN.c.commit, RUN.c.id).where(*mine).order_by(RUN.c.started_at, RUN.c.id)
+    with transaction(engine, "read") as connection:
+        return {str(row.commit): str(row.id) for row in connection.execute(query)}
+
+
+def begins(column: ColumnElement[str], start: str) -> ColumnElement[bool]:
     """Text that begins with `start`: a range, which an index answers and LIKE does not, and then exactly."""
     return and_(column.between(start, start + _LAST), func.substr(column, 1, len(start)) == start)

@@ -1,4 +1,4 @@
-"""The list of runs: filtered, searched by how an id or a commit begins, and paged from run to run."""
+"""The list of runs: filtered, searched by text, and paged from run to run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ci.api.access import Gate, GateHere
 from ci.api.pages import cursor, text_position
 from ci.queue import JobRow
 from ci.tables import JOB
+from ci.web import run_search
 from ci.web.access import Reader
 from ci.web.pages import query, render
 from farm import run_list
@@ -35,7 +36,7 @@ def runs(
     request: Request,
     gate: GateHere,
     who: Reader,
-    begins: Word = "",
+    text: Word = "",
     kernel: Word = "",
     platform: Word = "",
     verdict: Word = "",
@@ -44,7 +45,10 @@ def runs(
     """Runs, the one started last first."""
     if verdict and verdict not in _VERDICTS:
         raise HTTPException(422, f"verdict: choose one of {', '.join(_VERDICTS)}")
-    chosen = RunFilter(kernel=kernel, platform=platform, verdict=verdict, begins=begins.strip())
+    try:
+        chosen = RunFilter(kernel=kernel, platform=platform, verdict=verdict, also=run_search.conditions(text))
+    except ValueError as error:
+        raise HTTPException(422, f"text: {error}") from None
     Store(gate.engine).settle()
     found = run_list.page(gate.engine, chosen, _PAGE, Position(*text_position(after)) if after else None)
     known = run_list.kernels(gate.engine)
@@ -53,12 +57,13 @@ def runs(
         "runs.html",
         who,
         chosen=chosen,
+        text=text,
         runs=found.runs,
         jobs=jobs_of(gate, [run.run_id for run in found.runs]),
         kernels=sorted({name for name, _ in known}),
         platforms=sorted({name for _, name in known}),
         verdicts=_VERDICTS,
-        query=_query(chosen),
+        query=query({"text": text, "kernel": kernel, "platform": platform, "verdict": verdict}),
         first=not after,
         next=cursor(found.next.started_at, found.next.run_id) if found.next else "",
     )
@@ -68,8 +73,3 @@ def jobs_of(gate: Gate, run_ids: Sequence[str]) -> dict[str, JobRow]:
     """Run → the job it was made for, where the queue made it."""
     with transaction(gate.engine, "read") as connection:
         return {str(row.run_id): row for row in connection.execute(select(JOB).where(JOB.c.run_id.in_(run_ids)))}
-
-
-def _query(chosen: RunFilter) -> str:
-    fields = ("begins", "kernel", "platform", "verdict")
-    return query({name: getattr(chosen, name) for name in fields})

@@ -7,17 +7,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from farm import paths
+from farm import paths, recall
 from farm.comparison import Comparison, compare
+from farm.database import open_engine
 from farm.errors import UnknownRunError, UsageError
-from farm.recall import load
-from farm.record import RunRecord, Verdict
+from farm.record import RunRecord
 from farm.report import compare_formats
-from farm.report.text import one_line
 from farm.report.write import write_whole
-from farm.store import Store
-
-_SEARCHED = 2000  # newest runs looked through for a commit
 
 
 @click.command("compare")
@@ -52,24 +48,15 @@ def command(left: str, right: str, format_name: str | None, as_json: bool, outpu
 
 
 def find(named: str) -> RunRecord:
-    """The run `named`, or the newest that passed of the commit of that name. Raises what `farm.recall.load` raises."""
+    """The run `named`, or the newest that passed of the commit of that name. Raises as `recall.load` and `find` do."""
     try:
-        return load(named)
+        return recall.load(named)
     except UnknownRunError:
-        if len(named) < 7 or not all(char in "0123456789abcdef" for char in named.lower()):
-            raise
-    with Store.open(paths.store_url()) as store:
-        runs = [
-            run
-            for run in store.list(_SEARCHED, verdict=Verdict.PASSED)
-            if run.commit.startswith(named.lower()) and not run.commit.endswith("-dirty")
-        ]
-        commits = {run.commit for run in runs}
-        if len(commits) > 1:
-            raise UsageError(f"'{named}' begins {len(commits)} commits; type more of it")
-        if not runs:
-            raise UsageError(f"there is no run '{one_line(named)}', and no run of such a commit that passed")
-        return store.get(runs[0].run_id)
+        engine = open_engine(paths.store_url(), lambda line: click.echo(f"farm: {line}", err=True))
+    try:
+        return recall.find(engine, named)
+    finally:
+        engine.dispose()
 
 
 def _content(format_name: str, found: Comparison) -> str:

@@ -23,11 +23,11 @@ _SHOWN_STAGES = 12
 def terminal(found: Comparison) -> RenderableType:
     """What changed, in 80 columns. Every name is taken as text, never as markup."""
     parts: list[RenderableType] = [_run_line("A", found.left), _run_line("B", found.right), Text()]
-    parts.append(_table(["case", f"A {found.clock.value} µs", "B", "B − A", "change", ""], _times(found), "case"))
+    parts.append(_table(["case", f"A {found.clock.value} µs", "B", "B − A", "change", ""], times(found), "case"))
     for case in found.cases:
         if case.stages:
             heads = ["stage", "A total µs", "B total µs", "B − A", "on critical path"]
-            parts += [Text(), Text(f"stages of {one_line(case.case)}", "bold"), _table(heads, _stages(case), "stage")]
+            parts += [Text(), Text(f"stages of {one_line(case.case)}", "bold"), _table(heads, stages(case), "stage")]
         parts += [Text(), *(Text(f"  {line}") for line in bits(case))]
     parts += [Text(line) for line in remarks(found)]
     return Group(*parts)
@@ -37,11 +37,11 @@ def markdown(found: Comparison) -> str:
     """The same as GitHub-flavoured Markdown."""
     lines = [f"## {code(found.left.run_id)} → {code(found.right.run_id)}", ""]
     lines += [f"- {name}: {_described(run)}" for name, run in (("A", found.left), ("B", found.right))]
-    lines += ["", *_md(["case", f"A {found.clock.value} µs", "B", "B − A", "change", "intervals"], _times(found))]
+    lines += ["", *_md(["case", f"A {found.clock.value} µs", "B", "B − A", "change", "intervals"], times(found))]
     for case in found.cases:
         if case.stages:
             heads = ["stage", "A total µs", "B total µs", "B − A", "on the critical path"]
-            lines += ["", f"### Stages of {code(case.case)}", "", *_md(heads, _stages(case))]
+            lines += ["", f"### Stages of {code(case.case)}", "", *_md(heads, stages(case))]
         lines += ["", *(f"- {prose(line)}" for line in bits(case))]
     lines += ["", *(f"- {prose(line)}" for line in remarks(found))]
     return "\n".join(lines).rstrip() + "\n"
@@ -56,8 +56,8 @@ def html(found: Comparison) -> str:
         .get_template("compare.html.j2")
         .render(
             found=found,
-            times=_times(found),
-            stages=[(case.case, _stages(case)) for case in found.cases if case.stages],
+            times=times(found),
+            stages=[(case.case, stages(case)) for case in found.cases if case.stages],
             bits=[line for case in found.cases for line in bits(case)],
             remarks=remarks(found),
             sides=(("A", found.left), ("B", found.right)),
@@ -103,7 +103,8 @@ def remarks(found: Comparison) -> list[str]:
     return [*lines, *([SIMULATED] if found.clock.value == "simulated" else [])]
 
 
-def _times(found: Comparison) -> list[list[str]]:
+def times(found: Comparison) -> list[list[str]]:
+    """A row a case: its name, both medians, the difference, the change, and whether the intervals are apart."""
     return [
         [
             one_line(case.case),
@@ -117,8 +118,8 @@ def _times(found: Comparison) -> list[list[str]]:
     ]
 
 
-def _stages(case: CaseComparison) -> list[list[str]]:
-    """The stages that changed most first."""
+def stages(case: CaseComparison) -> list[list[str]]:
+    """A row a stage, the one that changed most first: name, both totals, the difference, that on the critical path."""
     ordered = sorted(case.stages, key=lambda stage: -abs(stage.delta_us or 0.0))
     return [
         [

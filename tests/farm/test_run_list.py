@@ -3,12 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import ColumnElement, or_
 
 from farm import run_list
 from farm.database import open_engine
 from farm.record import Verdict
 from farm.run_list import RunFilter
 from farm.store import Store
+from farm.tables import RUN
 from tests.farm import samples
 
 COMMITS = ("aa" + "1" * 38, "ab" + "2" * 38, "unknown")
@@ -40,6 +42,10 @@ def ids(url: str, chosen: RunFilter) -> list[str]:
         engine.dispose()
 
 
+def starting(text: str) -> tuple[ColumnElement[bool], ...]:
+    return (or_(run_list.begins(RUN.c.id, text), run_list.begins(RUN.c.commit, text)),)
+
+
 @pytest.mark.parametrize(
     ("chosen", "found"),
     [
@@ -47,11 +53,11 @@ def ids(url: str, chosen: RunFilter) -> list[str]:
         (RunFilter(verdict="failed"), "531"),
         (RunFilter(verdict="running"), ""),
         (RunFilter(kernel="other"), "6"),
-        (RunFilter(begins="a"), "64310"),
-        (RunFilter(begins="ab2"), "41"),
-        (RunFilter(begins="2026-3"), "3"),
-        (RunFilter(begins="unk", verdict="passed"), "2"),
-        (RunFilter(begins="%"), ""),
+        (RunFilter(also=starting("a")), "64310"),
+        (RunFilter(also=starting("ab2")), "41"),
+        (RunFilter(also=starting("2026-3")), "3"),
+        (RunFilter(also=starting("unk"), verdict="passed"), "2"),
+        (RunFilter(also=starting("%")), ""),
         (RunFilter(commit=COMMITS[1]), "41"),
     ],
 )
@@ -73,6 +79,14 @@ def test_pages_follow_each_other_without_a_gap(store_url: str, limit: int) -> No
     engine.dispose()
 
     assert "".join(seen) == "6543210"
+
+
+def test_the_newest_passed_run_of_each_commit_is_found(store_url: str) -> None:
+    engine = open_engine(store_url, print)
+    assert run_list.newest_passed(engine, "a") == {COMMITS[0]: "2026-6", COMMITS[1]: "2026-4"}
+    assert run_list.newest_passed(engine, "ab2") == {COMMITS[1]: "2026-4"}
+    assert run_list.newest_passed(engine, "ac") == {}
+    engine.dispose()
 
 
 def test_kernels_are_listed_with_their_platforms(store_url: str) -> None:

@@ -333,6 +333,6 @@ def test_nothing_a_pull_request_writes_becomes_markup(place: Place, open_tab: Ta
     open_tab.page.locator("tbody tr", has_text=SHOWN).get_by_role("link").first.click()
     open_tab.page.locator("[data-chart] svg.main-svg").first.wait_for()
     assert open_tab.page.evaluate("window.owned") is None
-    answer = open_tab.go("/runs?begins=%22%3E%3Cimg%20src%3Dx%20onerror%3D1%3E")
+    answer = open_tab.go("/runs?text=%22%3E%3Cimg%20src%3Dx%20onerror%3D1%3E")
     assert answer.status == 200 and open_tab.page.locator("main img").count() == 0
     assert open_tab.complaints == [] and open_tab.elsewhere == []
