@@ -35,6 +35,7 @@ class JobState(str, enum.Enum):
 
 
 OPEN = (JobState.HELD, JobState.QUEUED, JobState.RUNNING)  # may still get a verdict
+UNDER_WAY = (*OPEN, JobState.CANCELLING)  # not over
 
 
 class Operation(str, enum.Enum):

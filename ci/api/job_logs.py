@@ -13,13 +13,12 @@ from fastapi.responses import StreamingResponse
 from ci import places
 from ci.api.access import READER, GateHere
 from ci.api.jobs import JobId, get_job
-from ci.states import OPEN, JobState
+from ci.states import UNDER_WAY
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"], dependencies=[READER])
 
 _PIECE_BYTES = 65_536
 _LOOK_AGAIN_S = 1.0
-_UNDER_WAY = (*OPEN, JobState.CANCELLING)
 _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
 
@@ -35,7 +34,7 @@ def get_job_log(
     get_job(gate, job_id)  # 404 where there is none
 
     def over() -> bool:
-        return get_job(gate, job_id).state not in _UNDER_WAY
+        return get_job(gate, job_id).state not in UNDER_WAY
 
     written = _written(places.job_log(job_id), start, over if follow else lambda: True)
     return StreamingResponse(written, media_type="text/plain; charset=utf-8", headers=_HEADERS)

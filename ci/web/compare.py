@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -29,11 +29,11 @@ def compare(request: Request, gate: GateHere, who: Reader, a: RunName = "", b: R
         found = comparison.compare(left, right) if left and right else None
     except UsageError as error:
         refused, status = str(error), 404 if isinstance(error, UnknownRunError) else 422
-    shown = {"a": a, "b": b, "found": found, "refused": refused}
+    shown: dict[str, Any] = {"a": a, "b": b, "found": found, "refused": refused}
     return render(request, "compare.html", who, status, **shown, **(_rows(found) if found else {}))
 
 
-def _rows(found: Comparison) -> dict[str, object]:
+def _rows(found: Comparison) -> dict[str, Any]:
     return {
         "times": list(zip(found.cases, times(found), strict=True)),
         "stages": [(case.case, stages(case)) for case in found.cases if case.stages],

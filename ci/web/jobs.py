@@ -8,14 +8,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from ci.api import jobs
 from ci.api.access import GateHere
 from ci.api.jobs import JobId
-from ci.states import OPEN, JobState
+from ci.states import OPEN, UNDER_WAY
 from ci.web.access import READER, Reader, Submitter
 from ci.web.pages import fragment, render
 from farm.going import going
 
 router = APIRouter(prefix="/jobs/{job_id}")
-
-_UNDER_WAY = (*OPEN, JobState.CANCELLING)
 
 
 @router.get("")
@@ -28,9 +26,9 @@ def job(request: Request, gate: GateHere, who: Reader, job_id: JobId) -> HTMLRes
         who,
         job=found,
         running=going(gate.engine, found.run_id) if found.run_id else [],
-        live=found.state in _UNDER_WAY,
+        live=found.state in UNDER_WAY,
         may_cancel=found.state in OPEN,
-        may_retry=found.state not in _UNDER_WAY,
+        may_retry=found.state not in UNDER_WAY,
     )
 
 
@@ -39,7 +37,7 @@ def live(request: Request, gate: GateHere, job_id: JobId) -> HTMLResponse:
     """The part of it that moves."""
     found = jobs.get_job(gate, job_id)
     running = going(gate.engine, found.run_id) if found.run_id else []
-    return fragment(request, "job_live.html", over=found.state not in _UNDER_WAY, job=found, running=running)
+    return fragment(request, "job_live.html", over=found.state not in UNDER_WAY, job=found, running=running)
 
 
 @router.post("/cancel")

@@ -39,7 +39,12 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 def job(of: int, **fields: object) -> dict[str, object]:
-    told = {"id": f"{of:032x}", "forge": "github", "repository": "octo-org/kernels", "head_sha": HEADS[of % 2]}
+    told: dict[str, object] = {
+        "id": f"{of:032x}",
+        "forge": "github",
+        "repository": "octo-org/kernels",
+        "head_sha": HEADS[of % 2],
+    }
     told |= {"base_sha": "", "from_fork": False, "priority": "pull-request", "options": RunOptions().model_dump_json()}
     told |= {"state": JobState.RUNNING.value, "reason": "", "approved_by": "", "run_id": f"2026-run{of}"}
     return {**told, "created_at": "2026-01-01T00:00:00.000+00:00", **fields}
