@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -18,6 +18,7 @@ from ci.api.access import READER
 from ci.config import Config
 from ci.database import check_revision
 from ci.errors import RejectedDeliveryError
+from ci.forge.protocol import Forge
 from ci.metrics import Metrics
 from ci.web.app import create_web
 from ci.webhook.events import EVENTS
@@ -33,11 +34,18 @@ _LARGE_BYTES = 256 << 10  # from here on checking takes milliseconds, which the 
 _FULL = ("disk is full", "no space left", "disk full")
 
 
-def create_app(config: Config, engine: Engine, inbox: Inbox, ailing: Callable[[], str] = lambda: "") -> FastAPI:
+def create_app(
+    config: Config,
+    engine: Engine,
+    inbox: Inbox,
+    forges: Mapping[str, Forge] | None = None,
+    ailing: Callable[[], str] = lambda: "",
+) -> FastAPI:
     """The application over an opened database. It starts nothing and closes nothing that it was given.
 
-    `ailing` says what of the service does not work any more, "" while all does. Raises `UsageError` where the key of
-    the dashboard's sessions cannot be used.
+    `forges` say what people who sign in by them may do; without them nobody does. `ailing` says what of the service
+    does not work any more, "" while all does. Raises `UsageError` where the key of the dashboard's sessions cannot be
+    used.
     """
     # No /docs: that page would load its scripts from elsewhere. The document is below the API, for those who may read.
     app = FastAPI(title="NPU kernel farm", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
@@ -75,7 +83,9 @@ def create_app(config: Config, engine: Engine, inbox: Inbox, ailing: Callable[[]
             return _answer(503, "not ready", "the database does not answer")
         return _answer(200, "ready", "")
 
-    app.router.default = create_web(config, engine)  # whatever has no route above; mounted, it would hide their 405
+    app.router.default = create_web(
+        config, engine, forges or {}
+    )  # whatever has no route above; mounted, it would hide their 405
     return app
 
 

@@ -10,21 +10,24 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     Field,
     HttpUrl,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from ci.errors import ConfigError, Problem
+from ci.forge.section import ForgeSection
 from ci.notify.sections import Notify
 from ci.repository import Repository
 from ci.schedule import Schedule
-from ci.secrets import Secret, WebhookSecret, wrong
+from ci.secrets import WebhookSecret, loading, wrong
 from ci.section import Section
 from farm import paths
 
@@ -92,36 +95,6 @@ class Runner(Section):
     fetch_bytes: int = Field(default=1 << 30, ge=1 << 20)  # of one fetch
 
 
-class ForgeSection(Section):
-    """One forge; GitHub as an App or with a token, Gitea and Forgejo with a token."""
-
-    kind: Literal["github", "gitea"]
-    api_url: HttpUrl = HttpUrl("https://api.github.com/")
-    webhook_secrets: list[WebhookSecret] = Field(min_length=1)  # several while one replaces another
-    app_id: int | None = Field(default=None, ge=1)
-    private_key: Secret | None = None  # of the App, PEM
-    token: Secret | None = None
-
-    def git_host(self) -> str:
-        """Where its repositories are, "https://github.com" for api.github.com: the API's host without "api."."""
-        url = self.api_url
-        port = f":{url.port}" if url.port not in (None, 80, 443) else ""
-        return f"{url.scheme}://{(url.host or '').removeprefix('api.')}{port}"
-
-    @model_validator(mode="after")
-    def _has_one_credential(self) -> ForgeSection:
-        app = self.app_id is not None or self.private_key is not None
-        if self.kind == "gitea" and (app or self.token is None):
-            raise wrong("Gitea and Forgejo take a token: set `token`, and neither `app_id` nor `private_key`")
-        if self.kind == "gitea" and "api_url" not in self.model_fields_set:
-            raise wrong('set `api_url`, for example "https://git.example.org/api/v1"')
-        if app == (self.token is not None):
-            raise wrong("set either `app_id` and `private_key` of a GitHub App, or `token`")
-        if app and (self.app_id is None or self.private_key is None):
-            raise wrong("a GitHub App needs both `app_id` and `private_key`")
-        return self
-
-
 class Config(Section):
     """The whole of `farm.toml`."""
 
@@ -135,6 +108,19 @@ class Config(Section):
     repository: list[Repository] = Field(min_length=1)
     schedule: list[Schedule] = Field(default_factory=list)
     notify: list[Notify] = Field(default_factory=list)
+
+    @field_validator("forge")
+    @classmethod
+    def _signs_in_by_its_own_repositories(
+        cls, forges: dict[str, ForgeSection], info: ValidationInfo
+    ) -> dict[str, ForgeSection]:
+        known = loading(info)["kernels"]
+        asked = {name: forge.sign_in.repository for name, forge in forges.items() if forge.sign_in is not None}
+        strange = [name for name, repository in asked.items() if (name, repository.lower()) not in known]
+        if strange:
+            told = "; ".join(f"{name}.sign_in.repository {asked[name]} is no [[repository]] of it" for name in strange)
+            raise wrong(f"{told}: take one that is, or add it")
+        return forges
 
     @model_validator(mode="after")
     def _gives_sweeps_their_time(self) -> Config:
@@ -159,7 +145,7 @@ class Config(Section):
         if self.web.session_key is not None:
             found.append(self.web.session_key)
         for forge in self.forge.values():
-            found += [*forge.webhook_secrets, *(each for each in (forge.private_key, forge.token) if each is not None)]
+            found += forge.secrets()
         return found
 
 

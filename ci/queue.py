@@ -74,7 +74,7 @@ class Queue:
         """Queue again what has been validated of a commit, under the same terms."""
         by = JOB.c.id == asked.external_id if asked.external_id else JOB.c.head_sha == asked.head_sha
         newest = {job.subject: job for job in self._jobs(by, JOB.c.head_sha == asked.head_sha)}
-        said = [self._again(job) for job in newest.values()]
+        said = [self._again(job, asked.by) for job in newest.values()]
         return "; ".join(said) or f"nothing is known of {asked.head_sha[:12]}"
 
     def approve(self, subject: str, sha: str, login: str) -> str:
@@ -90,7 +90,7 @@ class Queue:
         """Answer a comment."""
         self.comment(checks.reply(number, to, text), f"reply/{to}")
 
-    def _add(self, asked: Validate, options: RunOptions, approved_by: str) -> str:
+    def _add(self, asked: Validate, options: RunOptions, approved_by: str, why: str = "") -> str:
         held = asked.from_fork and not approved_by
         state = JobState.HELD if held else JobState.QUEUED
         job_id = uuid.uuid4().hex
@@ -106,7 +106,7 @@ class Queue:
             "priority": asked.priority.value,
             "options": options.model_dump_json(),
             "state": state.value,
-            "reason": "waits for an approval" if held else "",
+            "reason": "waits for an approval" if held else why,
             "approved_by": approved_by,
             "run_id": "",
             "created_at": moments.text(moments.now()),
@@ -119,14 +119,15 @@ class Queue:
             post.post(self._connection, self._config, job, Event.HELD, "waits for an approval")
         return f"{state.value} {asked.head_sha[:12] or asked.subject} as {job_id}"
 
-    def _again(self, job: JobRow) -> str:
+    def _again(self, job: JobRow, by: str) -> str:
         kind = JobKind(str(job.kind))
         names = ("subject", "number", "head_sha", "base_sha", "base_ref", "from_fork", "author")
         terms = {name: getattr(job, name) for name in names}
         asked = Validate(kind=kind, priority=Priority(str(job.priority)), **terms)
         if job.state in [state.value for state in OPEN]:
             return f"{job.id} is {job.state} already"
-        return self._add(asked, RunOptions.model_validate_json(str(job.options)), str(job.approved_by))
+        options = RunOptions.model_validate_json(str(job.options))
+        return self._add(asked, options, str(job.approved_by), f"retried by {by}" if by else "")
 
     def _approver(self, asked: Validate) -> str:
         """Who has approved this very commit before, "" for nobody."""

@@ -64,7 +64,7 @@ def create_service(config: Config, engine: Engine, forges: Mapping[str, Forge], 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    app = create_app(config, engine, inbox, ailing)
+    app = create_app(config, engine, inbox, forges, ailing)
     app.router.lifespan_context = lifespan
     return app
 

@@ -126,23 +126,33 @@ def submit(gate: GateHere, by: Submitter, asked: Submission, response: Response)
 @router.post("/{job_id}/cancel", summary="Cancel a job")
 def cancel(gate: GateHere, by: Submitter, job_id: JobId) -> Job:
     """Take a job out of the queue, or have a running one stopped."""
+    return cancel_by(gate, f"token {by}", job_id)
+
+
+@router.post("/{job_id}/retry", status_code=201, summary="Retry a job")
+def retry(gate: GateHere, by: Submitter, job_id: JobId, response: Response) -> Job:
+    """Queue the commit of a job that is over once more, under the same terms: what needs an approval still does."""
+    return retry_by(gate, f"token {by}", job_id, response)
+
+
+def cancel_by(gate: Gate, by: str, job_id: str) -> Job:
+    """Take a job out of the queue, or have a running one stopped; `by` is kept as who did it. Raises `ApiError`."""
     with transaction(gate.engine, "written", write=True) as connection:
         row = _row(connection, job_id)
         queue = Queue(connection, gate.config, _repository(gate, str(row.forge), str(row.repository), 409))
-        if not queue.cancel_job(job_id, f"by token {by}"):
+        if not queue.cancel_job(job_id, f"by {by}"):
             raise ApiError(409, f"job {job_id} is {row.state} already")
         return _job(_row(connection, job_id))
 
 
-@router.post("/{job_id}/retry", status_code=201, summary="Retry a job")
-def retry(gate: GateHere, _by: Submitter, job_id: JobId, response: Response) -> Job:
-    """Queue the commit of a job that is over once more, under the same terms: what needs an approval still does."""
+def retry_by(gate: Gate, by: str, job_id: str, response: Response) -> Job:
+    """Queue the commit of a job that is over once more; the new job's reason says by whom. Raises `ApiError`."""
     with transaction(gate.engine, "written", write=True) as connection:
         row = _row(connection, job_id)
         repository = _repository(gate, str(row.forge), str(row.repository), 409)
         if row.state in [state.value for state in (*OPEN, JobState.CANCELLING)]:
             raise ApiError(409, f"job {job_id} is {row.state}; only one that is over can be retried")
-        Queue(connection, gate.config, repository).rerun(Rerun(str(row.head_sha), job_id))
+        Queue(connection, gate.config, repository).rerun(Rerun(str(row.head_sha), job_id, by))
         return _made(connection, repository, str(row.subject), response)
 
 

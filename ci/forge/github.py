@@ -109,9 +109,10 @@ class GitHubForge:
         return Branch.model_validate(answer).commit.sha
 
     async def permission(self, repository: str, login: str) -> Permission:
-        """What somebody may do; `maintain` counts as write and `triage` as read, as GitHub answers it."""
+        """What somebody may do. GitHub counts `triage` as read, and tells `maintain` by the name of the role alone."""
         answer = await self._call(repository, "GET", f"/collaborators/{login}/permission")
-        return Permission(answer["permission"])
+        maintains = answer["permission"] == "write" and answer.get("role_name") == "maintain"
+        return Permission.MAINTAIN if maintains else Permission(answer["permission"])
 
     async def pull_request(self, repository: str, number: int) -> PullRequest:
         """A pull request as it is now."""

@@ -101,12 +101,13 @@ class Permission(str, enum.Enum):
     NONE = "none"
     READ = "read"
     WRITE = "write"
+    MAINTAIN = "maintain"  # between the two, where the forge has it
     ADMIN = "admin"
 
     @property
     def may_write(self) -> bool:
         """Whether they may command the farm."""
-        return self in (Permission.WRITE, Permission.ADMIN)
+        return self in (Permission.WRITE, Permission.MAINTAIN, Permission.ADMIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from anyio import from_thread
 from fastapi import Depends, Form, HTTPException, Request
 
 from ci import tokens
 from ci.api.access import Gate, GateHere
 from ci.states import Scope
+from ci.web.members import Members
 from ci.web.session import Session, Sessions
 
 
@@ -23,13 +25,18 @@ class Viewer:
     """Whoever asks."""
 
     session: Session
-    name: str  # of the token; "" for nobody
+    name: str  # of the token or the account; "" for nobody
     scopes: frozenset[Scope]
 
     @property
     def signed_in(self) -> bool:
-        """Whether by a token in force."""
+        """Whether by a token in force, or an account that may do anything here."""
         return bool(self.name)
+
+    @property
+    def by(self) -> str:
+        """Who did something, for the record."""
+        return self.name if self.session.account else f"token {self.name}"
 
     @property
     def submits(self) -> bool:
@@ -47,12 +54,24 @@ def _sessions(request: Request) -> Sessions:
     return sessions
 
 
+def _members(request: Request) -> Members:
+    members: Members = request.app.state.members
+    return members
+
+
 SessionsHere = Annotated[Sessions, Depends(_sessions)]
+MembersHere = Annotated[Members, Depends(_members)]
 
 
-def viewer(request: Request, gate: GateHere, sessions: SessionsHere) -> Viewer:
-    """Who the request's cookie says it is; nobody where it says nothing that holds."""
+def viewer(request: Request, gate: GateHere, sessions: SessionsHere, members: MembersHere) -> Viewer:
+    """Who the request's cookie says it is; nobody where it says nothing that holds.
+
+    Of a worker thread, not of the event loop. Raises `ForgeUnavailableError` where what an account may do is not known.
+    """
     session = sessions.load(request.cookies.get(sessions.cookie)) or sessions.begin()
+    if session.account is not None:
+        scopes = from_thread.run(members.scopes, session.account)
+        return Viewer(session, session.account.name if scopes else "", scopes | _open(gate))
     token = tokens.named(gate.engine, session.token) if session.token else None
     return Viewer(session, token.name if token else "", (token.scopes if token else frozenset()) | _open(gate))
 
@@ -90,7 +109,7 @@ def _with(who: Viewer, scope: Scope) -> Viewer:
         return who
     if not who.signed_in:
         raise SignInNeededError
-    raise HTTPException(403, f"token '{who.name}' has no scope '{scope.value}'")
+    raise HTTPException(403, f"{who.by} has no scope '{scope.value}'")
 
 
 Reader = Annotated[Viewer, Depends(reader)]

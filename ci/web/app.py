@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http
 import logging
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -24,8 +25,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ci.api import problems
 from ci.api.access import Gate
 from ci.config import Config
-from ci.web import assets, compare, devices, jobs, kernels, key, logs, nights, now, run, runs, sign_in
+from ci.forge.accounts import open_accounts
+from ci.forge.protocol import Forge
+from ci.web import assets, compare, devices, forge_sign_in, jobs, kernels, key, logs, nights, now, run, runs, sign_in
 from ci.web.access import SignInNeededError, Viewer, viewer
+from ci.web.members import Members
+from ci.web.oauth_state import Errands
 from ci.web.pages import render
 from ci.web.session import Sessions
 from farm import paths
@@ -47,16 +52,22 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",  # a page shows what its viewer may see; the next user of the browser is another one
 }
-_PAGES = (now, runs, run, logs, jobs, kernels, devices, nights, compare, sign_in, assets)
+_PAGES = (now, runs, run, logs, jobs, kernels, devices, nights, compare, sign_in, forge_sign_in, assets)
 
 
-def create_web(config: Config, engine: Engine) -> FastAPI:
-    """The pages over an opened database. Raises `UsageError` where the sessions' key cannot be used."""
+def create_web(config: Config, engine: Engine, forges: Mapping[str, Forge]) -> FastAPI:
+    """The pages over an opened database. `forges` say what their people may do.
+
+    Raises `UsageError` where the sessions' key cannot be used.
+    """
     web = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     given = config.web.session_key
     secret = given.get_secret_value().encode() if given else key.load_or_make(paths.home())
     web.state.gate = Gate(config, engine)
     web.state.sessions = Sessions(secret, config.server.public_url.scheme == "https")
+    web.state.errands = Errands(secret)
+    web.state.accounts = open_accounts(config)
+    web.state.members = Members(config, forges)
     for page in _PAGES:
         web.include_router(page.router)
     _handle_errors(web)
@@ -118,8 +129,8 @@ def _told(request: Request, status: int, detail: str) -> Response:
         return problems.answer(status, detail)
     sessions: Sessions = request.app.state.sessions
     try:
-        who = viewer(request, request.app.state.gate, sessions)
-    except FarmError:  # the store does not answer, which is what the page is about to say
+        who = viewer(request, request.app.state.gate, sessions, request.app.state.members)
+    except FarmError:  # the store or the forge does not answer, which is what the page is about to say
         who = Viewer(sessions.begin(), "", frozenset())
     title = http.HTTPStatus(status).phrase
     return render(request, "error.html", who, status, title=title, detail=detail, code=status)

@@ -114,7 +114,7 @@ def quarantine(
     gate: GateHere, who: Administrator, platform: Platform, device: DeviceId, reason: Reason = ""
 ) -> RedirectResponse:
     """Give a device no more work until somebody releases it."""
-    return _decide(gate, who.name, platform, device, EventKind.QUARANTINED, reason)
+    return _decide(gate, who.by, platform, device, EventKind.QUARANTINED, reason)
 
 
 @router.post("/{platform}/{device:path}/release")
@@ -125,7 +125,7 @@ def release(
     health = Store(gate.engine).device_health(platform, device)
     if health is not None and health.usable and not dated_ahead(health.last_event_at):
         raise HTTPException(409, f"device '{device}' is {health.state.value}; only a quarantined one can be released")
-    return _decide(gate, who.name, platform, device, EventKind.RELEASED, reason)
+    return _decide(gate, who.by, platform, device, EventKind.RELEASED, reason)
 
 
 def leases(engine: Engine) -> dict[tuple[str, str], str]:
@@ -160,7 +160,7 @@ def _decide(gate: Gate, by: str, platform: str, device: str, kind: EventKind, re
     why = one_line(reason.strip())
     if not why:
         raise HTTPException(422, "reason: empty; say why, for whoever looks at the device next")
-    Store(gate.engine).observe([HealthEvent(device, platform, rows.now(), kind, f"{why} (token {by})")])
+    Store(gate.engine).observe([HealthEvent(device, platform, rows.now(), kind, f"{why} ({by})")])
     return RedirectResponse(_address(platform, device), 303)
 
 

@@ -43,12 +43,12 @@ def live(request: Request, gate: GateHere, job_id: JobId) -> HTMLResponse:
 @router.post("/cancel")
 def cancel(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
     """As the API does it."""
-    jobs.cancel(gate, who.name, job_id)
+    jobs.cancel_by(gate, who.by, job_id)
     return RedirectResponse(f"/jobs/{job_id}", 303)
 
 
 @router.post("/retry")
 def retry(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
     """As the API does it; leads to the new job."""
-    made = jobs.retry(gate, who.name, job_id, Response())
+    made = jobs.retry_by(gate, who.by, job_id, Response())
     return RedirectResponse(f"/jobs/{made.id}", 303)

@@ -1,4 +1,4 @@
-"""Sign-in with a token of the API, and sign-out."""
+"""The sign-in page, sign-in with a token of the API, and sign-out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from ci import tokens
 from ci.api.access import GateHere
-from ci.web.access import SessionsHere, ViewerHere, require_mark
+from ci.web.access import SessionsHere, Viewer, ViewerHere, require_mark
 from ci.web.pages import render
-from ci.web.session import LIFE_S, Session, Sessions
+from ci.web.session import keep
 
 router = APIRouter()
 
@@ -21,9 +21,9 @@ Place = Annotated[str, Query(alias="next", max_length=2000)]
 
 @router.get("/sign-in")
 def form(request: Request, who: ViewerHere, sessions: SessionsHere, place: Place = "/") -> HTMLResponse:
-    """Ask for a token."""
-    page = render(request, "sign_in.html", who, next=here(place), refused="")
-    _keep(page, sessions, who.session)  # the form is tied to a session, so there must be one
+    """Ask for a token, or for the forge to go to."""
+    page = shown(request, who, place)
+    keep(page, sessions, who.session)  # the form is tied to a session, so there must be one
     return page
 
 
@@ -41,10 +41,9 @@ def sign_in(
     require_mark(who, sessions, mark)
     found = tokens.find(gate.engine, token.strip())
     if found is None:
-        refused = "That token is unknown, expired or revoked."
-        return render(request, "sign_in.html", who, 403, next=here(place), refused=refused)
+        return shown(request, who, place, 403, "That token is unknown, expired or revoked.")
     answer = RedirectResponse(here(place), 303)
-    _keep(answer, sessions, sessions.begin(found.name))
+    keep(answer, sessions, sessions.begin(found.name))
     return answer
 
 
@@ -59,20 +58,14 @@ def sign_out(
     return answer
 
 
+def shown(request: Request, who: Viewer, place: str, status: int = 200, refused: str = "") -> HTMLResponse:
+    """The page with every way to sign in; `refused` says what was wrong with the one that was taken."""
+    forges = sorted(request.app.state.accounts)
+    return render(request, "sign_in.html", who, status, next=here(place), refused=refused, forges=forges)
+
+
 def here(place: str) -> str:
     """`place` where it is a path of this service, else `/`: a link must not send anybody elsewhere after sign-in."""
     plain = place.isascii() and place.isprintable() and "\\" not in place
     parts = urlsplit(place) if plain and place.startswith("/") and not place.startswith("//") else None
     return place if parts and not parts.scheme and not parts.netloc else "/"
-
-
-def _keep(answer: Response, sessions: Sessions, session: Session) -> None:
-    answer.set_cookie(
-        sessions.cookie,
-        sessions.dump(session),
-        max_age=LIFE_S,
-        path="/",
-        secure=sessions.secure,
-        httponly=True,
-        samesite="lax",
-    )

@@ -57,6 +57,7 @@ class Rerun:
 
     head_sha: str
     external_id: str  # "" for all of the commit
+    by: str = ""  # who wants it, where that is known
 
 
 @dataclass(frozen=True, slots=True)

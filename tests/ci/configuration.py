@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ci.config import Config, load
+from ci.forge.section import INSECURE
+from tests.fakes.oauth import CLIENT_ID, CLIENT_SECRET
 
 SECRET = "It's a Secret to Everybody"
 OLD_SECRET = "an older secret of the same hook"
@@ -42,6 +44,23 @@ def executing(directory: Path, api_url: str, git: str, at_once: int = 1) -> Conf
     """The same, by which jobs of `octo-org/kernels` are executed, with commits from `git`."""
     text = TEXT.format(api_url=api_url, at_once=at_once)
     return written(directory, f'{text}git = "{git}"\n')  # the last table is that repository's
+
+
+SIGN_IN = f"""
+[forge.github.sign_in]
+client_id = "{CLIENT_ID}"
+client_secret = {{ env = "OAUTH_SECRET" }}
+repository = "octo-org/kernels"
+"""
+
+
+def signing_in(directory: Path, kind: str, url: str, more: str = "") -> Config:
+    """The first one, where people sign in by the forge at `url`; `more` is added to its last table."""
+    api_url = url if kind == "github" else f"{url}/api/v1"
+    text = TEXT.format(api_url=api_url, at_once=0).replace('kind = "github"', f'kind = "{kind}"')
+    path = directory / "farm.toml"
+    path.write_text(f"{text}{SIGN_IN}{more}")
+    return load(path, {**ENVIRONMENT, "OAUTH_SECRET": CLIENT_SECRET, INSECURE: "1"})
 
 
 def written(directory: Path, text: str) -> Config:

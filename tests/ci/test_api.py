@@ -190,6 +190,7 @@ def test_jobs_are_cancelled_and_retried_only_where_that_means_something(api: Api
     assert cancelled.json()["state"] == "cancelled" and cancelled.json()["reason"] == "by token t0"
     assert again.status_code == 409 and "cancelled already" in problem(again)
     assert states == {first: "cancelled", retried.json()["id"]: "queued"}
+    assert retried.json()["reason"] == "retried by token t0"
 
 
 def test_a_running_job_is_asked_to_stop(api: Api) -> None:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 import ci
 from ci.config import load
 from ci.errors import ConfigError
-from tests.ci.configuration import ENVIRONMENT, TEXT, configuration
+from tests.ci.configuration import ENVIRONMENT, SIGN_IN, TEXT, configuration, signing_in, written
+from tests.fakes.oauth import CLIENT_SECRET
 
 EXAMPLE = Path(ci.__file__).with_name("farm.example.toml")
+KEYS = {**ENVIRONMENT, "OAUTH_SECRET": CLIENT_SECRET}
 GOOD = TEXT.format(api_url="https://x.example", at_once=0)
 
 
@@ -45,11 +47,13 @@ def test_every_commented_out_part_of_the_example_is_right_too(tmp_path: Path) ->
 
     secrets = {"FARM_WEBHOOK_SECRET": "0123456789abcdef", "CODEBERG_WEBHOOK_SECRET": "0123456789abcdef"}
     secrets |= {"OUR_WEBHOOK_SECRET": "0123456789abcdef", "FARM_SESSION_KEY": "0123456789abcdef", "CODEBERG_TOKEN": "t"}
+    secrets |= {"FARM_OAUTH_SECRET": "s"}
     secrets |= {"CHAT_WEBHOOK_URL": "https://chat.example.org/1", "OUR_WEBHOOK_URL": "https://ours.example.org/"}
     config = load(path, secrets)
 
     assert config.web.session_key
     assert sorted(config.forge) == ["codeberg", "github"]
+    assert config.forge["github"].sign_in and config.forge["codeberg"].sign_in is None
     assert config.cluster.address
     assert [each.name for each in config.schedule] == ["nightly-sweep"]
     assert [each.name for each in config.notify] == ["team", "ours", "mail"]
@@ -135,6 +139,42 @@ def test_a_forge_takes_one_whole_credential(tmp_path: Path, credentials: str, sa
     text = GOOD.replace('token = { env = "TOKEN" }', credentials)
 
     assert said in problems(tmp_path, text)["forge.github"]
+
+
+def test_sign_in_needs_tls_and_a_repository_of_its_forge(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("https://x.example", "http://x.example").replace("octo-org/kernels", "octo-org/others") + SIGN_IN
+    )
+    unknown = problems(tmp_path, GOOD.replace("octo-org/kernels", "octo-org/others") + SIGN_IN, KEYS)
+    plain = problems(tmp_path, text + "least = 'admin'\n", {**KEYS, "OAUTH_SECRET": ""})
+
+    assert "octo-org/kernels is no [[repository]] of it" in unknown["forge"]
+    assert plain.keys() == {"forge.github.sign_in.client_secret", "forge.github.sign_in.least"}
+    assert "https" in problems(tmp_path, text, KEYS)["forge.github.sign_in"]
+
+
+def test_the_secret_of_the_sign_in_is_shown_nowhere(tmp_path: Path) -> None:
+    config = signing_in(tmp_path, "github", "https://x.example")
+    written_in = SIGN_IN.replace('{ env = "OAUTH_SECRET" }', '"gho_hidden"')
+
+    assert CLIENT_SECRET not in repr(config)
+    assert CLIENT_SECRET in [secret.get_secret_value() for secret in config.secrets()]
+    assert "gho_hidden" not in str(problems(tmp_path, GOOD + written_in))
+
+
+@pytest.mark.parametrize(
+    ("kind", "api_url", "web"),
+    [
+        ("github", "https://api.github.com", "https://github.com"),
+        ("github", "https://ghe.example.org/api/v3", "https://ghe.example.org"),
+        ("gitea", "https://git.example.org/api/v1", "https://git.example.org"),
+        ("gitea", "https://example.org/git/api/v1/", "https://example.org/git"),
+    ],
+)
+def test_people_find_a_forge_where_its_api_is(tmp_path: Path, kind: str, api_url: str, web: str) -> None:
+    text = GOOD.replace("https://x.example", api_url).replace('kind = "github"', f'kind = "{kind}"')
+
+    assert written(tmp_path, text).forge["github"].web() == web
 
 
 @pytest.mark.parametrize(("text", "said"), [("[server", "is not TOML"), ("", "missing")])

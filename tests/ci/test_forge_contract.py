@@ -313,6 +313,15 @@ def test_a_report_longer_than_githubs_limit_is_cut_and_says_so(github: Side) -> 
     assert summary.endswith("the details have all of it.*\n")
 
 
+def test_who_maintains_a_repository_is_told_from_who_only_writes_to_it(github: Side) -> None:
+    github.api.permissions = {"mia": "maintain", "tom": "triage"}
+
+    found = [ask(github.forge.permission(REPOSITORY, login)) for login in ("mia", "tom")]
+
+    assert found == [Permission.MAINTAIN, Permission.READ]
+    assert found[0].may_write and not found[1].may_write
+
+
 def delivery(number: int, guid: str, status_code: int) -> dict[str, Any]:
     when = f"2026-11-24T00:00:{number:02}Z"
     return {

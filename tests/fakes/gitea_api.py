@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.fakes.github_api import LOGIN, PAGE, TOKEN, Fault
+from tests.fakes.oauth import OAuth
 
 _FIELDS = {
     "statuses": {"context", "description", "state", "target_url"},
@@ -36,12 +37,13 @@ class GiteaApi:
         self.pulls: dict[int, dict[str, Any]] = {}
         self.files: list[dict[str, Any]] = []
         self.permissions: dict[str, str] = {}
+        self.oauth = OAuth(refuses_with=400)
 
     def app(self) -> Starlette:
         """To be served."""
         repository = "/api/v1/repos/{owner}/{repo}"
         routes: list[tuple[str, str, Callable[[Request, Any], Response]]] = [
-            ("GET", "/api/v1/user", lambda request, body: JSONResponse({"login": LOGIN})),
+            ("GET", "/api/v1/user", self._user),
             ("POST", f"{repository}/statuses/{{sha}}", self._make_status),
             ("GET", f"{repository}/statuses/{{sha}}", self._list_statuses),
             ("GET", f"{repository}/issues/{{number:int}}/comments", self._list_comments),
@@ -56,7 +58,8 @@ class GiteaApi:
             ("GET", f"{repository}/pulls/{{number:int}}", self._pull),
             ("GET", f"{repository}/pulls/{{number:int}}/files", lambda request, body: self._page(request, self.files)),
         ]
-        return Starlette(routes=[Route(path, self._endpoint(do), methods=[method]) for method, path, do in routes])
+        ours = [Route(path, self._endpoint(do), methods=[method]) for method, path, do in routes]
+        return Starlette(routes=[*ours, *self.oauth.routes()])
 
     def _endpoint(self, do: Callable[[Request, Any], Response]) -> Any:
         async def endpoint(request: Request) -> Response:
@@ -64,7 +67,8 @@ class GiteaApi:
             body = json.loads(raw) if raw else None
             self.requests.append(f"{request.method} {request.url.path.removeprefix('/api/v1')}")
             self._check(request, body)
-            if request.headers.get("authorization") != f"token {TOKEN}":
+            theirs = request.url.path == "/api/v1/user" and self.oauth.login_of(request) is not None
+            if not theirs and request.headers.get("authorization") != f"token {TOKEN}":
                 return JSONResponse({"message": "token is required"}, 401)
             fault = next((each for each in self.faults if each.method in ("", request.method)), None)
             if fault:
@@ -75,6 +79,10 @@ class GiteaApi:
             return JSONResponse({"message": "lost"}, fault.status, fault.headers) if fault else answer
 
         return endpoint
+
+    def _user(self, request: Request, body: Any) -> JSONResponse:
+        theirs = self.oauth.login_of(request)
+        return JSONResponse({"login": LOGIN if theirs is None else theirs})
 
     def _check(self, request: Request, body: Any) -> None:
         if body is None:

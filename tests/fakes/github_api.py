@@ -15,12 +15,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.fakes.oauth import OAuth
 from tests.fakes.openapi_answers import Description
 
 DESCRIPTION = Path(__file__).parent.parent / "data" / "github" / "openapi.json"
 TOKEN = "ghp_token_of_the_tests"
 LOGIN = "farm-bot"
 APP_ID = 4711
+_LEGACY = {"maintain": "write", "triage": "read"}  # the names older than these roles
 PAGE = 3  # entries; small, so that every list of a test has several pages
 
 
@@ -61,17 +63,14 @@ class GitHubApi:
         self.deliveries: list[dict[str, Any]] = []
         self.redelivered: list[int] = []
         self.hook_url = ""
+        self.oauth = OAuth(refuses_with=200)
 
     def app(self) -> Starlette:
         """To be served."""
         repository = "/repos/{owner}/{repo}"
         routes: list[tuple[str, str, Callable[[Request, Any], JSONResponse | Response]]] = [
             ("GET", "/app", lambda request, body: self._say(request, 200, {"slug": LOGIN})),
-            (
-                "GET",
-                "/user",
-                lambda request, body: self._say(request, 200, {"login": LOGIN, "user_view_type": "private"}),
-            ),
+            ("GET", "/user", self._user),
             ("POST", "/app/installations/{id}/access_tokens", self._token),
             ("GET", f"{repository}/installation", lambda request, body: self._say(request, 200, {"id": 99})),
             ("POST", f"{repository}/check-runs", self._make_check),
@@ -94,7 +93,8 @@ class GitHubApi:
             ("GET", f"{repository}/hooks/5/deliveries", lambda request, body: self._page(request, self.deliveries)),
             ("POST", f"{repository}/hooks/5/deliveries/{{id:int}}/attempts", self._redeliver),
         ]
-        return Starlette(routes=[Route(path, self._endpoint(do), methods=[method]) for method, path, do in routes])
+        ours = [Route(path, self._endpoint(do), methods=[method]) for method, path, do in routes]
+        return Starlette(routes=[*ours, *self.oauth.routes()])
 
     def _endpoint(self, do: Callable[[Request, Any], JSONResponse | Response]) -> Any:
         async def endpoint(request: Request) -> Response:
@@ -122,6 +122,8 @@ class GitHubApi:
         return None
 
     def _signed_in(self, request: Request) -> bool:
+        if request.url.path == "/user" and self.oauth.login_of(request) is not None:  # good for nothing else
+            return True
         kind, _, credential = request.headers.get("authorization", "").partition(" ")
         if not self._public_key:
             return kind.lower() in ("token", "bearer") and credential == TOKEN
@@ -141,6 +143,11 @@ class GitHubApi:
         headers = {"link": f'<{following}>; rel="next"'} if number * PAGE < len(entries) else {}
         given: Any = {"total_count": len(entries), inside: shown} if inside else shown
         return self._say(request, 200, given, headers)
+
+    def _user(self, request: Request, body: Any) -> JSONResponse:
+        theirs = self.oauth.login_of(request)
+        login = LOGIN if theirs is None else theirs
+        return self._say(request, 200, {"login": login, "user_view_type": "private"})
 
     def _token(self, request: Request, body: Any) -> JSONResponse:
         token = f"ghs_{len(self._tokens)}"
@@ -231,7 +238,8 @@ class GitHubApi:
         login = request.path_params["login"]
         if login not in self.permissions:
             return self._say(request, 404, {"message": "Not Found"})
-        given = {"permission": self.permissions[login], "role_name": self.permissions[login], "user": {"login": login}}
+        role = self.permissions[login]
+        given = {"permission": _LEGACY.get(role, role), "role_name": role, "user": {"login": login}}
         return self._say(request, 200, given)
 
     def _list_pulls(self, request: Request, body: Any) -> JSONResponse:

@@ -12,11 +12,17 @@ from typing import Any
 import uvicorn
 
 
-@contextmanager
-def served(app: Any) -> Iterator[str]:
-    """`app` on a free port of this machine, as its URL."""
+def taken() -> socket.socket:
+    """A free port, for an application that has to know its address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+@contextmanager
+def served(app: Any, listener: socket.socket | None = None) -> Iterator[str]:
+    """`app` on a free port of this machine, as its URL; `listener` is one that was taken before."""
+    listener = listener or taken()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="on"))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()

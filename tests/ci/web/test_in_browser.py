@@ -216,6 +216,7 @@ def test_a_job_is_cancelled_and_retried_where_one_may(place: Place, browser: Bro
         opened.page.get_by_role("button", name="Cancel").click()
         opened.page.get_by_role("button", name="Retry").click()
         expect(opened.page.get_by_role("button", name="Cancel")).to_be_visible()
+        expect(opened.page.locator("main")).to_contain_text("retried by token b")
         assert opened.page.url != f"{place.url}/jobs/{queued}"
         assert opened.complaints == []
 

@@ -8,7 +8,7 @@ import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
 from ci.web import key
-from ci.web.session import LIFE_S, Session, Sessions
+from ci.web.session import LIFE_S, Account, Session, Sessions
 from ci.web.sign_in import here
 
 KEY = b"k" * 32
@@ -17,8 +17,10 @@ KEY = b"k" * 32
 def test_a_session_comes_back_out_of_its_cookie() -> None:
     sessions = Sessions(KEY, secure=True)
     begun = sessions.begin("me")
+    by_a_forge = sessions.begin(account=Account("github", "ann"))
 
     assert sessions.load(sessions.dump(begun)) == begun
+    assert sessions.load(sessions.dump(by_a_forge)) == by_a_forge
     assert sessions.begin("me").id != begun.id
 
 
