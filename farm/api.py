@@ -60,7 +60,7 @@ def run(
     from farm.conduct import run as conduct  # Ray and torch: not for those who only read records
     from farm.leased import RunOptions
 
-    program = _source(source, commit, base, seed, require_sandbox)
+    program = _source(kernel, source, commit, base, seed, require_sandbox)
     request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
     how = RunOptions(out=Path(out), address=address, wait_s=wait_s, timeouts=timeouts or Timeouts())
     return conduct(request, how, observer)
@@ -95,7 +95,7 @@ async def run_async(
     """
     from farm import apart
 
-    program = _source(source, commit, base, seed, require_sandbox)
+    program = _source(kernel, source, commit, base, seed, require_sandbox)
     request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
     return await apart.run(request, Path(out), address, wait_s, timeouts or Timeouts())
 
@@ -115,14 +115,19 @@ def runs(limit: int = 20, *, kernel: str | None = None, verdict: Verdict | None 
 
 
 def _source(
-    source: str | os.PathLike[str] | None, commit: str, base: str | None, seed: int | None, require_sandbox: bool
+    kernel: str,
+    source: str | os.PathLike[str] | None,
+    commit: str,
+    base: str | None,
+    seed: int | None,
+    require_sandbox: bool,
 ) -> SourceRequest | None:
     if source is None and base is None:
         return None
     from farm import programs
 
     where = Path() if source is None else Path(source)
-    return programs.requested(where, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox)
+    return programs.requested(kernel, where, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox)
 
 
 def _request(

@@ -16,6 +16,7 @@ from jobs.confinement import Confinement
 from jobs.foreign import Origin
 from jobs.supervision import Limits
 from jobs.tree import Tree
+from kernel import by_path
 from kernel.registry import find_kernel, kernel_entry
 from kernel.spec import Kernel
 
@@ -53,12 +54,13 @@ class Programs:
 
 
 def requested(
-    repository: Path, commit: str, base: str | None, *, draw_seed: bool, require_sandbox: bool
+    kernel: str, repository: Path, commit: str, base: str | None, *, draw_seed: bool, require_sandbox: bool
 ) -> SourceRequest:
-    """The request for the program of `commit`, both names resolved; `base` becomes the merge base of the two.
+    """The request for the program of `kernel` at `commit`, both names resolved; `base` becomes their merge base.
 
-    Raises `SourceError`.
+    Raises `SourceError`, and `UsageError` for a kernel that is no installed one.
     """
+    require_installed(kernel)
     read = Repository(repository)
     head = read.commit(commit)
     return SourceRequest(
@@ -70,13 +72,26 @@ def requested(
     )
 
 
+def require_installed(kernel: str) -> None:
+    """Raise `UsageError` for a kernel named by its file, whose inputs, golden and tolerances nobody has installed.
+
+    Taken from the commit they would judge themselves; taken from the file they may be any other version's.
+    """
+    if by_path.is_path(kernel):
+        raise UsageError(
+            f"{kernel} is a file, and a commit is judged by the rules of an installed kernel; "
+            "install its package and name the kernel, or run the file without --source and --base"
+        )
+
+
 def has_changes(repository: Path) -> bool:
     """Whether the work tree at `repository` has changes that no commit has."""
     return Repository(repository).differs()
 
 
 def read(name: str, source: SourceRequest) -> Programs:
-    """The programs of kernel `name` that `source` asks for. Raises `SourceError`, `UnknownNameError`."""
+    """The programs of kernel `name` that `source` asks for. Raises `SourceError`, `UsageError`, `UnknownNameError`."""
+    require_installed(name)
     kernel = find_kernel(name)
     origin = Origin.of(kernel_entry(name))
     repository = Repository(Path(source.repository))

@@ -16,6 +16,7 @@ from farm.bisect.search import Answer, Search, contradictions, rounds_needed
 from farm.conduct import run
 from farm.errors import FarmError, InfrastructureError, UsageError
 from farm.leased import Leased, RunOptions, leased, new_id, now
+from farm.programs import require_installed
 from farm.record import RunRequest, SourceRequest
 from farm.report.bisect_write import write_bisect
 from jobs.confinement import Confinement
@@ -88,6 +89,7 @@ def bisect(
 
 
 def _entry(kernel: str) -> str:
+    require_installed(kernel)
     find_kernel(kernel)  # its module must be imported before its origin can be told
     return kernel_entry(kernel)
 

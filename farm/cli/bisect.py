@@ -132,6 +132,9 @@ def command(
         return
     if good is None or bad is None:
         raise click.UsageError("name two commits: farm bisect GOOD BAD")
+    from farm import programs
+
+    programs.require_installed(kernel)
     found = find_kernel(kernel)
     request = BisectRequest(
         repository=str(source),

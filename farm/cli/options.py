@@ -173,9 +173,9 @@ def source_options(command: Command) -> Command:
 
 
 def source_request(
-    source: Path | None, commit: str | None, base: str | None, *, draw_seed: bool, require_sandbox: bool
+    kernel: str, source: Path | None, commit: str | None, base: str | None, *, draw_seed: bool, require_sandbox: bool
 ) -> SourceRequest | None:
-    """The commits the options name; None for the installed program. Raises `UsageError`."""
+    """The commits of `kernel` that the options name; None for the installed program. Raises `UsageError`."""
     from farm import programs
 
     if source is None and base is None:
@@ -184,7 +184,9 @@ def source_request(
             raise UsageError(f"{given[0]} is for a program from a git repository; name one with --source GITDIR")
         return None
     where = source or Path()
-    request = programs.requested(where, commit or "HEAD", base, draw_seed=draw_seed, require_sandbox=require_sandbox)
+    request = programs.requested(
+        kernel, where, commit or "HEAD", base, draw_seed=draw_seed, require_sandbox=require_sandbox
+    )
     if commit is None and programs.has_changes(where):
         click.echo(f"farm: {where} has changes that are not committed; they are not measured", err=True)
     return request

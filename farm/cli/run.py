@@ -78,6 +78,9 @@ def command(
     """
     from farm.leased import RunOptions
 
+    program = options.source_request(
+        kernel, source, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox
+    )
     found = find_kernel(kernel)
     request = RunRequest(
         kernel=kernel,
@@ -90,7 +93,7 @@ def command(
         tuning=options.parse_tuning(tuning),
         priority=priority,
         selection=selection,
-        source=options.source_request(source, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox),
+        source=program,
     )
     how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
     carry_out(request, how, as_json)

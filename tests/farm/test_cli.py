@@ -187,3 +187,14 @@ def test_exec_runs_the_kernel_on_a_file(tmp_path: Path) -> None:
     golden = kernel.golden("tiny", load_file(source))
     assert set(outputs) == {"q", "kv", "qr", "qr_scale"}
     assert (outputs["qr"].int() - golden["qr"].int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run", "--source", "."], ["run", "--base", "HEAD"], ["bisect", "HEAD~1", "HEAD", "--kernel"]],
+)
+def test_a_kernel_by_path_is_never_a_commits(tmp_path: Path, words: list[str]) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from tests.fakes.small_kernel import SmallKernel\nKERNEL = SmallKernel()\n")
+
+    assert_refused(farm(*words, str(file)), "is a file, and a commit is judged by the rules of an installed kernel")

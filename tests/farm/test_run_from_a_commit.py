@@ -32,7 +32,7 @@ def commit(repository: Path, file: str, text: str) -> None:
 
 
 def validate(repository: Path, out: Path) -> RunRecord:
-    source = programs.requested(repository, "HEAD", "HEAD~1", draw_seed=True, require_sandbox=False)
+    source = programs.requested("qkv_proj_rope", repository, "HEAD", "HEAD~1", draw_seed=True, require_sandbox=False)
     request = RunRequest(
         kernel="qkv_proj_rope",
         cases=["tiny"],
