@@ -9,36 +9,25 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from jobs import sandbox, supervision
-from jobs.exchange import MAX_ANSWER_BYTES, Action, Answer, BadAnswerError, Complaint, Job, Problem, plain, read_answer
+from jobs.answered import fill, require_consistent, tasks_of, understood
+from jobs.exchange import MAX_ANSWER_BYTES, Action, Answer, Job, plain
 from jobs.foreign import (
-    BadProgramAnswerError,
     InputChangedError,
-    LimitExceededError,
     Origin,
     Overrides,
-    ProgramDiedError,
-    ProgramHungError,
-    ProgramRaisedError,
-    UnknownCaseError,
 )
 from jobs.sandbox import View
-from jobs.supervision import ADDRESS_FACTOR, Ended, Limits
+from jobs.supervision import ADDRESS_FACTOR, Limits
 from kernel.clock import wall_time
 from kernel.errors import (
-    CompileError,
-    DeviceError,
-    KernelLayerError,
     PlatformUnavailableError,
-    TensorError,
-    TuningError,
 )
 from kernel.platforms import swimlane
 from kernel.platforms.protocol import (
@@ -52,7 +41,6 @@ from kernel.platforms.protocol import (
     Platform,
     Probe,
     Recorded,
-    Task,
 )
 from kernel.spec import Kernel, Tensors, Tuning
 
@@ -61,8 +49,6 @@ _WORK, _CACHE = Path("/tmp/run"), Path("/tmp/cache")  # inside: the platform's d
 _WRITTEN = ("answer", "outputs", "log", "recording")
 _OVERHEAD_BYTES = 1 << 20  # of a safetensors file over its tensors
 _RECORDING_BYTES = 128 << 20
-_RESOLUTION_US = 1e-5  # times are rounded to 1e-6 µs each
-_CONTRADICTION = "the program's answer contradicts itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +124,9 @@ class Confined:
     def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
         """Compile in a confined process. Raises `BadProgramAnswerError`, and what `_error_of` makes of a complaint."""
         with _scratch() as place:
-            answer = self._ask(Action.BUILD, case, tuning, {}, 0, directory, place)
+            answer = self._ask(Action.BUILD, case, tuning, {}, None, directory, place)
         wall = None if answer.wall_us is None else wall_time(answer.wall_us, self.clock)
-        return Built(answer.fingerprint, wall, _tasks(answer), dict(answer.tuning))
+        return Built(answer.fingerprint, wall, tasks_of(answer), dict(answer.tuning))
 
     def run(
         self, kernel: Kernel, case: str, tuning: Tuning, inputs: Tensors, outputs: Tensors, device: int, directory: Path
@@ -157,10 +143,10 @@ class Confined:
             if answer.changed_inputs:
                 names = ", ".join(f"'{plain(name)}'" for name in answer.changed_inputs)
                 raise InputChangedError(f"the kernel wrote to its input {names}")
-            _fill(outputs, place.outer("outputs"))
-            tasks = _tasks(answer)
+            fill(outputs, place.outer("outputs"))
+            tasks = tasks_of(answer)
             written = sum(tensor.nbytes for tensor in outputs.values())
-            _require_consistent(self.inner, answer, tasks, written, place.outer("recording"))
+            require_consistent(self.inner, answer, tasks, written, place.outer("recording"))
         swimlane.write_trace(directory / TRACE_NAME, tasks)
         assert answer.wall_us is not None
         return Execution(wall_time(answer.wall_us, self.clock), tasks, answer.fingerprint)
@@ -171,14 +157,14 @@ class Confined:
         case: str,
         tuning: Tuning,
         operands: Tensors,
-        device: int,
+        device: int | None,
         directory: Path,
         place: _Place,
     ) -> Answer:
         needs = self.inner.needs(device) if isinstance(self.inner, Confinable) else Needs()
         directory.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in operands.items()}, place.outer("operands"))
-        place.outer("job").write_text(self._job(action, case, tuning, device, place).model_dump_json())
+        place.outer("job").write_text(self._job(action, case, tuning, device, needs, place).model_dump_json())
         for name in _WRITTEN:
             place.outer(name).touch()
         for name, mode in {"job": 0o644, "operands": 0o644, **dict.fromkeys(_WRITTEN, 0o666)}.items():
@@ -201,7 +187,7 @@ class Confined:
             )
         finally:
             _keep(directory / LOG_NAME, (printed, place.outer("log")), self._limits.log_bytes)
-        return _understood(ended, place.outer("answer"), printed)
+        return understood(ended, place.outer("answer"), printed)
 
     def _command(self, place: _Place, needs: Needs) -> list[str]:
         trusted = sandbox.TRUSTED if place.isolated else _installation()
@@ -213,11 +199,12 @@ class Confined:
         read = {sandbox.TRUSTED / name: _installation() / name for name in sorted(packages)}
         read[place.inner(self._program.name)] = self._program
         read.update({place.inner(name): place.outer(name) for name in ("job", "operands")})
+        read.update({path: path for path in needs.read})
         read.update({_INSIDE / "cache" / name: self._prepared() / name for name in needs.cache})
         write = {place.inner(name): place.outer(name) for name in _WRITTEN}
         return sandbox.command(inside, View(read, write, needs.devices, self._limits.scratch_bytes))
 
-    def _job(self, action: Action, case: str, tuning: Tuning, device: int, place: _Place) -> Job:
+    def _job(self, action: Action, case: str, tuning: Tuning, device: int | None, needs: Needs, place: _Place) -> Job:
         assert isinstance(tuning, Overrides)
         kind, isolated, limits = type(self.inner), place.isolated, self._limits
         return Job(
@@ -228,7 +215,7 @@ class Confined:
             place=place.inner(self._program.name) if isolated else self._program,
             case=case,
             overrides=dict(tuning.values),
-            device=device,
+            device=device or 0,
             cache=_CACHE if isolated else self._prepared(),
             shared_cache=_INSIDE / "cache" if isolated else None,
             directory=_WORK if isolated else place.scratch / "run",
@@ -238,6 +225,8 @@ class Confined:
             log=place.inner("log"),
             recording=place.inner("recording") if isinstance(self.inner, Recorded) else None,
             uid=sandbox.own_uid() if isolated else None,
+            groups=sorted({node.stat().st_gid for node in needs.devices if node.exists()} - {0}),
+            python=list(needs.python),
             file_bytes=limits.file_bytes,
             address_bytes=ADDRESS_FACTOR * limits.memory_bytes,
             processes=limits.processes if isolated and sandbox.counts_processes() else None,
@@ -247,95 +236,6 @@ class Confined:
         if self._cache is None:
             raise PlatformUnavailableError(self.name, "it was not prepared", "call prepare(cache) first")
         return self._cache
-
-
-def _understood(ended: Ended, answer_file: Path, printed: Path) -> Answer:
-    """The answer, once the process has ended well and answered without a complaint; else the error it comes to."""
-    if ended.hung:
-        raise ProgramHungError(f"{ended.over}; the program was killed")
-    if ended.over:
-        raise LimitExceededError(f"the program was killed for {ended.over}")
-    if ended.code != 0:
-        last = plain(_last_line(printed))
-        raise ProgramDiedError(f"the program's process ended with code {ended.code}{f': {last}' if last else ''}")
-    try:
-        answer = read_answer(answer_file)
-    except BadAnswerError as error:
-        raise BadProgramAnswerError(str(error)) from error
-    if answer.problem is not None:
-        raise _error_of(answer.problem)
-    return answer
-
-
-def _error_of(problem: Problem) -> KernelLayerError:
-    message = plain(problem.message)
-    if problem.complaint is Complaint.COMPILE:
-        return CompileError(plain(problem.code), plain(problem.operation), message)
-    if problem.complaint is Complaint.DEVICE:
-        return DeviceError(plain(problem.code), message)
-    kinds: Mapping[Complaint, type[KernelLayerError]] = {
-        Complaint.TUNING: TuningError,
-        Complaint.TENSOR: TensorError,
-        Complaint.NO_CASE: UnknownCaseError,
-    }
-    return kinds.get(problem.complaint, ProgramRaisedError)(message)
-
-
-def _fill(outputs: Tensors, file: Path) -> None:
-    """Copy what the process wrote into `outputs`. Raises `BadProgramAnswerError`."""
-    try:
-        found = load_file(file)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        told = plain(str(error))[:200]
-        raise BadProgramAnswerError(f"the program's outputs are no safetensors file: {told}") from error
-    if sorted(found) != sorted(outputs):
-        raise BadProgramAnswerError(
-            f"the program answered with {plain(', '.join(found))[:200] or 'no output'} in place of {', '.join(outputs)}"
-        )
-    for name, tensor in outputs.items():
-        answered = found[name]
-        if answered.shape != tensor.shape or answered.dtype != tensor.dtype:
-            raise BadProgramAnswerError(
-                f"output '{name}' came back as {answered.dtype} {list(answered.shape)}, "
-                f"not {tensor.dtype} {list(tensor.shape)}"
-            )
-        tensor.copy_(answered)
-
-
-def _tasks(answer: Answer) -> tuple[Task, ...]:
-    return tuple(
-        Task(plain(task.name), plain(task.stage), plain(task.core), task.start_us, task.duration_us)
-        for task in answer.tasks
-    )
-
-
-def _require_consistent(
-    platform: Platform, answer: Answer, tasks: tuple[Task, ...], moved: int, recording: Path
-) -> None:
-    """What can be checked of a time from outside. Raises `BadProgramAnswerError`."""
-    if answer.wall_us is None or not tasks:
-        raise BadProgramAnswerError("the program answered without a time or without tasks")
-    if abs(swimlane.wall_us(tasks) - answer.wall_us) > _RESOLUTION_US:
-        raise BadProgramAnswerError(
-            f"{_CONTRADICTION}: its time is {answer.wall_us:.2f} µs, its tasks take {swimlane.wall_us(tasks):.2f} µs"
-        )
-    if not isinstance(platform, Recorded):
-        return
-    try:
-        recorded = platform.read_recording(recording)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BadProgramAnswerError(f"the platform's recording cannot be read: {type(error).__name__}") from error
-    if sorted(_span(task) for task in recorded) != sorted(_span(task) for task in tasks):
-        raise BadProgramAnswerError(f"{_CONTRADICTION}: its tasks are not those of the platform's recording")
-    floor_us = platform.floor_us(moved)
-    if answer.wall_us < floor_us:
-        raise BadProgramAnswerError(
-            f"{answer.wall_us:.2f} µs is less than the {floor_us:.2f} µs all cores together take to write the outputs"
-        )
-
-
-def _span(task: Task) -> tuple[str, float, float]:
-    return task.core, round(task.start_us, 5), round(task.duration_us, 5)
 
 
 def _installation() -> Path:
@@ -350,8 +250,3 @@ def _keep(log: Path, sources: tuple[Path, ...], most: int) -> None:
             if source.exists():
                 with source.open("rb") as opened:
                     target.write(opened.read(most))
-
-
-def _last_line(file: Path) -> str:
-    lines = file.read_bytes()[-4096:].decode(errors="replace").strip().splitlines() if file.exists() else []
-    return lines[-1][:200] if lines else ""

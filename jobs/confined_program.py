@@ -33,6 +33,7 @@ def main(job_file: str, trusted: str) -> None:
     from jobs.exchange import Answer, Job
 
     job = Job.model_validate_json(Path(job_file).read_text())
+    sys.path.extend(str(path) for path in job.python)
     _limit(job)
     job.directory.mkdir(parents=True, exist_ok=True)
     with _log_handed_over(job):
@@ -49,7 +50,7 @@ def _limit(job: Job) -> None:
         # Without a sandbox nothing else would end this process when the worker is killed.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if job.uid is not None:
-        os.setgroups([])
+        os.setgroups(job.groups)
         os.setresgid(job.uid, job.uid, job.uid)
         os.setresuid(job.uid, job.uid, job.uid)
     wanted = {

@@ -50,6 +50,8 @@ class Job(Record):
     log: Path
     recording: Path | None  # where a copy of the platform's own recording goes
     uid: int | None  # whose id to take on; None to stay
+    groups: list[int]  # those of the device nodes it may use, where it takes on an id
+    python: list[Path]  # where a toolchain has modules of its own, after all others
     file_bytes: int  # the largest file it may write
     address_bytes: int  # of memory each of its processes may map
     processes: int | None  # of its user, threads counted; None for no limit

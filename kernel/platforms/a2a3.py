@@ -19,10 +19,18 @@ import torch
 
 from kernel.clock import Clock, MeasuredUs
 from kernel.errors import CompileError, DeviceError, KernelLayerError, PlatformUnavailableError
-from kernel.platforms import environment, npu_smi, pypto_driver, pypto_errors, pypto_private, swimlane
+from kernel.platforms import (
+    ascend_container,
+    environment,
+    npu_smi,
+    pypto_driver,
+    pypto_errors,
+    pypto_private,
+    swimlane,
+)
 from kernel.platforms.capture import captured
 from kernel.platforms.device_limits import DeviceLimits
-from kernel.platforms.protocol import LOG_NAME, TRACE_NAME, Built, Execution, Missing, Probe, Task
+from kernel.platforms.protocol import LOG_NAME, TRACE_NAME, Built, Execution, Missing, Needs, Probe, Task
 from kernel.platforms.pypto_driver import Compiled, Launch
 from kernel.spec import Kernel, Program, Tensors, Tuning
 
@@ -33,8 +41,6 @@ _MERGED = "merged_swimlane.json"
 _FORMAT_ND, _FORMAT_NZ = 2, 29  # torch_npu's numbers of the row-major and the fractal layout
 
 _PRINTED_BYTES = 4 << 20  # of a log; more is one error over and over
-
-_VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"
 
 
 class A2A3:
@@ -115,6 +121,11 @@ class A2A3:
         program = kernel.program(case, tuning)
         compiled, tasks = self._timed(program, inputs, outputs, device, directory)
         return Execution(MeasuredUs(swimlane.wall_us(tasks)), tasks, compiled.fingerprint)
+
+    def needs(self, device: int | None) -> Needs:
+        """The driver's nodes of that one device, the toolkit, and the variables by which they are found."""
+        chosen = ascend_container.first_visible(os.environ) if device is None else device
+        return ascend_container.needs(chosen, os.environ)
 
     def probe(self, device: int, directory: Path) -> Probe:
         """Ask the driver about physical device `device`, then run the canary program there and compare bit by bit.
@@ -201,11 +212,11 @@ def _printed(directory: Path) -> str:
 
 def visible_index(device: int) -> int:
     """The index torch knows physical device `device` by. Raises `PlatformUnavailableError` where it is hidden."""
-    visible = os.environ.get(_VISIBLE, "").strip()
+    visible = os.environ.get(ascend_container.VISIBLE, "").strip()
     if not visible:
         return device
     listed = [entry.strip() for entry in visible.split(",")]
     if str(device) not in listed:
-        reason = f"device {device} is hidden: {_VISIBLE}={visible}"
+        reason = f"device {device} is hidden: {ascend_container.VISIBLE}={visible}"
         raise PlatformUnavailableError("a2a3", reason, "pass physical indices, and lease before running")
     return listed.index(str(device))

@@ -128,7 +128,7 @@ class A2A3Sim:
         right = torch.equal(outputs["out"], canary.expected(operands))
         return Probe(right, "canary program: every element right" if right else "canary program: wrong answer")
 
-    def needs(self, device: int) -> Needs:
+    def needs(self, device: int | None) -> Needs:
         """The calculator, built once for all."""
         return Needs(cache=(calculator.DIRECTORY,))
 

@@ -90,8 +90,10 @@ class Needs:
     """What a confined program under a platform must have of this machine besides the system and Python."""
 
     cache: tuple[str, ...] = ()  # names below the cache directory that `prepare` has made, to be read only
-    devices: tuple[Path, ...] = ()  # device nodes
+    devices: tuple[Path, ...] = ()  # device nodes, to read and write; the same path inside
     variables: Mapping[str, str] = field(default_factory=dict)  # of the environment
+    read: tuple[Path, ...] = ()  # files and directories of a toolchain outside the system's; the same path inside
+    python: tuple[Path, ...] = ()  # directories of the toolchain's Python modules, searched after all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,8 @@ class Platform(Protocol):
 class Confinable(Protocol):
     """A platform whose programs need something of the machine when they run in a sandbox."""
 
-    def needs(self, device: int) -> Needs:
-        """What a program on `device` needs."""
+    def needs(self, device: int | None) -> Needs:
+        """What a program on `device` needs; None for a build, which may use whatever this process is given."""
         ...
 
 

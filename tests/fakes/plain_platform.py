@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from kernel.clock import Clock, SimulatedUs
-from kernel.platforms.protocol import LOG_NAME, Built, Execution, Missing, Probe, Task
+from kernel.platforms.protocol import LOG_NAME, Built, Execution, Missing, Needs, Probe, Task
 from kernel.spec import Kernel, Tensors, Tuning
 
 WALL_US = 6.5
@@ -61,3 +61,22 @@ class PlainPlatform:
     def _record(self, directory: Path) -> None:
         rows = [[task.name, task.stage, task.core, task.start_us, task.duration_us] for task in TASKS]
         (directory / self.recording).write_text(json.dumps(rows))
+
+
+class NodePlatform(PlainPlatform):
+    """The same with device nodes below `root`/dev, as a driver has them: one a device, and one for all."""
+
+    name = "nodes"
+
+    def __init__(self, root: Path = Path("/nowhere")) -> None:
+        self._root = root
+
+    def needs(self, device: int | None) -> Needs:
+        """Follows `Confinable`. A build gets device 2's."""
+        nodes = self._root / "dev"
+        return Needs(
+            devices=(nodes / f"davinci{2 if device is None else device}", nodes / "davinci_manager"),
+            variables={"TOOLKIT": str(self._root / "toolkit")},
+            read=(self._root / "toolkit",),
+            python=(self._root / "toolkit" / "python",),
+        )
