@@ -25,6 +25,7 @@ from ci.repository import Repository
 from ci.states import JobKind, JobState
 from ci.tables import JOB
 from ci.webhook.commands import RunOptions
+from farm import health_store
 from farm.database import transaction
 from farm.leased import new_id
 from farm.owner import Owner
@@ -152,7 +153,15 @@ class Claims:
             if claim.number is not None:
                 queue.comment(checks.report_comment(claim.number, report), "report")
             nights.settled(connection, self._config, row, outcome.verdict, outcome.reason, report)
+            self._tell_of_devices(connection, claim, row)
             return True
+
+    def _tell_of_devices(self, connection: Connection, claim: Claim, row: JobRow) -> None:
+        """Whoever wants to hear of devices hears which of them the job's run has taken out, and why."""
+        out = health_store.taken_out(connection, claim.repository.platform, str(row.run_id), str(row.started_at))
+        if out:
+            said = "; ".join(f"{device} is quarantined: {why}" for device, why in out.items())
+            post.post(connection, self._config, row, Event.DEVICE_OUT, said)
 
     def _cancelled(self, connection: Connection, row: JobRow) -> bool:
         """Close a job that was to stop. Its check says so already."""

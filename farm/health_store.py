@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from farm import rows
 from farm.database import transaction
 from farm.errors import InfrastructureError
-from farm.health import BY_PERSON, EventKind, Health, HealthEvent, after, moment
+from farm.health import BY_PERSON, DeviceState, EventKind, Health, HealthEvent, after, moment
 from farm.rows import DeviceSighting, LoggedEvent
 from farm.tables import DEVICE, DEVICE_EVENT
 
@@ -114,6 +114,28 @@ def history(engine: Engine, platform: str, device: str, limit: int) -> list[Logg
     )
     with transaction(engine, "read") as connection:
         return [rows.logged(row) for row in connection.execute(query)]
+
+
+def taken_out(connection: Connection, platform: str, run_id: str, since: str) -> dict[str, str]:
+    """Devices of `platform` that the run took out of work, each with the reason; `since` is no later than its start.
+
+    In the caller's transaction. One that was quarantined before is not named again.
+    """
+    mine = (
+        DEVICE_EVENT.c.platform == platform,
+        DEVICE_EVENT.c.at >= since,
+        DEVICE_EVENT.c.run_id == run_id,
+        DEVICE_EVENT.c.state == DeviceState.QUARANTINED.value,
+    )
+    found: dict[str, str] = {}
+    for row in connection.execute(select(DEVICE_EVENT).where(*mine).order_by(DEVICE_EVENT.c.id)):
+        if row.device in found:
+            continue
+        earlier = (DEVICE_EVENT.c.platform == platform, DEVICE_EVENT.c.device == row.device, DEVICE_EVENT.c.id < row.id)
+        before = select(DEVICE_EVENT.c.state).where(*earlier).order_by(DEVICE_EVENT.c.id.desc()).limit(1)
+        if connection.execute(before).scalar() != DeviceState.QUARANTINED.value:
+            found[row.device] = str(row.reason)
+    return found
 
 
 def reports(engine: Engine, platform: str, last_runs: bool = True) -> dict[str, DeviceReport]:

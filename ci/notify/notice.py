@@ -18,6 +18,7 @@ class Event(str, enum.Enum):
     HELD = "held"  # waits for somebody to approve it
     NIGHT_BROKEN = "night-broken"  # what a schedule asked for did not pass, and passed the time before
     NIGHT_MENDED = "night-mended"  # it passes again
+    DEVICE_OUT = "device-out"  # the job's run has put devices into quarantine
 
 
 class Notice(Record):

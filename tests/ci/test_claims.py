@@ -13,25 +13,31 @@ from sqlalchemy import Engine, select, update
 from ci import moments
 from ci.checks import Outcome
 from ci.claims import LEASE, Claims
-from ci.config import Config
+from ci.config import Config, load
 from ci.database import open_database
+from ci.notify.notice import Notice
 from ci.queue import Queue
-from ci.states import JobKind, JobState
-from ci.tables import JOB
+from ci.states import JobKind, JobState, Operation
+from ci.tables import JOB, OUTBOX
 from ci.webhook.events import Validate
-from farm import owner
+from farm import health_store, owner
 from farm.database import transaction
+from farm.health import EventKind, HealthEvent
 from farm.owner import Owner
 from farm.priority import Priority
 from farm.record import Verdict
-from tests.ci.configuration import configuration
+from tests.ci.configuration import ENVIRONMENT, configuration
 
 
 class Jobs:
     """A queue, and who claims from it."""
 
-    def __init__(self, directory: Path, url: str) -> None:
+    def __init__(self, directory: Path, url: str, channel: str = "") -> None:
         self.config: Config = configuration(directory)
+        if channel:
+            (directory / "farm.toml").write_text((directory / "farm.toml").read_text() + channel)
+            secrets = {**ENVIRONMENT, "HOOK_URL": "https://hooks.example.org/T0"}
+            self.config = load(directory / "farm.toml", secrets)
         self.engine: Engine = open_database(url, print)
         found = self.config.find("github", "octo-org/kernels")
         assert found is not None
@@ -95,6 +101,42 @@ def test_who_has_lost_a_job_changes_nothing_of_it(jobs: Jobs) -> None:
     assert (slow.started(claim, ME), slow.look([claim.id])) == (False, {})
     assert jobs.rows() == before
     assert fast.look([taken.id]) == {taken.id: JobState.RUNNING}
+
+
+CHANNEL = """
+[[notify]]
+name = "keepers"
+kind = "chat"
+events = ["{event}"]
+url = {{ env = "HOOK_URL" }}
+"""
+
+
+def sick(device: str, run_id: str, kind: EventKind = EventKind.VOTE_LOST) -> HealthEvent:
+    """An event of a device, in a run of now."""
+    return HealthEvent(device, "a2a3sim", moments.text(moments.now()), kind, f"{kind.value} of {device}", run_id)
+
+
+@pytest.mark.parametrize(("event", "notices"), [("device-out", 1), ("failed", 0)])
+def test_whoever_asks_hears_which_devices_a_run_has_taken_out(
+    tmp_path: Path, url: str, event: str, notices: int
+) -> None:
+    jobs = Jobs(tmp_path, url, CHANNEL.format(event=event))
+    jobs.queue(7)
+    claims = jobs.claims(ME)
+    health_store.observe(jobs.engine, [sick("n/9", "earlier")])
+    [claim] = claims.take(1)
+    mine = [sick("n/2", claim.run_id), sick("n/9", claim.run_id), sick("n/1", claim.run_id, EventKind.TRIAL_OK)]
+    health_store.observe(jobs.engine, [*mine, sick("n/3", "another run"), sick("n/2", claim.run_id)])
+
+    assert claims.settle(claim, Outcome(Verdict.ERRORED, "a device lost the vote"))
+
+    with transaction(jobs.engine, "read") as connection:
+        query = select(OUTBOX.c.payload).where(OUTBOX.c.operation == Operation.NOTICE.value)
+        told = [Notice.model_validate_json(str(payload)) for payload in connection.execute(query).scalars()]
+    jobs.engine.dispose()
+    assert [each.reason for each in told] == ["n/2 is quarantined: vote-lost of n/2"] * notices
+    assert [each.title for each in told] == [f"device-out: octo-org/kernels pull/7 {7:040x}"[:48]] * notices
 
 
 def test_the_merge_queue_goes_first_and_then_the_oldest(jobs: Jobs) -> None:
