@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, insert
 
+from benchmarks.pages_trials import Trial, trial_rows
 from ci.states import JobKind, JobState
 from ci.tables import JOB
 from ci.webhook.commands import RunOptions
@@ -29,7 +30,7 @@ from farm.record import (
     Verdict,
 )
 from farm.tables import DEVICE, DEVICE_EVENT, RUN, TRIAL
-from jobs.records import BuildRecord, OutputRecord, TaskRecord, ToleranceRecord, TrialRecord, TrialStatus
+from jobs.records import BuildRecord
 from kernel.clock import Clock
 
 KERNEL, DEVICES, REPEATS = "qkv_proj_rope", 3, 3
@@ -38,7 +39,6 @@ PLATFORMS = (("a2a3sim", Clock.SIMULATED, 0.0), ("a2a3", Clock.MEASURED, 0.02)) 
 NODES, PER_NODE = 8, 8
 EVERY = timedelta(minutes=15)  # a run begins
 STEPS = (0.97, 0.94, 0.99)  # of the level, each after a quarter of the runs
-STAGES = ("attn-norm", "qr-proj", "kv-proj", "qr-norm", "quant", "q-proj", "dequant", "rope")
 TASKS = 400  # of a trial of the newest runs, as many as flash-s2 has; of the others eight, to keep the file small
 NEWEST = 50
 SLOW, FAULTY = "npu-3/5", "npu-6/2"
@@ -57,11 +57,12 @@ def seed(engine: Engine, trials: int, directory: Path, newest: int = NEWEST) -> 
     with engine.begin() as connection:
         connection.execute(insert(DEVICE), list(_devices(begin + EVERY * runs)))
         for batch in _batches(runs):
-            made = [_run(number, runs, newest, begin + EVERY * number, chance, directory) for number in batch]
+            plans = [_plan(number, runs, newest, begin + EVERY * number, chance) for number in batch]
+            made = [_run(plan, directory) for plan in plans]
             ids += [record.run_id for record in made]
             connection.execute(insert(RUN), [_row(record) for record in made])
-            connection.execute(insert(TRIAL), [rows.of_trial(r.run_id, trial) for r in made for trial in r.trials])
-            connection.execute(insert(DEVICE_EVENT), [event for record in made for event in _events(record)])
+            connection.execute(insert(TRIAL), [row for plan in plans for row in _rows(plan)])
+            connection.execute(insert(DEVICE_EVENT), [event for plan in plans for event in _events(plan)])
             connection.execute(insert(JOB), [_job(record, number) for number, record in enumerate(made) if number % 2])
         connection.execute(insert(JOB), [_queued(number, begin + EVERY * runs) for number in range(6)])
     return ids
@@ -93,99 +94,90 @@ def _devices(now: datetime) -> Iterator[dict[str, Any]]:
             }
 
 
-def _run(number: int, runs: int, newest: int, started: datetime, chance: random.Random, directory: Path) -> RunRecord:
+class _Plan(NamedTuple):
+    """What a run's rows are made from."""
+
+    run_id: str
+    number: int
+    started: datetime
+    verdict: Verdict | None
+    platform: str
+    clock: Clock
+    case: str
+    level_us: float
+    full: bool  # one of the newest: all tasks, and a directory
+    held: list[str]
+    trials: list[Trial]
+
+
+def _plan(number: int, runs: int, newest: int, started: datetime, chance: random.Random) -> _Plan:
     platform, clock, noise = PLATFORMS[number % 2]
     case, level = CASES[number // 2 % 2]
     for step, factor in enumerate(STEPS):
         level *= factor if number > runs * (step + 1) // 4 else 1.0
     running = number >= runs - 2
-    ended = started + timedelta(minutes=6)
-    verdict = None if running else chance.choices(list(Verdict), (90, 6, 4))[0]
     node, first = number % NODES, number % (PER_NODE - DEVICES)
-    held = [_device(platform, f"npu-{(node + away) % NODES}/{first + away}") for away in range(DEVICES)]
-    tasks = TASKS if number >= runs - newest else 8
-    digest = hashlib.sha256(str(number // 2).encode()).hexdigest()
+    held = [f"npu-{(node + away) % NODES}/{first + away}" for away in range(DEVICES)]
     kept = list(itertools.product(held, range(REPEATS)))[: 4 if running else None]
-    trials = [_trial(case, device, repeat, level, clock, noise, tasks, chance) for device, repeat in kept]
-    run_id = f"{started:%Y%m%d-%H%M%S}-{number:06x}"
-    request = RunRequest(
-        kernel=KERNEL, cases=[case], platform=platform, devices=DEVICES, repeats=REPEATS, input_set="documented", seed=0
-    )
-    return RunRecord(
-        run_id=run_id,
-        verdict=verdict,
-        reason={None: "running", Verdict.PASSED: "all gates passed"}.get(verdict, f"{case}: what went wrong"),
-        kernel=KERNEL,
-        cases=[case],
+    return _Plan(
+        run_id=f"{started:%Y%m%d-%H%M%S}-{number:06x}",
+        number=number,
+        started=started,
+        verdict=None if running else chance.choices(list(Verdict), (90, 6, 4))[0],
         platform=platform,
         clock=clock,
+        case=case,
+        level_us=level,
+        full=number >= runs - newest,
+        held=held,
+        trials=[Trial(device, repeat, _wall(level, device, noise, chance)) for device, repeat in kept],
+    )
+
+
+def _wall(level: float, device: str, noise: float, chance: random.Random) -> float:
+    slow = 1.06 if device == SLOW and noise else 1.0
+    return round(level * slow * (1 + chance.gauss(0, noise) if noise else 1.0), 3)
+
+
+def _run(plan: _Plan, directory: Path) -> RunRecord:
+    """The record without its trials, as its row has it."""
+    running, case = plan.verdict is None, plan.case
+    digest = hashlib.sha256(str(plan.number // 2).encode()).hexdigest()
+    request = RunRequest(
+        kernel=KERNEL,
+        cases=[case],
+        platform=plan.platform,
+        devices=DEVICES,
+        repeats=REPEATS,
+        input_set="documented",
+        seed=0,
+    )
+    return RunRecord(
+        run_id=plan.run_id,
+        verdict=plan.verdict,
+        reason={None: "running", Verdict.PASSED: "all gates passed"}.get(plan.verdict, f"{case}: what went wrong"),
+        kernel=KERNEL,
+        cases=[case],
+        platform=plan.platform,
+        clock=plan.clock,
         commit=digest[:40],
-        started_at=_text(started),
-        finished_at=None if running else _text(ended),
+        started_at=_text(plan.started),
+        finished_at=None if running else _text(plan.started + timedelta(minutes=6)),
         request=request,
         toolchain={"pypto": "0.2.0", "torch": "2.9.0", "python": "3.11.2"},
-        devices=held,
-        builds=[_build(case, clock, digest)],
-        trials=trials,
+        devices=[_device(plan.platform, name) for name in plan.held],
+        builds=[_build(case, plan.clock, digest)],
+        trials=[],
         gates=[] if running else [GateRecord(name=name, status=GateStatus.PASSED) for name in ("tolerance", "budget")],
-        median_us={} if running else {case: _median(trials, clock)},
-        budget={case: BudgetRecord(clock=clock, ceiling_us=140.0, ratchet_us=None, source="budgets.toml")},
-        directory=str(directory / run_id) if number >= runs - newest else "",
+        median_us={} if running else {case: _median(plan.trials, plan.clock)},
+        budget={case: BudgetRecord(clock=plan.clock, ceiling_us=140.0, ratchet_us=None, source="budgets.toml")},
+        directory=str(directory / plan.run_id) if plan.full else "",
     )
 
 
-def _trial(
-    case: str,
-    device: DeviceRecord,
-    repeat: int,
-    level: float,
-    clock: Clock,
-    noise: float,
-    tasks: int,
-    chance: random.Random,
-) -> TrialRecord:
-    wall = level * (1.06 if device.id == SLOW and noise else 1.0) * (1 + chance.gauss(0, noise) if noise else 1.0)
-    each = wall / tasks * 8
-    return TrialRecord(
-        case=case,
-        device=device.id,
-        repeat=repeat,
-        attempt=0,
-        status=TrialStatus.OK,
-        clock=clock,
-        wall_us=round(wall, 3),
-        outputs={name: _output(name) for name in ("q", "kv", "qr", "qr_scale")},
-        tasks=[
-            TaskRecord(
-                name=f"task-{index}",
-                stage=STAGES[index * len(STAGES) // tasks],
-                core=f"AIC_{index % 8}",
-                start_us=round(index // 8 * each, 3),
-                duration_us=round(each * 0.9, 3),
-            )
-            for index in range(tasks)
-        ],
-        fingerprint="f" * 64,
-        host_s=20.0,
-        log=f"logs/{case}-{device.id.replace('/', '-')}-r{repeat}-a0/trial.log",
-    )
-
-
-def _output(name: str) -> OutputRecord:
-    tolerance = ToleranceRecord(
-        passed=True,
-        reference="golden",
-        outlier_share=0.0001,
-        allowed_outlier_share=0.005,
-        max_abs_err=0.0078125,
-        max_rel_err=0.03125,
-        worst_index=[3, 1, 60],
-        worst_actual=1.5,
-        worst_expected=1.4921875,
-        nonfinite=0,
-    )
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    return OutputRecord(sha256=digest, shape=[128, 64, 512], dtype="bfloat16", tolerance=tolerance)
+def _rows(plan: _Plan) -> Iterator[dict[str, Any]]:
+    tasks = TASKS if plan.full else 8
+    return trial_rows(plan.run_id, plan.case, plan.clock, plan.level_us, tasks, plan.trials)
 
 
 def _device(platform: str, name: str) -> DeviceRecord:
@@ -209,12 +201,10 @@ def _build(case: str, clock: Clock, digest: str) -> BuildRecord:
     )
 
 
-def _median(trials: list[TrialRecord], clock: Clock) -> MedianRecord:
-    samples = [trial.wall_us for trial in trials if trial.wall_us is not None]
-    per_device = {
-        device: median(us for trial in trials if trial.device == device and (us := trial.wall_us) is not None)
-        for device in dict.fromkeys(trial.device for trial in trials)
-    }
+def _median(trials: list[Trial], clock: Clock) -> MedianRecord:
+    samples = [trial.wall_us for trial in trials]
+    by_device = itertools.groupby(trials, lambda trial: trial.device)
+    per_device = {device: median(trial.wall_us for trial in of_device) for device, of_device in by_device}
     centre = median(samples)
     mad = median(abs(us - centre) for us in samples)
     return MedianRecord(clock=clock, per_device=per_device, overall=centre, mad_us=mad, samples=samples)
@@ -224,16 +214,16 @@ def _row(record: RunRecord) -> dict[str, Any]:
     return {"id": record.run_id, "owner": owner.current().dump(), **rows.of_run(record)}
 
 
-def _events(record: RunRecord) -> Iterator[dict[str, str]]:
-    for trial in record.trials:
+def _events(plan: _Plan) -> Iterator[dict[str, str]]:
+    for trial in plan.trials:
         fault = trial.device == FAULTY and trial.repeat == 0
         yield {
-            "platform": record.platform,
+            "platform": plan.platform,
             "device": trial.device,
-            "at": record.started_at,
+            "at": _text(plan.started),
             "kind": (EventKind.DEVICE_FAULT if fault else EventKind.TRIAL_OK).value,
             "reason": "AICore timeout" if fault else "",
-            "run_id": record.run_id,
+            "run_id": plan.run_id,
             "state": (DeviceState.SUSPECT if fault else DeviceState.HEALTHY).value,
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import settings
 from sqlalchemy import create_engine
 
 from tests import throwaway_postgres
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # How long an example takes says how busy the machine is, and nothing else.
 settings.register_profile("untimed", deadline=None)
@@ -50,3 +54,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         connection.exec_driver_sql("CREATE SCHEMA public")
     engine.dispose()
     return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the tests of one file: while Playwright runs, no other test of the process could use asyncio."""
+    from tests.browser import CHROMIUM, chromium  # axe and Playwright, which few tests need
+
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs {CHROMIUM}: apt-get install chromium")
+    with chromium() as started:
+        yield started

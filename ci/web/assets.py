@@ -1,4 +1,4 @@
-"""Style sheets and scripts, all from this machine: our own, and plotly.js out of the package that brings it."""
+"""Style sheets and scripts, all from this machine: our own, the report's, and plotly.js out of its package."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
+from farm.report.page import text_of
+
 router = APIRouter(prefix="/assets")
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 _PLOTLY = "plotly.js"
+_REPORT = "report.js"
 
 
 @functools.cache
@@ -46,4 +49,6 @@ def _squeezed(name: str) -> bytes:
 def _content(name: str) -> bytes:
     if name == _PLOTLY:
         return (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
+    if name == _REPORT:
+        return text_of(name).encode()
     return (files("ci.web") / "static" / name).read_bytes()

@@ -6,41 +6,13 @@ plotly.js reads some HTML in what it writes, so names from outside are escaped f
 from __future__ import annotations
 
 import html
-from collections import defaultdict
 from typing import Any
 
-from farm.record import RunRecord
 from farm.report.text import one_line
 from farm.trend import Trend, median_of
-from jobs.records import TrialStatus
 from kernel.clock import Clock
 
 Chart = dict[str, Any]
-
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "pentagon")
-
-
-def wall_times(record: RunRecord) -> Chart:
-    """Wall time of every trial: a column for each device, a symbol for each case, and the budget."""
-    points: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    for trial in record.trials:
-        if trial.status is TrialStatus.OK and trial.wall_us is not None:
-            points[trial.case].append((trial.device, trial.wall_us))
-    traces: list[Chart] = [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": _plain(case),
-            "x": [_plain(device) for device, _ in found],
-            "y": [us for _, us in found],
-            "colour": "series",
-            "marker": {"size": 10, "symbol": _SYMBOLS[number % len(_SYMBOLS)], "opacity": 0.75},
-        }
-        for number, (case, found) in enumerate(points.items())
-    ]
-    limits = {case: budget.ceiling_us for case, budget in record.budget.items() if budget.ceiling_us is not None}
-    lines = [_limit(f"budget {_plain(case)}", us) for case, us in limits.items()]
-    return {"traces": traces, "lines": lines, "x": "Device", "y": _axis(record.clock)}
 
 
 def medians(trend: Trend) -> Chart:

@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from ci.web import assets
 from ci.web.access import Viewer
 from ci.web.session import Sessions
 from farm.health import moment
+from farm.report.page import furnish
 from farm.report.text import microseconds, one_line, share, signed_share
 
 NAVIGATION = (
@@ -99,8 +100,13 @@ def _size(count: int) -> str:
 
 
 _ENVIRONMENT = Environment(
-    loader=PackageLoader("ci.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader=ChoiceLoader([PackageLoader("ci.web"), PackageLoader("farm.report")]),  # a run's page has the report's parts
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
+furnish(_ENVIRONMENT)
 _ENVIRONMENT.globals.update(asset=assets.address, nav=NAVIGATION)
 _ENVIRONMENT.filters.update(
     line=_line,

@@ -1,4 +1,4 @@
-"""One run: live while it goes on, then what came out of it, with the whole report a link away."""
+"""One run: live while it goes on, with the parts of its report on the page, and the whole of it a link away."""
 
 from __future__ import annotations
 
@@ -14,27 +14,24 @@ from ci.queue import JobRow
 from ci.states import OPEN, JobState
 from ci.tables import JOB
 from ci.web.access import READER, Reader
-from ci.web.charts import wall_times
 from ci.web.pages import fragment, render
 from farm.database import transaction
 from farm.going import Going, going
 from farm.record import GateStatus, RunRecord
-from farm.report.figures import (
-    CaseTime,
-    StageTotal,
-    WorstOutput,
-    agreement,
-    case_times,
-    stage_totals,
-    time_spent,
-    worst_outputs,
-)
+from farm.report.case_view import case_views
+from farm.report.figures import time_spent
 from farm.report.formats import FORMATS
+from farm.report.page import parts
 from farm.store import Store
 
 router = APIRouter(prefix="/runs/{run_id}")
 
 _REPORT = "html"
+_CASES, _TASKS, _ROWS = (
+    12,
+    8000,
+    16,
+)  # on the page: cases, tasks drawn, rows of a table over devices; the report has more
 # The report brings its scripts along, so it is shown in an origin of its own: nothing of this service is within reach.
 _APART = {
     "Content-Security-Policy": "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; "
@@ -52,15 +49,13 @@ def run(request: Request, gate: GateHere, who: Reader, run_id: RunId) -> HTMLRes
         request,
         "run.html",
         who,
-        record=record,
         job=job,
         may_cancel=state in OPEN,
         may_retry=state is not None and state not in (*OPEN, JobState.CANCELLING),
         running=_running(gate, record),
         gates=sorted(record.gates, key=lambda gate: gate.status is GateStatus.PASSED),
-        cases=[_case(record, time) for time in case_times(record)],
         spent=time_spent(record),
-        chart=wall_times(record) if record.median_us else None,
+        **parts(record, case_views(record, most=_CASES, tasks=_TASKS), _ROWS),
         files=_files(gate, run_id),
         has_report=_REPORT in FORMATS,
     )
@@ -83,17 +78,6 @@ def report(gate: GateHere, run_id: RunId) -> Response:
 
 def _running(gate: Gate, record: RunRecord) -> list[Going]:
     return going(gate.engine, record.run_id) if record.verdict is None else []
-
-
-def _case(record: RunRecord, time: CaseTime) -> dict[str, CaseTime | list[WorstOutput] | list[StageTotal] | str]:
-    found = agreement(record, time.case)
-    bits = "; ".join(found.odd) or f"all {found.trials} trials on {found.devices} devices agree bit by bit"
-    return {
-        "time": time,
-        "outputs": worst_outputs(record, time.case),
-        "stages": stage_totals(record, time.case),
-        "bits": bits if found.trials else "nothing was measured",
-    }
 
 
 def _files(gate: Gate, run_id: str) -> list[RunFile]:

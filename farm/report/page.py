@@ -11,6 +11,7 @@ import functools
 import hashlib
 from datetime import datetime
 from importlib.resources import files
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -53,15 +54,9 @@ def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
         environment()
         .get_template("report.html.j2")
         .render(
-            record=record,
-            cases=cases,
-            reasons=reasons(record, cases),
-            isolation=origin.isolation(record),
-            compared_with=origin.against(record.source) if record.source else "",
-            base_cases=base_arm.base_cases(record),
+            **parts(record, cases, rows),
             files=raw_files(record),
             max_files=MAX_FILES,
-            max_rows=rows,
             mark=MARKS[record.verdict] if record.verdict else "…",
             word=record.verdict.value if record.verdict else "running",
             simulated=record.clock is Clock.SIMULATED,
@@ -72,6 +67,22 @@ def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
         )
     )
     return content
+
+
+def parts(record: RunRecord, cases: list[CaseView], rows: int) -> dict[str, Any]:
+    """What the templates of a page's parts (why, program, case) show, for whoever shows them elsewhere.
+
+    `rows` is how many rows a table over devices has at most.
+    """
+    return {
+        "record": record,
+        "cases": cases,
+        "reasons": reasons(record, cases),
+        "isolation": origin.isolation(record),
+        "compared_with": origin.against(record.source) if record.source else "",
+        "base_cases": base_arm.base_cases(record),
+        "max_rows": rows,
+    }
 
 
 @functools.cache
@@ -98,6 +109,12 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    furnish(made)
+    return made
+
+
+def furnish(made: jinja2.Environment) -> None:
+    """Give an environment what these templates use."""
     made.filters.update(
         line=one_line,
         us=microseconds,
@@ -109,7 +126,6 @@ def environment() -> jinja2.Environment:
     )
     made.globals.update(Agreement=Agreement, GateStatus=GateStatus, bin_names=bin_names, outlier_share=outlier_share)
     made.globals.update(span=base_arm.span)
-    return made
 
 
 def text_of(name: str) -> str:

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
+from farm.comparison import compare
 from farm.record import RunRecord
+from farm.report import compare_formats
 from farm.report.page import page
+from tests.browser import Scheme, opened, until
 from tests.farm import planted, samples
-from tests.farm.browser import CHROMIUM, chromium, opened, until
 from tests.farm.test_report_markdown import with_names
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}: apt-get install chromium")
 
 ATTACKS = [
     "</script><script>alert(1)</script>",
     "\"'><img src=x onerror=alert(1)>",
     "<a href='javascript:alert(1)'>x</a>",
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 def written(record: RunRecord, directory: Path) -> Path:
@@ -38,24 +30,25 @@ def written(record: RunRecord, directory: Path) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_draws_its_charts_and_breaks_no_accessibility_rule(
-    browser: Browser, tmp_path: Path, scheme: str
+    browser: Browser, tmp_path: Path, scheme: Scheme
 ) -> None:
     path = written(planted.wrong_numbers(), tmp_path)
-    shown, seen = opened(browser, path, scheme)
+    seen = opened(browser, path, scheme)
+    shown = seen.page
 
     assert shown.locator(".plot .main-svg").count() >= 3
     assert shown.locator("#timeline-0 .bars path").count() == 4
     assert (seen.complaints, seen.requests) == ([], [path.as_uri()])
     shown.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")  # checked too
-    found = Axe().run(shown)
-    assert found.violations_count == 0, found.generate_report()
+    assert seen.unfair() == []
 
 
 def test_nothing_hostile_runs_or_is_fetched(browser: Browser, tmp_path: Path) -> None:
     for number, attack in enumerate(ATTACKS):
         (tmp_path / str(number)).mkdir()
         path = written(with_names(attack), tmp_path / str(number))
-        shown, seen = opened(browser, path)
+        seen = opened(browser, path)
+        shown = seen.page
 
         assert (seen.dialogs, seen.complaints, seen.requests) == ([], [], [path.as_uri()]), attack
         assert shown.locator(".plot a, img").count() == 0
@@ -68,7 +61,8 @@ def test_a_script_that_got_through_would_not_run(browser: Browser, tmp_path: Pat
         path.read_text(encoding="utf-8").replace("</footer>", "<script>alert(1)</script></footer>"), "utf-8"
     )
 
-    shown, seen = opened(browser, path)
+    seen = opened(browser, path)
+    shown = seen.page
 
     assert seen.dialogs == []
     assert any("Content Security Policy" in complaint for complaint in seen.complaints)
@@ -76,7 +70,7 @@ def test_a_script_that_got_through_would_not_run(browser: Browser, tmp_path: Pat
 
 
 def test_the_timeline_zooms_with_the_keyboard_alone(browser: Browser, tmp_path: Path) -> None:
-    shown, _ = opened(browser, written(planted.passed(), tmp_path))
+    shown = opened(browser, written(planted.passed(), tmp_path)).page
 
     def shown_range() -> list[float]:
         found: list[float] = shown.evaluate("document.getElementById('timeline-0').layout.xaxis.range")
@@ -101,7 +95,7 @@ def test_the_timeline_zooms_with_the_keyboard_alone(browser: Browser, tmp_path: 
 
 
 def test_printing_unfolds_everything_and_folds_it_again(browser: Browser, tmp_path: Path) -> None:
-    shown, _ = opened(browser, written(planted.passed(), tmp_path), "dark")
+    shown = opened(browser, written(planted.passed(), tmp_path), "dark").page
     folded = shown.locator("details:not([open])").count()
 
     shown.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -110,3 +104,15 @@ def test_printing_unfolds_everything_and_folds_it_again(browser: Browser, tmp_pa
     assert shown.pdf().startswith(b"%PDF")
     shown.evaluate("dispatchEvent(new Event('afterprint'))")
     assert shown.locator("details:not([open])").count() == folded > 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_a_comparison_breaks_no_accessibility_rule(
+    browser: Browser, tmp_path: Path, scheme: Scheme
+) -> None:
+    path = tmp_path / "compare.html"
+    path.write_text(compare_formats.html(compare(planted.passed(), planted.race())), encoding="utf-8")
+    seen = opened(browser, path, scheme)
+
+    assert "2 different results in B" in seen.page.locator("main").inner_text()
+    assert (seen.unfair(), seen.complaints, seen.requests) == ([], [], [path.as_uri()])

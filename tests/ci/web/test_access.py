@@ -12,6 +12,7 @@ from ci.states import Scope
 from farm.health import DeviceState
 from farm.store import Store
 from tests.ci.web.site import Site, Visitor, value
+from tests.farm import planted
 
 pytestmark = pytest.mark.service
 
@@ -180,6 +181,22 @@ def test_assets_are_served_compressed_and_never_from_elsewhere(site: Site) -> No
 def test_a_form_larger_than_any_page_makes_is_refused(site: Site) -> None:
     with site.visitor(Scope.READ) as visitor:
         assert visitor.post("/sign-out", data={"mark": "x" * (65 << 10)}).status_code == 413
+
+
+def test_the_page_of_a_run_has_the_figures_of_its_report_under_the_strict_policy(site: Site) -> None:
+    record = planted.slow_stage()
+    Store(site.engine).begin(record.model_copy(update={"verdict": None, "trials": []}))
+    Store(site.engine).finish(record)
+    with site.visitor(Scope.READ) as visitor:
+        page = visitor.get(f"/runs/{record.run_id}")
+        script = visitor.get("/assets/report.js")
+
+    for figure in ("wall-0", "timeline-0"):
+        assert f'data-figure="{figure}"' in page.text
+    for part in ("Why", "Tolerance", "Determinism", "µs on the critical path", "Tuning"):
+        assert part in page.text
+    assert "unsafe" not in page.headers["content-security-policy"] and "<script>" not in page.text
+    assert script.status_code == 200 and "data-figure" in script.text
 
 
 def test_the_report_is_made_from_the_record_and_shown_apart(site: Site) -> None:

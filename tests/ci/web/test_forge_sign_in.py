@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from ci.forge.section import INSECURE
 from ci.web.oauth_state import LIFE_S
 from farm.store import Store
-from tests.ci.web.browser import chromium, tab
+from tests.browser import chromium, tab
 from tests.ci.web.forge_site import CALLBACK, START, ForgeSite, forge_site
 from tests.ci.web.site import Visitor, value
 from tests.fakes.github_api import Fault

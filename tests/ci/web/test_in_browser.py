@@ -21,7 +21,7 @@ from farm.store import Store
 from farm.sweep.record import SweepPlan, SweepRecord
 from farm.tables import DEVICE, RUN
 from jobs.records import TrialStatus
-from tests.ci.web.browser import PATIENCE_MS, Tab, chromium, tab
+from tests.browser import PATIENCE_MS, Scheme, Tab, tab
 from tests.ci.web.site import Site
 from tests.fakes.served import served
 from tests.farm import samples, sweep_samples
@@ -33,6 +33,7 @@ expect.set_options(timeout=PATIENCE_MS)
 TOOK_OVER = "window.owned = 1"
 HOSTILE = f"\"'><img src=x onerror='{TOOK_OVER}'><script>{TOOK_OVER}</script>{{{{7*7}}}}\u202e"
 SHOWN = "<img src=x onerror="
+TRIALS = 100_000  # of some months
 DEVICE_PAGE = "/devices/a2a3/npu-3/5"
 
 
@@ -53,8 +54,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FARM_HOME", str(directory / "home"))
         place = Place(directory)
-    ids = seed(place.engine, 540, directory / "runs", newest=6)
-    place.before, place.ended, place.running = ids[-9], ids[-5], ids[-1]
+    ids = seed(place.engine, TRIALS, directory / "runs", newest=6)
+    place.before, place.ended, place.running = ids[-9], ids[-5], ids[-2]
     logs = directory / "runs" / place.running / "logs"
     logs.mkdir(parents=True)
     (logs / "trial.log").write_text("first line\n")
@@ -64,12 +65,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with served(place.app) as place.url:
         yield place
     place.engine.dispose()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def token(place: Place, *scopes: Scope) -> str:
@@ -102,6 +97,7 @@ def pages(place: Place) -> list[str]:
         f"/runs/{place.running}",
         f"/runs/{place.running}/logs/logs/trial.log",
         f"/jobs/{place.job}",
+        f"/jobs/{place.job}/log",
         "/kernels",
         "/kernels/qkv_proj_rope?platform=a2a3&case=flash-s2",
         "/devices",
@@ -114,15 +110,14 @@ def pages(place: Place) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_fit_for_everybody_and_asks_nobody_else(place: Place, browser: Browser, scheme: str) -> None:
-    with tab(browser, place.url, "dark" if scheme == "dark" else "light") as opened:
+def test_every_page_is_fit_for_everybody_and_asks_nobody_else(place: Place, browser: Browser, scheme: Scheme) -> None:
+    with tab(browser, place.url, scheme) as opened:
         opened.go("/sign-in")
         unfair = {"/sign-in": opened.unfair()}
         opened.sign_in(token(place))
         for path in pages(place):
             answer = opened.go(path)
-            if opened.page.locator("[data-chart]").count():
-                opened.page.locator("[data-chart] svg.main-svg").first.wait_for()
+            opened.drawn()
             unfair[path] = opened.unfair()
             if path == "/nothing":
                 assert answer.status == 404
@@ -139,6 +134,7 @@ def test_a_small_screen_scrolls_in_one_direction_only(place: Place, open_tab: Ta
     open_tab.page.set_viewport_size({"width": 390, "height": 800})
     for path in pages(place):
         open_tab.go(path)
+        open_tab.drawn()
         wide = open_tab.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, f"{path} is {wide} wide"
 
@@ -323,8 +319,7 @@ def test_nothing_a_pull_request_writes_becomes_markup(place: Place, open_tab: Ta
     ]
     for path in paths:
         assert open_tab.go(path).status == 200, path
-        if open_tab.page.locator("[data-chart]").count():
-            open_tab.page.locator("[data-chart] svg.main-svg").first.wait_for()
+        open_tab.drawn()
         assert open_tab.page.locator("main").inner_text().find(SHOWN) >= 0, path
         assert open_tab.page.locator("main img, main b[onclick]").count() == 0, path
         assert open_tab.page.evaluate("window.owned") is None, path
