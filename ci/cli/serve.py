@@ -29,5 +29,6 @@ def command(config: Path, host: str | None, port: int | None, log_level: str) ->
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request to the forge
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # and this one, what it is made of
     given = {"FARM_HOST": host, "FARM_PORT": str(port) if port else None}
     serve(load(config, {**os.environ, **{name: value for name, value in given.items() if value}}))

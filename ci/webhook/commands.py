@@ -26,7 +26,7 @@ Commands, one a line, for people with write access:
 | command | does |
 |---|---|
 | `/farm run [--devices N] [--case C]…` | validates the newest commit, again if it has a verdict already |
-| `/farm approve SHA` | lets this commit of a fork run on the devices; a newer commit needs its own approval |
+| `/farm approve SHA` | lets this commit, of a fork or with other rules, go on; a newer commit needs its own approval |
 | `/farm cancel` | stops the validation of this pull request |
 | `/farm retune` | says how to search for a better tuning |
 | `/farm help` | says this |"""

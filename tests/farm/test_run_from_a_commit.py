@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from junitparser import JUnitXml
 
 import kernel.qkv_proj_rope
 from farm import programs, resume
@@ -15,6 +16,7 @@ from farm.conduct import run
 from farm.leased import RunOptions
 from farm.record import GateStatus, RunRecord, RunRequest, Verdict
 from farm.selection import Selection
+from jobs import sandbox
 from tests.fakes import platforms
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
@@ -87,6 +89,10 @@ def test_head_and_base_are_run_confined_and_compared(tmp_path: Path, base_is_bro
     assert [trial.seed for trial in record.source.controls] != [record.request.seed]
     assert gates["tolerance"] is GateStatus.PASSED
     assert gates["control"] is GateStatus.PASSED
+    suites = {suite.name: suite for suite in JUnitXml.fromfile(str(tmp_path / "out" / record.run_id / "junit.xml"))}
+    shown = {case.name: bool(case.result) for name in ("program", "merge base") for case in suites[name]}
+    isolated = sandbox.isolation().bubblewrap
+    assert shown == {"rules": True, "isolation": not isolated, "merge base": base_is_broken}
     if base_is_broken:
         assert (record.verdict, gates["regression"]) == (Verdict.ERRORED, GateStatus.ERRORED)
         assert "could not be built" in record.reason
