@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -36,14 +37,19 @@ engine = open_database(config.store.url, print)
 app = create_app(config, engine, Inbox(engine))
 uvicorn.run(app, port=config.server.port, log_level="warning", access_log=False)
 """
-
-
 STORE = "store.sqlite"
 
 
+class Service(NamedTuple):
+    """One that answers."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def service(directory: Path, config: str = CONFIG) -> Iterator[str]:
-    """Its URL. `directory` has the store, which is made where there is none; `config` is written into it."""
+def service(directory: Path, config: str = CONFIG) -> Iterator[Service]:
+    """`directory` has the store, which is made where there is none; `config` is written into it."""
     (directory / "farm.toml").write_text(config)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -57,7 +63,7 @@ def service(directory: Path, config: str = CONFIG) -> Iterator[str]:
             if process.poll() is not None:
                 raise SystemExit("the service did not start")
             time.sleep(0.1)
-        yield url
+        yield Service(url, process.pid)
     finally:
         process.terminate()
         process.wait(20)

@@ -29,7 +29,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--bytes", type=int, default=24_000, help="of one payload; a pull request's is about 24 kB")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, service(Path(directory)) as url:
+    with tempfile.TemporaryDirectory() as directory, service(Path(directory)) as served:
+        url = served.url
         asyncio.run(_send(url, 50, 1, chosen.bytes, "warm"))
         waits = sorted(asyncio.run(_send(url, chosen.rate, chosen.seconds, chosen.bytes, "measured")))
         with closing(sqlite3.connect(Path(directory) / STORE)) as store:

@@ -97,13 +97,17 @@ def test_the_timeline_zooms_with_the_keyboard_alone(browser: Browser, tmp_path: 
 def test_printing_unfolds_everything_and_folds_it_again(browser: Browser, tmp_path: Path) -> None:
     shown = opened(browser, written(planted.passed(), tmp_path), "dark").page
     folded = shown.locator("details:not([open])").count()
+    wide = "Math.max(...[...document.querySelectorAll('.main-svg')].map((each) => each.width.baseVal.value))"
+    assert shown.evaluate(wide) > 1000
 
     shown.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert shown.locator("details:not([open])").count() == 0
     assert shown.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--paper').trim()") == "#ffffff"
+    until(shown, f"{wide} <= 680")  # what is left of a sheet of A4 between its margins
     assert shown.pdf().startswith(b"%PDF")
     shown.evaluate("dispatchEvent(new Event('afterprint'))")
     assert shown.locator("details:not([open])").count() == folded > 0
+    until(shown, f"{wide} > 1000")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

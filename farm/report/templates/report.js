@@ -19,7 +19,8 @@
       "hoverlabel.bgcolor": paper, "hoverlabel.font.color": ink, "hoverlabel.bordercolor": ink,
     };
   };
-  const paint = () => Promise.all(plots.map(({ place }) => Plotly.relayout(place, colours())));
+  const relayout = (changes) => Promise.all(plots.map(({ place }) => Plotly.relayout(place, changes(place))));
+  const paint = () => relayout(colours);
 
   const drawn = Promise.all(plots.map(({ place, figure }) => Plotly.newPlot(place, figure.data, figure.layout, config)));
   drawn.then(paint).then(() => { root.dataset.drawn = "yes"; });
@@ -28,14 +29,14 @@
   const closed = new Set();
   addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details:not([open])")) { closed.add(details); details.open = true; }
-    root.classList.add("printing");
-    paint();
+    root.classList.add("printing"); // the style makes the charts as wide as paper
+    relayout((place) => ({ ...colours(), width: place.clientWidth }));
   });
   addEventListener("afterprint", () => {
     for (const details of closed) details.open = false;
     closed.clear();
     root.classList.remove("printing");
-    paint();
+    relayout(() => ({ ...colours(), width: null, autosize: true }));
   });
 
   const steps = { in: [0.25, 0.75], out: [-0.5, 1.5], left: [-0.25, 0.75], right: [0.25, 1.25] };
