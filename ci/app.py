@@ -21,6 +21,7 @@ from ci.errors import RejectedDeliveryError
 from ci.forge.protocol import Forge
 from ci.metrics import Metrics
 from ci.web.app import create_web
+from ci.web.live import Live
 from ci.webhook.events import EVENTS
 from ci.webhook.inbox import Inbox, Receipt
 from ci.webhook.intake import Delivery, Headers, read_delivery, read_headers, too_large
@@ -45,11 +46,12 @@ def create_app(
 
     `forges` say what people who sign in by them may do; without them nobody does. `ailing` says what of the service
     does not work any more, "" while all does. Raises `UsageError` where the key of the dashboard's sessions cannot be
-    used.
+    used. `app.state.live` is to be ended before the server waits for its connections.
     """
     # No /docs: that page would load its scripts from elsewhere. The document is below the API, for those who may read.
     app = FastAPI(title="NPU kernel farm", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     metrics = Metrics(engine)
+    app.state.live = Live(config.server.max_connections // 2)  # so that deliveries and pages always find room
     router.install(app, config, engine)
 
     @app.post("/webhooks/{forge}", status_code=202, include_in_schema=False)
@@ -83,9 +85,8 @@ def create_app(
             return _answer(503, "not ready", "the database does not answer")
         return _answer(200, "ready", "")
 
-    app.router.default = create_web(
-        config, engine, forges or {}
-    )  # whatever has no route above; mounted, it would hide their 405
+    # Whatever has no route above; mounted, it would hide their 405.
+    app.router.default = create_web(config, engine, forges or {}, app.state.live)
     return app
 
 

@@ -88,6 +88,12 @@ def reader(who: ViewerHere) -> Viewer:
     return _with(who, Scope.READ)
 
 
+def still_reads(request: Request) -> bool:
+    """Whether whoever has asked may read now. Of a worker thread; raises what `viewer` raises."""
+    state = request.app.state
+    return Scope.READ in viewer(request, state.gate, state.sessions, state.members).scopes
+
+
 def acting(scope: Scope) -> Callable[..., Viewer]:
     """A dependency of what changes something: a form of the viewer's own session, and a token with `scope`."""
 

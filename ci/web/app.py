@@ -29,6 +29,7 @@ from ci.forge.accounts import open_accounts
 from ci.forge.protocol import Forge
 from ci.web import assets, compare, devices, forge_sign_in, jobs, kernels, key, logs, nights, now, run, runs, sign_in
 from ci.web.access import SignInNeededError, Viewer, viewer
+from ci.web.live import EVENTS, Live, reload
 from ci.web.members import Members
 from ci.web.oauth_state import Errands
 from ci.web.pages import render
@@ -55,8 +56,8 @@ _HEADERS = {
 _PAGES = (now, runs, run, logs, jobs, kernels, devices, nights, compare, sign_in, forge_sign_in, assets)
 
 
-def create_web(config: Config, engine: Engine, forges: Mapping[str, Forge]) -> FastAPI:
-    """The pages over an opened database. `forges` say what their people may do.
+def create_web(config: Config, engine: Engine, forges: Mapping[str, Forge], live: Live) -> FastAPI:
+    """The pages over an opened database. `forges` say what their people may do; `live` has the streams.
 
     Raises `UsageError` where the sessions' key cannot be used.
     """
@@ -68,6 +69,7 @@ def create_web(config: Config, engine: Engine, forges: Mapping[str, Forge]) -> F
     web.state.errands = Errands(secret)
     web.state.accounts = open_accounts(config)
     web.state.members = Members(config, forges)
+    web.state.live = live
     for page in _PAGES:
         web.include_router(page.router)
     _handle_errors(web)
@@ -97,7 +99,9 @@ def _handle_errors(web: FastAPI) -> None:
 
     @web.exception_handler(SignInNeededError)
     def sign_in_needed(request: Request, _error: SignInNeededError) -> Response:
-        if request.headers.get("x-farm-live"):  # a part of a page that is open; its script has the page loaded again
+        if EVENTS in request.headers.get("accept", ""):  # a part of a page that is open, which is to be loaded anew
+            return Response(reload(), media_type=EVENTS)
+        if request.headers.get("x-farm-live"):  # a log that is followed; its script does the same
             return Response("signed out", 401)
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(wanted if request.method == 'GET' else '/')}", 303)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from ci.api import jobs
-from ci.api.access import GateHere
+from ci.api.access import Gate, GateHere
 from ci.api.jobs import JobId
 from ci.states import OPEN, UNDER_WAY
 from ci.web.access import READER, Reader, Submitter
-from ci.web.pages import fragment, render
+from ci.web.live import Drawn, LiveHere, stream
+from ci.web.pages import drawn, render
 from farm.going import going
 
 router = APIRouter(prefix="/jobs/{job_id}")
@@ -33,11 +34,9 @@ def job(request: Request, gate: GateHere, who: Reader, job_id: JobId) -> HTMLRes
 
 
 @router.get("/live", dependencies=[READER])
-def live(request: Request, gate: GateHere, job_id: JobId) -> HTMLResponse:
+def moving(request: Request, gate: GateHere, live: LiveHere, job_id: JobId) -> StreamingResponse:
     """The part of it that moves."""
-    found = jobs.get_job(gate, job_id)
-    running = going(gate.engine, found.run_id) if found.run_id else []
-    return fragment(request, "job_live.html", over=found.state not in UNDER_WAY, job=found, running=running)
+    return stream(request, live, lambda: _drawn(gate, job_id))
 
 
 @router.post("/cancel")
@@ -52,3 +51,9 @@ def retry(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
     """As the API does it; leads to the new job."""
     made = jobs.retry_by(gate, who.by, job_id, Response())
     return RedirectResponse(f"/jobs/{made.id}", 303)
+
+
+def _drawn(gate: Gate, job_id: str) -> Drawn:
+    found = jobs.get_job(gate, job_id)
+    running = going(gate.engine, found.run_id) if found.run_id else []
+    return drawn("job_live.html", over=found.state not in UNDER_WAY, job=found, running=running)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from sqlalchemy import case, func, select
 
 from ci.api.access import Gate, GateHere
@@ -14,7 +14,8 @@ from ci.queue import JobRow
 from ci.states import JobState
 from ci.tables import JOB
 from ci.web.access import READER, Reader
-from ci.web.pages import fragment, render
+from ci.web.live import LiveHere, stream
+from ci.web.pages import drawn, render
 from ci.web.runs import jobs_of
 from farm import run_list
 from farm.database import transaction
@@ -37,9 +38,9 @@ def now(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
 
 
 @router.get("/now/live", dependencies=[READER])
-def live(request: Request, gate: GateHere) -> HTMLResponse:
+def moving(request: Request, gate: GateHere, live: LiveHere) -> StreamingResponse:
     """The part of it that moves."""
-    return fragment(request, "now_live.html", **_known(gate))
+    return stream(request, live, lambda: drawn("now_live.html", **_known(gate)))
 
 
 def _known(gate: Gate) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from ci.web import assets
 from ci.web.access import Viewer
+from ci.web.live import Drawn
 from ci.web.session import Sessions
 from farm.health import moment
 from farm.report.page import furnish
@@ -54,17 +55,10 @@ def render(request: Request, template: str, who: Viewer, status: int = 200, **va
     return HTMLResponse(_ENVIRONMENT.get_template(template).render(shown), status)
 
 
-def fragment(request: Request, template: str, over: bool = False, **values: Any) -> HTMLResponse:
-    """A part of a page, which the page asks for again and again; `over`: it will not change any more.
-
-    The tag says whether anything has changed, so that a page at rest stays at rest under a screen reader.
-    """
+def drawn(template: str, over: bool = False, **values: Any) -> Drawn:
+    """A part of a page as it is now; `over`: it will not move any more. Nothing in it depends on who looks at it."""
     text = _ENVIRONMENT.get_template(template).render(values)
-    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache", "X-Farm-Over": "1" if over else "0"}
-    if request.headers.get("if-none-match") == tag:
-        return HTMLResponse(status_code=304, headers=headers)
-    return HTMLResponse(text, headers=headers)
+    return Drawn(hashlib.sha256(text.encode()).hexdigest()[:32], text, over)
 
 
 def _line(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from sqlalchemy import select
 
 from ci.api import files
@@ -14,7 +14,8 @@ from ci.queue import JobRow
 from ci.states import OPEN, JobState
 from ci.tables import JOB
 from ci.web.access import READER, Reader
-from ci.web.pages import fragment, render
+from ci.web.live import Drawn, LiveHere, stream
+from ci.web.pages import drawn, render
 from farm.database import transaction
 from farm.going import Going, going
 from farm.record import GateStatus, RunRecord
@@ -62,10 +63,9 @@ def run(request: Request, gate: GateHere, who: Reader, run_id: RunId) -> HTMLRes
 
 
 @router.get("/live", dependencies=[READER])
-def live(request: Request, gate: GateHere, run_id: RunId) -> HTMLResponse:
+def moving(request: Request, gate: GateHere, live: LiveHere, run_id: RunId) -> StreamingResponse:
     """How far it is."""
-    record = Store(gate.engine).outline(run_id)
-    return fragment(request, "run_live.html", over=record.verdict is not None, running=_running(gate, record))
+    return stream(request, live, lambda: _drawn(gate, run_id))
 
 
 @router.get("/report", dependencies=[READER])
@@ -74,6 +74,11 @@ def report(gate: GateHere, run_id: RunId) -> Response:
     if _REPORT not in FORMATS:
         raise HTTPException(404, "this farm writes no such report")
     return HTMLResponse(FORMATS[_REPORT].write(known(gate, run_id)), headers=_APART)
+
+
+def _drawn(gate: Gate, run_id: str) -> Drawn:
+    record = Store(gate.engine).outline(run_id)
+    return drawn("run_live.html", over=record.verdict is not None, running=_running(gate, record))
 
 
 def _running(gate: Gate, record: RunRecord) -> list[Going]:

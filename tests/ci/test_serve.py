@@ -77,3 +77,23 @@ def test_more_connections_than_allowed_are_told_to_come_back(tmp_path: Path) -> 
             for connection in idle:
                 connection.close()
         service.wait()
+
+
+@pytest.mark.service
+def test_an_open_page_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    configuration(tmp_path, "http://127.0.0.1:9")
+    text = (
+        (tmp_path / "farm.toml")
+        .read_text()
+        .replace("[server]", "[api]\npublic_read = true\n\n[server]\ndrain_s = 3600")
+    )
+    (tmp_path / "farm.toml").write_text(text)
+    with FarmServe(tmp_path) as service, httpx.Client(timeout=60) as client:
+        with client.stream("GET", f"{service.url}/now/live") as answer:
+            lines = answer.iter_lines()
+            assert any("Nothing runs" in line for line in lines)
+            service.process.send_signal(signal.SIGTERM)
+            assert not [line for line in lines if line.startswith("event")]
+        assert service.process.wait(60) == 0
+
+    assert "Traceback" not in service.log()

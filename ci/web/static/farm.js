@@ -1,35 +1,57 @@
-// What moves on a page: parts that are asked for again and again, and logs that grow. Everything works without it.
+// What moves on a page: parts that the service sends when they have changed, and logs that grow. Everything works without it.
 "use strict";
 
 (() => {
+  const FIRST_MS = 2000;
+  const LATE_MS = 15000;
   const SLOWEST_MS = 30000;
 
-  // A part with data-live is replaced by what that address has, every data-every seconds. The service escapes all of it.
+  // A part with data-live is replaced by each event that comes from that address. The service escapes all of it.
   function follow(part) {
-    const every = Number(part.dataset.every || "2") * 1000;
-    let tag = "";
-    let wait = every;
+    let source = null;
+    let wait = FIRST_MS;
+    let late = 0; // says that nothing has come for a while
+    let again = 0;
 
-    async function again() {
-      try {
-        const answer = await fetch(part.dataset.live, { headers: { "X-Farm-Live": "1", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });
-        if (answer.status === 401 || answer.headers.get("X-Farm-Over") === "1") {
-          location.reload();
-          return;
-        }
-        if (answer.ok) {
-          tag = answer.headers.get("ETag") || "";
-          show(part, await answer.text());
-        }
-        wait = answer.ok || answer.status === 304 ? every : Math.min(wait * 2, SLOWEST_MS);
-        part.classList.remove("stale");
-      } catch {
+    function open() {
+      source = new EventSource(part.dataset.live);
+      source.addEventListener("open", fresh);
+      source.addEventListener("part", (event) => {
+        fresh();
+        wait = FIRST_MS;
+        show(part, event.data);
+      });
+      source.addEventListener("over", () => {
+        close();
+        location.reload();
+      });
+      source.addEventListener("error", () => {
+        if (!late) late = setTimeout(() => part.classList.add("stale"), LATE_MS);
+        if (source.readyState !== EventSource.CLOSED) return; // it comes back by itself
+        again = setTimeout(open, wait);
         wait = Math.min(wait * 2, SLOWEST_MS);
-        part.classList.add("stale");
-      }
-      setTimeout(again, document.hidden ? SLOWEST_MS : wait);
+      });
     }
-    setTimeout(again, every);
+
+    function fresh() {
+      clearTimeout(late);
+      late = 0;
+      part.classList.remove("stale");
+    }
+
+    function close() {
+      source?.close();
+      clearTimeout(again);
+      clearTimeout(late);
+      late = 0;
+    }
+
+    // A browser has six connections for one service, so a page that nobody sees keeps none of them.
+    document.addEventListener("visibilitychange", () => {
+      close();
+      if (!document.hidden) open();
+    });
+    if (!document.hidden) open();
   }
 
   // Whoever has walked to a link in the part by keyboard stays on it.

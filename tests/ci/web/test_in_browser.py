@@ -167,6 +167,8 @@ def test_a_running_run_moves_on_an_open_page_and_ends_there(place: Place, open_t
     store = Store(place.engine)
     record = samples.running("20990101-000000-moving", directory=str(place.directory / "runs" / "moving"))
     store.begin(record)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     open_tab.go(f"/runs/{record.run_id}")
     expect(page.locator("main")).to_contain_text("0 of 9 trials")
     page.evaluate("window.same = true")
@@ -180,6 +182,7 @@ def test_a_running_run_moves_on_an_open_page_and_ends_there(place: Place, open_t
     expect(page.locator("main")).to_contain_text("2 of 12 trials")
     expect(page.get_by_role("row", name=record.devices[1].id)).to_contain_text("golden")
     assert page.evaluate("window.same") is True
+    assert len([url for url in asked if url.endswith("/live")]) == 1  # one stream, not one question after another
 
     store.finish(samples.run(run_id=record.run_id, started_at=record.started_at, verdict=Verdict.FAILED, reason="slow"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("failed")
