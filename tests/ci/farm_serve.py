@@ -15,6 +15,7 @@ import httpx
 from tests.ci.configuration import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 120.0  # a hang, on a machine however busy
 FARM = str(Path(sys.executable).with_name("farm"))
 
 
@@ -43,7 +44,8 @@ class FarmServe:
 
     def wait(self) -> None:
         """Until it is ready."""
-        for _ in range(600):
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
             assert self.process.poll() is None, self.log()
             try:
                 if httpx.get(f"{self.url}/readyz").status_code == 200:
@@ -56,7 +58,7 @@ class FarmServe:
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it by a signal."""
         self.process.send_signal(how)
-        self.process.wait(20)
+        self.process.wait(PATIENCE_S)
 
     def log(self) -> str:
         """What it has said."""

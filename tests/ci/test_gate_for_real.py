@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.service, pytest.mark.sim, pytest.mark.ray, pytest.mark
 
 PLACE = "kernel/qkv_proj_rope"
 TUNINGS = f"{PLACE}/tunings.toml"
-TERMS = 'cases = ["tiny"]\ndevices = 2\nrepeats = 2\n'
+TERMS = 'cases = ["tiny"]\ndevices = 2\nrepeats = 1\n'
 PATIENCE_S = 900.0
 
 

@@ -39,10 +39,10 @@ def validate(out: Path, timeouts: Timeouts) -> RunRecord:
 
 
 def test_a_run_over_its_limit_is_errored_and_keeps_what_it_measured(tmp_path: Path) -> None:
-    record = validate(tmp_path, Timeouts(trial_s=10, lease_s=20, run_s=25))
+    record = validate(tmp_path, Timeouts(trial_s=10, lease_s=30, run_s=40))
 
     assert record.verdict is Verdict.ERRORED
-    assert record.reason.startswith("the lease limit of 20 s is over (--lease-timeout raises it); under way: tiny r")
+    assert record.reason.startswith("the lease limit of 30 s is over (--lease-timeout raises it); under way: tiny r")
     assert record.trials
     assert (Path(record.directory) / "report.json").exists()
 
