@@ -9,6 +9,7 @@ import html
 from typing import Any
 
 from farm.report.text import one_line
+from farm.report.wall_chart import NEAR
 from farm.trend import Trend, median_of
 from kernel.clock import Clock
 
@@ -16,7 +17,7 @@ Chart = dict[str, Any]
 
 
 def medians(trend: Trend) -> Chart:
-    """A median a run, oldest first; a mark at each change of level, and the limits."""
+    """A median a run, oldest first; a mark at each change of level; the limits, those far off by name alone."""
     runs = [f"/runs/{point.run_id}" for point in trend.points]
     told = [
         f"{_plain(point.commit[:12])}<br>{median_of(point):,.2f} µs, {point.verdict.value}<br>{_plain(point.run_id)}"
@@ -56,12 +57,15 @@ def medians(trend: Trend) -> Chart:
         )
     budget = trend.budget
     limits = [("budget", budget.ceiling_us), ("best landed", budget.ratchet_us)] if budget else []
-    lines = [_limit(name, us) for name, us in limits if us is not None]
-    return {"traces": traces, "lines": lines, "x": "Started (UTC)", "y": _axis(trend.clock)}
-
-
-def _limit(name: str, us: float) -> Chart:
-    return {"name": f"{name}: {us:,.2f} µs", "y": us}
+    named = [(f"{name}: {us:,.2f} µs", us) for name, us in limits if us is not None]
+    low, high = min(trend.medians) * (1 - NEAR), max(trend.medians) * (1 + NEAR)
+    return {
+        "traces": traces,
+        "lines": [{"name": name, "y": us} for name, us in named if low <= us <= high],
+        "off": [name for name, us in named if not low <= us <= high],
+        "x": "Started (UTC)",
+        "y": _axis(trend.clock),
+    }
 
 
 def _axis(clock: Clock) -> str:

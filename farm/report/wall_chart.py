@@ -13,7 +13,7 @@ from farm.report.text import counting_order, microseconds, one_line
 from jobs.records import TrialRecord
 
 MAX_DEVICES = 64
-_NEAR = 0.25  # limits within this share of the data are drawn; one far away would press all points into a line
+NEAR = 0.25  # limits within this share of the data are drawn; one far away would press all points into a line
 _ROOM = 0.01
 
 
@@ -90,7 +90,7 @@ def _range(values: Sequence[float], time: CaseTime, limits: Sequence[float]) -> 
     if not seen:
         return 0.0, 1.05 * max([1.0, *limits])
     low, high = min(seen), max(seen)
-    near = [us for us in limits if low * (1 - _NEAR) <= us <= high * (1 + _NEAR)]
+    near = [us for us in limits if low * (1 - NEAR) <= us <= high * (1 + NEAR)]
     low, high = min([low, *near]), max([high, *near])
     room = max(0.1 * (high - low), _ROOM * high)  # equal values are a line in the middle, not a scale of nothing
     return low - room, high + room
