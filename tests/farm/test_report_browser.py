@@ -110,6 +110,19 @@ def test_printing_unfolds_everything_and_folds_it_again(browser: Browser, tmp_pa
     until(shown, f"{wide} > 1000")
 
 
+def test_charts_keep_their_height_when_the_window_changes(browser: Browser, tmp_path: Path) -> None:
+    shown = opened(browser, written(planted.passed(), tmp_path)).page
+    wide = "document.querySelector('#wall-0 .main-svg').width.baseVal.value"
+    before = shown.evaluate(wide)
+
+    shown.set_viewport_size({"width": 800, "height": 900})
+    until(shown, f"{wide} < {before}")
+
+    over = """[...document.querySelectorAll('figure.chart')].filter((each) => each.querySelector('.main-svg')
+        .getBoundingClientRect().bottom > each.querySelector('figcaption').getBoundingClientRect().top).length"""
+    assert shown.evaluate(over) == 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_of_a_comparison_breaks_no_accessibility_rule(
     browser: Browser, tmp_path: Path, scheme: Scheme

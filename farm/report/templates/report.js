@@ -5,7 +5,9 @@
   const plots = [...document.querySelectorAll("script[data-figure]")].map((source) => {
     const figure = JSON.parse(source.textContent);
     const range = figure.layout.xaxis?.range;
-    return { place: document.getElementById(source.dataset.figure), figure, whole: range && [...range] };
+    const place = document.getElementById(source.dataset.figure);
+    place.style.height = `${figure.layout.height}px`; // when the window changes, plotly makes a chart as high as its place
+    return { place, figure, whole: range && [...range] };
   });
 
   // A figure has no colour that depends on light or dark; the page's style has them.
