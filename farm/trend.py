@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import statistics
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,26 @@ class Trend:
     def medians(self) -> list[float]:
         """Of every run, in µs of `clock`."""
         return [median_of(point) for point in self.points]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitMedian:
+    """The runs of one commit in a trend."""
+
+    commit: str
+    points: tuple[HistoryPoint, ...]  # oldest first, at least one
+    us: float  # median of their medians, µs of the trend's clock
+
+
+def by_commit(trend: Trend) -> tuple[CommitMedian, ...]:
+    """The trend commit by commit, in the order in which they were first run; a store knows no history of git's."""
+    runs: dict[str, list[HistoryPoint]] = defaultdict(list)
+    for point in trend.points:
+        runs[point.commit].append(point)
+    return tuple(
+        CommitMedian(commit, tuple(points), statistics.median(map(median_of, points)))
+        for commit, points in runs.items()
+    )
 
 
 def trend_cases(store: Store, kernel: str, platform: str, limit: int) -> list[str]:

@@ -10,27 +10,33 @@ from typing import Any
 
 from farm.report.text import one_line
 from farm.report.wall_chart import NEAR
-from farm.trend import Trend, median_of
+from farm.trend import Trend, by_commit, median_of
 from kernel.clock import Clock
 
 Chart = dict[str, Any]
 
+_SHORT = 12  # characters of a commit
 
-def medians(trend: Trend) -> Chart:
-    """A median a run, oldest first; a mark at each change of level; the limits, those far off by name alone."""
+
+def medians(trend: Trend, commits: bool) -> Chart:
+    """A median a run; a mark at each change of level; the limits, those far off by name alone.
+
+    Over `commits` in the order in which they were first run, the runs of one above each other, or over time.
+    """
+    label = {each.commit: _plain(each.commit[:_SHORT]) or "–" for each in by_commit(trend)}
     runs = [f"/runs/{point.run_id}" for point in trend.points]
     told = [
-        f"{_plain(point.commit[:12])}<br>{median_of(point):,.2f} µs, {point.verdict.value}<br>{_plain(point.run_id)}"
+        f"{label[point.commit]}<br>{median_of(point):,.2f} µs, {point.verdict.value}<br>{_plain(point.run_id)}"
         for point in trend.points
     ]
-    when = [point.started_at for point in trend.points]
+    where = [label[point.commit] if commits else point.started_at for point in trend.points]
     base = {"type": "scatter", "hovertemplate": "%{text}<extra></extra>"}
     traces: list[Chart] = [
         {
             **base,
-            "mode": "lines+markers",
+            "mode": "markers" if commits else "lines+markers",
             "name": "median of a run",
-            "x": when,
+            "x": where,
             "y": trend.medians,
             "text": told,
             "customdata": runs,
@@ -47,7 +53,7 @@ def medians(trend: Trend) -> Chart:
                 **base,
                 "mode": "markers",
                 "name": "the level changed",
-                "x": [when[index] for index in at],
+                "x": [where[index] for index in at],
                 "y": [trend.medians[index] for index in at],
                 "text": [f"{change.change:+.1%}<br>{told[change.index]}" for change in trend.changes],
                 "customdata": [runs[index] for index in at],
@@ -59,13 +65,14 @@ def medians(trend: Trend) -> Chart:
     limits = [("budget", budget.ceiling_us), ("best landed", budget.ratchet_us)] if budget else []
     named = [(f"{name}: {us:,.2f} µs", us) for name, us in limits if us is not None]
     low, high = min(trend.medians) * (1 - NEAR), max(trend.medians) * (1 + NEAR)
-    return {
+    chart = {
         "traces": traces,
         "lines": [{"name": name, "y": us} for name, us in named if low <= us <= high],
         "off": [name for name, us in named if not low <= us <= high],
         "x": "Started (UTC)",
         "y": _axis(trend.clock),
     }
+    return {**chart, "x": "Commit, in the order first run", "order": list(label.values())} if commits else chart
 
 
 def _axis(clock: Clock) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse
@@ -42,6 +42,7 @@ def kernel(
     kernel: Annotated[str, Path(max_length=200)],
     platform: Word,
     case: Word,
+    by: Literal["commit", "time"] = "commit",
     limit: Annotated[int, Query(ge=1, le=500)] = _RUNS,
 ) -> HTMLResponse:
     """The trend of one case on one platform."""
@@ -58,5 +59,6 @@ def kernel(
         cases=trend_cases(store, kernel, platform, _LATELY),
         changes=changes,
         newest=list(reversed(trend.points))[:_TABLE],
-        chart=charts.medians(trend),
+        by=by,
+        chart=charts.medians(trend, by == "commit"),
     )

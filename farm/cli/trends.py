@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +19,7 @@ from farm.report.terminal import verdict_text
 from farm.report.text import microseconds, one_line, signed_share
 from farm.rows import HistoryPoint
 from farm.store import Store
-from farm.trend import Trend, find_trend, median_of, trend_cases
+from farm.trend import CommitMedian, Trend, by_commit, find_trend, median_of, trend_cases
 from kernel.clock import wall_time
 from kernel.errors import UnknownNameError
 from kernel.registry import find_kernel, find_platform
@@ -36,11 +37,19 @@ _LATEST = 10  # runs of the table; the bars and the changes are of all
 @click.option(  # 500: the search for changes takes time with the square of it
     "--limit", type=click.IntRange(1, 500), default=200, show_default=True, help="How many runs, newest first."
 )
+@click.option(
+    "--by",
+    type=click.Choice(["run", "commit"]),
+    default="run",
+    show_default=True,
+    help="What a bar or a line is of: a run, or all runs of a commit, in the order in which commits were first run.",
+)
 @options.json_option
-def command(kernel: str, case: str | None, platform: str, limit: int, as_json: bool) -> None:
-    """Show how the medians of KERNEL went, run by run, and at which commits they changed.
+def command(kernel: str, case: str | None, platform: str, limit: int, by: str, as_json: bool) -> None:
+    """Show how the medians of KERNEL went, run by run or commit by commit, and at which commits they changed.
 
-    On a terminal bars, changes and the latest runs; into a pipe one run a line, fields parted by tabs, times in UTC.
+    On a terminal bars, changes and the latest; into a pipe one a line, fields parted by tabs, times in UTC. JSON has
+    both, whatever --by says.
     """
     with Store.open(paths.store_url()) as store:
         wanted = [case] if case is not None else trend_cases(store, kernel, platform, limit)
@@ -54,23 +63,31 @@ def command(kernel: str, case: str | None, platform: str, limit: int, as_json: b
         click.echo(f"no finished runs of {one_line(kernel)} on {one_line(platform)} yet", err=True)
     elif not sys.stdout.isatty():
         for trend in trends:
-            for index in range(len(trend.points)):
-                click.echo("\t".join(_fields(trend, index)))
+            lines = _commit_fields(trend) if by == "commit" else [_fields(trend, n) for n in range(len(trend.points))]
+            for fields in lines:
+                click.echo("\t".join(fields))
     else:
         console = Console()
         for trend in trends:
-            console.print(view(trend, console.width), highlight=False)
+            console.print(view(trend, console.width, by == "commit"), highlight=False)
 
 
-def view(trend: Trend, width: int) -> RenderableType:
-    """The trend on a terminal of `width` columns. Every name is taken as text, never as markup."""
+def view(trend: Trend, width: int, commits: bool = False) -> RenderableType:
+    """The trend on a terminal of `width` columns, run by run or by `commits`. Names are taken as text, not markup."""
     first, last = trend.points[0].started_at[:10], trend.points[-1].started_at[:10]
     head = Text(f"{one_line(trend.kernel)} {one_line(trend.case)} on {one_line(trend.platform)}", "bold")
     runs = f"{len(trend.points)} run{'' if len(trend.points) == 1 else 's'}"
     said = Text(f"  {runs}, {one_line(first)} to {one_line(last)}, {trend.clock.value} µs", "dim")
-    parts: list[RenderableType] = [head, said, *_bars(trend, max(width - 2, 1)), _levels(trend)]
+    bars, marks = trend.medians, {change.index: change for change in trend.changes}
+    grouped = by_commit(trend)
+    if commits:
+        said.append(f", {len(grouped)} commit{'' if len(grouped) == 1 else 's'}")
+        bars = [each.us for each in grouped]
+        place = {each.commit: index for index, each in enumerate(grouped)}
+        marks = {place[trend.points[change.index].commit]: change for change in trend.changes}
+    parts: list[RenderableType] = [head, said, *_bars(bars, marks, max(width - 2, 1)), _levels(trend)]
     parts += [Text(), _changes(trend) if trend.changes else Text("  no change of level", "dim")]
-    parts += [Text(), _latest(trend), Text()]
+    parts += [Text(), _latest_commits(grouped) if commits else _latest(trend), Text()]
     return Group(*parts)
 
 
@@ -82,11 +99,9 @@ def _check(kernel: str, case: str | None, platform: str) -> None:
         raise UnknownNameError("case", case, list(found.cases))
 
 
-def _bars(trend: Trend, width: int) -> list[Text]:
+def _bars(medians: Sequence[float], marks: Mapping[int, ChangePoint], width: int) -> list[Text]:
     """Bars from the lowest median to the highest, as many lines as it takes, and below them a mark at each change."""
-    medians = trend.medians
     low, high = min(medians), max(medians)
-    marks = {change.index: change for change in trend.changes}
     lines = []
     for start in range(0, len(medians), width):
         row, below = Text("  "), Text("  ")
@@ -162,6 +177,19 @@ def _latest(trend: Trend) -> Table:
     return table
 
 
+def _latest_commits(commits: Sequence[CommitMedian]) -> Table:
+    table = _table("  commit", "newest run", "runs", "median µs", "lowest", "highest")
+    for each in reversed(commits[-_LATEST:]):
+        us = [median_of(point) for point in each.points]
+        table.add_row(
+            Text(f"  {_commit(each.points[-1])}"),
+            Text(one_line(each.points[-1].run_id)),
+            str(len(us)),
+            *map(microseconds, (each.us, min(us), max(us))),
+        )
+    return table
+
+
 def _table(left: str, second: str, *numbers: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column(left, no_wrap=True)
@@ -185,6 +213,17 @@ def _fields(trend: Trend, index: int) -> list[str]:
     return [one_line(field) or "-" for field in fields]
 
 
+def _commit_fields(trend: Trend) -> list[list[str]]:
+    """A commit a line: first run's start, commit, kernel, case, platform, number of runs, median, clock, change."""
+    changes = {trend.points[change.index].commit: f"{change.change:+.4f}" for change in trend.changes}
+    lines = []
+    for each in by_commit(trend):
+        fields = [each.points[0].started_at, each.commit, trend.kernel, trend.case, trend.platform]
+        fields += [str(len(each.points)), f"{each.us:.2f}", trend.clock.value, changes.get(each.commit, "-")]
+        lines.append([one_line(field) or "-" for field in fields])
+    return lines
+
+
 def _json(trend: Trend) -> dict[str, Any]:
     return {
         "kernel": trend.kernel,
@@ -205,6 +244,10 @@ def _json(trend: Trend) -> dict[str, Any]:
                 "samples": len(point.median.samples),
             }
             for point in trend.points
+        ],
+        "commits": [
+            {"commit": each.commit, "run_ids": [point.run_id for point in each.points], "median_us": each.us}
+            for each in by_commit(trend)
         ],
         "changes": [
             {

@@ -185,3 +185,47 @@ def test_a_wrong_name_is_one_clear_line(wrong: tuple[str, ...], said: str) -> No
 @pytest.mark.parametrize("limit", ["0", "501", "many"])
 def test_a_limit_that_makes_no_sense_is_refused(limit: str) -> None:
     farm("--limit", limit, expect=2)
+
+
+def refill_first_commit(us: float) -> None:
+    """One more run of the commit that was run first, after all others."""
+    record = samples.run(
+        run_id="again",
+        started_at="2026-11-23T15:00:00.000+00:00",
+        commit="0000" * 10,
+        cases=[CASE],
+        median_us={CASE: MedianRecord(clock=Clock.SIMULATED, per_device={}, overall=us, mad_us=0.5, samples=[us])},
+    )
+    with Store.open(paths.store_url()) as store:
+        store.begin(samples.running(record.run_id))
+        store.finish(record)
+
+
+def test_commits_come_in_the_order_first_run_with_all_their_runs() -> None:
+    fill(US)
+    refill_first_commit(138.0)
+
+    lines = [line.split("\t") for line in farm("--by", "commit").stdout.splitlines()]
+    [found] = json.loads(farm("--json").stdout)
+
+    assert [fields[1][:4] for fields in lines] == ["0000", "0001", "0002", "0003", "0004"]
+    assert lines[0][5:8] == ["2", "137.00", "simulated"]
+    first = found["commits"][0]
+    assert (first["commit"][:4], len(first["run_ids"]), first["median_us"]) == ("0000", 2, 137.0)
+    assert len(found["points"]) == 6
+
+
+def test_on_a_terminal_a_bar_is_of_a_commit_and_a_change_stands_below_the_first_that_has_it() -> None:
+    fill(US)
+    refill_first_commit(136.0)
+    with Store.open(paths.store_url()) as store:
+        trend = find_trend(store, "qkv_proj_rope", CASE, "a2a3sim", 200)
+    assert trend is not None
+    out = io.StringIO()
+    Console(file=out, width=80).print(trends_module.view(trend, 80, commits=True), highlight=False)
+    lines = out.getvalue().splitlines()
+
+    assert "6 runs" in lines[0] + lines[1] and "5 commits" in lines[1]
+    assert len(lines[2].strip()) == 5
+    assert lines[3][2:].index("▼") == 2
+    assert max(len(line) for line in lines) <= 80

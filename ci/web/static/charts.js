@@ -25,7 +25,7 @@
       hovermode: "closest",
       legend: { orientation: "h", y: 1.12, x: 0 },
       showlegend: traces.length > 1,
-      xaxis: { title: { text: told.x }, gridcolor: grid, zeroline: false },
+      xaxis: { title: { text: told.x }, gridcolor: grid, zeroline: false, ...(told.order && { type: "category", categoryorder: "array", categoryarray: told.order }) },
       yaxis: { title: { text: told.y }, gridcolor: grid, zeroline: false, rangemode: "normal" },
       shapes: told.lines.map((line) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: line.y, y1: line.y, line: { color: colour("budget"), dash: "dash", width: 2 } })),
       annotations: told.lines.map((line) => ({ xref: "paper", x: 1, y: line.y, text: line.name, showarrow: false, yanchor: "bottom", xanchor: "right", font: { color: colour("budget") } })),
