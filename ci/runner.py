@@ -25,7 +25,8 @@ from ci.config import Config
 from ci.errors import ForgeError
 from ci.following import MOST_ATTEMPTS, Again, Following, insisting
 from ci.forge.protocol import Forge
-from ci.mirror import CommitMissingError, Commits, FetchError, Limits, Mirror, Remote
+from ci.mirror import CommitMissingError, Commits, FetchError
+from ci.sources import Sources
 from ci.states import JobKind
 from farm import owner
 from farm.database import StoreError
@@ -36,7 +37,6 @@ LOG = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S = 1.0
 _ADOPT_EVERY_S = 15.0
-_MOST_READ = 50  # files of a commit that are searched for lines to annotate
 
 
 class Runner:
@@ -52,13 +52,12 @@ class Runner:
     ) -> None:
         """`told` is called, on the event loop, when there is something to send; `farm` is the command."""
         self._config = config
-        self._forges = forges
+        self._sources = Sources(config, forges)
         self._told = told
         self._farm = farm
         self._claims = Claims(engine, config, owner.current())
         self._following = Following(engine, self._claims, config.runner.limit_s, told)
         self._jobs: set[asyncio.Task[None]] = set()
-        self._mirrors: dict[tuple[str, str], Mirror] = {}
         self._arrived = asyncio.Event()
 
     def wake(self) -> None:
@@ -129,11 +128,8 @@ class Runner:
 
     async def _commits(self, claim: Claim) -> Commits | None:
         """What the job works on; None where it cannot be had, and the job is dealt with."""
-        base = "" if claim.kind is JobKind.BASELINE else claim.base_sha
         try:
-            token = await self._forges[claim.repository.forge].fetch_token(claim.repository.name)
-            remote = Remote(self._config.git_url(claim.repository), token)
-            return await self._mirror(claim).bring(remote, claim.head_sha, base, _refs(claim))
+            return await self._sources.bring(claim)
         except CommitMissingError as error:
             await self._settle(claim, Outcome(Verdict.ERRORED, str(error)))
         except (FetchError, ForgeError) as error:
@@ -145,18 +141,11 @@ class Runner:
                 await self._put_back(claim, f"cannot be fetched yet: {error}", wait_s)
         return None
 
-    def _mirror(self, claim: Claim) -> Mirror:
-        key = (claim.repository.forge, claim.repository.name)
-        if key not in self._mirrors:
-            limits = Limits(self._config.runner.fetch_bytes, self._config.runner.fetch_s)
-            self._mirrors[key] = Mirror(places.mirror(*key), limits)
-        return self._mirrors[key]
-
     async def _held(self, claim: Claim, commits: Commits) -> bool:
         """Whether the job waits for somebody to approve the rules it changes."""
         if claim.approved_by or claim.kind is not JobKind.PULL_REQUEST:
             return False
-        files = await self._mirror(claim).changed(commits, claim.repository.rules)
+        files = await self._sources.changed_rules(claim, commits)
         if not files:
             return False
         await self._hold(claim, files)
@@ -203,22 +192,9 @@ class Runner:
             await self._put_back(claim, became.why, delay_s(claim.attempts, None, random.random()))
         elif isinstance(became, RunRecord):
             if not await self._held_by_run(claim, became):
-                await self._settle(claim, await self._judged(claim, became))
+                await self._settle(claim, await self._sources.judged(claim, became))
         elif became is not None:
             await self._settle(claim, became)
-
-    async def _judged(self, claim: Claim, record: RunRecord) -> Outcome:
-        """What is told of a run, with what its commit says about it."""
-        mirror, files, texts = self._mirror(claim), [], {}
-        try:
-            commits = await mirror.local(claim.head_sha, claim.base_sha)
-            files = await mirror.changed(commits, claim.repository.rules)
-            touched = [path for path in await mirror.changed(commits, ["**"]) if path.endswith(remarks.READ)]
-            texts = {path: await mirror.text(commits.head, path) for path in touched[:_MOST_READ]}
-        except FetchError as error:  # the verdict stands without them
-            LOG.warning("job %s: nothing can be said of its files: %s", claim.id, error)
-        files = sorted({*files, *(record.source.rule_changes if record.source else [])})
-        return outcome.judged(record, remarks.approved(files, claim.approved_by), remarks.located(record, texts))
 
     async def _settle(self, claim: Claim, outcome: Outcome) -> None:
         settled = await insisting(lambda: self._claims.settle(claim, outcome))
@@ -236,12 +212,3 @@ class Runner:
             await asyncio.shield(asyncio.to_thread(self._claims.put_back, claim, "the service was ended"))
         except StoreError as error:
             LOG.error("job %s is left as it is: %s", claim.id, error)
-
-
-def _refs(claim: Claim) -> list[str]:
-    """Where the head may be found by name, for a remote that gives out no commit by its hash."""
-    if claim.kind is JobKind.PULL_REQUEST and claim.number is not None:
-        return [f"refs/pull/{claim.number}/head"]
-    if claim.kind in (JobKind.MERGE_GROUP, JobKind.BASELINE):
-        return [claim.subject]
-    return []

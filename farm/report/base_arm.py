@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from farm.record import BaseRecord, ComparisonRecord, Finding, GateStatus, RunRecord
 from farm.report.figures import gate
-from farm.report.text import microseconds, signed_share
+from farm.report.text import microseconds, share
 from farm.statistics import median
 from jobs.records import TrialStatus
 
@@ -64,7 +64,7 @@ def sentence(of_case: BaseCase) -> str:
         return of_case.note
     interval = f", interval {span(found)}" if found.interval else ""
     times = f"{microseconds(of_case.head_us)} µs against {microseconds(of_case.base_us)} µs"
-    return f"{found.answer}: {times}, ratio {found.ratio:.4f}{interval}, {signed_share(found.allowed)} allowed"
+    return f"{found.answer}: {times}, ratio {found.ratio:.4f}{interval}, {share(found.allowed)} slower allowed"
 
 
 def span(found: ComparisonRecord) -> str:

@@ -148,7 +148,7 @@ def _merge_base(record: RunRecord) -> list[str]:
                 microseconds(of_case.head_us),
                 f"**{found.ratio:.4f}**" if found else "–",
                 base_arm.span(found) if found else "–",
-                signed_share(found.allowed) if found else "–",
+                share(found.allowed) if found else "–",
                 str(found.rounds) if found else "–",
                 f"{_GATE_MARKS.get(of_case.status, '')} {prose(answer)}".strip(),
             ]

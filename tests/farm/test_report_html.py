@@ -305,7 +305,7 @@ def test_the_merge_base_has_a_section_with_its_numbers_and_the_gates_answer() ->
     text = section(read(samples.slower_than_base()).text, "Against the merge base The")
 
     assert samples.BASE in text
-    assert "flash-s2 worse 69.67 76.64 1.1000 1.0900 to 1.1100 +2.0 % 9" in text
+    assert "flash-s2 worse 69.67 76.64 1.1000 1.0900 to 1.1100 2 % 9" in text
     assert "10.0.0.1/2 1.1000" in section(text, "ratio of medians")
 
 

@@ -241,7 +241,7 @@ def test_changed_rules_isolation_and_the_merge_base_are_sections_of_their_own() 
     text = report(changed)
 
     assert rows(text, "### Against the merge base `bbbb")[0] == [
-        "`flash-s2`", "76.64", "76.64", "**1.0000**", "0.9900 to 1.0100", "+2.0 %", "9", "better or equal",
+        "`flash-s2`", "76.64", "76.64", "**1.0000**", "0.9900 to 1.0100", "2 %", "9", "better or equal",
     ]  # fmt: skip
     section = text[text.index("### Program, rules and isolation") :]
     assert (

@@ -163,7 +163,8 @@ def test_a_program_from_a_commit_has_lines_for_base_rules_and_isolation() -> Non
     text = " ".join(shown(samples.slower_than_base(), width=200).split())
 
     assert (
-        "merge base worse: 76.64 µs against 69.67 µs, ratio 1.1000, interval 1.0900 to 1.1100, +2.0 % allowed" in text
+        "merge base worse: 76.64 µs against 69.67 µs, ratio 1.1000, interval 1.0900 to 1.1100, 2 % slower allowed"
+        in text
     )
     assert "rules changes no rule of the gate, compared with commit bbbbbbbbbbbb" in text
     assert "isolation bubblewrap" in text
