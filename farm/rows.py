@@ -162,6 +162,12 @@ def _parse(text: str, source: str) -> RunRecord:
     return json_report.parse(text, source)
 
 
+@functools.lru_cache(maxsize=64)
+def trial(text: str) -> TrialRecord:
+    """The record of a trial's row; the last of them are remembered, because who looks at a run looks again."""
+    return TrialRecord.model_validate_json(text, extra="ignore")
+
+
 def summary(record: RunRecord) -> RunSummary:
     """What a list of runs shows of one."""
     return RunSummary(

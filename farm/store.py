@@ -138,9 +138,7 @@ class Store:
             full = _resolve(connection, run_id)
             row = connection.execute(select(RUN).where(RUN.c.id == full)).one()
             trials = connection.execute(select(TRIAL.c.record).where(TRIAL.c.run_id == full).order_by(TRIAL.c.id))
-            return rows.record(
-                row, [TrialRecord.model_validate_json(text, extra="ignore") for text in trials.scalars()]
-            )
+            return rows.record(row, [rows.trial(text) for text in trials.scalars()])
 
     def outline(self, run_id: str) -> RunRecord:
         """The run of exactly that id without its trials, which are most of it. Raises `UnknownRunError`."""
