@@ -32,7 +32,9 @@ def written(record: RunRecord, directory: Path) -> Path:
 def test_the_page_draws_its_charts_and_breaks_no_accessibility_rule(
     browser: Browser, tmp_path: Path, scheme: Scheme
 ) -> None:
-    path = written(planted.wrong_numbers(), tmp_path)
+    source = samples.from_commit(rule_changes=samples.CHANGED).source
+    of_commit = planted.wrong_numbers().model_copy(update={"source": source, "base": samples.merge_base()})
+    path = written(of_commit, tmp_path)
     seen = opened(browser, path, scheme)
     shown = seen.page
 
