@@ -110,7 +110,7 @@ def _progress(going: Going) -> Table:
 def _devices(look: Snapshot) -> Table:
     table = _table("device", "state", "held by")
     for device in look.devices:
-        state = Text(device.state, _STATES.get(device.state, ""))
+        state = Text(device.state or "–", _STATES.get(device.state, ""))
         table.add_row(Text(one_line(device.id)), state, Text(one_line(device.run_id) or "–"))
     return table
 

@@ -21,6 +21,8 @@ from farm import local_cluster, owner, ray_private, reach
 from farm.cli.app import main
 from farm.errors import InfrastructureError
 from farm.local_cluster import LocalCluster
+from farm.store import Store
+from tests.farm import samples
 
 pytestmark = pytest.mark.ray
 FARM = [sys.executable, "-c", "from farm.cli.app import main; main()"]
@@ -116,6 +118,22 @@ def test_farm_joins_without_anything_exported(cluster: LocalCluster, home: Path)
     assert listed.returncode == 0, listed.stderr
     assert len({device["node"] for device in json.loads(listed.stdout)["devices"]}) == 2
     assert len(json.loads(listed.stdout)["devices"]) == 4
+
+
+def test_farm_top_shows_its_devices_and_who_holds_them(cluster: LocalCluster, home: Path) -> None:
+    seen = json.loads(farm(home, "top", "--address", cluster.address, "--json").stdout)
+    ids = [device["id"] for device in seen["devices"]]
+    with Store.open(f"sqlite:///{home / 'store.sqlite'}") as store:
+        held = samples.device(0).model_copy(update={"id": ids[0]})
+        store.begin(samples.running("run-of-one", devices=[held]))
+
+    shown = farm(home, "top", "--address", cluster.address, "--once")
+
+    assert (seen["address"], seen["free"], seen["runs"], len(ids)) == (cluster.address, 4, [], 4)
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    devices = lines[lines.index(["device", "state", "held", "by"]) + 1 :]
+    assert [(line[0], line[-1]) for line in devices] == [(ids[0], "run-of-one"), *((name, "–") for name in ids[1:])]
+    assert "4 devices free" in shown.stdout  # the cluster's word: that run holds none of its leases
 
 
 def test_nothing_listens_beyond_loopback(cluster: LocalCluster) -> None:
