@@ -17,6 +17,9 @@ from tests import throwaway_postgres
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# A suite of its own, whose tests lease from a cluster that their processes stay connected to. See its files.
+collect_ignore = ["devices"]
+
 # How long an example takes says how busy the machine is, and nothing else.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

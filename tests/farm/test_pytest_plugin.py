@@ -1,8 +1,7 @@
-"""The pytest plugin and `farm test`: what they refuse, what is an error, and a real suite on three devices."""
+"""The pytest plugin and `farm test`: what they refuse, what is an error, and leases that move."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -12,11 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import junitparser
-import psutil
 import pytest
 from click.testing import CliRunner
 
-from farm import starter
 from farm.cli.app import main
 from farm.errors import UsageError
 from farm.testing import suite
@@ -28,6 +25,7 @@ from kernel.registry import find_kernel
 from tests.fakes import platforms
 from tests.fakes.small_kernel import SmallKernel
 from tests.farm.samples import output
+from tests.processes import left_behind
 
 pytest_plugins = ["pytester"]
 
@@ -267,52 +265,3 @@ class TestBench:
             bench.hold(1)
             with pytest.raises(DeviceFaultError, match="no device could run the trial"):
                 bench.trial(asked, 0, 0, tmp_path)
-
-
-@pytest.mark.ray
-@pytest.mark.sim
-def test_three_workers_hold_three_devices_and_leave_one_file_and_no_cluster(
-    tmp_path: Path, sim_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory = tmp_path / "starter"
-    starter.write(directory)
-    barrier = (
-        "import pytest\nfrom my_kernel import KERNEL\nfrom farm.pytest_plugin import assert_matches_golden\n"
-        "@pytest.mark.parametrize('seed', range(3))\n"
-        "def test_each(seed, farm_trial, farm_device, tmp_path_factory):\n"
-        "    meeting = tmp_path_factory.getbasetemp().parent / 'meeting'\n"
-        "    meeting.mkdir(exist_ok=True)\n"
-        "    (meeting / farm_device.id.replace('/', '-')).touch()\n"
-        "    assert_matches_golden(farm_trial(KERNEL, 'tiny', seed=seed))\n"
-        "    deadline = __import__('time').monotonic() + 240\n"
-        "    while len(list(meeting.iterdir())) < 3:\n"
-        "        assert __import__('time').monotonic() < deadline\n"
-    )
-    (directory / "test_my_kernel.py").write_text(barrier)
-    monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "cache").symlink_to(sim_cache)
-
-    done = subprocess.run(
-        [sys.executable, "-c", FARM, "test", str(directory), "--junit", str(tmp_path / "tests.xml"), "--json"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=800,
-    )
-
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["tests"], len(told["devices"])) == (3, 3)
-    assert len(list(junitparser.JUnitXml.fromfile(str(tmp_path / "tests.xml")))) == 1
-    assert left_behind(str(tmp_path / "home")) == []
-
-
-def left_behind(home: str) -> list[str]:
-    """Processes that still work for the farm at `home`."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get("FARM_HOME") == home and process.pid != os.getpid():
-                found.append(" ".join(process.cmdline()))
-    return found
