@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from farm.gates.protocol import Evidence, with_status
-from farm.record import Finding, GateRecord, GateStatus
+from farm.gates import each_output
+from farm.gates.protocol import Evidence
+from farm.record import GateRecord
 from jobs.records import OutputRecord, TrialRecord
 
 
@@ -14,49 +15,11 @@ class ToleranceGate:
 
     def judge(self, evidence: Evidence) -> GateRecord:
         """Failed with one finding per offending output, errored where a case has no trusted trial."""
-        wrong: list[Finding] = []
-        absent: list[Finding] = []
-        for case in evidence.cases:
-            trials = evidence.trusted(case)
-            if not trials:
-                absent.append(Finding(message="no trial measured any output", case=case))
-            for trial in trials:
-                absent.extend(_missing_outputs(trial, evidence.outputs[case]))
-                wrong.extend(
-                    _finding(trial, name, output)
-                    for name, output in trial.outputs.items()
-                    if not output.tolerance.passed
-                )
-        if wrong:
-            findings = with_status(wrong, GateStatus.FAILED) + with_status(absent, GateStatus.ERRORED)
-            return GateRecord(name=self.name, status=GateStatus.FAILED, findings=findings)
-        if absent:
-            return GateRecord(name=self.name, status=GateStatus.ERRORED, findings=absent)
-        return GateRecord(name=self.name, status=GateStatus.PASSED)
+        return each_output.judge(self.name, evidence, "measured", _complaints)
 
 
-def _missing_outputs(trial: TrialRecord, expected: tuple[str, ...]) -> list[Finding]:
-    return [
-        Finding(
-            message=f"output {name} was not recorded",
-            case=trial.case,
-            device=trial.device,
-            repeat=trial.repeat,
-            output=name,
-        )
-        for name in expected
-        if name not in trial.outputs
-    ]
-
-
-def _finding(trial: TrialRecord, name: str, output: OutputRecord) -> Finding:
-    return Finding(
-        message=_describe(output),
-        case=trial.case,
-        device=trial.device,
-        repeat=trial.repeat,
-        output=name,
-    )
+def _complaints(trial: TrialRecord) -> dict[str, str]:
+    return {name: "" if output.tolerance.passed else _describe(output) for name, output in trial.outputs.items()}
 
 
 def _describe(output: OutputRecord) -> str:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import jobs.trial
 from farm.worker import DeviceWorker
-from jobs.records import Request, TrialRecord
+from jobs.records import Request
 from kernel.harness.kernel import HarnessKernel
 from kernel.platforms.command import Command
+from kernel.platforms.protocol import Platform
+from kernel.spec import Kernel
 
 
 class HarnessWorker(DeviceWorker):
     """A `DeviceWorker` whose platform is `Command`, and whose kernels are the files of the platform's repository."""
 
-    def trial(self, request: Request, device_id: str, repeat: int, attempt: int, directory: str) -> TrialRecord:
-        """Run the file `request.case` on the leased device, and on those that the request names beside it."""
+    def _of(self, request: Request) -> tuple[Kernel | None, Platform]:
+        """The file `request.case`; it takes further devices where the request names them beside its own."""
         platform = self._platform
         assert isinstance(platform, Command)
-        return jobs.trial.run_trial(
-            request,
-            device=self._index,
-            device_id=device_id,
-            repeat=repeat,
-            attempt=attempt,
-            platform=platform,
-            directory=Path(directory),
-            cache_dir=self._cache,
-            on_stage=self._note,
-            kernel=HarnessKernel(platform.profile, platform.root, (request.case,)),
-        )
+        return HarnessKernel(platform.profile, platform.root, (request.case,)), platform

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 
 from kernel.paged_attention import operator
 from kernel.paged_attention.program import build
-from kernel.paged_attention.tuning import Tuning, tuned
-from kernel.simple import SimpleKernel
-from kernel.spec import Case, Kernel, Program, Tensors, TensorSpec, Tolerance
-from kernel.spec import Tuning as AnyTuning
+from kernel.paged_attention.tuning import HISTORY, Tuning, check
+from kernel.spec import Case, Program, Tensors, TensorSpec, Tolerance, TunableKernel
+from kernel.tuned import TunedKernel
 
 __all__ = ["KERNEL", "PagedAttention"]
 
 
-class PagedAttention(SimpleKernel):
+class PagedAttention(TunedKernel[Tuning]):
     """The kernel, as the farm sees it. Every method follows `kernel.spec.Kernel`."""
 
     name = "paged_attention"
@@ -23,6 +22,8 @@ class PagedAttention(SimpleKernel):
     cases: Mapping[str, Case] = operator.CASES
     input_sets: Mapping[str, str] = operator.INPUT_SETS
     tolerances: Mapping[str, Tolerance] = operator.TOLERANCES
+    knobs = Tuning()
+    history = HISTORY
 
     def input_specs(self, case: str) -> tuple[TensorSpec, ...]:
         """The inputs of `case`, in the operator's order."""
@@ -40,15 +41,13 @@ class PagedAttention(SimpleKernel):
         """The reference output for `inputs`."""
         return operator.golden(self.dims(case), inputs)
 
-    def tuning(self, case: str, overrides: Mapping[str, str]) -> Tuning:
-        """The best known tuning of `case` with `overrides` applied."""
-        return tuned(self.dims(case), overrides)
+    def check(self, case: str, tuning: Tuning) -> None:
+        """Raise `GuardError` for a tiling that does not fit."""
+        check(self.dims(case), tuning)
 
-    def program(self, case: str, tuning: AnyTuning) -> Program:
+    def build(self, case: str, tuning: Tuning) -> Program:
         """The program that computes `case` under `tuning`."""
-        if not isinstance(tuning, Tuning):
-            raise TypeError(f"{self.name} takes its own Tuning, not {type(tuning).__name__}")
         return build(self.dims(case), tuning)
 
 
-KERNEL: Kernel = PagedAttention()
+KERNEL: TunableKernel = PagedAttention()

@@ -9,15 +9,27 @@ from typing import Any
 
 from kernel.paged_attention.operator import input_specs, output_specs
 from kernel.paged_attention.tuning import Tuning
+from kernel.recorder import Recorder
 from kernel.spec import Argument, Program, TensorSpec
 
 
 def build(dims: Mapping[str, int], tuning: Tuning) -> Program:
     """The program that computes `dims` under `tuning`."""
+    arguments = _arguments(dims)
+
+    def trace(*operands: Any) -> None:
+        from kernel.paged_attention.stages import Operands, record
+
+        record(Operands(*operands), dims, tuning)
+
     return Program(
-        entry=_entry(_Recorder(dims, tuning)),
-        arguments=_arguments(dims),
-        pass_options={"cube_nbuffer_setting": {-1: tuning.merge}, "vec_nbuffer_setting": {-1: 1}},
+        entry=_entry(Recorder(arguments, trace)),
+        arguments=arguments,
+        pass_options={
+            "cube_nbuffer_setting": {-1: tuning.merge},
+            "cube_l1_reuse_setting": {-1: tuning.l1_reuse},
+            "vec_nbuffer_setting": {-1: tuning.vec_merge},
+        },
     )
 
 
@@ -36,31 +48,7 @@ def _matrix(spec: TensorSpec, dims: Mapping[str, int]) -> tuple[int, int]:
     return rows, columns
 
 
-class _Recorder:
-    """What the entry needs at trace time, in one closure variable.
-
-    PyPTO evaluates the entry's source a second time in its own scope, where it sees only the names the entry's body
-    uses: the annotations may refer to nothing else.
-    """
-
-    def __init__(self, dims: Mapping[str, int], tuning: Tuning) -> None:
-        self._dims, self._tuning = dims, tuning
-        self._shapes = {argument.name: list(argument.shape) for argument in _arguments(dims)}
-
-    def tensor(self, name: str, dtype: str) -> Any:
-        """The PyPTO tensor type of operand `name`."""
-        import pypto
-
-        return pypto.Tensor(self._shapes[name], getattr(pypto, f"DT_{dtype}"))
-
-    def record(self, *operands: Any) -> None:
-        """Trace the operator over `operands`, in the entry's order."""
-        from kernel.paged_attention.stages import Operands, record
-
-        record(Operands(*operands), self._dims, self._tuning)
-
-
-def _entry(of: _Recorder) -> Callable[..., None]:
+def _entry(of: Recorder) -> Callable[..., None]:
     def paged_attention(  # type: ignore[no-untyped-def]  # PyPTO refuses a return annotation
         q: of.tensor("q", "BF16"),
         k_cache: of.tensor("k_cache", "BF16"),

@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from kernel.core_limits import L0_BYTES, L1_BYTES, MIN_M, UB_BYTES, divides, fits
-from kernel.errors import GuardError, TuningError
-from kernel.knobs import overridden
+from kernel.errors import GuardError
+from kernel.spec import Step
+from kernel.tuned import History, Knobs
 
 _BF16, _FP32 = 2, 4  # bytes
 _LIVE_TILES = 3  # FP32 tiles of scores alive at once: the scores, what is exponentiated, the weights
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
-    """Every knob."""
+class Tuning(Knobs):
+    """Every knob. Building a `Tuning` checks nothing, because the guards need the shape."""
 
     rows: int = 16  # query heads of one softmax tile
     merge: int = 1  # matrix products of one cube task
-
-    def as_dict(self) -> dict[str, int | float | bool | str]:
-        """Every knob by name."""
-        return asdict(self)
+    l1_reuse: int = 1  # cube tasks that load the same operand merged into one
+    vec_merge: int = 1  # equal vector tasks merged into one
 
 
-def tuned(dims: Mapping[str, int], overrides: Mapping[str, str]) -> Tuning:
-    """The best known tuning for `dims` with `overrides` applied, every guard checked.
+HISTORY = History(
+    untuned=MappingProxyType({"rows": "1"}),
+    steps=(Step("heads", "more query heads in one softmax tile", ("rows",)),),
+    space=MappingProxyType(
+        {
+            "rows": ("1", "2", "4", "8", "16"),
+            "merge": ("1", "2", "4", "8"),
+            "l1_reuse": ("1", "2", "4", "8"),
+            "vec_merge": ("1", "2", "4", "8"),
+        }
+    ),
+)
 
-    Raises `TuningError` for an unknown key or an unreadable value, `GuardError` for a tiling that does not fit.
-    """
-    tuning = overridden(Tuning(), overrides)
-    _check(dims, tuning)
-    return tuning
 
-
-def _check(dims: Mapping[str, int], tuning: Tuning) -> None:
-    for key, value in asdict(tuning).items():
-        if value < 1:
-            raise TuningError(f"tuning key '{key}' is {value}; it must be at least 1")
+def check(dims: Mapping[str, int], tuning: Tuning) -> None:
+    """Raise `GuardError` for a shape or a tiling of it that does not divide or does not fit."""
     positions = dims["M"] * dims["P"]
     divides("G / rows", dims["G"], tuning.rows)
     if dims["G"] % MIN_M:

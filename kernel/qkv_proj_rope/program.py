@@ -1,8 +1,7 @@
 # mypy: disable-error-code="valid-type"
 """The operator as a PyPTO program: the entry function, its operands, and the compiler options that go with it.
 
-PyPTO takes two seconds to import, so it is imported when a program is built and not with this package. The entry's
-annotations are values PyPTO reads at run time: this module must not postpone their evaluation.
+The entry's annotations are values PyPTO reads at run time: this module must not postpone their evaluation.
 """
 
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from kernel.qkv_proj_rope.guards import check
 from kernel.qkv_proj_rope.shapes import Shape, input_specs, output_specs
 from kernel.qkv_proj_rope.task_groups import cube_merges, l1_merges
 from kernel.qkv_proj_rope.tuning import Tuning
+from kernel.recorder import Recorder
 from kernel.spec import Argument, Program, TensorSpec
 
 _NZ_OPERANDS = ("wq_a", "wq_b", "wkv")
@@ -20,8 +20,14 @@ _NZ_OPERANDS = ("wq_a", "wq_b", "wkv")
 def build(shape: Shape, tuning: Tuning) -> Program:
     """The program that computes `shape` under `tuning`. Raises `GuardError`."""
     check(shape, tuning)
-    entry = _entry(_Recorder(shape, tuning))
-    return Program(entry=entry, arguments=_arguments(shape), pass_options=_pass_options(tuning))
+    arguments = _arguments(shape)
+
+    def trace(*operands: Any) -> None:
+        from kernel.qkv_proj_rope.stages import Operands, compute
+
+        compute(Operands(*operands), shape, tuning)
+
+    return Program(_entry(Recorder(arguments, trace)), arguments, _pass_options(tuning))
 
 
 def _arguments(shape: Shape) -> tuple[Argument, ...]:
@@ -44,32 +50,7 @@ def _pass_options(tuning: Tuning) -> dict[str, dict[int, int]]:
     }
 
 
-class _Recorder:
-    """What the entry needs at trace time, in one closure variable.
-
-    PyPTO evaluates the entry's source a second time in its own scope, where it sees only the names the entry's body
-    uses: the annotations may refer to nothing else.
-    """
-
-    def __init__(self, shape: Shape, tuning: Tuning) -> None:
-        self._shape, self._tuning = shape, tuning
-        self._shapes = {argument.name: list(argument.shape) for argument in _arguments(shape)}
-
-    def tensor(self, name: str, dtype: str) -> Any:
-        """The PyPTO tensor type of operand `name`."""
-        import pypto
-
-        nz = {"format": pypto.TileOpFormat.TILEOP_NZ} if name in _NZ_OPERANDS else {}
-        return pypto.Tensor(self._shapes[name], getattr(pypto, f"DT_{dtype}"), **nz)
-
-    def record(self, *operands: Any) -> None:
-        """Trace the operator over `operands`, in the entry's order."""
-        from kernel.qkv_proj_rope.stages import Operands, compute
-
-        compute(Operands(*operands), self._shape, self._tuning)
-
-
-def _entry(of: _Recorder) -> Callable[..., None]:
+def _entry(of: Recorder) -> Callable[..., None]:
     def qkv_proj_rope(  # type: ignore[no-untyped-def]  # PyPTO refuses a return annotation
         x: of.tensor("x", "BF16"),
         norm_w: of.tensor("norm_w", "FP32"),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kernel.simple import SimpleKernel
-from kernel.spec import Case, Kernel, Program, Tensors, TensorSpec, Tolerance
-from kernel.spec import Tuning as AnyTuning
+from kernel.spec import Case, Program, Tensors, TensorSpec, Tolerance, TunableKernel
 from kernel.swiglu_int8 import operator
 from kernel.swiglu_int8.program import build
-from kernel.swiglu_int8.tuning import Tuning, tuned
+from kernel.swiglu_int8.tuning import HISTORY, Tuning, check
+from kernel.tuned import TunedKernel
 
 __all__ = ["KERNEL", "SwigluInt8"]
 
 
-class SwigluInt8(SimpleKernel):
+class SwigluInt8(TunedKernel[Tuning]):
     """The kernel, as the farm sees it. Every method follows `kernel.spec.Kernel`."""
 
     name = "swiglu_int8"
@@ -23,6 +22,8 @@ class SwigluInt8(SimpleKernel):
     cases: Mapping[str, Case] = operator.CASES
     input_sets: Mapping[str, str] = operator.INPUT_SETS
     tolerances: Mapping[str, Tolerance] = operator.TOLERANCES
+    knobs = Tuning()
+    history = HISTORY
 
     def input_specs(self, case: str) -> tuple[TensorSpec, ...]:
         """The inputs of `case`, in the operator's order."""
@@ -40,15 +41,13 @@ class SwigluInt8(SimpleKernel):
         """The reference outputs for `inputs`."""
         return operator.golden(inputs)
 
-    def tuning(self, case: str, overrides: Mapping[str, str]) -> Tuning:
-        """The best known tuning of `case` with `overrides` applied."""
-        return tuned(self.dims(case), overrides)
+    def check(self, case: str, tuning: Tuning) -> None:
+        """Raise `GuardError` for a tiling that does not fit."""
+        check(self.dims(case), tuning)
 
-    def program(self, case: str, tuning: AnyTuning) -> Program:
+    def build(self, case: str, tuning: Tuning) -> Program:
         """The program that computes `case` under `tuning`."""
-        if not isinstance(tuning, Tuning):
-            raise TypeError(f"{self.name} takes its own Tuning, not {type(tuning).__name__}")
-        return build(self.dims(case), tuning)
+        return build(self.dims(case), tuning, self.arguments(case, nz=("w",)))
 
 
-KERNEL: Kernel = SwigluInt8()
+KERNEL: TunableKernel = SwigluInt8()

@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from kernel.core_limits import L0_BYTES, L0C_BYTES, L1_BYTES, MIN_M, UB_BYTES, divides, fits
-from kernel.errors import TuningError
-from kernel.knobs import overridden
+from kernel.spec import Step
+from kernel.tuned import History, Knobs
 
 _INT32, _FP32 = 4, 4  # bytes
 _LIVE_TILES = 4  # FP32 tiles of a token block alive at once: gate, up, the exponential, the product
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
-    """Every knob. Building a `Tuning` checks nothing; `tuned` does, because the guards need the shape."""
+class Tuning(Knobs):
+    """Every knob. Building a `Tuning` checks nothing, because the guards need the shape."""
 
     n_tile: int = 256  # columns of w of one matrix product
     k_tile: int = 1024  # rows of w in one L1 load
     k_l0: int = 256  # rows of w in one L0 tile
     rows: int = 2  # tokens of one activation task
     merge: int = 1  # matrix products of one cube task
-
-    def as_dict(self) -> dict[str, int | float | bool | str]:
-        """Every knob by name."""
-        return asdict(self)
+    l1_reuse: int = 1  # cube tasks that load the same operand merged into one
+    vec_merge: int = 1  # activation tasks merged into one
 
 
-def tuned(dims: Mapping[str, int], overrides: Mapping[str, str]) -> Tuning:
-    """The best known tuning for `dims` with `overrides` applied, every guard checked.
-
-    Raises `TuningError` for an unknown key or an unreadable value, `GuardError` for a tiling that does not fit.
-    """
-    tuning = overridden(_best(dims), overrides)
-    _check(dims, tuning)
-    return tuning
+HISTORY = History(
+    untuned=MappingProxyType({"n_tile": "128", "k_tile": "128", "k_l0": "128", "rows": "1"}),
+    steps=(
+        Step("K tile", "more rows of w in one load", ("k_tile", "k_l0")),
+        Step("N tile", "more columns of w in one product", ("n_tile",)),
+        Step("tokens", "more tokens in one activation task", ("rows",)),
+    ),
+    space=MappingProxyType(
+        {
+            "n_tile": ("64", "128", "256", "512"),
+            "k_tile": ("256", "512", "1024", "2048"),
+            "k_l0": ("128", "256", "512"),
+            "rows": ("1", "2", "4"),
+            "merge": ("1", "2", "4"),
+            "l1_reuse": ("1", "2", "4"),
+            "vec_merge": ("1", "2", "4"),
+        }
+    ),
+)
 
 
 def cube_rows(dims: Mapping[str, int]) -> int:
@@ -43,16 +53,8 @@ def cube_rows(dims: Mapping[str, int]) -> int:
     return max(dims["T"], MIN_M)
 
 
-def _best(dims: Mapping[str, int]) -> Tuning:
-    widest = Tuning()
-    depth = min(dims["D"], widest.k_tile)
-    return replace(widest, n_tile=min(dims["F"], widest.n_tile), k_tile=depth, k_l0=min(depth, widest.k_l0))
-
-
-def _check(dims: Mapping[str, int], tuning: Tuning) -> None:
-    for key, value in asdict(tuning).items():
-        if value < 1:
-            raise TuningError(f"tuning key '{key}' is {value}; it must be at least 1")
+def check(dims: Mapping[str, int], tuning: Tuning) -> None:
+    """Raise `GuardError` for a tiling of `dims` that does not divide or does not fit."""
     rows = cube_rows(dims)
     divides("2*F / n_tile", 2 * dims["F"], tuning.n_tile)
     divides("D / k_tile", dims["D"], tuning.k_tile)

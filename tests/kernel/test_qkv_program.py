@@ -7,11 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import torch
 
 from kernel.platforms.a2a3sim import A2A3Sim
 from kernel.qkv_proj_rope import KERNEL
-from kernel.spec import Tensors
 
 SWITCHES = [
     {"attn_norm_partials": "1"},  # S
@@ -36,13 +34,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> A2A3Sim:
     return platform
 
 
-def _blank() -> Tensors:
-    return {
-        spec.name: torch.full(spec.shape, math.nan if spec.dtype.is_floating_point else -128, dtype=spec.dtype)
-        for spec in KERNEL.output_specs("tiny")
-    }
-
-
 @pytest.mark.sim
 def test_arguments_cover_every_operand_in_the_operator_s_order() -> None:
     program = KERNEL.program("tiny", KERNEL.tuning("tiny", {}))
@@ -52,18 +43,6 @@ def test_arguments_cover_every_operand_in_the_operator_s_order() -> None:
         assert math.prod(argument.shape) == math.prod(spec.shape)
     assert {argument.name for argument in program.arguments if argument.nz} == {"wq_a", "wq_b", "wkv"}
     assert [argument.name for argument in program.arguments if argument.output] == ["q", "kv", "qr", "qr_scale"]
-
-
-@pytest.mark.sim
-@pytest.mark.parametrize("input_set", ["documented", "random-gamma", "zero-row", "rounding-tie"])
-def test_the_tiny_case_is_within_every_tolerance(platform: A2A3Sim, input_set: str, tmp_path: Path) -> None:
-    inputs, actual = KERNEL.inputs("tiny", input_set, seed=1), _blank()
-    platform.run(KERNEL, "tiny", KERNEL.tuning("tiny", {}), inputs, actual, 0, tmp_path)
-    expected = KERNEL.expected("tiny", input_set, inputs, KERNEL.golden("tiny", inputs), actual)
-    for name, tolerance in KERNEL.tolerances.items():
-        error = (actual[name].double() - expected[name].double()).abs()
-        outside = ~(error <= tolerance.atol + tolerance.rtol * expected[name].double().abs())
-        assert outside.double().mean().item() <= tolerance.outlier_share, name
 
 
 @pytest.mark.sim

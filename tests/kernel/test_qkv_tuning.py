@@ -111,15 +111,6 @@ def test_building_checks_the_guards_again() -> None:
         KERNEL.program("flash-s2", Tuning(split_k=3))
 
 
-def test_a_tuning_of_another_kernel_is_refused() -> None:
-    class Foreign:
-        def as_dict(self) -> dict[str, int | float | bool | str]:
-            return {}
-
-    with pytest.raises(TypeError, match="Foreign"):
-        KERNEL.program("tiny", Foreign())
-
-
 def test_an_unknown_case_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="flash-s2"):
         KERNEL.tuning("nonsense", {})
@@ -150,13 +141,6 @@ def test_no_text_breaks_the_reader(value: str, key: str) -> None:
         assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("case", list(KERNEL.cases))
-def test_the_steps_lead_from_the_untuned_kernel_to_the_best(case: str) -> None:
-    taken = {knob for step in KERNEL.steps(case) for knob in step.knobs}
-
-    assert taken == set(KERNEL.untuned(case))
-
-
 def test_every_step_of_flash_s2_changes_the_tuning_when_it_is_taken_back() -> None:
     best = KERNEL.tuning("flash-s2", {})
     untuned = KERNEL.untuned("flash-s2")
@@ -164,14 +148,3 @@ def test_every_step_of_flash_s2_changes_the_tuning_when_it_is_taken_back() -> No
     for step in KERNEL.steps("flash-s2"):
         without = KERNEL.tuning("flash-s2", {knob: untuned[knob] for knob in step.knobs})
         assert without != best, step.name
-
-
-@pytest.mark.parametrize("case", list(KERNEL.cases))
-def test_the_space_begins_with_the_best_known_point(case: str) -> None:
-    best = {key: str(value).lower() for key, value in KERNEL.tuning(case, {}).as_dict().items()}
-
-    for key, values in KERNEL.tuning_space(case).items():
-        assert best[key] == values[0]
-    assert KERNEL.tuning(case, {key: values[0] for key, values in KERNEL.tuning_space(case).items()}) == KERNEL.tuning(
-        case, {}
-    )
