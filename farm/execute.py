@@ -17,6 +17,7 @@ from farm import heap
 from farm.blame import Blame
 from farm.flight import Flights, Landed
 from farm.lease import Lease, card_of
+from farm.leaving import Leaving
 from farm.limits import Limits
 from farm.mending import Mending
 from farm.plan import Plan, PlannedTrial, label
@@ -24,9 +25,7 @@ from farm.progress import Observer
 from jobs.records import Arm, Failure, Request, TrialRecord, TrialStatus
 from kernel.clock import Clock
 
-# How often to ask who waits for devices and what each worker does: a trial takes seconds, an answer half a millisecond.
-_ASK_S = 1.0
-_STAGES_S = 0.25
+_STAGES_S = 0.25  # how often to ask what each worker does
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,7 @@ class Execution:
     problems: list[Failure] = field(default_factory=list)
     _queues: dict[int, deque[_Turn]] = field(default_factory=dict)
     _fresh: list[TrialRecord] = field(default_factory=list)  # landed, and not handed on yet
-    _asked: float = 0.0  # time.monotonic() of the last such question
-    _drawn: float = 0.0
+    _drawn: float = 0.0  # time.monotonic() of the last such question
 
     def run(self, plan: Plan) -> None:
         """Make every trial of `plan`; returns when each has ended or its slot has run out of attempts.
@@ -71,8 +69,9 @@ class Execution:
             self._hand_on()  # what an interrupt met between its landing and its keeping
 
     def _drive(self, plan: Plan, flights: Flights, mending: Mending, idle: set[int]) -> None:
+        leave = Leaving(self.lease)
         while True:
-            leaving = self._should_leave()
+            leaving = leave.wanted()
             if not leaving:
                 self._start(idle, flights, plan.requests)
             self._hand_on()
@@ -144,15 +143,6 @@ class Execution:
 
     def _blame_of(self, arm: Arm) -> Blame:
         return self.base_blame if arm is Arm.BASE else self.blame
-
-    def _should_leave(self) -> bool:
-        """Whether somebody who goes first waits for devices; asked about once a second."""
-        if not self.lease.yields or time.monotonic() - self._asked < _ASK_S:
-            return False
-        wanted = self.lease.wanted_by_others()
-        if not wanted:
-            self._asked = time.monotonic()
-        return bool(wanted)
 
     def _report_stages(self, flights: Flights) -> None:
         if time.monotonic() - self._drawn < _STAGES_S:

@@ -75,7 +75,7 @@ def find_tunable(name: str) -> TunableKernel:
 
     kernel = find_kernel(name)
     if not isinstance(kernel, TunableKernel):
-        raise TuningError(f"kernel '{name}' declares no tuning space; it needs untuned(), steps() and tuning_space()")
+        raise TuningError(f"kernel '{name}' declares no tuning space; derive it from kernel.tuned.TunedKernel")
     return kernel
 
 

@@ -1,4 +1,7 @@
-"""Tests several commits at once on the devices of one lease: one commit a device, its trials one after the other."""
+"""Tests several commits at once on the devices of one lease: one commit a device, its trials one after the other.
+
+A trial that its metric wants elsewhere waits for a slot that is not the commit's own; those come before new commits.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ class Probe:
     base: Request  # the good commit's
     trials: list[TrialRecord] = field(default_factory=list)
     attempt: int = 0
+    slot: int = -1  # of the trials before the one that is wanted elsewhere
     began: float = 0.0  # time.monotonic()
     took_s: float = 0.0
 
@@ -51,6 +55,7 @@ class Bench:
     clock: Clock
     trial_s: float
     metric: Metric
+    _moving: list[Probe] = field(default_factory=list)  # those whose next trial waits for another device
 
     def test(self, probes: Sequence[Probe], done: Done) -> None:
         """Test every one of `probes`; `done` is called with each as it ends.
@@ -60,16 +65,37 @@ class Bench:
         """
         flights = Flights(self.lease, self.directory, self.clock, self.trial_s)
         waiting, flying = deque(probes), dict[int, Probe]()
-        while waiting or flying:
+        while waiting or flying or self._moving:
             for slot in self.lease.slots:
-                if slot not in flying and waiting:
-                    flying[slot] = waiting.popleft()
-                    flying[slot].begin()
-                    self._fly(flights, slot, flying[slot])
+                if slot not in flying and (probe := self._next(slot, waiting)):
+                    flying[slot] = probe
+                    self._fly(flights, slot, probe)
             if not flying:
-                raise InfrastructureError("every device of the lease failed; see the logs of the last trials")
+                if not self.lease.slots:
+                    raise InfrastructureError("every device of the lease failed; see the logs of the last trials")
+                self._settle(done)
+                continue
             for landed in flights.land():
                 self._take(landed, flights, flying, done)
+
+    def _next(self, slot: int, waiting: deque[Probe]) -> Probe | None:
+        """What `slot` is to test next: the last trial of another slot's commit, or a new commit."""
+        for probe in self._moving:
+            if probe.slot != slot:
+                self._moving.remove(probe)
+                return probe
+        if not waiting:
+            return None
+        probe = waiting.popleft()
+        probe.begin()
+        return probe
+
+    def _settle(self, done: Done) -> None:
+        """Commits that wait for another device when there is none end with what they have."""
+        for probe in self._moving:
+            probe.end()
+            done(probe)
+        self._moving.clear()
 
     def _take(self, landed: Landed, flights: Flights, flying: dict[int, Probe], done: Done) -> None:
         probe, slot = flying[landed.slot], landed.slot
@@ -79,7 +105,11 @@ class Bench:
             probe.begin()
         elif landed.record.status is not TrialStatus.OK:
             self._renewed(slot)
-        if not self._fly(flights, slot, probe):
+        wanted = self.metric.wanted(probe.trials)
+        if wanted is not None and wanted.elsewhere:
+            probe.slot = slot
+            self._moving.append(flying.pop(slot))
+        elif not self._fly(flights, slot, probe):
             del flying[slot]
             probe.end()
             done(probe)

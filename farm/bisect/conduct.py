@@ -184,7 +184,7 @@ def _judged(going: _Going, probe: Probe, number: int) -> ProbeRecord:
         position=probe.position,
         commit=going.line.candidates[probe.position].commit,
         round=number,
-        device=probe.trials[-1].device,
+        device=probe.trials[0].device,
         answer=judged.answer,
         reason=judged.reason,
         probe_s=probe.took_s,

@@ -33,6 +33,7 @@ class Wanted:
 
     program: Program  # HEAD is the commit itself, BASE the good one beside it
     repeat: int  # −1 for a warm-up
+    elsewhere: bool = False  # on another device than the trials before; left out where there is no other
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +93,30 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Determinism:
-    """Repeats on one device give the same bits."""
+    """Repeats on one device give the same bits, and another device gives them too."""
 
     paired = False
 
     def wanted(self, trials: Sequence[TrialRecord]) -> Wanted | None:
-        """Three repeats."""
+        """Three repeats on one device, then one on another."""
         done = len(trials)
-        return Wanted(Program.HEAD, done) if done < DETERMINISM_REPEATS and not _failed(trials) else None
+        if done > DETERMINISM_REPEATS or _failed(trials):
+            return None
+        return Wanted(Program.HEAD, done, elsewhere=done == DETERMINISM_REPEATS)
 
     def judge(self, trials: Sequence[TrialRecord], good: Sequence[TrialRecord]) -> Judged:
-        """Bad where the bits of an output differ between two repeats."""
+        """As the gate: bad where a device disagrees with itself, and where two disagree, which have no majority."""
         failed = _failed(trials)
         if failed is not None or len(trials) < DETERMINISM_REPEATS:
             return _unjudged(failed)
-        names = sorted({name for trial in trials for name in trial.outputs})
-        odd = [name for name in names if len({trial.outputs[name].sha256 for trial in trials}) > 1]
-        if odd:
-            return Judged(Answer.BAD, f"bits of {', '.join(odd)} differ between repeats on one device")
-        return Judged(Answer.GOOD, f"the same bits in {len(trials)} repeats")
+        own, others = trials[:DETERMINISM_REPEATS], trials[DETERMINISM_REPEATS:]
+        if odd := _differing(own):
+            return Judged(Answer.BAD, f"the kernel races: bits of {odd} differ between repeats on one device")
+        devices = " and ".join(dict.fromkeys(trial.device for trial in trials))
+        if odd := _differing(trials):
+            return Judged(Answer.BAD, f"the kernel depends on the device: bits of {odd} differ between {devices}")
+        where = f"and on a second device ({devices})" if others else "on one device; there was no second one"
+        return Judged(Answer.GOOD, f"the same bits in {len(own)} repeats {where}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,12 @@ def _arm(trials: Sequence[TrialRecord], program: Program) -> Arm:
         if trial.arm is program and trial.repeat >= 0 and trial.wall_us is not None and trial.wall_us > 0:
             rounds.setdefault(trial.device, {})[trial.repeat] = trial.wall_us
     return Arm(trials[0].clock, rounds)
+
+
+def _differing(trials: Sequence[TrialRecord]) -> str:
+    """Names of the outputs whose bits are not the same in all `trials`."""
+    names = sorted({name for trial in trials for name in trial.outputs})
+    return ", ".join(name for name in names if len({trial.outputs[name].sha256 for trial in trials}) > 1)
 
 
 def _failed(trials: Sequence[TrialRecord]) -> TrialRecord | None:

@@ -21,7 +21,7 @@ class MetricName(str, enum.Enum):
 
     WALL = "wall"  # the wall time, against that of the good commit
     TOLERANCE = "tolerance"  # outputs are out of tolerance
-    DETERMINISM = "determinism"  # repeats on one device differ in their bits
+    DETERMINISM = "determinism"  # bits differ between repeats, or between two devices
 
 
 class Outcome(str, enum.Enum):

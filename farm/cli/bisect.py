@@ -113,9 +113,9 @@ def command(
 
     Every device tests another commit at once, so N devices part what is left into N + 1 pieces a round. The metric is
     the wall time (above GOOD's, with the regression gate's statistics where there is noise), tolerance (outputs are
-    wrong) or determinism (repeats differ in their bits). Commits that do not build are passed over. A
-    merge is one step of the line; programs run confined, as with `farm run --source`. Writes bisect.json, bisect.md and
-    logs/ into DIR/BISECT/. Ctrl-C keeps what was measured and says how to go on.
+    wrong) or determinism (bits differ between repeats, or from a second device's). Commits that do not build are passed
+    over. A merge is one step of the line; programs run confined, as with `farm run --source`. Writes bisect.json,
+    bisect.md and logs/ into DIR/BISECT/. Ctrl-C keeps what was measured and says how to go on.
 
     \b
     Exit codes: 0 found, 2 nothing to search, 3 narrowed to several commits, interrupted or errored.

@@ -32,6 +32,15 @@ class OrHarness(click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
 
+def _refuse_source(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    """A harness's files cannot be confined: they start compilers and processes of their own, in their own tree."""
+    if value is not None:
+        raise UsageError(
+            f"--source {value}: a harness's files run as the farm's user, without a sandbox, and so never a commit's; "
+            "check out what you trust and name it with --root"
+        )
+
+
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @click.option("--harness", required=True, metavar="NAME|FILE.toml", help="Harness profile; `farm harness list`.")
@@ -47,6 +56,7 @@ class OrHarness(click.Command):
 @click.option("--repeats", "-r", type=int, default=1, show_default=True, help="Trials of each file.")
 @options.platform_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the inputs, where the harness takes one.")
+@click.option("--source", hidden=True, expose_value=False, callback=_refuse_source)
 @options.out_option
 @options.cluster_options
 @options.limit_options

@@ -15,6 +15,7 @@ from pathlib import Path
 from farm.blame import Blame
 from farm.flight import Flights, Landed
 from farm.lease import Lease, card_of
+from farm.leaving import Leaving
 from farm.limits import Limits
 from farm.mending import Mending
 from farm.progress import Observer
@@ -57,22 +58,36 @@ class Conductor:
     _kept_by: dict[str, int] = field(default_factory=dict)  # file → attempt whose data the others take
 
     def run(self) -> None:
-        """Run every file; returns when each has ended or nothing is left to run it on. Raises `LimitError`."""
+        """Run every file; returns when each has ended or nothing is left to run it on.
+
+        Raises `LimitError`, and what `Lease.give_way` raises.
+        """
         many_first = sorted(self.heads, key=lambda file: (-self.heads[file].devices, file))
         for file in many_first:
             first = 1 if file in self.freezes else self.repeats
             self._queue.extend(Turn(file, repeat) for repeat in range(first))
-        self._seats = {slot: self.lease.device(slot) for slot in self.lease.slots}
-        self._idle = set(self._seats)
+        self._sit_down()
+        leave = Leaving(self.lease)
         with Mending() as mending:
             while self._queue or self._flying or mending:
-                self._start()
+                leaving = leave.wanted()
+                if not leaving:
+                    self._start()
                 if not self._flying and not mending:
-                    break  # what is left fits on no device of this lease
+                    if not leaving:
+                        break  # what is left fits on no device of this lease
+                    self.lease.give_way(self.observer.waiting)
+                    self._sit_down()
+                    continue
                 self.limits.check(self.flights.under_way())
                 for landed in self.flights.land():
                     self._land(landed, mending)
                 self._mended(mending)
+
+    def _sit_down(self) -> None:
+        """Every device of the lease is idle."""
+        self._seats = {slot: self.lease.device(slot) for slot in self.lease.slots}
+        self._idle = set(self._seats)
 
     @property
     def unreached(self) -> list[str]:

@@ -1,10 +1,12 @@
-"""What the gates say of a harness's run: its own claims, the bits where there are any, and no budget. Pure."""
+"""What the gates say of a harness's run: its claims, bits and budgets, where there are any. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from farm.budgets import Budget
+from farm.gates.budget import BudgetGate
 from farm.gates.claims import ClaimGate
 from farm.gates.determinism import DeterminismGate, suspect_devices
 from farm.gates.protocol import Evidence
@@ -12,20 +14,31 @@ from farm.harness.files import Found
 from farm.record import Finding, GateRecord, GateStatus
 from jobs.records import TrialRecord
 from kernel.clock import Clock
-from kernel.harness.profile import Data, Timing
+from kernel.harness.profile import Ceiling, Data, Timing
 
 
 def judge(evidence: Evidence, platform: str, timing: Timing) -> list[GateRecord]:
-    """Tolerance, determinism and budget; the last one never applies."""
-    why = "no budget is held against a harness's files"
+    """Tolerance, determinism and budget."""
+    return [ClaimGate().judge(evidence), DeterminismGate().judge(evidence), _budget(evidence, platform, timing)]
+
+
+def _budget(evidence: Evidence, platform: str, timing: Timing) -> GateRecord:
+    """Of the files that have one; the others are not held to any time."""
+    if evidence.budgets:
+        return BudgetGate().judge(replace(evidence, cases=tuple(evidence.budgets)))
+    why = "the profile has no budget for these files"
     if timing is Timing.HOST:
         why = f"{platform} is a functional simulator: its times are the host's CPU time and are never gated"
-    budget = GateRecord(name="budget", status=GateStatus.NOT_APPLICABLE, findings=[Finding(message=why)])
-    return [ClaimGate().judge(evidence), DeterminismGate().judge(evidence), budget]
+    return GateRecord(name="budget", status=GateStatus.NOT_APPLICABLE, findings=[Finding(message=why)])
 
 
-def evidence(found: Found, data: Data, trials: Sequence[TrialRecord], clock: Clock) -> Evidence:
-    """What the gates may look at. A file whose bits prove nothing makes no device suspect."""
+def evidence(
+    found: Found, data: Data, trials: Sequence[TrialRecord], clock: Clock, ceilings: Mapping[str, Ceiling]
+) -> Evidence:
+    """What the gates may look at; `ceilings` are the platform's, by file.
+
+    A file whose bits prove nothing makes no device suspect.
+    """
     outputs = {file: _outputs(trials, file) for file in found.files}
     why = {file: _incomparable(file, found, data, trials) for file in found.files}
     whole = Evidence(
@@ -34,6 +47,9 @@ def evidence(found: Found, data: Data, trials: Sequence[TrialRecord], clock: Clo
         noisy=True,
         trials=tuple(trials),
         outputs=outputs,
+        budgets={
+            file: Budget(each.ceiling_us, None, each.source) for file, each in ceilings.items() if file in outputs
+        },
         incomparable={file: reason for file, reason in why.items() if reason},
     )
     comparable = replace(whole, cases=tuple(file for file in found.files if not why[file]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from farm import cluster, paths, preflight
 from farm.errors import FarmError, UsageError
 from farm.flight import Flights
-from farm.gates.budget import medians
+from farm.gates.budget import budget_records, medians
 from farm.gates.protocol import Evidence
 from farm.harness import judging, verdict
 from farm.harness.conduct import Conductor
@@ -200,7 +200,9 @@ def _measure(going: _Run) -> None:
 
 
 def _evidence(going: _Run) -> Evidence:
-    return judging.evidence(going.asked.found, going.asked.profile.data, going.trials, going.platform.clock)
+    profile = going.asked.profile
+    ceilings = profile.budgets.get(going.platform.name, {})
+    return judging.evidence(going.asked.found, profile.data, going.trials, going.platform.clock, ceilings)
 
 
 def _acquit(going: _Run) -> None:
@@ -239,7 +241,7 @@ def _record(
         trials=going.trials,
         gates=gates,
         median_us={file: median for file, median in medians(evidence).items() if median.samples},
-        budget={},
+        budget=budget_records(evidence),
         failures=going.conductor.problems if going.conductor is not None else [],
         queue_s=going.lease.queue_s,
         run_limit_s=going.limits.timeouts.run_s,

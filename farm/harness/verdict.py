@@ -10,6 +10,11 @@ from jobs.records import Failure, TrialRecord, TrialStatus
 from kernel.harness.head import Head
 
 _NAMED = 3  # files in the run's one sentence
+_BECOMES = (
+    (GateStatus.FAILED, FileStatus.FAILED),
+    (GateStatus.ERRORED, FileStatus.ERRORED),
+    (GateStatus.INCONCLUSIVE, FileStatus.ERRORED),  # noise hides the answer, which is no pass
+)
 
 
 def file_records(
@@ -61,7 +66,7 @@ def _status(
 ) -> tuple[FileStatus, str]:
     if guilt:
         return FileStatus.FAILED, _told(guilt[0])
-    for status, becomes in ((GateStatus.FAILED, FileStatus.FAILED), (GateStatus.ERRORED, FileStatus.ERRORED)):
+    for status, becomes in _BECOMES:
         found = _finding(file, gates, status)
         if found and (status is GateStatus.FAILED or _measured(trials)):
             return becomes, found

@@ -227,6 +227,13 @@ class Limits(Section):
     stop_seconds: float = Field(default=2.0, ge=0)  # between SIGTERM and SIGKILL
 
 
+class Ceiling(Section):
+    """What a file may take."""
+
+    ceiling_us: float = Field(gt=0)  # of the harness's own median
+    source: str = Field(min_length=1)  # where the number comes from
+
+
 class Profile(Section):
     """One harness."""
 
@@ -243,6 +250,7 @@ class Profile(Section):
     data: Data = Field(default_factory=Data)
     signatures: list[Signature] = Field(default_factory=list)
     limits: Limits = Field(default_factory=Limits)
+    budgets: dict[str, dict[str, Ceiling]] = Field(default_factory=dict)  # platform → file → what it may take
     imports: list[str] = Field(default_factory=lambda: ["."])  # where a file's imports are found, besides beside it
     ignore: list[str] = Field(default_factory=list)  # changes to these paths (globs) concern no kernel
 
@@ -255,6 +263,11 @@ class Profile(Section):
         for each in self.markers.skip:
             if unknown := sorted(set(each.platforms) - set(self.platforms)):
                 raise ValueError(f"markers.skip names the unknown platform '{unknown[0]}'")
+        for name in self.budgets:
+            if name not in self.platforms:
+                raise ValueError(f"budgets names the unknown platform '{name}'")
+            if self.platforms[name].clock is Timing.HOST:
+                raise ValueError(f"budgets.{name}: its times are the host's CPU time, to which nothing can be held")
         return self
 
 

@@ -1,12 +1,13 @@
 """A platform that runs a commit's program as quickly as the sandbox starts: the program itself says how it goes.
 
-Its kernel may carry `wall_us` (its time), `wrong` (its first output is wrong) and `unsteady` (its bits differ from run
-to run); one with a true `broken` does not compile.
+Its kernel may carry `wall_us` (its time), `wrong` (its first output is wrong), `unsteady` (its bits differ from run to
+run) and `by_device` (from device to device); one with a true `broken` does not compile, one that `hangs` does not end.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from kernel.clock import Clock, MeasuredUs, SimulatedUs, WallTime
@@ -55,6 +56,10 @@ class CommitPlatform:
             first[0] += 100
         if getattr(kernel, "unsteady", False):
             first[0] += os.urandom(1)[0] + os.urandom(1)[0] / 256
+        if getattr(kernel, "by_device", False):
+            first[0] += device
+        if getattr(kernel, "hangs", False):
+            time.sleep(3600)
         us = self._us(kernel)
         return Execution(self.wall(us), (Task("t0", "all", "AIV_0", 0.0, us),), "0" * 64)
 

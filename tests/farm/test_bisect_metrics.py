@@ -71,16 +71,35 @@ def test_a_commit_that_does_not_build_or_is_lost_is_skipped_at_once(name: Metric
         assert trials[0].failure.message in judged.reason
 
 
-def test_determinism_repeats_and_compares_bits() -> None:
+def test_determinism_repeats_on_one_device_and_asks_a_second_one() -> None:
     metric = make(MetricName.DETERMINISM, noisy=False)
 
-    steady = asked(metric, lambda wanted: evidence.trial("n/0", wanted.repeat))
-    races = asked(metric, lambda wanted: evidence.trial("n/0", wanted.repeat, digest=f"d{wanted.repeat // 2}"))
+    def trials(digest: Callable[[int, str], str]) -> list[TrialRecord]:
+        def answer(wanted: Wanted) -> TrialRecord:
+            device = "n/1" if wanted.elsewhere else "n/0"
+            return evidence.trial(device, wanted.repeat, digest=digest(wanted.repeat, device))
 
-    assert [trial.repeat for trial in steady] == [0, 1, 2]
+        return asked(metric, answer)
+
+    steady = trials(lambda repeat, device: "d")
+    races = trials(lambda repeat, device: f"d{repeat // 2}")
+    depends = trials(lambda repeat, device: device)
+
+    assert [(trial.repeat, trial.device) for trial in steady] == [(0, "n/0"), (1, "n/0"), (2, "n/0"), (3, "n/1")]
     assert metric.judge(steady, ()).answer is Answer.GOOD
-    assert metric.judge(races, ()).answer is Answer.BAD
-    assert "bits of q differ" in metric.judge(races, ()).reason
+    assert "the same bits in 3 repeats and on a second device (n/0 and n/1)" in metric.judge(steady, ()).reason
+    assert metric.judge(races, ()).answer is metric.judge(depends, ()).answer is Answer.BAD
+    assert "races: bits of q differ" in metric.judge(races, ()).reason
+    assert "depends on the device: bits of q differ between n/0 and n/1" in metric.judge(depends, ()).reason
+
+
+def test_determinism_without_a_second_device_says_so() -> None:
+    metric = make(MetricName.DETERMINISM, noisy=False)
+    alone = [evidence.trial("n/0", repeat) for repeat in range(3)]
+
+    assert metric.judge(alone, ()).answer is Answer.GOOD
+    assert "there was no second one" in metric.judge(alone, ()).reason
+    assert metric.judge(alone[:2], ()).answer is Answer.SKIPPED
 
 
 def noisy_trials(ratio: float, noise: float, seed: int) -> list[TrialRecord]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import farm
 from tests.fakes.commits import KERNEL, Commits, program, versions
 from tests.fakes.installed import install
+from tests.processes import left_behind
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home")]
 
@@ -93,13 +96,45 @@ def test_broken_commits_are_passed_over_and_named_where_they_hide_the_change(tmp
     assert "F00001" in next(probe["reason"] for probe in found["probes"] if probe["answer"] == "skipped")
 
 
-def test_unsteady_bits_are_found_too(tmp_path: Path) -> None:
-    commits = versions(tmp_path / "repo", ["", "", "unsteady = True", "unsteady = True"])
+def test_bits_that_depend_on_the_device_are_found_by_a_second_one(tmp_path: Path) -> None:
+    commits = versions(tmp_path / "repo", ["", "", "by_device = True", "by_device = True"])
 
     done = bisect(commits, commits.ids[0], commits.ids[-1], "--metric", "determinism", "--no-report")
 
     found = record(done)
     assert (done.returncode, found["suspects"]) == (0, [commits.ids[2]]), found["reason"]
+    assert "depends on the device" in found["reason"]
+    assert all(len({trial["device"] for trial in probe["trials"]}) == 2 for probe in found["probes"])
+
+
+def test_ctrl_c_keeps_what_was_answered_and_leaves_no_process(tmp_path: Path) -> None:
+    commits = versions(tmp_path / "repo", [FAST, "hangs = True", "hangs = True", SLOW])
+    home, out = tmp_path / "home", tmp_path / "runs"
+    arguments = ["--kernel", KERNEL, "--platform", "commit", "--source", str(commits.path), "--out", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "farm", "bisect", commits.ids[0], commits.ids[-1], *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "FARM_HOME": str(home)},
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs in the background ignores it
+    ) as process:
+        try:
+            assert process.stderr is not None
+            told = list(itertools.takewhile(lambda line: not line.startswith("round 1"), process.stderr))
+            assert process.poll() is None, told
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the job
+            printed, _ = process.communicate(timeout=400)
+        finally:
+            process.kill()
+
+    assert process.returncode == 3
+    assert "interrupted; 2 commits are left to test" in " ".join(printed.split())
+    (left,) = out.glob("*/bisect.json")
+    kept = json.loads(left.read_text())
+    assert (kept["outcome"], [probe["answer"] for probe in kept["probes"]]) == ("interrupted", ["good", "bad"])
+    assert left_behind(str(home)) == []
 
 
 def test_a_range_without_a_change_is_one_line(tmp_path: Path) -> None:

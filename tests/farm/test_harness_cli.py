@@ -39,6 +39,7 @@ def test_help_tells_which_of_the_two_commands_it_is_for() -> None:
             ["--harness", "pypto-lib", "--trial-timeout", "600"],
             "--trial-timeout 600 leaves no room for the harness's own 600 s",
         ),
+        (["--harness", "pypto-lib", "--source", "."], "--source .: a harness's files run as the farm's user"),
         (["--harness", "pypto-lib", "--root", "/nowhere"], "--root /nowhere is no directory"),
         (["--harness", "pypto-lib", "models/no_sim.py"], "none of 1 files is for a2a3sim; models/no_sim.py is marked"),
         (["--harness", "pypto-lib", "--devices", "0", "models/passes.py"], "--devices 0 is out of range"),

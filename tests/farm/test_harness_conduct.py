@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from farm.flight import Flight, Landed
 from farm.harness.conduct import Conductor
 from farm.progress import Observer
@@ -24,10 +26,26 @@ def head(devices: int = 1) -> Head:
 
 @dataclass
 class PaperLease:
-    """Devices by slot, two a node; renewing one keeps it."""
+    """Devices by slot, two a node; renewing one keeps it. Somebody who goes first comes after so many starts."""
 
     count: int
     renewed: list[int] = field(default_factory=list)
+    wanted_after: int = -1  # −1: nobody comes
+    started: int = 0
+    given: int = 0
+    under_way: int = 0
+    given_with: int = -1  # trials under way when the devices were given up
+
+    @property
+    def yields(self) -> bool:
+        return self.wanted_after >= 0
+
+    def wanted_by_others(self) -> list[str]:
+        return ["somebody"] if self.started >= self.wanted_after and not self.given else []
+
+    def give_way(self, on_wait: Any) -> None:
+        self.given += 1
+        self.given_with = self.under_way
 
     @property
     def slots(self) -> list[int]:
@@ -56,6 +74,8 @@ class PaperFlights:
 
     def start(self, slot: int, label: str, request: Request, repeat: int, attempt: int) -> None:
         self.flown.append((request.case, slot, f"{repeat}/{attempt}", dict(request.tuning)))
+        self.lease.started += 1
+        self.lease.under_way += 1
         self._waiting.append((slot, request, repeat, attempt))
         self.most = max(self.most, len(self._waiting))
 
@@ -69,6 +89,7 @@ class PaperFlights:
             return []
         ended = (quick or self._waiting)[0]
         self._waiting.remove(ended)
+        self.lease.under_way -= 1
         slot, request, repeat, attempt = ended
         failure = self.fails.get(request.case)
         own = failure is not None and failure.fault is Fault.KERNEL
@@ -95,9 +116,15 @@ class NoLimits:
 
 
 def conducted(
-    heads: dict[str, Head], *, count: int, repeats: int = 1, fails: dict[str, Failure] | None = None, freezes: str = ""
+    heads: dict[str, Head],
+    *,
+    count: int,
+    repeats: int = 1,
+    fails: dict[str, Failure] | None = None,
+    freezes: str = "",
+    wanted_after: int = -1,
 ) -> tuple[Conductor, PaperFlights, list[TrialRecord]]:
-    lease, kept = PaperLease(count), list[TrialRecord]()
+    lease, kept = PaperLease(count, wanted_after=wanted_after), list[TrialRecord]()
     flights = PaperFlights(lease, fails or {})
     paper: dict[str, Any] = {"lease": lease, "flights": flights, "limits": NoLimits()}
     conductor = Conductor(
@@ -121,6 +148,25 @@ def test_every_file_runs_as_often_as_asked_and_devices_work_side_by_side() -> No
         (f"{number}.py", repeat) for number in range(5) for repeat in range(2)
     ]
     assert flights.most == 3
+
+
+def test_devices_are_given_up_at_a_trial_boundary_and_the_rest_runs_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("farm.leaving._ASK_S", 0.0)
+    conductor, flights, kept = conducted({f"{number}.py": head() for number in range(5)}, count=2, wanted_after=2)
+
+    lease: Any = conductor.lease
+    assert (lease.given, lease.given_with) == (1, 0)
+    assert lease.started == len(flights.flown) == len(kept) == 5
+
+
+def test_nobody_is_waited_for_when_nothing_is_left_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.leaving._ASK_S", 0.0)
+    conductor, _, kept = conducted({"one.py": head()}, count=1, wanted_after=1)
+
+    lease: Any = conductor.lease
+    assert (lease.given, len(kept)) == (0, 1)
 
 
 def test_a_file_that_takes_two_devices_gets_them_of_one_node() -> None:

@@ -47,6 +47,25 @@ def test_a_small_profile_is_enough(tmp_path: Path) -> None:
     assert profiles.find(str(tmp_path / "mine.toml")).name == "mine"
 
 
+BUDGET = """
+[budgets.sim."a.py"]
+ceiling_us = 12.5
+source = "what the published kernel takes"
+"""
+
+
+def test_a_budget_is_for_a_platform_whose_times_mean_something() -> None:
+    found = parse(SMALL.replace('"host"', '"simulated"') + BUDGET, "mine")
+
+    assert found.budgets["sim"]["a.py"].ceiling_us == 12.5
+    with pytest.raises(ProfileError, match=r"budgets\.sim: its times are the host's CPU time"):
+        parse(SMALL + BUDGET, "mine")
+    with pytest.raises(ProfileError, match="budgets names the unknown platform 'sim2'"):
+        parse(SMALL + BUDGET.replace(".sim.", ".sim2."), "mine")
+    with pytest.raises(ProfileError, match=r"budgets\.sim\.a\.py\.ceiling_us: Input should be greater than 0"):
+        parse(SMALL + BUDGET.replace("12.5", "0"), "mine")
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
