@@ -77,7 +77,8 @@ def test_it_runs_as_the_user_the_manifests_run_it_as(parsed: list[tuple[str, str
     (user,) = of(parsed, "USER")
     (uid,) = set(re.findall(r"runAsUser: (\d+)", manifest))
 
-    assert any(f"--uid {uid} {user}" in rest for rest in of(parsed, "RUN"))
+    assert user == uid
+    assert any(f"--uid {uid} " in rest for rest in of(parsed, "RUN"))
     assert [word for word, _ in parsed].index("USER") > max(
         place for place, (word, _) in enumerate(parsed) if word == "RUN"
     )

@@ -73,7 +73,7 @@ def statuses(record: RunRecord) -> dict[str, FileStatus]:
 
 
 def test_every_failure_class_of_the_fixture_repository_gets_its_verdict(tmp_path: Path) -> None:
-    record = validate(shipped(seconds=15.0, stop_seconds=0.2, disk_mb=64), VERDICTS, tmp_path)
+    record = validate(shipped(seconds=25.0, stop_seconds=0.2, disk_mb=64), VERDICTS, tmp_path)
 
     assert record.harness is not None
     told = {Path(file.file).stem: file for file in record.harness.files}
