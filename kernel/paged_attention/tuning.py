@@ -19,17 +19,18 @@ _LIVE_TILES = 3  # FP32 tiles of scores alive at once: the scores, what is expon
 class Tuning(Knobs):
     """Every knob. Building a `Tuning` checks nothing, because the guards need the shape."""
 
-    rows: int = 4  # query heads of one softmax tile
-    merge: int = 8  # matrix products of one cube task
-    l1_reuse: int = 1  # cube tasks that load the same operand merged into one
-    vec_merge: int = 4  # equal vector tasks merged into one
+    rows: int = 16  # query heads of one softmax tile
+    merge: int = 1  # matrix products of one cube task
+    l1_reuse: int = 8  # cube tasks that load the same operand merged into one
+    vec_merge: int = 2  # equal vector tasks merged into one
 
 
 HISTORY = History(
-    untuned=MappingProxyType({"rows": "1", "merge": "1", "vec_merge": "1"}),
+    untuned=MappingProxyType({"rows": "1", "merge": "1", "l1_reuse": "1", "vec_merge": "1"}),
     steps=(
         Step("heads", "more query heads in one softmax tile", ("rows",)),
         Step("products", "matrix products over the blocks merged into fewer cube tasks", ("merge",)),
+        Step("reuse", "cube tasks that load the same operand merged", ("l1_reuse",)),
         Step("tasks", "equal vector tasks merged", ("vec_merge",)),
     ),
     space=MappingProxyType(
