@@ -162,6 +162,22 @@ def test_the_keyboard_is_enough(place: Place, browser: Browser) -> None:
     assert health is not None and (health.state, health.why[:8]) == (DeviceState.QUARANTINED, "loud fan")
 
 
+def test_runs_are_searched_with_the_keyboard_alone(place: Place, open_tab: Tab) -> None:
+    page = open_tab.page
+    open_tab.go("/runs")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "text":
+            break
+    page.keyboard.type("grace #7")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{place.url}/runs?text=grace+%237&kernel=&platform=&verdict=")
+    found = page.locator("tbody tr td:nth-child(7)").all_inner_texts()
+
+    assert found and set(found) == {"pull/7 of grace"}
+    assert open_tab.complaints == []
+
+
 def test_a_running_run_moves_on_an_open_page_and_ends_there(place: Place, open_tab: Tab) -> None:
     page = open_tab.page
     store = Store(place.engine)
@@ -313,6 +329,7 @@ def test_nothing_a_pull_request_writes_becomes_markup(place: Place, open_tab: Ta
         f"/runs/{record.run_id}",
         f"/runs/{record.run_id}/logs/logs/%3Cb%20onclick%3D1%3E.log",
         f"/jobs/{place.job}",
+        f"/jobs/{place.job}/log",
         "/kernels",
         "/devices",
         "/devices/a2a3/npu-0/0",
