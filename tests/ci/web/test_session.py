@@ -25,7 +25,9 @@ def test_a_session_comes_back_out_of_its_cookie() -> None:
 
 
 @pytest.mark.parametrize(
-    "cookie", [None, "", "x", "WyJhIiwiYiJd.x.y", Sessions(b"o" * 32, True).dump(Session("a", "b"))]
+    "cookie",
+    [None, "", "x", "WyJhIiwiYiJd.x.y", Sessions(b"o" * 32, True).dump(Session("a", "b"))],
+    ids=["none", "empty", "no-cookie", "forged", "of-another-key"],  # the last one's text changes by the second
 )
 def test_a_cookie_that_this_key_has_not_signed_is_no_session(cookie: str | None) -> None:
     assert Sessions(KEY, secure=True).load(cookie) is None
