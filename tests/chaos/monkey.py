@@ -34,6 +34,8 @@ NODES, PER_NODE, AUTHORS = 3, 2, 3
 NODE_BACK_S = 4.0  # after its raylet was killed
 AT_A_TIME = 5  # runs handed to one driver: starting a process costs as much as a run
 BETWEEN_KILLS_S = (2.0, 5.0)
+# Kills for a run that has ended, at most: on a slow machine, as many as on a fast one, which then meet the same runs.
+KILLS_A_RUN = 1.0
 WEIGHTS = {"worker": 5, "driver": 2, "raylet": 1}
 
 
@@ -74,7 +76,8 @@ class Monkey:
         self._hit: set[str] = set()  # runs that have lost a worker to us
         self._nodes: dict[int, Any] = {}
         self._away: dict[int, float] = {}  # node number → when it comes back
-        self._started = 0
+        self._started = 0  # drivers
+        self._ended = 0  # runs
         self._lock = threading.Lock()
         self._begin = time.monotonic()
         self.outcome = Outcome()
@@ -109,7 +112,7 @@ class Monkey:
                 self._start(cluster.address)
             self._bury()
             self._bring_back(cluster)
-            if time.monotonic() > next_kill:
+            if time.monotonic() > next_kill and self._may_kill():
                 self._kill(cluster)
                 next_kill = time.monotonic() + self._random.uniform(*BETWEEN_KILLS_S)
             time.sleep(0.1)
@@ -146,6 +149,7 @@ class Monkey:
                 elif word == "ended":
                     author.run_id = ""
                     author.works.popleft()
+                    self._ended += 1
                     self._say(f"ended   {rest}")
 
     def _bury(self) -> None:
@@ -161,6 +165,9 @@ class Monkey:
                 kind = author.works.popleft().partition(":")[0]
                 self._waiting.append(f"{kind}:{author.run_id}")
             self._waiting.extend(author.works)
+
+    def _may_kill(self) -> bool:
+        return self.outcome.kills.total() < AUTHORS + KILLS_A_RUN * self._ended
 
     def _kill(self, cluster: Any) -> None:
         what = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
@@ -220,9 +227,9 @@ class Monkey:
         return cluster.add_node(num_cpus=2, resources={"NPU": PER_NODE}, labels={"farm-node": f"n{number}"})
 
     def _settled_free(self, ray: Any) -> int:
-        """Free devices, once Ray has noticed that everybody has gone."""
-        end = time.monotonic() + 30
-        while ray.available_resources().get("NPU", 0) < NODES * PER_NODE and time.monotonic() < end:
+        """Free devices, once Ray has noticed that everybody has gone, nodes that were killed among them."""
+        end = time.monotonic() + 60
+        while ray.available_resources().get("NPU", 0) != NODES * PER_NODE and time.monotonic() < end:
             time.sleep(0.5)
         return int(ray.available_resources().get("NPU", 0))
 

@@ -118,7 +118,6 @@ def test_ctrl_c_keeps_what_was_answered_and_leaves_no_process(tmp_path: Path) ->
         text=True,
         env={**os.environ, "FARM_HOME": str(home)},
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs in the background ignores it
     ) as process:
         try:
             assert process.stderr is not None
