@@ -74,6 +74,21 @@ def flip_lowest_bit(tensor: torch.Tensor) -> None:
     raw[raw.numel() // 2] ^= 1
 
 
+class TakesASecond(Honest):
+    """Right, after a second."""
+
+    seconds = 1.0
+
+    def disturb(self, outputs: Tensors, device: int) -> None:
+        time.sleep(self.seconds)
+
+
+class TakesThreeSeconds(TakesASecond):
+    """Right, after three."""
+
+    seconds = 3.0
+
+
 class FlipsOnOneDevice(Honest):
     """Device 1 always gives one other bit."""
 

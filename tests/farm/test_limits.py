@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,9 @@ from farm.errors import UsageError
 from farm.leased import RunOptions
 from farm.record import RunRecord, RunRequest, Verdict
 from farm.timeouts import Timeouts
-from kernel.spec import Tensors
 from tests.fakes import platforms
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
-
-
-class TakesASecond(platforms.Honest):
-    def disturb(self, outputs: Tensors, device: int) -> None:
-        time.sleep(1)
 
 
 def validate(out: Path, timeouts: Timeouts) -> RunRecord:
@@ -35,7 +28,7 @@ def validate(out: Path, timeouts: Timeouts) -> RunRecord:
         seed=0,
     )
     budgets = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
-    return run(request, RunOptions(out=out, timeouts=timeouts, platform=TakesASecond, budgets=budgets))
+    return run(request, RunOptions(out=out, timeouts=timeouts, platform=platforms.TakesASecond, budgets=budgets))
 
 
 def test_a_run_over_its_limit_is_errored_and_keeps_what_it_measured(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from farm.worker import PlatformFactory
 from jobs.records import TrialRecord
 from kernel.platforms.protocol import Probe
 from tests.fakes import platforms
+from tests.fakes.platforms import TakesASecond
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "nodes")]
 
@@ -97,11 +98,6 @@ class TwoDiesACard(platforms.Honest):
 class FailsCanaryOnDevice0(platforms.Honest):
     def probe(self, device: int, directory: Path) -> Probe:
         return Probe(device != 0, "canary: wrong answer" if device == 0 else "canary: right")
-
-
-class TakesASecond(platforms.Honest):
-    def disturb(self, outputs: Any, device: int) -> None:
-        time.sleep(1)
 
 
 def test_each_device_on_a_node_of_its_own(tmp_path: Path) -> None:
@@ -248,6 +244,7 @@ from farm.leased import RunOptions, leased
 from farm.record import RunRequest
 from kernel.platforms.protocol import Probe
 from tests.fakes import platforms
+from tests.fakes.platforms import TakesASecond
 request = RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=6, repeats=1,
                      input_set="documented", seed=0)
 with leased(request, RunOptions(address=sys.argv[1], platform=platforms.Honest)):
