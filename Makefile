@@ -4,6 +4,7 @@ BOOT ?= python3
 PY := .venv/bin/python
 ARGS ?=
 TESTS ?=
+# Files go to the workers in their order, so that the chaos test, the longest, is not left for the end.
 # Two, however many cores there are: tests of a cluster wait more than they work, and each one needs memory.
 JOBS ?= 2
 
@@ -25,7 +26,7 @@ run: setup ## validate the reference kernel on three devices; more options: make
 	@.venv/bin/farm run --devices 3 $(ARGS)
 
 test: lint ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-fast: setup-dev ## the tests that start neither the simulator nor Ray
 	@$(PY) -m pytest -m "not sim and not ray" $(TESTS)
