@@ -41,12 +41,6 @@ class Campaign(Protocol):
         ...
 
 
-def within_tolerance(record: TrialRecord) -> bool:
-    """Whether a trial ran and every output of it is within its tolerance."""
-    passed = [output.tolerance.passed for output in record.outputs.values()]
-    return record.status is TrialStatus.OK and bool(passed) and all(passed)
-
-
 def disqualification(record: TrialRecord) -> str:
     """Why a point does not count, in one line; "" where it does."""
     if record.failure is not None:

@@ -20,9 +20,14 @@ from kernel import by_path
 from kernel.registry import find_kernel, kernel_entry
 from kernel.spec import Kernel
 
-# A confined program is ended this share of a trial's time before the trial is, so that the trial can say so.
+# A confined program is ended after this share of its trial's time, so that the trial itself can still say so.
 _SHARE_OF_TRIAL = 0.9
 _SEED_BITS = 62
+
+
+def limits_within(trial_s: float) -> Limits:
+    """What a confined program may take in a trial of `trial_s` seconds."""
+    return Limits(time_s=_SHARE_OF_TRIAL * trial_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Programs:
     def confinement(self, kernel: str, source: SourceRequest, trial_s: float) -> Confinement:
         """What workers are sent."""
         trees = (self.head,) if self.base is None else (self.head, self.base)
-        limits = Limits(time_s=_SHARE_OF_TRIAL * trial_s)
+        limits = limits_within(trial_s)
         return Confinement(kernel, self.origin, trees, source.require_sandbox, limits)
 
 

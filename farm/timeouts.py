@@ -23,22 +23,22 @@ _LONGEST_SYNC_S = 2_147_483
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One limit: what it ends, and how it is set."""
+    """One limit: what happens when it is reached, and how it is set."""
 
     field: str  # of `Timeouts`
     name: str
     option: str  # of the command line
-    ends: str  # who ends what
+    then: str  # who ends what, as a clause
 
 
 # Innermost first. The first three exist on a device only; a simulated platform has no operator that could hang there.
 LADDER = (
-    Rung("scheduler_s", "scheduler", "--scheduler-timeout", "the device's scheduler, when no task makes progress"),
-    Rung("device_op_s", "device op", "--device-op-timeout", "CANN, an operator"),
-    Rung("stream_sync_s", "stream sync", "--sync-timeout", "the worker, its wait for the device"),
-    Rung("trial_s", "trial", "--trial-timeout", "the farm, a trial together with its worker"),
-    Rung("lease_s", "lease", "--lease-timeout", "the farm, a lease"),
-    Rung("run_s", "run", "--run-timeout", "the farm, a run"),
+    Rung("scheduler_s", "scheduler", "--scheduler-timeout", "the device's scheduler ends tasks that make no progress"),
+    Rung("device_op_s", "device op", "--device-op-timeout", "CANN ends an operator"),
+    Rung("stream_sync_s", "stream sync", "--sync-timeout", "the worker ends its wait for the device"),
+    Rung("trial_s", "trial", "--trial-timeout", "the farm ends a trial together with its worker"),
+    Rung("lease_s", "lease", "--lease-timeout", "the farm ends a lease"),
+    Rung("run_s", "run", "--run-timeout", "the farm ends a run"),
 )
 _ON_DEVICE = 3
 

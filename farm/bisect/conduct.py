@@ -16,18 +16,14 @@ from farm.bisect.search import Answer, Search, contradictions, rounds_needed
 from farm.conduct import run
 from farm.errors import FarmError, InfrastructureError, UsageError
 from farm.leased import Leased, RunOptions, leased, new_id, now
-from farm.programs import require_installed
+from farm.programs import limits_within, require_installed
 from farm.record import RunRequest, SourceRequest
 from farm.report.bisect_write import write_bisect
 from jobs.confinement import Confinement
 from jobs.foreign import Origin
 from jobs.records import Arm, Request, TrialRecord
-from jobs.supervision import Limits
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_kernel, kernel_entry
-
-# A confined program is ended this share of a trial's time before the trial is, so that the trial can say so.
-_SHARE_OF_TRIAL = 0.9
 
 
 class NoChangeError(UsageError):
@@ -76,7 +72,7 @@ def bisect(
         }
     )
     trees = {tree.address: tree for tree in line.programs.values()}
-    limits = Limits(time_s=_SHARE_OF_TRIAL * options.timeouts.trial_s)
+    limits = limits_within(options.timeouts.trial_s)
     confined = Confinement(request.kernel, origin, tuple(trees.values()), request.require_sandbox, limits)
     with cluster.connected(options.address, simulated=not _platform(request, options).noisy):
         with leased(_run_request(request), options, witnesses=False, confinement=confined) as held:

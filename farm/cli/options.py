@@ -98,7 +98,7 @@ def limit_options(command: Command) -> Command:
     decorated: Any = packed
     for rung in reversed(LADDER):
         if rung.field != "trial_s":
-            decorated = _seconds(rung.option, rung.field, f"until {rung.ends} is ended")(decorated)
+            decorated = _seconds(rung.option, rung.field, f"after which {rung.then}")(decorated)
     return decorated  # type: ignore[no-any-return]
 
 

@@ -130,9 +130,7 @@ def test_nobody_is_mentioned_and_nothing_is_linked() -> None:
 def test_a_passed_run_says_so_first_with_its_numbers() -> None:
     text = report(samples.run())
 
-    assert text.startswith(
-        "## ✅ passed: all gates passed\n\n`qkv\\_proj" if False else "## ✅ passed: all gates passed\n"
-    )
+    assert text.startswith("## ✅ passed: all gates passed\n")
     assert "`qkv_proj_rope` on `a2a3sim` at `0123456789abcdef0123456789abcdef01234567`" in text
     assert rows(text, "### Wall time")[0] == [
         "`flash-s2`", "**76.64**", "0.00", "9", "90.00", "+14.8 %", "76.50", "+0.2 %",

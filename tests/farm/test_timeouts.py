@@ -26,9 +26,9 @@ rising = st.lists(
 
 
 def documented() -> str:
-    head = "| limit | default | set by | what it ends |\n|---|---|---|---|\n"
+    head = "| limit | default | set by | after which |\n|---|---|---|---|\n"
     lines = [
-        f"| {rung.name} | {getattr(Timeouts(), rung.field):g} s | `{rung.option}` | {rung.ends} |\n" for rung in LADDER
+        f"| {rung.name} | {getattr(Timeouts(), rung.field):g} s | `{rung.option}` | {rung.then} |\n" for rung in LADDER
     ]
     return head + "".join(lines)
 
