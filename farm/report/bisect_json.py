@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from farm.bisect.record import SCHEMA_VERSION, BisectRecord
-
-_SCHEMA_ID = "npu-kernel-farm/bisect.schema.json"
+from farm.report.json_schema import json_schema
 
 
 def schema() -> str:
     """The JSON Schema of `bisect.json`, as published in `docs/bisect.schema.json`."""
-    generated = BisectRecord.model_json_schema(mode="serialization")
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": _SCHEMA_ID, "version": SCHEMA_VERSION}
-    return json.dumps({**head, **generated}, indent=2, ensure_ascii=False) + "\n"
+    return json_schema(BisectRecord, "bisect", SCHEMA_VERSION)
 
 
 def write(record: BisectRecord) -> str:

@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from farm.errors import UsageError
 from farm.record import SCHEMA_VERSION, RunRecord
-
-_SCHEMA_ID = "npu-kernel-farm/report.schema.json"
+from farm.report.json_schema import json_schema
 
 
 class ReportError(UsageError):
@@ -34,9 +33,7 @@ class JsonReport:
 
 def schema() -> str:
     """The JSON Schema of `report.json`, as published in `docs/report.schema.json`."""
-    generated = RunRecord.model_json_schema(mode="serialization")
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": _SCHEMA_ID, "version": SCHEMA_VERSION}
-    return json.dumps({**head, **generated}, indent=2, ensure_ascii=False) + "\n"
+    return json_schema(RunRecord, "report", SCHEMA_VERSION)
 
 
 def read(path: Path) -> RunRecord:
