@@ -55,7 +55,7 @@ _SPACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "attn_norm_rows": ("1", "2", "4"),
         "fold_amax": ("true", "false"),
         "qr_norm_partials": ("1", "2"),
-        "qr_norm_rows": ("2", "4", "8"),
+        "qr_norm_rows": ("2", "4", "5", "8", "9"),
         "q_proj_k_tile": ("256", "512", "1024"),
         "q_proj_k_l0": ("128", "256"),
         "q_proj_n_tile": ("128", "256"),
@@ -72,7 +72,7 @@ _SPACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "head_rows": ("16", "32", "64", "128"),
         "head_tile_rows": ("4", "8", "16"),
         "head_load_tiles": ("1", "2", "4"),
-        "kv_rows": ("2", "4", "8"),
+        "kv_rows": ("2", "4", "8", "16"),
         "q_proj_merge": ("1", "4", "6", "8"),
         "vec_merge": ("1", "2"),
     }

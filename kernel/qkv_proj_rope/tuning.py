@@ -32,7 +32,7 @@ class Tuning:
     attn_norm_rows: int = 4  # tokens of one attn-norm task
     fold_amax: bool = True  # T: amax taken in the qr-norm task instead of a pass of its own
     qr_norm_partials: int = 2  # U: partial sums of qr² over Q_LORA
-    qr_norm_rows: int = 8  # tokens of one qr-norm task
+    qr_norm_rows: int = 9  # tokens of one qr-norm task
     q_proj_k_tile: int = 1024  # V: rows of wq_b in one L1 load
     q_proj_k_l0: int = 256  # rows of wq_b in one L0 tile
     q_proj_n_tile: int = 256  # columns of wq_b of one matrix product
