@@ -35,6 +35,7 @@ from farm import paths
 from jobs import poison
 from jobs.goldens import reference
 from kernel.errors import KernelLayerError
+from kernel.platforms import pypto_private
 from kernel.platforms.a2a3sim import A2A3Sim
 from kernel.platforms.protocol import Task
 from kernel.qkv_proj_rope import KERNEL
@@ -103,6 +104,7 @@ def load_peer(place: str) -> ProgramOf:
     if spec is None or spec.loader is None:
         raise PeerError(f"--peer {place} is not FILE:FUNCTION with an existing Python file")
     module = importlib.util.module_from_spec(spec)
+    pypto_private.load(A2A3Sim.name)  # or the peer's own import of PyPTO would turn on every library's debug log
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # foreign code: whatever it raises is the peer's fault
