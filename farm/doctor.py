@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from farm import paths
+from farm.wording import counted
 from jobs import sandbox
 from jobs.records import Record
 from jobs.sandbox import Isolation
@@ -202,5 +203,4 @@ def conclusion(diagnosis: Diagnosis) -> str:
     if diagnosis.ready:
         return f"ready: platform {diagnosis.platform} can run here"
     count = sum(each.status is Status.PROBLEM for each in diagnosis.checks)
-    problems = "1 problem" if count == 1 else f"{count} problems"
-    return f"not ready: {problems} to remedy before platform {diagnosis.platform} can run here"
+    return f"not ready: {counted(count, 'problem')} to remedy before platform {diagnosis.platform} can run here"

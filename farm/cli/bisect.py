@@ -22,6 +22,7 @@ from farm.cli.exit_codes import ExitCode
 from farm.record import DeviceRecord
 from farm.report.text import one_line
 from farm.timeouts import Timeouts
+from farm.wording import counted
 from kernel.registry import find_kernel
 
 if TYPE_CHECKING:
@@ -42,13 +43,12 @@ class _Lines(BisectObserver):
         rounds = rounds_needed(changing - 1, self._devices)
         held = ", ".join(device.id for device in devices)
         self._say(f"bisect {bisect_id}: {line.commits} commits, {changing} change the program; devices {held}")
-        self._say(f"the ends first, then {rounds} round{'' if rounds == 1 else 's'} where no commit is skipped")
+        self._say(f"the ends first, then {counted(rounds, 'round')} where no commit is skipped")
 
     def round_began(self, number: int, positions: Sequence[int], search: Search) -> None:
         """Announce a round."""
         if number:
-            left = len(search.open)
-            self._say(f"round {number}: {left} commit{'' if left == 1 else 's'} open, testing {len(positions)} at once")
+            self._say(f"round {number}: {counted(len(search.open), 'commit')} open, testing {len(positions)} at once")
 
     def answered(self, probe: ProbeRecord) -> None:
         """Announce an answer."""

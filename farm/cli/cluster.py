@@ -16,6 +16,7 @@ from farm import local_cluster
 from farm.cli import options
 from farm.errors import UsageError
 from farm.local_cluster import LocalCluster, LocalNode
+from farm.wording import counted
 
 _SOC = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # what Ray takes for the value of a label
 
@@ -47,12 +48,12 @@ def up(nodes: int, devices_per_node: int, soc: str, port: int) -> None:
     console = Console()
 
     def started(node: LocalNode) -> None:
-        console.print(f"node {node.number} is up, {_devices(node.devices)}", highlight=False)
+        console.print(f"node {node.number} is up, {counted(node.devices, 'device')}", highlight=False)
         spinner.update(f"starting node {node.number + 1} of {nodes}")
 
     with console.status(f"starting node 0 of {nodes}") as spinner:
         cluster = local_cluster.up(nodes, devices_per_node, soc, port, started)
-    click.echo(f"{_devices(nodes * devices_per_node)} at {cluster.address}; try\n")
+    click.echo(f"{counted(nodes * devices_per_node, 'device')} at {cluster.address}; try\n")
     click.echo(f"  farm run --address {cluster.address} --devices {min(3, nodes * devices_per_node)}")
     click.echo("  farm cluster down")
 
@@ -84,7 +85,7 @@ def status(as_json: bool) -> None:
             table.add_row(str(node["node"]), str(node["devices"]), node["soc"] or "-", state, pids)
         Console().print(table)
         alive = [node for node in cluster.nodes if node.alive]
-        devices = _devices(sum(node.devices for node in alive))
+        devices = counted(sum(node.devices for node in alive), "device")
         click.echo(f"{cluster.address}: {len(alive)} of {len(cluster.nodes)} nodes alive, {devices}")
 
 
@@ -102,10 +103,6 @@ def _facts(cluster: LocalCluster | None) -> dict[str, Any]:
         for node in cluster.nodes
     ]
     return {"address": cluster.address, "nodes": nodes}
-
-
-def _devices(count: int) -> str:
-    return "1 device" if count == 1 else f"{count} devices"
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

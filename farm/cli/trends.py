@@ -20,6 +20,7 @@ from farm.report.text import microseconds, one_line, signed_share
 from farm.rows import HistoryPoint
 from farm.store import Store
 from farm.trend import CommitMedian, Trend, by_commit, find_trend, median_of, trend_cases
+from farm.wording import counted
 from kernel.clock import wall_time
 from kernel.errors import UnknownNameError
 from kernel.registry import find_kernel, find_platform
@@ -76,12 +77,12 @@ def view(trend: Trend, width: int, commits: bool = False) -> RenderableType:
     """The trend on a terminal of `width` columns, run by run or by `commits`. Names are taken as text, not markup."""
     first, last = trend.points[0].started_at[:10], trend.points[-1].started_at[:10]
     head = Text(f"{one_line(trend.kernel)} {one_line(trend.case)} on {one_line(trend.platform)}", "bold")
-    runs = f"{len(trend.points)} run{'' if len(trend.points) == 1 else 's'}"
+    runs = counted(len(trend.points), "run")
     said = Text(f"  {runs}, {one_line(first)} to {one_line(last)}, {trend.clock.value} µs", "dim")
     bars, marks = trend.medians, {change.index: change for change in trend.changes}
     grouped = by_commit(trend)
     if commits:
-        said.append(f", {len(grouped)} commit{'' if len(grouped) == 1 else 's'}")
+        said.append(f", {counted(len(grouped), 'commit')}")
         bars = [each.us for each in grouped]
         place = {each.commit: index for index, each in enumerate(grouped)}
         marks = {place[trend.points[change.index].commit]: change for change in trend.changes}
@@ -128,7 +129,7 @@ def _levels(trend: Trend) -> Table:
     )
     table.add_row("  budget", _budget(trend))
     if trend.left_out:
-        table.add_row("  left out", f"{trend.left_out} run{'' if trend.left_out == 1 else 's'} that errored")
+        table.add_row("  left out", f"{counted(trend.left_out, 'run')} that errored")
     return table
 
 

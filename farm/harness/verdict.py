@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from farm.record import FileRecord, FileStatus, Finding, GateRecord, GateStatus, Verdict
+from farm.wording import counted
 from jobs.records import Failure, TrialRecord, TrialStatus
 from kernel.harness.head import Head
 
@@ -43,7 +44,7 @@ def file_records(
 
 def verdict(files: Sequence[FileRecord]) -> tuple[Verdict, str]:
     """The gravest file decides; the reason counts them all. Nothing measured is errored, whatever was skipped."""
-    whole = _count(len(files), "file")
+    whole = counted(len(files), "file")
     counts = Counter(record.status for record in files)
     told = ", ".join(f"{counts[status]} {status.value}" for status in FileStatus if counts[status])
     for status, found in ((FileStatus.FAILED, Verdict.FAILED), (FileStatus.ERRORED, Verdict.ERRORED)):
@@ -76,7 +77,7 @@ def _status(
         why = _told(lost[-1]) if lost else unreached
         return FileStatus.ERRORED, why if missing == repeats else f"{missing} of {repeats} trials were lost; {why}"
     outputs = {name for trial in trials for name in trial.claims}
-    return FileStatus.PASSED, f"{_count(len(outputs), 'output')} in {_count(repeats, 'trial')}"
+    return FileStatus.PASSED, f"{counted(len(outputs), 'output')} in {counted(repeats, 'trial')}"
 
 
 def _told(failure: Failure) -> str:
@@ -98,7 +99,3 @@ def _place(finding: Finding) -> str:
 
 def _measured(trials: Sequence[TrialRecord]) -> int:
     return sum(trial.status is TrialStatus.OK for trial in trials)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

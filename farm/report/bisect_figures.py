@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from farm.bisect.record import BisectRecord, Outcome
+from farm.wording import counted
 
 
 def effort(record: BisectRecord) -> str:
     """Rounds and minutes, against what one device would need; what is computed is called so."""
     devices = len(record.devices)
-    spent = f"{_many(record.rounds, 'round')} on {_many(devices, 'device')}, {minutes(record.search_s)}"
+    spent = f"{counted(record.rounds, 'round')} on {counted(devices, 'device')}, {minutes(record.search_s)}"
     if record.serial is None:
         return spent
     serial = record.serial
     computed = f"{serial.probes} × {serial.probe_s:.1f} s a commit = {minutes(serial.total_s)}"
-    return f"{spent}; one device after the other: {_many(serial.probes, 'round')}, {computed} (computed)"
+    return f"{spent}; one device after the other: {counted(serial.probes, 'round')}, {computed} (computed)"
 
 
 def extent(record: BisectRecord) -> str:
     """What was searched."""
     changing = len(record.candidates) - 1
     tested = len({probe.commit for probe in record.probes})
-    return f"{_many(record.commits, 'commit')}, {changing} of which change the program; {tested} tested"
+    return f"{counted(record.commits, 'commit')}, {changing} of which change the program; {tested} tested"
 
 
 def go_on(record: BisectRecord) -> str:
@@ -36,7 +37,3 @@ def go_on(record: BisectRecord) -> str:
 def minutes(seconds: float) -> str:
     """A duration as a person says it."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

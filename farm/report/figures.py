@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from farm.record import GateRecord, GateStatus, RunRecord
+from farm.wording import counted
 from jobs.records import OutputRecord, TrialRecord, TrialStatus
 from kernel.clock import Clock, wall_time
 
@@ -47,9 +48,16 @@ class Agreement:
 
     case: str
     devices: int
-    repeats: int  # the fewest measured on any device
+    repeats: tuple[int, int]  # measured on a device: the fewest and the most
     trials: int
     odd: tuple[str, ...]  # "kv on 10.0.0.1/2 (repeats 0, 1)": whoever differs from the commonest bits; none: all agree
+
+    @property
+    def extent(self) -> str:
+        """How much was compared: `3 devices × 3 repeats`, `3 devices × 2 to 30 repeats` where a device stood in."""
+        fewest, most = self.repeats
+        repeats = counted(most, "repeat")
+        return f"{counted(self.devices, 'device')} × {repeats if fewest == most else f'{fewest} to {repeats}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,8 @@ def agreement(record: RunRecord, case: str) -> Agreement:
     trials = measured(record, case)
     repeats = Counter(trial.device for trial in trials)
     odd = [line for name in _output_names(trials) for line in _odd_lines(trials, name)]
-    return Agreement(case, len(repeats), min(repeats.values(), default=0), len(trials), tuple(odd))
+    counts = sorted(repeats.values()) or [0]
+    return Agreement(case, len(repeats), (counts[0], counts[-1]), len(trials), tuple(odd))
 
 
 def median_trial(record: RunRecord, case: str) -> TrialRecord | None:

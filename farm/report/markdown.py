@@ -211,11 +211,10 @@ def _determinism(record: RunRecord) -> list[str]:
         if found.trials < 2:
             lines.append(f"- {code(case)}: nothing to compare ({found.trials} measured)")
             continue
-        extent = f"{found.devices} devices × {found.repeats} repeats"
         if found.odd:
-            lines.append(f"- {code(case)}: ❌ bits differ over {extent}: {prose('; '.join(found.odd))}")
+            lines.append(f"- {code(case)}: ❌ bits differ over {found.extent}: {prose('; '.join(found.odd))}")
         else:
-            lines.append(f"- {code(case)}: digests agree across {extent}")
+            lines.append(f"- {code(case)}: digests agree across {found.extent}")
     judged = gate(record, "determinism")
     lines += [f"- the gate says: {judged.status.value}"] if judged else ["- not judged"]
     return ["### Determinism", "\n".join(lines)]

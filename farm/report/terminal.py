@@ -163,10 +163,9 @@ def _agreement(record: RunRecord, case: str) -> Text:
     found = agreement(record, case)
     if found.trials < 2:
         return Text("nothing to compare", "dim")
-    extent = f"{_count(found.devices, 'device')} × {_count(found.repeats, 'repeat')}"
     if found.odd:
-        return Text(f"{one_line('; '.join(found.odd))} differs, of {extent}", "red")
-    return Text(f"bit-identical on {extent}")
+        return Text(f"{one_line('; '.join(found.odd))} differs, of {found.extent}", "red")
+    return Text(f"bit-identical on {found.extent}")
 
 
 def _devices(record: RunRecord) -> str:
@@ -174,7 +173,3 @@ def _devices(record: RunRecord) -> str:
     more = f" and {len(names) - _SHOWN_DEVICES} more" if len(names) > _SHOWN_DEVICES else ""
     socs = ", ".join(dict.fromkeys(one_line(held.soc) for held in record.devices))
     return f"{', '.join(names[:_SHOWN_DEVICES])}{more} ({socs})" if names else "none"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -8,6 +8,7 @@ from farm.record import Verdict
 from farm.sweep.matrix import Fleet
 from farm.sweep.record import Cell, NotReached, Place, SweepFinding, SweepRequest
 from farm.sweep.schedule import first_look, job_of
+from farm.wording import counted
 
 _SHOWN = 3  # devices named in a reason
 
@@ -45,12 +46,12 @@ def decide(
     for verdict in (Verdict.FAILED, Verdict.ERRORED):
         of_verdict = [finding for finding in findings if finding.kind.verdict is verdict]
         if of_verdict:
-            more = f"; {_count(len(findings) - 1, 'more finding')}" if len(findings) > 1 else ""
+            more = f"; {counted(len(findings) - 1, 'more finding')}" if len(findings) > 1 else ""
             return verdict, f"{sentence(of_verdict[0])}{more}"
     measured = [cell for cell in cells if cell.failure is None]
     devices = {cell.device for cell in measured}
     if len(devices) < 2:
-        return Verdict.ERRORED, f"{_count(len(devices), 'device')} measured: nothing to compare"
+        return Verdict.ERRORED, f"{counted(len(devices), 'device')} measured: nothing to compare"
     unseen = [each for each in missing if each.missing == each.planned]
     if unseen:
         return Verdict.ERRORED, f"not reached: {_shown([each.device for each in unseen])} ({unseen[0].why})"
@@ -61,7 +62,7 @@ def decide(
     if skipped:
         return Verdict.ERRORED, f"not reached on any device: {_shown(skipped)}"
     cards = len({fleet.card(device) for device in devices})
-    extent = f"{_count(len(measured), 'trial')} on {_count(len(devices), 'device')} ({_count(cards, 'card')})"
+    extent = f"{counted(len(measured), 'trial')} on {counted(len(devices), 'device')} ({counted(cards, 'card')})"
     left = sum(each.missing for each in missing)
     short = f"; not reached: {left} of {left + len(measured)} trials" if left else ""
     return Verdict.PASSED, f"{extent} agree bit for bit{short}"
@@ -89,7 +90,3 @@ def _places(places: Sequence[Place]) -> str:
 def _shown(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -88,6 +88,13 @@ def test_agreement_and_its_breach_are_told() -> None:
     assert "nothing to compare" in shown(alone)
 
 
+def test_devices_that_measured_unequally_often_are_not_told_to_be_equal() -> None:
+    """A device stood in for a lost one, and has its last repeats only."""
+    trials = [samples.trial("10.0.0.1/0", repeat) for repeat in range(3)] + [samples.trial("10.0.0.1/1", 2)]
+
+    assert "bit-identical on 2 devices × 1 to 3 repeats" in shown(samples.run(trials=trials))
+
+
 def test_a_race_is_told_by_the_odd_repeat() -> None:
     other = {**{name: samples.output(name) for name in samples.OUTPUTS}, "q": samples.output("q", digest="raced")}
     trials = [samples.trial("10.0.0.1/0", repeat, outputs=other) for repeat in (1,)]
