@@ -40,7 +40,7 @@ def share(value: float) -> str:
 
 def signed_share(value: float) -> str:
     """A relative difference as a percentage with its sign."""
-    return f"{100 * value:+.1f} %"
+    return f"{round(100 * value, 1) + 0.0:+.1f} %"  # + 0.0, or nothing at all would read -0.0
 
 
 def scientific(value: float | None) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from farm.record import Finding, RunRecord, Verdict
 from farm.report.terminal import summary
+from farm.report.text import signed_share
 from jobs.records import Failure, Fault
 from tests.farm import samples
 
@@ -101,6 +102,11 @@ def test_a_race_is_told_by_the_odd_repeat() -> None:
     trials += [samples.trial("10.0.0.1/0", repeat) for repeat in (0, 2)]
 
     assert "q on 10.0.0.1/0 (repeat 1) differs, of 1 device × 3 repeats" in shown(samples.run(trials=trials), width=200)
+
+
+@pytest.mark.parametrize(("value", "said"), [(-0.00001, "+0.0 %"), (-0.0006, "-0.1 %"), (0.125, "+12.5 %")])
+def test_a_difference_too_small_to_show_has_no_minus(value: float, said: str) -> None:
+    assert signed_share(value) == said
 
 
 def test_names_are_text_and_never_markup() -> None:
