@@ -9,7 +9,7 @@ from farm.report.chart import Chart
 from farm.report.digests import Matrix, matrix
 from farm.report.error_chart import error_chart
 from farm.report.figures import CaseTime, WorstOutput, case_times, measured, median_trial, worst_outputs
-from farm.report.stages import CoreTime, StageTime, core_times, profile, stage_times, waiting_us
+from farm.report.stages import CoreTime, StageTime, core_times, profile, stage_times, waiting_share, waiting_us
 from farm.report.timeline_chart import MAX_TASKS, timeline_chart
 from farm.report.wall_chart import wall_chart
 from jobs.records import BuildRecord, ClaimRecord, TrialRecord
@@ -32,6 +32,7 @@ class CaseView:
     stages: tuple[StageTime, ...]
     cores: tuple[CoreTime, ...]
     waiting_us: float | None
+    waiting_share: float | None  # of the wall time
     knobs: tuple[Knob, ...]
     build: BuildRecord | None
     against: str
@@ -103,6 +104,7 @@ def _view(
         stages=tuple(stage_times(found, profile(base_trial.tasks) if base_trial else None)),
         cores=tuple(core_times(tasks)),
         waiting_us=waiting_us(found),
+        waiting_share=waiting_share(found),
         knobs=_knobs(record, build, baseline),
         build=build,
         against=called if base_us is not None or base_trial else "",

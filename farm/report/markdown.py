@@ -11,7 +11,9 @@ import re
 from farm.record import GateStatus, HarnessRecord, RunRecord, SourceRecord, Verdict
 from farm.report import base_arm, harness_figures, origin
 from farm.report.figures import agreement, case_times, gate, open_gates, stage_totals, time_spent, worst_outputs
+from farm.report.finding_groups import FindingGroup, grouped
 from farm.report.text import microseconds, one_line, scientific, share, signed_share
+from farm.report.why import explanation, median_stages
 from kernel.clock import Clock
 
 _SHOWN_FINDINGS = 20  # per gate; a comment has a size limit
@@ -98,7 +100,7 @@ def _headline(record: RunRecord) -> str:
 
 
 def _times(record: RunRecord) -> list[str]:
-    heads = ["case", "median µs", "MAD µs", "samples", "budget µs", "headroom", "ratchet µs", "against ratchet"]
+    heads = ["case", "median µs", "MAD µs", "samples", "budget µs", "left", "best landed µs", "against it"]
     times = case_times(record)
     rows = [
         [
@@ -223,13 +225,10 @@ def _determinism(record: RunRecord) -> list[str]:
 def _findings(record: RunRecord) -> list[str]:
     sections = []
     for judged in open_gates(record):
-        lines = []
-        for finding in judged.findings[:_SHOWN_FINDINGS]:
-            place = [finding.case, finding.device, finding.output]
-            names = [code(part) for part in place if part]
-            names += [f"repeat {finding.repeat}"] if finding.repeat is not None else []
-            lines.append(f"- {', '.join(names)}{': ' if names else ''}{prose(finding.message)}")
-        lines += _more(len(judged.findings), _SHOWN_FINDINGS, "findings")
+        groups = grouped(judged.findings)
+        lines = [_finding(group) for group in groups[:_SHOWN_FINDINGS]]
+        lines += _more(len(groups), _SHOWN_FINDINGS, "findings")
+        lines += [f"- {prose(said)}" for said in explanation(record, judged, median_stages(record))[:_SHOWN_FINDINGS]]
         sections += [f"### {prose(judged.name)}: {judged.status.value}", "\n".join(lines) or "- no finding"]
     failed = [build.failure for build in record.builds if build.failure]
     failed += [trial.failure for trial in record.trials if trial.failure]
@@ -239,6 +238,12 @@ def _findings(record: RunRecord) -> list[str]:
         lines = [*list(shown)[:_SHOWN_FINDINGS], *_more(len(shown), _SHOWN_FINDINGS, "faults")]
         sections += ["### Faults", "\n".join(lines)]
     return sections
+
+
+def _finding(group: FindingGroup) -> str:
+    names = [code(part) for part in (group.case, *group.devices[:_SHOWN_DEVICES], group.output) if part]
+    names += [group.in_repeats] if group.repeats else []
+    return f"- {', '.join(names)}{': ' if names else ''}{prose(group.message)}"
 
 
 def _stages(record: RunRecord) -> list[str]:

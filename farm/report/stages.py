@@ -102,6 +102,12 @@ def waiting_us(of: Profile) -> float | None:
     return sum(step.wait_us for step in of.path) if of.path else None
 
 
+def waiting_share(of: Profile) -> float | None:
+    """`waiting_us` as a share of the wall time."""
+    waited, wall = waiting_us(of), wall_us(of.tasks)
+    return waited / wall if waited is not None and wall else None
+
+
 def core_times(tasks: Sequence[TaskRecord]) -> list[CoreTime]:
     """One entry a core that ran anything, in counting order."""
     wall = wall_us(tasks)

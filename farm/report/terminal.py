@@ -11,9 +11,11 @@ from rich.text import Text
 from farm.record import GateStatus, RunRecord, Verdict
 from farm.report import base_arm, origin
 from farm.report.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, time_spent, worst_outputs
+from farm.report.finding_groups import grouped
 from farm.report.harness_terminal import files
 from farm.report.sparkline import sparkline
 from farm.report.text import microseconds, one_line, scientific, share, signed_share
+from farm.report.why import explanation, median_stages
 from kernel.clock import Clock
 
 VERDICT_STYLES = {Verdict.PASSED: "bold green", Verdict.FAILED: "bold red", Verdict.ERRORED: "bold yellow"}
@@ -125,13 +127,8 @@ def _facts(record: RunRecord) -> Table:
         label = "determinism" if len(record.cases) == 1 else f"determinism {one_line(case)}"
         table.add_row(Text(label), _agreement(record, case))
     table.add_row("devices", Text(_devices(record)))
-    findings = [(gate, finding) for gate in open_gates(record) for finding in gate.findings]
-    for gate, finding in findings[:_SHOWN_FINDINGS]:
-        place = ", ".join(one_line(part) for part in (finding.case, finding.device, finding.output) if part)
-        said = one_line(finding.message)
-        table.add_row(Text(f"{gate.name} {gate.status.value}"), Text(f"{place}: {said}" if place else said))
-    if len(findings) > _SHOWN_FINDINGS:
-        table.add_row("", Text(f"and {len(findings) - _SHOWN_FINDINGS} more findings in the report", "dim"))
+    for label, said in _findings(record):
+        table.add_row(Text(label), Text(said))
     for label, said, odd in _program(record):
         table.add_row(Text(label), Text(one_line(said), "yellow" if odd else ""))
     for failure in record.failures[:_SHOWN_FINDINGS]:
@@ -143,6 +140,24 @@ def _facts(record: RunRecord) -> Table:
     if record.directory:
         table.add_row("files", Text(one_line(record.directory) + "/"))
     return table
+
+
+def _findings(record: RunRecord) -> list[tuple[str, str]]:
+    """(label, words) of what the gates that did not pass found, and what the trials tell about it."""
+    lines: list[tuple[str, str]] = []
+    left = 0
+    for judged in open_gates(record):
+        label = f"{judged.name} {judged.status.value}"
+        groups = grouped(judged.findings)
+        shown = groups[: max(0, _SHOWN_FINDINGS - len(lines))]
+        left += len(groups) - len(shown)
+        for group in shown:
+            parts = (group.case, group.on_devices, group.in_repeats, group.output)
+            place = ", ".join(one_line(part) for part in parts if part)
+            said = one_line(group.message)
+            lines.append((label, f"{place}: {said}" if place else said))
+        lines += [("", said) for said in explanation(record, judged, median_stages(record))[:_SHOWN_FINDINGS]]
+    return [*lines, ("", f"and {left} more findings in the report")] if left else lines
 
 
 def _program(record: RunRecord) -> list[tuple[str, str, bool]]:

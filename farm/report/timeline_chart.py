@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from farm.report.chart import LAYOUT, Chart, label
 from farm.report.palette import VERMILION, Fill, fills
-from farm.report.stages import CoreTime, Profile, StageTime, core_times, stage_times, wall_us
+from farm.report.stages import CoreTime, Profile, StageTime, core_times, stage_times, waiting_share, waiting_us, wall_us
 from farm.report.text import microseconds, one_line, share
 from jobs.records import TaskRecord, TrialRecord
 
@@ -34,7 +34,9 @@ def timeline_chart(chart_id: str, trial: TrialRecord, of: Profile, max_tasks: in
     bars = [_bars(stage, by_stage[stage], first_us, path, fill[stage]) for stage in stages]
     cores = core_times(trial.tasks)
     figure = go.Figure(bars, LAYOUT)
-    figure.update_xaxes(title=f"{trial.clock.value} µs", range=[0, wall_us(trial.tasks)], zeroline=False)
+    figure.update_xaxes(
+        title=f"{trial.clock.value} µs from the first task on", range=[0, wall_us(trial.tasks)], zeroline=False
+    )
     figure.update_yaxes(
         type="category",
         categoryorder="array",
@@ -47,7 +49,7 @@ def timeline_chart(chart_id: str, trial: TrialRecord, of: Profile, max_tasks: in
     figure.update_layout(
         barmode="overlay", bargap=0.12, height=130 + _LANE_PX * len(cores), plot_bgcolor="rgba(128,128,128,0.18)"
     )
-    return Chart(chart_id, _said(trial, cores, times, len(drawn)), figure, zooms=True)
+    return Chart(chart_id, _said(trial, of, cores, times, len(drawn)), figure, zooms=True)
 
 
 def _bars(stage: str, tasks: list[TaskRecord], first_us: float, path: set[int], fill: Fill) -> go.Bar:
@@ -73,7 +75,8 @@ def _bars(stage: str, tasks: list[TaskRecord], first_us: float, path: set[int], 
     )
 
 
-def _said(trial: TrialRecord, cores: list[CoreTime], stages: list[StageTime], drawn: int) -> str:
+def _said(trial: TrialRecord, of: Profile, cores: list[CoreTime], stages: list[StageTime], drawn: int) -> str:
+    waited = waiting_share(of)
     busy = sum(core.busy_share for core in cores) / len(cores)
     words = [
         f"Timeline of case {one_line(trial.case)} on {one_line(trial.device)}, repeat {trial.repeat}: "
@@ -85,6 +88,8 @@ def _said(trial: TrialRecord, cores: list[CoreTime], stages: list[StageTime], dr
             f"the critical path is outlined, the longest part of it is {one_line(stages[0].stage) or 'unnamed'} "
             f"with {microseconds(stages[0].critical_us)} µs ({share(stages[0].critical_share)})"
         )
+    if waited:
+        words.append(f"nothing on it ran for {microseconds(waiting_us(of))} µs ({share(waited)})")
     if drawn < len(trial.tasks):
         words.append(f"the {drawn} longest tasks are drawn")
     return "; ".join(words) + "."

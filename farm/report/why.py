@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from farm.record import Finding, GateStatus, RunRecord
-from farm.report.case_view import CaseView
-from farm.report.figures import gate, open_gates
+from farm.record import GateRecord, GateStatus, RunRecord
+from farm.report.attribution import attribution
+from farm.report.figures import median_trial, open_gates
+from farm.report.finding_groups import FindingGroup, grouped
+from farm.report.stages import StageTime, profile, stage_times
 from farm.report.text import microseconds, one_line, share
 
 MAX_FINDINGS = 20  # of one gate
 _SILENT = (GateStatus.PASSED, GateStatus.NOT_APPLICABLE)
+
+
+class Staged(Protocol):
+    """The stages of one case's median trial, the longest part of the critical path first."""
+
+    @property
+    def name(self) -> str:
+        """The case."""
+        ...
+
+    @property
+    def stages(self) -> tuple[StageTime, ...]:
+        """Empty without a profile."""
+        ...
+
+    @property
+    def against(self) -> str:
+        """What their differences are to; "" for nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MedianStages:
+    """`Staged` and nothing else."""
+
+    name: str
+    stages: tuple[StageTime, ...]
+    against: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +53,15 @@ class Reason:
     sentences: tuple[str, ...]
 
 
-def reasons(record: RunRecord, cases: list[CaseView]) -> list[Reason]:
+def reasons(record: RunRecord, cases: Sequence[Staged]) -> list[Reason]:
     """One entry a gate that did not pass, then the faults; empty where all went well."""
     found = []
     for judged in open_gates(record):
-        sentences = [_sentence(finding) for finding in judged.findings[:MAX_FINDINGS]]
-        if len(judged.findings) > MAX_FINDINGS:
-            sentences.append(f"And {len(judged.findings) - MAX_FINDINGS} more findings; report.json has them all.")
-        if judged.name in ("budget", "regression") and judged.status not in _SILENT:
-            sentences += _slow_stages(record, judged.name, cases)
+        groups = grouped(judged.findings)
+        sentences = [_sentence(group) for group in groups[:MAX_FINDINGS]]
+        if len(groups) > MAX_FINDINGS:
+            sentences.append(f"And {len(groups) - MAX_FINDINGS} more findings; report.json has them all.")
+        sentences += explanation(record, judged, cases)[:MAX_FINDINGS]
         found.append(Reason(f"{one_line(judged.name)}: {judged.status.value}", tuple(sentences)))
     failures = [build.failure for build in record.builds] + [trial.failure for trial in record.trials]
     lines = dict.fromkeys(
@@ -44,25 +76,38 @@ def reasons(record: RunRecord, cases: list[CaseView]) -> list[Reason]:
     return found
 
 
-def _sentence(finding: Finding) -> str:
+def _sentence(group: FindingGroup) -> str:
     place = [
-        f"case {one_line(finding.case)}" if finding.case else "",
-        f"output {one_line(finding.output)}" if finding.output else "",
-        f"device {one_line(finding.device)}" if finding.device else "",
-        f"repeat {finding.repeat}" if finding.repeat is not None else "",
+        f"case {one_line(group.case)}" if group.case else "",
+        f"output {one_line(group.output)}" if group.output else "",
+        one_line(group.on_devices),
+        one_line(group.in_repeats),
     ]
     where = ", ".join(part for part in place if part)
-    return f"{where}: {one_line(finding.message)}" if where else one_line(finding.message)
+    return f"{where}: {one_line(group.message)}" if where else one_line(group.message)
 
 
-def _slow_stages(record: RunRecord, name: str, cases: list[CaseView]) -> list[str]:
-    """For each case the gate names, the stage that makes it slow, as far as its profile tells."""
-    judged = gate(record, name)
-    named = {finding.case for finding in judged.findings} if judged else set()
+def median_stages(record: RunRecord) -> list[MedianStages]:
+    """The stages of each case's median trial, without a baseline; none of a case without a profile."""
+    trials = {case: median_trial(record, case) for case in record.cases}
+    return [
+        MedianStages(case, tuple(stage_times(profile(trial.tasks))))
+        for case, trial in trials.items()
+        if trial is not None
+    ]
+
+
+def explanation(record: RunRecord, judged: GateRecord, cases: Sequence[Staged]) -> list[str]:
+    """What the trials tell beyond the findings of a gate that did not pass: whose doing it is, which stage is slow."""
+    if judged.status in _SILENT:
+        return []
+    if judged.name not in ("budget", "regression"):
+        return attribution(record, judged)
+    named = {finding.case for finding in judged.findings}
     return [sentence for case in cases if case.name in named for sentence in slow_stage(case)]
 
 
-def slow_stage(case: CaseView) -> list[str]:
+def slow_stage(case: Staged) -> list[str]:
     """In one sentence the stage that grew most over the baseline, or, without one, that takes most of the time."""
     if not case.stages:
         return []

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from farm.record import Finding, GateStatus, RunRecord, Verdict
+from dataclasses import replace
+
+from farm.budgets import Budget
+from farm.gates.budget import medians
+from farm.gates.determinism import suspect_devices
+from farm.gates.protocol import Evidence
+from farm.record import RunRecord
+from farm.under_way import GATES
+from farm.verdict import decide
 from jobs.records import ErrorHistogramRecord, NeighbourhoodRecord, OutputRecord, TaskRecord
 from tests.farm import samples
 
@@ -48,44 +56,50 @@ def passed() -> RunRecord:
     return samples.run(trials=trials)
 
 
+def judged(record: RunRecord) -> RunRecord:
+    """`record` with what the gates of a run make of its trials, under a ceiling of 90 µs."""
+    evidence = Evidence(
+        cases=tuple(record.cases),
+        clock=record.clock,
+        noisy=False,
+        trials=tuple(record.trials),
+        outputs=dict.fromkeys(record.cases, samples.OUTPUTS),
+        budgets={case: Budget(90.0, None, "budgets.toml") for case in record.cases},
+    )
+    suspects = suspect_devices(evidence)
+    evidence = replace(evidence, suspects=suspects, looked_again=suspects)
+    gates = [gate.judge(evidence) for gate in GATES]
+    verdict, reason = decide(record.builds, record.trials, gates, "", [])
+    said = {"gates": gates, "verdict": verdict, "reason": reason, "median_us": medians(evidence)}
+    return record.model_copy(update=said)
+
+
 def wrong_numbers() -> RunRecord:
-    """One device computes wrong numbers in `q`, the same ones in every repeat."""
+    """One device computes wrong numbers in `q`, the same ones in every repeat and at the second look."""
     base = passed()
+    second_look = [samples.trial(CULPRIT, repeat, tasks=tasks(), wall_us=47.0) for repeat in (3, 4, 5)]
+    wrong = {name: output(name, wrong=name == "q", digest="bad" if name == "q" else "") for name in samples.OUTPUTS}
     trials = [
-        trial.model_copy(update={"outputs": {**trial.outputs, "q": output("q", wrong=True, digest="bad")}})
-        if trial.device == CULPRIT
-        else trial
-        for trial in base.trials
+        trial.model_copy(update={"outputs": wrong}) if trial.device == CULPRIT else trial
+        for trial in [*base.trials, *second_look]
     ]
-    message = "3.1000% of the elements are outliers, 0.5000% allowed; worst at [3, 1, 60]: 99 for 1.5"
-    findings = [
-        Finding(message=message, case=samples.CASE, device=CULPRIT, repeat=repeat, output="q") for repeat in range(3)
-    ]
-    return base.model_copy(
-        update={
-            "verdict": Verdict.FAILED,
-            "reason": f"tolerance failed: flash-s2, output q, device {CULPRIT}: {message} (and 2 more)",
-            "trials": trials,
-            "gates": samples.failed_gate("tolerance", *findings),
-        }
+    return judged(base.model_copy(update={"trials": trials}))
+
+
+def wrong_program() -> RunRecord:
+    """Every device computes the same wrong numbers in `q`."""
+    base = passed()
+    wrong = {name: output(name, wrong=name == "q") for name in samples.OUTPUTS}
+    return judged(
+        base.model_copy(update={"trials": [each.model_copy(update={"outputs": wrong}) for each in base.trials]})
     )
 
 
 def slow_stage() -> RunRecord:
     """Over its ceiling of 90 µs, because q-proj takes 80 µs."""
-    trials = [
-        trial.model_copy(update={"tasks": tasks(80.0), "wall_us": 96.5, "outputs": trial.outputs})
-        for trial in passed().trials
-    ]
-    message = "median 96.50 µs is over the ceiling of 90.00 µs"
-    findings = [Finding(message=message, case=samples.CASE, device=f"10.0.0.1/{index}") for index in range(3)]
-    return samples.run(
-        run_id="20261123-160000-ab99ff",
-        verdict=Verdict.FAILED,
-        reason=f"budget failed: flash-s2, device 10.0.0.1/0: {message} (and 2 more)",
-        trials=trials,
-        gates=samples.failed_gate("budget", *findings),
-    )
+    base = passed()
+    trials = [trial.model_copy(update={"tasks": tasks(80.0), "wall_us": 96.5}) for trial in base.trials]
+    return judged(base.model_copy(update={"run_id": "20261123-160000-ab99ff", "trials": trials}))
 
 
 def race() -> RunRecord:
@@ -97,15 +111,4 @@ def race() -> RunRecord:
         else trial
         for trial in base.trials
     ]
-    message = "the kernel races: the device disagrees with itself, 2 different results, odd repeats 2"
-    finding = Finding(
-        message=message, case=samples.CASE, device=CULPRIT, repeat=2, output="kv", status=GateStatus.FAILED
-    )
-    return base.model_copy(
-        update={
-            "verdict": Verdict.FAILED,
-            "reason": f"determinism failed: flash-s2, output kv, device {CULPRIT}: {message}",
-            "trials": trials,
-            "gates": samples.failed_gate("determinism", finding),
-        }
-    )
+    return judged(base.model_copy(update={"trials": trials}))

@@ -97,7 +97,10 @@ def test_the_timeline_zooms_with_the_keyboard_alone(browser: Browser, tmp_path: 
 
 
 def test_printing_unfolds_everything_and_folds_it_again(browser: Browser, tmp_path: Path) -> None:
-    shown = opened(browser, written(planted.passed(), tmp_path), "dark").page
+    tasks = [task.model_copy(update={"core": f"AIV_{number}"}) for number in range(80) for task in planted.tasks()[:1]]
+    trials = [trial.model_copy(update={"tasks": tasks}) for trial in planted.wrong_numbers().trials]
+    record = planted.wrong_numbers().model_copy(update={"trials": trials})
+    shown = opened(browser, written(record, tmp_path), "dark").page
     folded = shown.locator("details:not([open])").count()
     wide = "Math.max(...[...document.querySelectorAll('.main-svg')].map((each) => each.width.baseVal.value))"
     assert shown.evaluate(wide) > 1000
@@ -106,10 +109,17 @@ def test_printing_unfolds_everything_and_folds_it_again(browser: Browser, tmp_pa
     assert shown.locator("details:not([open])").count() == 0
     assert shown.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--paper').trim()") == "#ffffff"
     until(shown, f"{wide} <= 680")  # what is left of a sheet of A4 between its margins
+    tall = "Math.max(...[...document.querySelectorAll('.main-svg')].map((each) => each.height.baseVal.value))"
+    until(shown, f"{tall} <= 860")  # a chart is on one sheet, with its heading and caption
+    shown.set_viewport_size({"width": 688, "height": 900})
+    shown.emulate_media(media="print")
+    assert shown.evaluate("document.documentElement.scrollWidth") == 688, "a wider table makes everything small"
+    shown.emulate_media(media="screen")
+    shown.set_viewport_size({"width": 1280, "height": 900})
     assert shown.pdf().startswith(b"%PDF")
     shown.evaluate("dispatchEvent(new Event('afterprint'))")
     assert shown.locator("details:not([open])").count() == folded > 0
-    until(shown, f"{wide} > 1000")
+    until(shown, f"{wide} > 1000 && {tall} > 1000")
 
 
 def test_charts_keep_their_height_when_the_window_changes(browser: Browser, tmp_path: Path) -> None:

@@ -87,15 +87,35 @@ def test_a_passed_run_says_so_first_with_what_it_ran_on() -> None:
 def test_wrong_numbers_on_one_device_can_be_told_from_the_text() -> None:
     text = read(planted.wrong_numbers()).text
 
-    assert "✗ failed: tolerance failed: flash-s2, output q, device 10.0.0.1/1" in text
-    why = section(text, "tolerance: failed")
-    assert "case flash-s2, output q, device 10.0.0.1/1, repeat 0: 3.1000% of the elements are outliers" in why
+    assert "! errored: determinism errored: flash-s2, output q, device 10.0.0.1/1: device is suspect" in text
+    why = section(text, "determinism: errored")
+    assert "output q, device 10.0.0.1/1: device is suspect, twice looked at: 2 of 3 devices agree on other bits" in why
+    assert (
+        "Output q is also outside its tolerance on 10.0.0.1/1: 3.1 % of the elements are outliers, 0.5 % allowed. "
+        "The other gates leave out 10.0.0.1/1: it is suspect, which is not held against the kernel." in why
+    )
     tolerance = section(text, "Tolerance of each output")
     assert "q wrong numbers 3.1 % 0.5 %" in tolerance
     assert "[3, 1, 60] on 10.0.0.1/1, repeat 0: 99 for 1.5" in tolerance
     assert "kv within" in tolerance
     assert "1 of 3 devices has bits that differ: 10.0.0.1/1." in text
-    assert "actual 0.5 0.25 99 NaN or Inf expected 0.5 0.25 1.5 1" in text
+    assert (
+        "index actual expected error [3, 1, 58] 0.5 0.5 0 [3, 1, 59] 0.25 0.25 0 [3, 1, 60] 99 1.5 97.5 worst" in text
+    )
+    assert "[3, 1, 61] NaN or Inf 1 –" in text
+
+
+def test_a_wrong_program_is_told_once_and_not_blamed_on_a_device() -> None:
+    text = read(planted.wrong_program()).text
+
+    assert "✗ failed: tolerance failed: flash-s2, output q" in text
+    why = section(text, "tolerance: failed")
+    assert why.count("3.1000% of the elements are outliers") == 1
+    assert (
+        "output q, devices 10.0.0.1/0, 10.0.0.1/1, 10.0.0.1/2, repeats 0, 1, 2: 3.1000% of the elements are outliers"
+        in why
+    )
+    assert "Output q is wrong on all 3 devices, with the same wrong bits: it is the program, not a device." in why
 
 
 def test_the_stage_that_breaks_the_budget_can_be_told_from_the_text() -> None:
@@ -110,6 +130,7 @@ def test_the_stage_that_breaks_the_budget_can_be_told_from_the_text() -> None:
     )
     assert "q-proj 1 80.00 80.00 80.00 82.9 %" in section(text, "Stages of the median trial")
     assert "budget 90.00 +7.2 %, over budget" in text
+    assert "nothing ran 0.50 0.518 %" in text
 
 
 def test_against_a_baseline_the_stage_that_grew_is_named() -> None:
@@ -125,6 +146,7 @@ def test_a_race_can_be_told_from_the_text() -> None:
     text = read(planted.race()).text
 
     assert "determinism failed: flash-s2, output kv, device 10.0.0.1/1: the kernel races" in text
+    assert "Every result of output kv is within its tolerance; only the bits differ." in text
     assert "1 of 3 devices has bits that differ: 10.0.0.1/1." in text
     row = section(text, "Digests of each output on each device")
     first = row[row.index("10.0.0.1/1") : row.index("10.0.0.1/0")]

@@ -12,7 +12,7 @@ from farm.record import Finding, RunRecord, Verdict
 from farm.report.terminal import summary
 from farm.report.text import signed_share
 from jobs.records import Failure, Fault
-from tests.farm import samples
+from tests.farm import planted, samples
 
 
 def shown(record: RunRecord, width: int = 80, colour: bool = False) -> str:
@@ -141,6 +141,13 @@ def test_many_findings_are_cut_and_counted() -> None:
     assert "finding 4" in text
     assert "finding 5" not in text
     assert "and 4 more findings in the report" in text
+
+
+def test_a_run_over_budget_says_once_where_and_which_stage_takes_the_time() -> None:
+    text = " ".join(shown(planted.slow_stage()).split())
+
+    assert text.count("median 96.50 µs is over the ceiling of 90.00 µs") == 2  # the headline, and all devices at once
+    assert "Case flash-s2: the longest part of the critical path is stage q-proj with 80.00 µs" in text
 
 
 def test_the_wait_for_devices_and_the_run_are_two_times() -> None:

@@ -28,17 +28,21 @@
   drawn.then(paint).then(() => { root.dataset.drawn = "yes"; });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 
+  const PAGE_PX = 860; // of A4 and Letter, what a heading and a caption leave
+  const heights = new Map(plots.map(({ place, figure }) => [place, figure.layout.height]));
   const closed = new Set();
   addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details:not([open])")) { closed.add(details); details.open = true; }
+    for (const [place, height] of heights) place.style.height = `${Math.min(height, PAGE_PX)}px`;
     root.classList.add("printing"); // the style makes the charts as wide as paper
-    relayout((place) => ({ ...colours(), width: place.clientWidth }));
+    relayout((place) => ({ ...colours(), width: place.clientWidth, height: Math.min(heights.get(place), PAGE_PX) }));
   });
   addEventListener("afterprint", () => {
     for (const details of closed) details.open = false;
     closed.clear();
     root.classList.remove("printing");
-    relayout(() => ({ ...colours(), width: null, autosize: true }));
+    for (const [place, height] of heights) place.style.height = `${height}px`;
+    relayout((place) => ({ ...colours(), width: null, height: heights.get(place), autosize: true }));
   });
 
   const steps = { in: [0.25, 0.75], out: [-0.5, 1.5], left: [-0.25, 0.75], right: [0.25, 1.25] };
