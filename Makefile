@@ -4,8 +4,7 @@ BOOT ?= python3
 PY := .venv/bin/python
 ARGS ?=
 TESTS ?=
-# Files go to the workers in their order, so that the chaos test, the longest, is not left for the end.
-# Two, however many cores there are: tests of a cluster wait more than they work, and each one needs memory.
+# Processes that test. Two, however many cores there are: a test of a cluster keeps more than one busy, and needs memory.
 JOBS ?= 2
 
 export PYTHON
@@ -25,6 +24,7 @@ setup-dev:
 run: setup ## validate the reference kernel on three devices; more options: make run ARGS="--case tiny"
 	@.venv/bin/farm run --devices 3 $(ARGS)
 
+# Files go to the processes in their order, so that the chaos test, the longest, is not left for the end.
 test: lint ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from farm.budgets import Budget, load_budget
-from farm.errors import UsageError
+from farm.errors import FarmError, UsageError
 from farm.record import RunRequest
 from kernel.errors import KernelLayerError, KernelLoadError, PlatformUnavailableError, UnknownNameError
 from kernel.platforms.protocol import Platform
@@ -29,7 +30,8 @@ def check(request: RunRequest) -> Kernel:
     _known("input set", [request.input_set], kernel.input_sets)
     if request.source is None:  # the knobs of another program are known to that program alone
         for case in request.cases:
-            kernel.tuning(case, request.tuning)
+            with answering(kernel, f"tuning() of case '{case}'"):
+                kernel.tuning(case, request.tuning)
     return kernel
 
 
@@ -40,19 +42,26 @@ def require_reference(kernel: Kernel, request: RunRequest, cache: Path) -> None:
     waits for it.
     """
     from jobs import goldens
-    from kernel.by_path import last_line
 
     for case in request.cases:
-        if bare := [spec.name for spec in kernel.output_specs(case) if spec.name not in kernel.tolerances]:
-            raise KernelLoadError(kernel.name, f"its tolerances lack {', '.join(bare)}", "give every output one")
-        try:
+        with answering(kernel, f"its specs, inputs() or golden() of case '{case}'"):
+            if bare := [spec.name for spec in kernel.output_specs(case) if spec.name not in kernel.tolerances]:
+                raise KernelLoadError(kernel.name, f"its tolerances lack {', '.join(bare)}", "give every output one")
             goldens.reference(kernel, case, request.input_set, request.seed, cache)
-        except (KernelLayerError, OSError):
-            raise
-        except Exception as error:  # a kernel is foreign code
-            what = last_line(error, kernel.sources()[0].parent)
-            problem = f"inputs() or golden() of case '{case}' fails: {what}"
-            raise KernelLoadError(kernel.name, problem, "mend it") from error
+
+
+@contextmanager
+def answering(kernel: Kernel, what: str) -> Iterator[None]:
+    """Within it, whatever the kernel's own code raises becomes a `KernelLoadError` that says that `what` failed."""
+    from kernel.by_path import last_line
+
+    try:
+        yield
+    except (FarmError, KernelLayerError, OSError):
+        raise
+    except Exception as error:  # a kernel is foreign code
+        problem = f"{what} failed: {last_line(error, kernel.sources()[0].parent)}"
+        raise KernelLoadError(kernel.name, problem, "mend it") from error
 
 
 def amounts(request: RunRequest) -> None:

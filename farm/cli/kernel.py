@@ -64,7 +64,8 @@ def show(kernel: str, case: str | None, as_json: bool) -> None:
     found = find_kernel(kernel)
     chosen = case or found.default_case
     _checked(found, kernel, chosen, {})
-    facts = _facts(found, chosen)
+    with preflight.answering(found, f"its specs or tuning() of case '{chosen}'"):
+        facts = _facts(found, chosen)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return

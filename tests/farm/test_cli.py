@@ -66,6 +66,33 @@ def test_run_refuses_a_kernel_file_before_anything_starts(tmp_path: Path) -> Non
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("method", "commands"),
+    [
+        ("input_specs(self, case)", (["run"], ["kernel", "show"])),
+        ("output_specs(self, case)", (["run"], ["kernel", "show"])),
+        ("tuning(self, case, overrides)", (["run"], ["kernel", "show"], ["kernel", "check"])),
+    ],
+)
+def test_a_kernel_that_raises_is_refused_in_one_line(
+    tmp_path: Path, method: str, commands: tuple[list[str], ...]
+) -> None:
+    (tmp_path / "raising.py").write_text(
+        "from pathlib import Path\n"
+        "from tests.fakes.small_kernel import SmallKernel\n"
+        "class Raising(SmallKernel):\n"
+        "    def sources(self): return (*super().sources(), Path(__file__))\n"
+        "    def budgets(self): return Path(__file__).with_name('budgets.toml')\n"
+        f"    def {method}: raise ValueError('no such shape')\n"
+        "KERNEL = Raising()\n"
+    )
+
+    (tmp_path / "budgets.toml").touch()
+
+    for command in commands:
+        assert_refused(farm(*command, str(tmp_path / "raising.py")), "ValueError: no such shape")
+
+
 def test_run_refuses_a_kernel_whose_golden_is_not_as_specified(tmp_path: Path) -> None:
     source = (
         "from tests.fakes.small_kernel import SmallKernel\n"

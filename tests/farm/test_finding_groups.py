@@ -28,6 +28,12 @@ def test_other_words_are_another_group_in_the_gates_order() -> None:
     assert [(group.message, group.on_devices) for group in groups] == [("b", "device n/0"), ("a", "device n/1")]
 
 
+def test_the_same_words_of_another_output_are_another_group() -> None:
+    groups = grouped([found("n/0", 0), found("n/0", 0).model_copy(update={"output": "kv"})])
+
+    assert [group.output for group in groups] == ["q", "kv"]
+
+
 def test_of_many_devices_the_first_are_named_and_the_others_counted() -> None:
     (group,) = grouped([found(f"n/{number}", 0) for number in range(100)])
 
