@@ -217,7 +217,9 @@ def test_an_interrupted_suite_is_errored_and_leaves_no_process(tmp_path: Path) -
     ) as process:
         deadline = time.monotonic() + 120
         while not (tmp_path / "begun").exists():
-            assert time.monotonic() < deadline and process.poll() is None
+            assert process.stderr is not None
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
             time.sleep(0.1)
         process.terminate()
         _, said = process.communicate(timeout=400)
