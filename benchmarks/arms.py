@@ -16,17 +16,16 @@ from typing import Any, cast
 import ray
 
 from benchmarks.idle import IdleLease
-from farm.execute import Execution
-from farm.health import events_of
-from farm.lease import Lease
-from farm.leased import new_id
-from farm.limits import Limits
-from farm.plan import Plan, PlannedTrial
-from farm.progress import Observer
-from farm.record import RunRecord, RunRequest
-from farm.rows import now
-from farm.store import Store
-from farm.timeouts import Timeouts
+from farm.execution.deadlines import Limits
+from farm.execution.executor import Execution
+from farm.execution.observer import Observer
+from farm.execution.plan import Plan, PlannedTrial
+from farm.leasing.lease import Lease
+from farm.model.device_health import events_of
+from farm.model.run import RunRecord, RunRequest
+from farm.model.timeouts import Timeouts
+from farm.store.run_store import Store
+from farm.timestamps import new_id, now
 from jobs.records import OutputRecord, Request, TaskRecord, ToleranceRecord, TrialRecord, TrialStatus
 from kernel.clock import Clock
 

@@ -27,13 +27,13 @@ import ray
 
 from benchmarks import arms, scale
 from benchmarks.idle import IdleLease, cluster, leased
-from farm.flight import Flights
-from farm.health import EventKind, HealthEvent
-from farm.lease import Lease
-from farm.record import DeviceRecord
-from farm.rows import now
-from farm.stages import StageBoard
-from farm.store import Store
+from farm.execution.in_flight import Flights
+from farm.leasing.lease import Lease
+from farm.leasing.stage_board import StageBoard
+from farm.model.device_health import EventKind, HealthEvent
+from farm.model.run import DeviceRecord
+from farm.store.run_store import Store
+from farm.timestamps import now
 from jobs.records import TrialRecord
 from kernel.clock import Clock
 
@@ -80,7 +80,7 @@ class Echo:
         self._mean_s = mean_s
 
     async def trial(self, request: Any, device: str, repeat: int, attempt: int, directory: str) -> TrialRecord:
-        """As `farm.worker.DeviceWorker.trial`."""
+        """As `farm.leasing.worker.DeviceWorker.trial`."""
         if self._mean_s:
             await asyncio.sleep(self._mean_s * self._random.uniform(0.5, 1.5))
         return self._record.model_copy(update={"device": device, "repeat": repeat})

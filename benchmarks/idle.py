@@ -1,9 +1,10 @@
 """Devices without work: what the scheduler is measured with. Real Ray actors on real placement groups, no kernel.
 
 Real are Ray, its raylets, the placement of the farm, one actor a device, the stage board and the watch over the head.
-Not real is the worker: `IdleWorker` has the methods of `farm.worker.DeviceWorker` but imports no torch (200 processes
-that do would need about 60 GB), and answers every trial with a record that was given to it once. `IdleLease` offers
-what `farm.execute` and `farm.flight` use of `farm.lease.Lease`, without canaries, line and health.
+Not real is the worker: `IdleWorker` has the methods of `farm.leasing.worker.DeviceWorker` but imports no torch (200
+processes that do would need about 60 GB), and answers every trial with a record that was given to it once. `IdleLease`
+offers what `farm.execution.executor` and `farm.execution.in_flight` use of `farm.leasing.lease.Lease`, without
+canaries, line and health.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from farm.stages import StageBoard
+from farm.leasing.stage_board import StageBoard
 from jobs.records import Request, TrialRecord
 
 STAGES = ("prepare", "golden", "run", "compare")  # what a real trial notes on its way
@@ -64,11 +65,11 @@ class IdleWorker:
 class IdleLease:
     """N devices with an idle worker each."""
 
-    placement: Any  # farm.placement.Placement
-    devices: list[Any]  # farm.record.DeviceRecord by slot
+    placement: Any  # farm.leasing.placement.Placement
+    devices: list[Any]  # farm.model.run.DeviceRecord by slot
     actors: list[Any]
     board: Any
-    head: Any  # farm.head.HeadWatch
+    head: Any  # farm.cluster.head_watchdog.HeadWatch
     placed_s: float  # seconds until the devices were known
     started_s: float  # seconds from there until every worker had answered
     queue_s: float = 0.0
@@ -147,10 +148,10 @@ def leased(count: int, record: TrialRecord, start_s: float) -> Iterator[IdleLeas
     """`count` devices of the connected cluster with an idle worker each, all of which answer within `start_s`."""
     import ray
 
-    from farm.head import HeadWatch
-    from farm.placement import Placement
-    from farm.record import DeviceRecord
-    from farm.selection import Selection
+    from farm.cluster.head_watchdog import HeadWatch
+    from farm.leasing.placement import Placement
+    from farm.model.run import DeviceRecord
+    from farm.model.selection import Selection
 
     placement = Placement(Selection(), lambda device: False)
     begun = time.monotonic()

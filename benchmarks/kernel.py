@@ -33,7 +33,7 @@ if __name__ == "__main__":
 
 from farm import paths
 from jobs import poison
-from jobs.goldens import reference
+from jobs.reference import reference
 from kernel.errors import KernelLayerError
 from kernel.platforms import pypto_private
 from kernel.platforms.a2a3sim import A2A3Sim

@@ -25,9 +25,9 @@ from pathlib import Path
 import torch
 
 from farm import paths
-from farm.conduct import run
-from farm.leased import RunOptions
-from farm.record import RunRequest, Verdict
+from farm.execution.session import RunOptions
+from farm.model.run import RunRequest, Verdict
+from farm.validation.workflow import run
 from jobs.build import build
 from jobs.records import Request, TrialStatus
 from jobs.trial import run_trial

@@ -22,9 +22,9 @@ import psutil
 
 from benchmarks.pages_store import seed
 from benchmarks.serving import CONFIG, STORE, service
-from ci import tokens
-from ci.database import open_database
-from ci.states import Scope
+from ci.api import tokens
+from ci.store.engine import open_database
+from ci.store.states import Scope
 
 _CONFIG = CONFIG.replace("https://farm.example.org", "http://127.0.0.1")  # signing in is over http here
 AIM_MS = 150.0  # 95 % of the answers

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, insert
 
 from benchmarks.pages_trials import Trial, trial_rows
-from ci.states import JobKind, JobState
-from ci.tables import JOB
-from ci.webhook.commands import RunOptions
-from farm import owner, rows
-from farm.health import DeviceState, EventKind
-from farm.record import (
+from ci.queue.options import RunOptions
+from ci.store.states import JobKind, JobState
+from ci.store.tables import JOB
+from farm.model.device_health import DeviceState, EventKind
+from farm.model.run import (
     BudgetRecord,
     DeviceRecord,
     GateRecord,
@@ -29,7 +28,9 @@ from farm.record import (
     RunRequest,
     Verdict,
 )
-from farm.tables import DEVICE, DEVICE_EVENT, RUN, TRIAL
+from farm.process import identity
+from farm.store import row_mapping
+from farm.store.tables import DEVICE, DEVICE_EVENT, RUN, TRIAL
 from jobs.records import BuildRecord
 from kernel.clock import Clock
 
@@ -211,7 +212,7 @@ def _median(trials: list[Trial], clock: Clock) -> MedianRecord:
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
-    return {"id": record.run_id, "owner": owner.current().dump(), **rows.of_run(record)}
+    return {"id": record.run_id, "owner": identity.current().dump(), **row_mapping.of_run(record)}
 
 
 def _events(plan: _Plan) -> Iterator[dict[str, str]]:

@@ -27,7 +27,7 @@ class Trial(NamedTuple):
 def trial_rows(
     run_id: str, case: str, clock: Clock, level_us: float, tasks: int, trials: Iterable[Trial]
 ) -> Iterator[dict[str, Any]]:
-    """What `farm.rows.of_trial` makes, in a tenth of the time; the tasks of all together take `level_us`."""
+    """What `farm.store.row_mapping.of_trial` makes, in a tenth of the time; all tasks together take `level_us`."""
     pattern = _pattern(case, clock, level_us, tasks)
     alike = {"run_id": run_id, "case": case, "attempt": 0, "status": TrialStatus.OK.value, "clock": clock.value}
     for device, repeat, wall_us in trials:

@@ -37,7 +37,7 @@ import ray
 from benchmarks import arms
 from benchmarks.arms import Measured
 from benchmarks.idle import IdleLease, cluster, leased
-from farm.store import Store
+from farm.store.run_store import Store
 
 WAITS = (3, 30, 200, 1_000, 4_000)  # references; Ray warns of more than 5,000 calls that wait
 ARMS = ("plain", "farm", "farm+store", "farm+all")

@@ -28,9 +28,9 @@ kernel = "qkv_proj_rope"
 """
 _SERVE = """
 import os, pathlib, uvicorn
-from ci.app import create_app
-from ci.config import load
-from ci.database import open_database
+from ci.server.app import create_app
+from ci.config.settings import load
+from ci.store.engine import open_database
 from ci.webhook.inbox import Inbox
 config = load(pathlib.Path("farm.toml"), os.environ)
 engine = open_database(config.store.url, print)

@@ -1,6 +1,6 @@
 """A discrete-event model of one sweep: every device makes the same trials, fed by one driver or several.
 
-What is modelled, as the farm does it (`farm.lease`, `farm.execute`, `farm.mending`):
+What is modelled, as the farm does it (`farm.leasing.lease`, `farm.execution.executor`, `farm.execution.slot_recovery`):
 
 * lease: the head places each device and makes its worker; the worker's start and canary need a core of its node, and
   its device takes `open_s`; the driver writes down each canary, one after the other, and starts no trial before the
@@ -24,7 +24,7 @@ from typing import Any
 import simpy
 
 from benchmarks.model_costs import Costs, Scenario
-from farm.blame import MAX_ATTEMPTS
+from farm.model.attempts import MAX_ATTEMPTS
 
 Steps = Generator[simpy.Event, Any, Any]
 

@@ -14,7 +14,7 @@ def main() -> None:
     before = time.process_time()  # of an empty interpreter: Ray has one ready
     import torch
 
-    import farm.worker  # noqa: F401  # what its process imports
+    import farm.leasing.worker  # noqa: F401  # what its process imports
     from farm import paths
     from jobs import build, probe, trial
     from jobs.records import Request

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from farm.api import load, run, run_async, runs
     from farm.errors import CapacityError, FarmError, InfrastructureError, UnknownRunError, UsageError
-    from farm.priority import Priority
-    from farm.progress import Observer
-    from farm.record import (
+    from farm.execution.observer import Observer
+    from farm.model.priority import Priority
+    from farm.model.run import (
         BudgetRecord,
         DeviceRecord,
         Finding,
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
         RunRequest,
         Verdict,
     )
-    from farm.rows import RunSummary
-    from farm.selection import Selection, Spread
-    from farm.timeouts import Timeouts
+    from farm.model.selection import Selection, Spread
+    from farm.model.timeouts import Timeouts
+    from farm.store.row_mapping import RunSummary
     from jobs.records import BuildRecord, Failure, Fault, OutputRecord, ToleranceRecord, TrialRecord, TrialStatus
 
 __version__ = "0.1.0"
@@ -35,9 +35,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "farm.api": ("load", "run", "run_async", "runs"),
     "farm.errors": ("CapacityError", "FarmError", "InfrastructureError", "UnknownRunError", "UsageError"),
-    "farm.priority": ("Priority",),
-    "farm.progress": ("Observer",),
-    "farm.record": (
+    "farm.model.priority": ("Priority",),
+    "farm.execution.observer": ("Observer",),
+    "farm.model.run": (
         "BudgetRecord",
         "DeviceRecord",
         "Finding",
@@ -48,9 +48,9 @@ _HOMES = {
         "RunRequest",
         "Verdict",
     ),
-    "farm.rows": ("RunSummary",),
-    "farm.selection": ("Selection", "Spread"),
-    "farm.timeouts": ("Timeouts",),
+    "farm.store.row_mapping": ("RunSummary",),
+    "farm.model.selection": ("Selection", "Spread"),
+    "farm.model.timeouts": ("Timeouts",),
     "jobs.records": (
         "BuildRecord",
         "Failure",

@@ -9,15 +9,16 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from farm import paths, recall
-from farm.priority import Priority
-from farm.progress import Observer
-from farm.record import RunRecord, RunRequest, SourceRequest, Verdict
-from farm.rows import RunSummary
-from farm.selection import Selection
-from farm.store import Store
-from farm.timeouts import Timeouts
-from kernel.by_path import absolute
+from farm import paths
+from farm.execution.observer import Observer
+from farm.model.priority import Priority
+from farm.model.run import RunRecord, RunRequest, SourceRequest, Verdict
+from farm.model.selection import Selection
+from farm.model.timeouts import Timeouts
+from farm.store import run_lookup
+from farm.store.row_mapping import RunSummary
+from farm.store.run_store import Store
+from kernel.file_kernels import absolute
 from kernel.registry import find_kernel
 
 
@@ -57,8 +58,8 @@ def run(
     there are too few devices, `InfrastructureError` where no cluster is to be had. One call at a time in a process;
     `run_async` has no such limit.
     """
-    from farm.conduct import run as conduct  # Ray and torch: not for those who only read records
-    from farm.leased import RunOptions
+    from farm.execution.session import RunOptions
+    from farm.validation.workflow import run as conduct  # Ray and torch: not for those who only read records
 
     program = _source(kernel, source, commit, base, seed, require_sandbox)
     request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
@@ -93,11 +94,11 @@ async def run_async(
     the store as `errored: interrupted`. Raises what `run` raises before anything is started; what goes wrong later is
     `UsageError` or `InfrastructureError` with the same message.
     """
-    from farm import apart
+    from farm.validation import subprocess_run
 
     program = _source(kernel, source, commit, base, seed, require_sandbox)
     request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
-    return await apart.run(request, Path(out), address, wait_s, timeouts or Timeouts())
+    return await subprocess_run.run(request, Path(out), address, wait_s, timeouts or Timeouts())
 
 
 def load(run: str | os.PathLike[str] = "latest") -> RunRecord:
@@ -105,7 +106,7 @@ def load(run: str | os.PathLike[str] = "latest") -> RunRecord:
 
     Raises `UnknownRunError` or another `UsageError`.
     """
-    return recall.load(os.fspath(run))
+    return run_lookup.load(os.fspath(run))
 
 
 def runs(limit: int = 20, *, kernel: str | None = None, verdict: Verdict | None = None) -> list[RunSummary]:
@@ -124,7 +125,7 @@ def _source(
 ) -> SourceRequest | None:
     if source is None and base is None:
         return None
-    from farm import programs
+    from farm.source import programs
 
     where = Path() if source is None else Path(source)
     return programs.requested(kernel, where, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox)

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from farm.provenance import UNKNOWN
-from farm.record import Verdict
-from farm.rows import HistoryPoint
-from farm.statistics import median
+from farm.model.run import Verdict
+from farm.source.provenance import UNKNOWN
+from farm.stats.robust import median
+from farm.store.row_mapping import HistoryPoint
 from kernel.clock import Clock
 
 

@@ -16,10 +16,10 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from farm import paths
-from farm.wording import counted
-from jobs import sandbox
+from farm.text import counted
 from jobs.records import Record
-from jobs.sandbox import Isolation
+from jobs.sandbox import bubblewrap
+from jobs.sandbox.bubblewrap import Isolation
 from kernel.platforms.protocol import Missing
 from kernel.registry import find_platform, platform_names
 
@@ -67,7 +67,7 @@ def diagnose(platform: str) -> Diagnosis:
         check_python(sys.version_info[:3]),
         *(check_tool(tool) for tool in TOOLS),
         check_ray(),
-        check_sandbox(sandbox.isolation()),
+        check_sandbox(bubblewrap.isolation()),
         asked,
         *others,
         check_home(paths.home()),

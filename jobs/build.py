@@ -8,7 +8,8 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import ValidationError
 
-from jobs import cache, faults, room
+from jobs import cache, disk_space
+from jobs.faults import failures
 from jobs.records import BuildRecord, Request
 from kernel.platforms.protocol import LOG_NAME, Platform
 from kernel.registry import find_kernel, find_platform
@@ -33,7 +34,7 @@ def build(request: Request, platform: Platform | None, cache_dir: Path, *, kerne
         tuning = kernel.tuning(request.case, request.tuning)
         address = cache.build_address(request, kernel, tuning, platform)
     except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record
-        return unbuilt.model_copy(update={"failure": faults.failure(error, kernel)})
+        return unbuilt.model_copy(update={"failure": failures.failure(error, kernel)})
     addressed = unbuilt.model_copy(update={"address": address, "tuning": tuning.as_dict()})
     directory = cache.build_directory(cache_dir, address)
     directory.mkdir(parents=True, exist_ok=True)
@@ -57,12 +58,12 @@ def _build(
     log.unlink(missing_ok=True)  # of an earlier failure
     begin = time.monotonic()
     try:
-        room.require(directory)
+        disk_space.require(directory)
         platform.prepare(cache_dir)
         built = platform.build(kernel, record.case, tuning, directory)
     except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record
         where = str(log.relative_to(cache_dir)) if log.exists() else ""
-        failed = {"build_s": time.monotonic() - begin, "failure": faults.failure(error, kernel, where)}
+        failed = {"build_s": time.monotonic() - begin, "failure": failures.failure(error, kernel, where)}
         return record.model_copy(update=failed)
     done = record.model_copy(
         update={

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 
-from jobs import faults, goldens, poison, room
-from jobs.foreign import rules_of
+from jobs import disk_space, poison
+from jobs import reference as goldens
+from jobs.faults import failures
 from jobs.records import (
     ClaimRecord,
     Failure,
@@ -29,6 +30,7 @@ from jobs.records import (
     TrialRecord,
     TrialStatus,
 )
+from jobs.sandbox.commit_kernel import rules_of
 from kernel.platforms.protocol import LOG_NAME, Execution, Platform
 from kernel.registry import find_kernel, find_platform
 from kernel.spec import Kernel, Tensors
@@ -80,11 +82,11 @@ def run_trial(
     )
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        room.require(directory)
+        disk_space.require(directory)
         measured = _measure(request, kernel, platform, device, directory, cache_dir, on_stage)
         update = _filled(measured)
     except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record
-        failure = faults.failure(error, kernel, LOG_NAME if (directory / LOG_NAME).exists() else "")
+        failure = failures.failure(error, kernel, LOG_NAME if (directory / LOG_NAME).exists() else "")
         update = {"failure": failure, "status": _status(failure)}
     log = LOG_NAME if (directory / LOG_NAME).exists() else ""
     return blank.model_copy(update={**update, "host_s": time.monotonic() - begin, "log": log})

@@ -2,7 +2,7 @@
 
 Groups: `farm.kernels` (objects of `kernel.spec.Kernel`) and `farm.platforms` (classes of
 `kernel.platforms.protocol.Platform`, called without arguments). A kernel may also be named by its file, as
-`path/to/mine.py:KERNEL`; see `kernel.by_path`.
+`path/to/mine.py:KERNEL`; see `kernel.file_kernels`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernel import by_path
+from kernel import file_kernels
 from kernel.errors import KernelLoadError, TuningError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def find_kernel(name: str) -> Kernel:
 
     Raises `UnknownNameError`, and `KernelLoadError` where it cannot be imported or lacks what a kernel must have.
     """
-    from kernel.checked import checked, require_source
+    from kernel.validation import checked, require_source
 
-    if by_path.is_path(name):
-        kernel = checked(name, by_path.load(name))
-        require_source(name, kernel, Path(by_path.absolute(name).rpartition(":")[0]))
+    if file_kernels.is_path(name):
+        kernel = checked(name, file_kernels.load(name))
+        require_source(name, kernel, Path(file_kernels.absolute(name).rpartition(":")[0]))
         return kernel
     found = _named(KERNELS)
     if name not in found:
@@ -57,7 +57,7 @@ def _loaded(entry: EntryPoint) -> object:
     try:
         return entry.load()
     except (Exception, SystemExit) as error:
-        problem = f"the import of {entry.value} fails: {by_path.last_line(error, Path('/'))}"
+        problem = f"the import of {entry.value} fails: {file_kernels.last_line(error, Path('/'))}"
         raise KernelLoadError(entry.name, problem, "mend or uninstall its package") from error
 
 

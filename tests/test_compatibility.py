@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from farm import __version__
-from farm.record import SCHEMA_VERSION
+from farm.model.run import SCHEMA_VERSION
 from tools import public_api, schema_changes
 
 RELEASED = Path(__file__).parent / "released"

@@ -80,7 +80,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     wanted = {path for path in tracked(*PACKAGES) if not path.startswith(NOT_SHIPPED)}
 
     assert wanted - shipped == set()
-    assert {"farm/py.typed", "farm/migrations/script.py.mako", "kernel/qkv_proj_rope/budgets.toml"} <= shipped
+    assert {"farm/py.typed", "farm/store/migrations/script.py.mako", "kernel/qkv_proj_rope/budgets.toml"} <= shipped
 
 
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:

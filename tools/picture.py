@@ -13,15 +13,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from farm.report import json_report
-from farm.report.terminal import summary
+from farm.model import serialization
+from farm.report.run.terminal import summary
 
 COLUMNS = 88
 
 
 def main(report: Path, picture: Path) -> None:
     """Write `picture` from `report`."""
-    record = json_report.read(report)
+    record = serialization.read(report)
     command = f"$ farm run --devices {record.request.devices}"
     if record.cases != ["flash-s2"]:
         command += "".join(f" --case {case}" for case in record.cases)

@@ -10,10 +10,10 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Engine
 
-from ci import tokens
+from ci.api import tokens
 from ci.api.problems import ApiError
-from ci.config import Config
-from ci.states import Scope
+from ci.config.settings import Config
+from ci.store.states import Scope
 
 ANYBODY = "anybody"
 

@@ -11,9 +11,9 @@ from sqlalchemy import Row, select
 from ci.api.access import ADMIN, GateHere
 from ci.api.pages import Cursor, Limit, Page, Word, cursor, number_position
 from ci.api.problems import ApiError
-from ci.states import DeliveryState
-from ci.tables import DELIVERY
-from farm.database import transaction
+from ci.store.states import DeliveryState
+from ci.store.tables import DELIVERY
+from farm.store.engine import transaction
 
 router = APIRouter(prefix="/deliveries", tags=["deliveries"], dependencies=[ADMIN])
 

@@ -7,9 +7,9 @@ from pydantic import BaseModel
 
 from ci.api.access import READER, GateHere
 from ci.api.pages import Word
-from farm.health import DeviceState
-from farm.health_store import DeviceReport
-from farm.store import Store
+from farm.model.device_health import DeviceState
+from farm.store.health_store import DeviceReport
+from farm.store.run_store import Store
 
 router = APIRouter(prefix="/devices", tags=["devices"], dependencies=[READER])
 

@@ -21,7 +21,7 @@ from ci.api.access import READER, Gate, GateHere
 from ci.api.problems import RESPONSES, ApiError, answer
 from ci.api.runs import RunId
 from farm.errors import UnknownRunError
-from farm.store import Store
+from farm.store.run_store import Store
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["runs"], dependencies=[READER])
 

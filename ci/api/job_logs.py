@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from ci import places
 from ci.api.access import READER, GateHere
 from ci.api.jobs import JobId, get_job
-from ci.states import UNDER_WAY
+from ci.config import directories
+from ci.store.states import UNDER_WAY
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"], dependencies=[READER])
 
@@ -36,7 +36,7 @@ def get_job_log(
     def over() -> bool:
         return get_job(gate, job_id).state not in UNDER_WAY
 
-    written = _written(places.job_log(job_id), start, over if follow else lambda: True)
+    written = _written(directories.job_log(job_id), start, over if follow else lambda: True)
     return StreamingResponse(written, media_type="text/plain; charset=utf-8", headers=_HEADERS)
 
 

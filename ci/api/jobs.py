@@ -11,16 +11,16 @@ from sqlalchemy import Connection, Row, select
 from ci.api.access import READER, Gate, GateHere, Submitter
 from ci.api.pages import Cursor, Limit, Page, Word, cursor, number_position
 from ci.api.problems import ApiError
-from ci.queue import Queue
-from ci.repository import Repository
-from ci.section import RepositoryName
-from ci.states import OPEN, JobKind, JobState
-from ci.tables import JOB
-from ci.webhook.commands import RunOptions
-from ci.webhook.events import Rerun, Validate
-from farm.database import transaction
-from farm.priority import Priority
-from farm.record import Verdict
+from ci.config.repository import Repository
+from ci.config.section import RepositoryName
+from ci.queue.intents import Rerun, Validate
+from ci.queue.job_queue import Queue
+from ci.queue.options import RunOptions
+from ci.store.states import OPEN, JobKind, JobState
+from ci.store.tables import JOB
+from farm.model.priority import Priority
+from farm.model.run import Verdict
+from farm.store.engine import transaction
 from jobs.records import Record
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from ci.api import deliveries, devices, files, job_logs, jobs, problems, runs
 from ci.api.access import READER, Gate
-from ci.config import Config
+from ci.config.settings import Config
 
 PREFIX = "/api/v1"
 

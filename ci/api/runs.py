@@ -9,12 +9,12 @@ from fastapi import APIRouter, Path
 from ci.api.access import READER, GateHere
 from ci.api.pages import Cursor, Limit, Page, Word, cursor, text_position
 from ci.api.problems import ApiError
-from farm import run_list
 from farm.errors import UnknownRunError
-from farm.record import RunRecord
-from farm.rows import RunSummary
-from farm.run_list import Position, RunFilter
-from farm.store import AmbiguousRunError, Store
+from farm.model.run import RunRecord
+from farm.store import run_queries
+from farm.store.row_mapping import RunSummary
+from farm.store.run_queries import Position, RunFilter
+from farm.store.run_store import AmbiguousRunError, Store
 
 router = APIRouter(prefix="/runs", tags=["runs"], dependencies=[READER])
 
@@ -35,7 +35,7 @@ def list_runs(
     """Runs, the one started last first."""
     Store(gate.engine).settle()
     chosen = RunFilter(kernel or "", platform or "", commit or "", verdict or "")
-    found = run_list.page(gate.engine, chosen, limit, Position(*text_position(after)) if after is not None else None)
+    found = run_queries.page(gate.engine, chosen, limit, Position(*text_position(after)) if after is not None else None)
     last = found.next
     return Page(items=found.runs, next=cursor(last.started_at, last.run_id) if last else None)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ci.cli.options import config_option
+from farm import timestamps
 from farm.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command(names: tuple[str, ...], config: Path) -> None:
     It goes out whatever events a channel has chosen. Exit code 0 where all took it, 2 where there is no such channel, 3
     where one did not take it.
     """
-    from ci.config import load
+    from ci.config.settings import load
     from ci.notify.open import open_channels
     from farm.errors import UsageError
 
@@ -48,14 +49,14 @@ def command(names: tuple[str, ...], config: Path) -> None:
 
 async def _tried(channel: Channel, url: str) -> str:
     """Why `channel` did not take a notice; "" where it did."""
-    from ci import moments
     from ci.errors import ChannelRefusedError, ChannelUnavailableError
-    from ci.notify.notice import Event, Notice
+    from ci.notify.notice import Notice
+    from ci.store.states import Event
 
     notice = Notice(
         id=f"trial-{uuid.uuid4().hex}",
         event=Event.PASSED,
-        at=moments.text(moments.now()),
+        at=timestamps.as_text(timestamps.utc_now()),
         title="a notice on trial from the NPU kernel farm",
         reason="sent by `farm notify`; nothing has happened",
         forge="",

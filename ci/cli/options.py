@@ -21,7 +21,7 @@ def config_option(command: Command) -> Command:
 
 def store_url(config: Path) -> str:
     """The store that `farm serve --config` uses: $FARM_STORE, or what the file says, or the default one."""
-    from ci.config import store_url as found
+    from ci.config.settings import store_url as found
 
     return found(config, os.environ)
 

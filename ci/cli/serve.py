@@ -24,8 +24,8 @@ def command(config: Path, host: str | None, port: int | None, log_level: str) ->
     The configuration is checked before anything starts, and every problem of it is told at once. SIGTERM or Ctrl-C ends
     the service in order; exit code 0 then, 2 where it cannot start, 3 where it broke.
     """
-    from ci.config import load
-    from ci.serving import serve
+    from ci.config.settings import load
+    from ci.server.process import serve
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request to the forge

@@ -24,9 +24,9 @@ def upgrade(config: Path) -> None:
     """
     from sqlalchemy import make_url
 
-    from ci.database import open_database
-    from ci.tables import REVISION
-    from farm.tables import REVISION as FARM_REVISION
+    from ci.store.engine import open_database
+    from ci.store.tables import REVISION
+    from farm.store.tables import REVISION as FARM_REVISION
 
     url = store_url(config)
     open_database(url, warn).dispose()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ci.cli.options import config_option, store_url, warn
-from ci.states import Scope
+from ci.store.states import Scope
+from farm import timestamps
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -41,7 +42,7 @@ def command() -> None:
 @config_option
 def create(name: str, scopes: tuple[str, ...], days: int | None, config: Path) -> None:
     """Make a token and print it, this once: only a digest of it is kept."""
-    from ci import tokens
+    from ci.api import tokens
 
     with _database(config) as engine:
         token = tokens.create(engine, name, [Scope(scope) for scope in scopes], days)
@@ -54,9 +55,9 @@ def create(name: str, scopes: tuple[str, ...], days: int | None, config: Path) -
 @config_option
 def list_(as_json: bool, config: Path) -> None:
     """List all tokens, revoked ones too, oldest first: one a line, fields parted by tabs."""
-    from ci import moments, tokens
+    from ci.api import tokens
 
-    now = moments.text(moments.now())
+    now = timestamps.as_text(timestamps.utc_now())
     with _database(config) as engine:
         found = tokens.list_tokens(engine)
     if as_json:
@@ -83,7 +84,7 @@ def list_(as_json: bool, config: Path) -> None:
 @config_option
 def revoke(name: str, config: Path) -> None:
     """Make a token worthless, from the next request on."""
-    from ci import tokens
+    from ci.api import tokens
 
     with _database(config) as engine:
         tokens.revoke(engine, name)
@@ -92,7 +93,7 @@ def revoke(name: str, config: Path) -> None:
 
 @contextlib.contextmanager
 def _database(config: Path) -> Iterator[Engine]:
-    from ci.database import open_database
+    from ci.store.engine import open_database
 
     engine = open_database(store_url(config), warn)
     try:

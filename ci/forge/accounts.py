@@ -13,10 +13,10 @@ import httpx
 from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
 from pydantic import Field, ValidationError
 
-from ci.config import Config
+from ci.config.forge import ForgeSection, SignIn
+from ci.config.settings import Config
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
-from ci.forge.section import ForgeSection, SignIn
-from ci.webhook.payloads import Part
+from ci.forge.webhook_payloads import Part
 
 _TIMEOUT_S = 20.0
 _LIMITED = 429

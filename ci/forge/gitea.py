@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr
 
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
 from ci.forge.protocol import ChangedFile, Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
-from ci.webhook.payloads import Part, PullRequest, User
+from ci.forge.webhook_payloads import Part, PullRequest, User
 
 _TIMEOUT_S = 20.0
 _MOST_CHARACTERS = 255  # of a status's description

@@ -25,9 +25,9 @@ from ci.forge.github_answers import (
     to_redeliver,
 )
 from ci.forge.github_errors import translated
+from ci.forge.markers import RETRY_ACTION
 from ci.forge.protocol import Annotation, ChangedFile, Check, CheckStatus, Comment, Issue, Permission, Trail
-from ci.webhook.events import RETRY_ACTION
-from ci.webhook.payloads import PullRequest
+from ci.forge.webhook_payloads import PullRequest
 
 _VERSION = {"X-GitHub-Api-Version": "2022-11-28"}
 _TIMEOUT_S = 20.0

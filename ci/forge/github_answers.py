@@ -1,4 +1,4 @@
-"""The part of GitHub's answers that is read, checked; see `ci.webhook.payloads` for why only that part."""
+"""The part of GitHub's answers that is read, checked; see `ci.forge.webhook_payloads` for why only that part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import Field
 
 from ci.forge.protocol import Check
-from ci.webhook.payloads import Part, User
+from ci.forge.webhook_payloads import Part, User
 
 
 class CheckOutput(Part):

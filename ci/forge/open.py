@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from githubkit import AppAuthStrategy, TokenAuthStrategy
 
-from ci.config import Config
+from ci.config.forge import ForgeSection
+from ci.config.settings import Config
 from ci.forge.gitea import GiteaForge
 from ci.forge.github import GitHubForge
 from ci.forge.protocol import Forge
-from ci.forge.section import ForgeSection
 
 
 def open_forges(config: Config) -> dict[str, Forge]:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pydantic import Field, SecretStr
 
-from ci.webhook.payloads import PullRequest
+from ci.forge.webhook_payloads import PullRequest
 from jobs.records import Record
 
 

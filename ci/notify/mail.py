@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from email.message import EmailMessage
 
+from ci.config.notify import EmailNotify
 from ci.errors import ChannelRefusedError, ChannelUnavailableError
 from ci.notify.notice import Notice
-from ci.notify.sections import EmailNotify
 
 _TIMEOUT_S = 30.0
 _LONGEST_SUBJECT = 200  # characters

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-import enum
-
+from ci.store.states import Event
 from jobs.records import Record
 
 STALE_S = 86_400.0  # a notice that has not got through within a day is no news any more
-
-
-class Event(str, enum.Enum):
-    """What a channel may choose to hear of. Nothing is told that was not chosen."""
-
-    PASSED = "passed"
-    FAILED = "failed"  # the kernel's fault
-    ERRORED = "errored"  # the farm's or a device's
-    HELD = "held"  # waits for somebody to approve it
-    NIGHT_BROKEN = "night-broken"  # what a schedule asked for did not pass, and passed the time before
-    NIGHT_MENDED = "night-mended"  # it passes again
-    DEVICE_OUT = "device-out"  # the job's run has put devices into quarantine
 
 
 class Notice(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ci.config import Config
+from ci.config.settings import Config
 from ci.notify.channel import Channel
 from ci.notify.mail import EmailChannel
 from ci.notify.web import ChatChannel, WebhookChannel

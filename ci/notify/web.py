@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
+from ci.config.notify import ChatNotify, WebhookNotify
 from ci.errors import ChannelRefusedError, ChannelUnavailableError
 from ci.notify.notice import Notice
-from ci.notify.sections import ChatNotify, WebhookNotify
 
 _TIMEOUT_S = 20.0
 _LONGEST_TEXT = 1800  # characters; Discord takes 2000

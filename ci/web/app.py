@@ -24,16 +24,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ci.api import problems
 from ci.api.access import Gate
-from ci.config import Config
+from ci.config.settings import Config
 from ci.forge.accounts import open_accounts
 from ci.forge.protocol import Forge
-from ci.web import assets, compare, devices, forge_sign_in, jobs, kernels, key, logs, nights, now, run, runs, sign_in
-from ci.web.access import SignInNeededError, Viewer, viewer
+from ci.web import assets, compare, devices, jobs, kernels, logs, nights, now, run, runs
+from ci.web.auth import forge_sign_in, key, sign_in
+from ci.web.auth.access import SignInNeededError, Viewer, viewer
+from ci.web.auth.members import Members
+from ci.web.auth.oauth_state import Errands
+from ci.web.auth.session import Sessions
 from ci.web.live import EVENTS, Live, reload
-from ci.web.members import Members
-from ci.web.oauth_state import Errands
 from ci.web.pages import render
-from ci.web.session import Sessions
 from farm import paths
 from farm.errors import FarmError, InfrastructureError, UnknownRunError
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
-from farm.report.page import text_of
+from farm.report.html.page import text_of
 
 router = APIRouter(prefix="/assets")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from farm.report.text import one_line
-from farm.report.wall_chart import NEAR
-from farm.trend import Trend, by_commit, median_of
+from farm.analysis.trends import Trend, by_commit, median_of
+from farm.report.charts.wall_time import NEAR
+from farm.text import one_line
 from kernel.clock import Clock
 
 Chart = dict[str, Any]

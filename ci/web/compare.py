@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from ci.api.access import GateHere
-from ci.web.access import Reader
+from ci.web.auth.access import Reader
 from ci.web.pages import render
-from farm import comparison, recall
-from farm.comparison import Comparison
+from farm.analysis import comparison
+from farm.analysis.comparison import Comparison
 from farm.errors import UnknownRunError, UsageError
-from farm.report.compare_formats import bits, remarks, stages, times
+from farm.report.comparison import bits, remarks, stages, times
+from farm.store import run_lookup
 
 router = APIRouter()
 
@@ -25,7 +26,7 @@ def compare(request: Request, gate: GateHere, who: Reader, a: RunName = "", b: R
     """The page; a run is named by its id or how it begins, or by a commit, which stands for its newest that passed."""
     found, refused, status = None, "", 200
     try:
-        left, right = (recall.find(gate.engine, name.strip()) if name.strip() else None for name in (a, b))
+        left, right = (run_lookup.find(gate.engine, name.strip()) if name.strip() else None for name in (a, b))
         found = comparison.compare(left, right) if left and right else None
     except UsageError as error:
         refused, status = str(error), 404 if isinstance(error, UnknownRunError) else 422

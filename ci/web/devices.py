@@ -13,18 +13,20 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Engine, select
 
 from ci.api.access import Gate, GateHere
-from ci.web.access import Administrator, Reader
+from ci.web.auth.access import Administrator, Reader
 from ci.web.pages import render
-from farm import drift, rows
-from farm.database import transaction
-from farm.drift import Drift
-from farm.health import DeviceState, EventKind, HealthEvent
-from farm.health_store import DeviceReport, dated_ahead
-from farm.report.text import one_line
-from farm.rows import DeviceSighting
-from farm.store import Store
-from farm.sweep.speed import MIN_SHARE
-from farm.tables import RUN
+from farm import timestamps
+from farm.analysis import device_drift
+from farm.analysis.device_drift import Drift
+from farm.model.device_health import DeviceState, EventKind, HealthEvent
+from farm.stats.thresholds import MIN_SHARE
+from farm.store import row_mapping
+from farm.store.engine import transaction
+from farm.store.health_store import DeviceReport, dated_ahead
+from farm.store.row_mapping import DeviceSighting
+from farm.store.run_store import Store
+from farm.store.tables import RUN
+from farm.text import one_line
 
 router = APIRouter(prefix="/devices")
 
@@ -85,11 +87,23 @@ def devices(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
     walls = [
         Wall(
             platform,
-            _tiles(store.device_reports(platform, last_runs=False).values(), held, drift.recent(gate.engine, platform)),
+            _tiles(
+                store.device_reports(platform, last_runs=False).values(),
+                held,
+                device_drift.recent(gate.engine, platform),
+            ),
         )
         for platform in sorted({seen.platform for seen in store.devices()})
     ]
-    return render(request, "devices.html", who, platforms=walls, window=drift.RUNS, odd=MIN_SHARE, enough=drift.ENOUGH)
+    return render(
+        request,
+        "devices.html",
+        who,
+        platforms=walls,
+        window=device_drift.RUNS,
+        odd=MIN_SHARE,
+        enough=device_drift.ENOUGH,
+    )
 
 
 @router.get("/{platform}/{device:path}")
@@ -104,7 +118,7 @@ def device(request: Request, gate: GateHere, who: Reader, platform: Platform, de
         seen=seen,
         health=store.device_health(platform, device),
         events=store.device_history(platform, device, _EVENTS),
-        drift=drift.recent(gate.engine, platform).get(device),
+        drift=device_drift.recent(gate.engine, platform).get(device),
         address=_address(platform, device),
     )
 
@@ -132,7 +146,7 @@ def leases(engine: Engine) -> dict[tuple[str, str], str]:
     """(platform, device) → the running run that holds it."""
     query = select(RUN).where(RUN.c.verdict.is_(None)).order_by(RUN.c.started_at)
     with transaction(engine, "read") as connection:
-        records = [rows.record(row, []) for row in connection.execute(query)]
+        records = [row_mapping.record(row, []) for row in connection.execute(query)]
     return {(record.platform, held.id): record.run_id for record in records for held in record.devices}
 
 
@@ -160,7 +174,7 @@ def _decide(gate: Gate, by: str, platform: str, device: str, kind: EventKind, re
     why = one_line(reason.strip())
     if not why:
         raise HTTPException(422, "reason: empty; say why, for whoever looks at the device next")
-    Store(gate.engine).observe([HealthEvent(device, platform, rows.now(), kind, f"{why} ({by})")])
+    Store(gate.engine).observe([HealthEvent(device, platform, timestamps.now(), kind, f"{why} ({by})")])
     return RedirectResponse(_address(platform, device), 303)
 
 

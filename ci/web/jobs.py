@@ -8,11 +8,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from ci.api import jobs
 from ci.api.access import Gate, GateHere
 from ci.api.jobs import JobId
-from ci.states import OPEN, UNDER_WAY
-from ci.web.access import READER, Reader, Submitter
+from ci.store.states import OPEN, UNDER_WAY
+from ci.web.auth.access import READER, Reader, Submitter
 from ci.web.live import Drawn, LiveHere, stream
 from ci.web.pages import drawn, render
-from farm.going import going
+from farm.monitor.active_runs import going
 
 router = APIRouter(prefix="/jobs/{job_id}")
 

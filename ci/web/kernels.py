@@ -9,12 +9,12 @@ from fastapi.responses import HTMLResponse
 
 from ci.api.access import GateHere
 from ci.web import charts
-from ci.web.access import Reader
+from ci.web.auth.access import Reader
 from ci.web.pages import render
 from ci.web.runs import Word
-from farm import run_list
-from farm.store import Store
-from farm.trend import find_trend, trend_cases
+from farm.analysis.trends import find_trend, trend_cases
+from farm.store import run_queries
+from farm.store.run_store import Store
 
 router = APIRouter(prefix="/kernels")
 
@@ -29,7 +29,7 @@ def kernels(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
     store = Store(gate.engine)
     found = [
         (kernel, platform, trend_cases(store, kernel, platform, _LATELY))
-        for kernel, platform in run_list.kernels(gate.engine)
+        for kernel, platform in run_queries.kernels(gate.engine)
     ]
     return render(request, "kernels.html", who, kernels=found)
 

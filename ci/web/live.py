@@ -18,7 +18,7 @@ from fastapi import Depends, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from ci.web.access import still_reads
+from ci.web.auth.access import still_reads
 from farm.errors import FarmError
 
 LOG = logging.getLogger(__name__)

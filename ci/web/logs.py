@@ -12,17 +12,17 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 
-from ci import places
 from ci.api import files
 from ci.api.access import Gate, GateHere
 from ci.api.files import FilePath
 from ci.api.job_logs import get_job_log
 from ci.api.jobs import JobId, get_job
 from ci.api.runs import RunId
-from ci.states import UNDER_WAY
-from ci.web.access import READER, Reader, Viewer
+from ci.config import directories
+from ci.store.states import UNDER_WAY
+from ci.web.auth.access import READER, Reader, Viewer
 from ci.web.pages import render
-from farm.store import Store
+from farm.store.run_store import Store
 
 router = APIRouter()
 
@@ -122,7 +122,7 @@ def _file(gate: Gate, run_id: str, path: str) -> Iterator[int]:
 def _job_file(job_id: str) -> Iterator[int | None]:
     """The log of a job, which the service itself writes; None before its first run, or where it ran elsewhere."""
     try:
-        file = places.job_log(job_id).open("rb")
+        file = directories.job_log(job_id).open("rb")
     except FileNotFoundError:
         yield None
         return

@@ -14,15 +14,16 @@ from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from ci import moments, places
 from ci.api.access import Gate, GateHere
-from ci.web.access import Reader
+from ci.config import directories
+from ci.web.auth.access import Reader
 from ci.web.pages import render
+from farm import timestamps
 from farm.errors import FarmError
-from farm.health import moment
-from farm.report.sweep_figures import MEANING, Mark, by_output
+from farm.model.sweep import SweepRecord
+from farm.report.sweep.figures import MEANING, Mark, by_output
 from farm.sweep.journal import PLAN, Journal
-from farm.sweep.record import SweepRecord
+from farm.timestamps import moment
 
 router = APIRouter(prefix="/nights")
 
@@ -89,7 +90,7 @@ def _record(gate: Gate, sweep: str) -> SweepRecord:
 
 def _places(gate: Gate) -> list[Directory]:
     """Where sweeps are: those of `farm sweep` together, and those of schedules each in its job's own directory."""
-    return [gate.config.web.sweeps, *places.sweeps().glob("*")]
+    return [gate.config.web.sweeps, *directories.sweeps().glob("*")]
 
 
 def _nights(gate: Gate) -> list[Night]:
@@ -131,7 +132,7 @@ def _calendar(found: Sequence[Night]) -> list[list[tuple[date, list[Night]]]]:
     of_day: dict[date, list[Night]] = defaultdict(list)
     for each in found:
         of_day[each.day].append(each)
-    today = moments.now().date()
+    today = timestamps.utc_now().date()
     monday = today - timedelta(days=today.weekday())
     weeks = [monday - timedelta(weeks=back) for back in range(_WEEKS)]
     return [[(day, of_day[day]) for day in (first + timedelta(days=n) for n in range(7))] for first in weeks]

@@ -10,19 +10,19 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from sqlalchemy import case, func, select
 
 from ci.api.access import Gate, GateHere
-from ci.queue import JobRow
-from ci.states import JobState
-from ci.tables import JOB
-from ci.web.access import READER, Reader
+from ci.queue.job_queue import JobRow
+from ci.store.states import JobState
+from ci.store.tables import JOB
+from ci.web.auth.access import READER, Reader
 from ci.web.live import LiveHere, stream
 from ci.web.pages import drawn, render
 from ci.web.runs import jobs_of
-from farm import run_list
-from farm.database import transaction
-from farm.going import going
-from farm.priority import Priority
-from farm.run_list import RunFilter
-from farm.store import Store
+from farm.model.priority import Priority
+from farm.monitor.active_runs import going
+from farm.store import run_queries
+from farm.store.engine import transaction
+from farm.store.run_queries import RunFilter
+from farm.store.run_store import Store
 
 router = APIRouter()
 
@@ -47,7 +47,7 @@ def _known(gate: Gate) -> dict[str, Any]:
     Store(gate.engine).settle()
     running = going(gate.engine)
     queue, waiting = _queue(gate)
-    ended = [run for run in run_list.page(gate.engine, RunFilter(), _ENDED + len(running)).runs if run.verdict]
+    ended = [run for run in run_queries.page(gate.engine, RunFilter(), _ENDED + len(running)).runs if run.verdict]
     ids = [each.record.run_id for each in running] + [run.run_id for run in ended]
     return {
         "running": running,

@@ -13,12 +13,12 @@ from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from ci.web import assets
-from ci.web.access import Viewer
+from ci.web.auth.access import Viewer
+from ci.web.auth.session import Sessions
 from ci.web.live import Drawn
-from ci.web.session import Sessions
-from farm.health import moment
-from farm.report.page import furnish
-from farm.report.text import microseconds, one_line, share, signed_share
+from farm.report.html.page import furnish
+from farm.text import microseconds, one_line, share, signed_share
+from farm.timestamps import moment
 
 NAVIGATION = (
     ("/", "Now"),

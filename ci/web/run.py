@@ -10,20 +10,20 @@ from ci.api import files
 from ci.api.access import Gate, GateHere
 from ci.api.files import RunFile
 from ci.api.runs import RunId, known
-from ci.queue import JobRow
-from ci.states import OPEN, JobState
-from ci.tables import JOB
-from ci.web.access import READER, Reader
+from ci.queue.job_queue import JobRow
+from ci.store.states import OPEN, JobState
+from ci.store.tables import JOB
+from ci.web.auth.access import READER, Reader
 from ci.web.live import Drawn, LiveHere, stream
 from ci.web.pages import drawn, render
-from farm.database import transaction
-from farm.going import Going, going
-from farm.record import GateStatus, RunRecord
-from farm.report.case_view import case_views
-from farm.report.figures import time_spent
+from farm.analysis.figures import time_spent
+from farm.model.run import GateStatus, RunRecord
+from farm.monitor.active_runs import Going, going
 from farm.report.formats import FORMATS
-from farm.report.page import parts
-from farm.store import Store
+from farm.report.html.case_view import case_views
+from farm.report.html.page import parts
+from farm.store.engine import transaction
+from farm.store.run_store import Store
 
 router = APIRouter(prefix="/runs/{run_id}")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, or_, select
 
-from ci.tables import JOB
-from farm.run_list import begins
-from farm.tables import RUN
+from ci.store.tables import JOB
+from farm.store.run_queries import begins
+from farm.store.tables import RUN
 
 MOST_WORDS = 8
 

@@ -11,16 +11,16 @@ from sqlalchemy import select
 
 from ci.api.access import Gate, GateHere
 from ci.api.pages import cursor, text_position
-from ci.queue import JobRow
-from ci.tables import JOB
+from ci.queue.job_queue import JobRow
+from ci.store.tables import JOB
 from ci.web import run_search
-from ci.web.access import Reader
+from ci.web.auth.access import Reader
 from ci.web.pages import query, render
-from farm import run_list
-from farm.database import transaction
-from farm.record import Verdict
-from farm.run_list import Position, RunFilter
-from farm.store import Store
+from farm.model.run import Verdict
+from farm.store import run_queries
+from farm.store.engine import transaction
+from farm.store.run_queries import Position, RunFilter
+from farm.store.run_store import Store
 
 router = APIRouter()
 
@@ -50,8 +50,8 @@ def runs(
     except ValueError as error:
         raise HTTPException(422, f"text: {error}") from None
     Store(gate.engine).settle()
-    found = run_list.page(gate.engine, chosen, _PAGE, Position(*text_position(after)) if after else None)
-    known = run_list.kernels(gate.engine)
+    found = run_queries.page(gate.engine, chosen, _PAGE, Position(*text_position(after)) if after else None)
+    known = run_queries.kernels(gate.engine)
     return render(
         request,
         "runs.html",

@@ -8,9 +8,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from pydantic import Field
-
-from jobs.records import Record
+from ci.queue.options import _MOST_DEVICES, RunOptions
 
 _MOST_COMMANDS = 5  # of one comment; the rest of a longer list is somebody playing
 _LONGEST_LINE = 500  # characters
@@ -18,7 +16,6 @@ _LINE = re.compile(r"^ {0,3}/farm(?:\s+(?P<rest>.*))?$")
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
 _CASE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_MOST_DEVICES = 1024
 
 HELP = """\
 Commands, one a line, for people with write access:
@@ -30,23 +27,6 @@ Commands, one a line, for people with write access:
 | `/farm cancel` | stops the validation of this pull request |
 | `/farm retune` | says how to search for a better tuning |
 | `/farm help` | says this |"""
-
-
-class SweepTerms(Record):
-    """How much of the devices' time a sweep may take."""
-
-    seeds: int = Field(ge=1)
-    repeats: int = Field(ge=1)
-    budget_minutes: float = Field(gt=0)
-
-
-class RunOptions(Record):
-    """What a comment or a schedule asks for beside what `farm.toml` says of the repository."""
-
-    devices: int | None = Field(default=None, ge=1, le=_MOST_DEVICES)  # None: as configured
-    cases: list[str] = Field(default_factory=list)  # empty: as configured
-    schedule: str = ""  # name of the [[schedule]] that asked; "" where none did
-    sweep: SweepTerms | None = None  # of a sweep
 
 
 @dataclass(frozen=True, slots=True)

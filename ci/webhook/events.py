@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from ci.states import JobKind
-from ci.webhook.commands import Command, parse
-from ci.webhook.payloads import (
+from ci.forge.markers import MARKER, RETRY_ACTION
+from ci.forge.webhook_payloads import (
     CheckRunEvent,
     CheckSuiteEvent,
     IssueCommentEvent,
@@ -18,46 +17,14 @@ from ci.webhook.payloads import (
     PullRequestEvent,
     PushEvent,
 )
-from farm.priority import Priority
-
-RETRY_ACTION = "retry"  # identifier of the button on the check of an errored run
-MARKER = "<!-- npu-kernel-farm"  # begins every comment of ours
+from ci.queue.intents import Cancel, Rerun, Validate
+from ci.store.states import JobKind
+from ci.webhook.commands import Command, parse
+from farm.model.priority import Priority
 
 
 class PayloadError(ValueError):
     """The payload is not what its event promises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Validate:
-    """A commit is to be validated; older ones of the same subject are not worth it any more."""
-
-    kind: JobKind
-    subject: str  # "pull/7" or a full ref name
-    number: int | None  # of the pull request
-    head_sha: str
-    base_sha: str  # "" where the forge did not name one
-    base_ref: str
-    from_fork: bool
-    author: str
-    priority: Priority
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Nobody waits for this subject's verdict any more."""
-
-    subject: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rerun:
-    """Somebody wants another verdict on a commit; on one job of it where `external_id` names one."""
-
-    head_sha: str
-    external_id: str  # "" for all of the commit
-    by: str = ""  # who wants it, where that is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, Engine, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ci.states import DeliveryState
-from ci.tables import DELIVERY
+from ci.store.states import DeliveryState
+from ci.store.tables import DELIVERY
 from ci.webhook.intake import Delivery
-from farm import rows
-from farm.database import transaction
+from farm import timestamps
+from farm.store.engine import transaction
 
 
 class Receipt(str, enum.Enum):
@@ -68,7 +68,7 @@ class Inbox:
 
 
 def _add(connection: Connection, delivery: Delivery) -> Receipt:
-    now = rows.now()
+    now = timestamps.now()
     fresh = {"state": DeliveryState.RECEIVED.value, "body": delivery.body, "outcome": "", "attempts": 0, "next_at": now}
     named = {"forge": delivery.forge, "id": delivery.id, "event": delivery.event, "action": delivery.action}
     values = {**named, "repository": delivery.repository, "received_at": now, **fresh}

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from farm.bisect.record import MetricName
-from farm.bisect.search import Answer
 from farm.gates.regression import ALLOWED_EXACT, ALLOWED_NOISY, FEWEST_ROUNDS, Arm, Comparison, compare
-from farm.report.text import microseconds
+from farm.model.bisect import Answer, MetricName
+from farm.text import microseconds
 from jobs.records import Arm as Program
 from jobs.records import TrialRecord, TrialStatus
 from kernel.clock import Clock

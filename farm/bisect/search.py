@@ -7,17 +7,10 @@ A commit that cannot be judged (it does not build, it is too noisy) is passed ov
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-
-class Answer(str, enum.Enum):
-    """What a test says of one commit."""
-
-    GOOD = "good"
-    BAD = "bad"
-    SKIPPED = "skipped"  # it cannot be judged
+from farm.model.bisect import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from farm.bisect.progress import BisectObserver
-from farm.bisect.record import BisectRequest, MetricName, Outcome, ProbeRecord
+from farm.bisect.observer import BisectObserver
 from farm.bisect.search import Search, rounds_needed
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
-from farm.record import DeviceRecord
-from farm.report.text import one_line
-from farm.timeouts import Timeouts
-from farm.wording import counted
+from farm.model.bisect import BisectRequest, MetricName, Outcome, ProbeRecord
+from farm.model.run import DeviceRecord
+from farm.model.timeouts import Timeouts
+from farm.text import counted, one_line
 from kernel.registry import find_kernel
 
 if TYPE_CHECKING:
-    from farm.bisect.history import History
+    from farm.bisect.commit_range import History
 
 
 class _Lines(BisectObserver):
@@ -126,13 +125,13 @@ def command(
       farm bisect 3f2a9c1 HEAD --metric tolerance --devices 7 --source ~/kernels
     """
     if schema:
-        from farm.report import bisect_json
+        from farm.report.bisect import json_dump
 
-        click.echo(bisect_json.schema(), nl=False)
+        click.echo(json_dump.schema(), nl=False)
         return
     if good is None or bad is None:
         raise click.UsageError("name two commits: farm bisect GOOD BAD")
-    from farm import programs
+    from farm.source import programs
 
     programs.require_installed(kernel)
     found = find_kernel(kernel)
@@ -156,10 +155,10 @@ def command(
 def _carry_out(
     request: BisectRequest, out: Path, address: str | None, wait_s: float, trial_s: float, report: bool, as_json: bool
 ) -> None:
-    from farm import programs
-    from farm.bisect.conduct import bisect
-    from farm.leased import RunOptions
-    from farm.report.bisect_terminal import summary
+    from farm.bisect.workflow import bisect
+    from farm.execution.session import RunOptions
+    from farm.report.bisect.terminal import summary
+    from farm.source import programs
 
     signal.signal(signal.SIGTERM, _interrupt)
     if programs.has_changes(Path(request.repository)):

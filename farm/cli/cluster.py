@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from farm import local_cluster
 from farm.cli import options
+from farm.cluster import local
+from farm.cluster.local import LocalCluster, LocalNode
 from farm.errors import UsageError
-from farm.local_cluster import LocalCluster, LocalNode
-from farm.wording import counted
+from farm.text import counted
 
 _SOC = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # what Ray takes for the value of a label
 
@@ -36,7 +36,7 @@ def command() -> None:
 @click.option(
     "--port",
     type=click.IntRange(1024, 65535),
-    default=local_cluster.DEFAULT_PORT,
+    default=local.DEFAULT_PORT,
     show_default=True,
     help="Port of the head node.",
 )
@@ -52,7 +52,7 @@ def up(nodes: int, devices_per_node: int, soc: str, port: int) -> None:
         spinner.update(f"starting node {node.number + 1} of {nodes}")
 
     with console.status(f"starting node 0 of {nodes}") as spinner:
-        cluster = local_cluster.up(nodes, devices_per_node, soc, port, started)
+        cluster = local.up(nodes, devices_per_node, soc, port, started)
     click.echo(f"{counted(nodes * devices_per_node, 'device')} at {cluster.address}; try\n")
     click.echo(f"  farm run --address {cluster.address} --devices {min(3, nodes * devices_per_node)}")
     click.echo("  farm cluster down")
@@ -62,7 +62,7 @@ def up(nodes: int, devices_per_node: int, soc: str, port: int) -> None:
 def down() -> None:
     """End it, and nothing else that runs on this machine."""
     with Console().status("ending the nodes"):
-        cluster = local_cluster.down()
+        cluster = local.down()
     click.echo("no local cluster is up" if cluster is None else f"the local cluster at {cluster.address} has ended")
 
 
@@ -70,7 +70,7 @@ def down() -> None:
 @options.json_option
 def status(as_json: bool) -> None:
     """Show its nodes, their devices, and which are alive."""
-    cluster = local_cluster.read()
+    cluster = local.read()
     if as_json:
         click.echo(json.dumps(_facts(cluster), indent=2))
     elif cluster is None:

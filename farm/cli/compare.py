@@ -7,19 +7,20 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from farm import paths, recall
-from farm.comparison import Comparison, compare
-from farm.database import open_engine
+from farm import paths
+from farm.analysis.comparison import Comparison, compare
+from farm.atomic_file import write_whole
 from farm.errors import UnknownRunError, UsageError
-from farm.record import RunRecord
-from farm.report import compare_formats
-from farm.report.write import write_whole
+from farm.model.run import RunRecord
+from farm.report import comparison
+from farm.store import run_lookup
+from farm.store.engine import open_engine
 
 
 @click.command("compare")
 @click.argument("left", metavar="A")
 @click.argument("right", metavar="B")
-@click.option("--format", "format_name", type=click.Choice(list(compare_formats.FORMATS)), help="Print this format.")
+@click.option("--format", "format_name", type=click.Choice(list(comparison.FORMATS)), help="Print this format.")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write --format to this file instead.")
 def command(left: str, right: str, format_name: str | None, as_json: bool, output: Path | None) -> None:
@@ -37,10 +38,10 @@ def command(left: str, right: str, format_name: str | None, as_json: bool, outpu
         raise UsageError(f"--json and --format {format_name} exclude each other")
     chosen = "json" if as_json else format_name
     if output is not None and chosen is None:
-        raise UsageError(f"--output {output} needs --format, one of {', '.join(compare_formats.FORMATS)}")
+        raise UsageError(f"--output {output} needs --format, one of {', '.join(comparison.FORMATS)}")
     found = compare(find(left), find(right))
     if chosen is None:
-        Console().print(compare_formats.terminal(found))
+        Console().print(comparison.terminal(found))
     elif output is not None:
         write_whole(output, _content(chosen, found))
     else:
@@ -50,14 +51,14 @@ def command(left: str, right: str, format_name: str | None, as_json: bool, outpu
 def find(named: str) -> RunRecord:
     """The run `named`, or the newest that passed of the commit of that name. Raises as `recall.load` and `find` do."""
     try:
-        return recall.load(named)
+        return run_lookup.load(named)
     except UnknownRunError:
         engine = open_engine(paths.store_url(), lambda line: click.echo(f"farm: {line}", err=True))
     try:
-        return recall.find(engine, named)
+        return run_lookup.find(engine, named)
     finally:
         engine.dispose()
 
 
 def _content(format_name: str, found: Comparison) -> str:
-    return compare_formats.FORMATS[format_name](found)
+    return comparison.FORMATS[format_name](found)

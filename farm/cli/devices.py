@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from farm import paths
-from farm.cli import device_care, options
-from farm.device_list import OFFLINE, Listed, census, listed
+from farm.cli import device_actions, options
 from farm.errors import UsageError
-from farm.report.text import one_line, share
-from farm.store import Store
+from farm.monitor.device_list import OFFLINE, Listed, census, listed
+from farm.store.run_store import Store
+from farm.text import one_line, share
 from kernel.errors import KernelLayerError
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
@@ -55,10 +55,10 @@ def command(context: click.Context, platform: str, address: str | None, as_json:
         click.echo(census(devices, free))
 
 
-command.add_command(device_care.probe)
-command.add_command(device_care.quarantine)
-command.add_command(device_care.release)
-command.add_command(device_care.history)
+command.add_command(device_actions.probe)
+command.add_command(device_actions.quarantine)
+command.add_command(device_actions.release)
+command.add_command(device_actions.history)
 
 
 def _refuse_options_before(context: click.Context) -> None:
@@ -71,17 +71,18 @@ def _refuse_options_before(context: click.Context) -> None:
 
 def _ask(platform: str, address: str | None) -> tuple[list[Listed], int]:
     """Every device and how many are free. Those of the cluster are noted as seen."""
-    from farm import cluster, preflight
+    from farm.cluster import connection
+    from farm.execution import preflight
 
     found = find_platform(platform)
     preflight.require(found)
     with Store.open(paths.store_url()) as store:
         store.device_reports(platform)  # what is kept may be refused; better before a cluster is started
-        with cluster.connected(address, simulated=not found.noisy):
-            free = cluster.free_count()
+        with connection.connected(address, simulated=not found.noisy):
+            free = connection.free_count()
             present = [
                 {"id": f"{node.name}/{index}", "node": node.name, **_hardware(found, index)}
-                for node in cluster.nodes().values()
+                for node in connection.nodes().values()
                 for index in range(node.npus)
             ]
         store.see(platform, present)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from farm.errors import FarmError, InfrastructureError, UsageError
-from farm.record import Verdict
+from farm.model.run import Verdict
 from kernel.errors import CompileError, DeviceError, KernelLayerError, UnwrittenOutputError
 
 
@@ -49,7 +49,7 @@ class FarmGroup(click.Group):
             return super().main(*args, **extra)
         except SystemExit as leaving:
             cluster = sys.modules.get(
-                "farm.cluster"
+                "farm.cluster.connection"
             )  # not imported here: it imports Ray, which --help need not pay for
             if cluster is None or not cluster.abandoned():
                 raise

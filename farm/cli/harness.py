@@ -44,7 +44,7 @@ def check_profile(profile: str, log: Path | None, as_json: bool) -> None:
     Example:
       python kernel.py -p a2a3sim -d 0 > out.txt 2>&1; farm harness check ./mine.toml --log out.txt
     """
-    from farm.harness.run import require_known_kinds
+    from farm.harness.workflow import require_known_kinds
     from kernel.harness import profiles
     from kernel.harness.reading import Reader
 

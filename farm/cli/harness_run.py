@@ -11,12 +11,12 @@ import click
 
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
-from farm.cli.showing import shown
+from farm.cli.run_output import shown
 from farm.errors import UsageError
-from farm.priority import Priority
-from farm.record import RunRequest
-from farm.selection import Selection
-from farm.timeouts import Timeouts
+from farm.model.priority import Priority
+from farm.model.run import RunRequest
+from farm.model.selection import Selection
+from farm.model.timeouts import Timeouts
 
 
 class OrHarness(click.Command):
@@ -92,21 +92,23 @@ def command(
       farm run --harness pypto-lib --changed-since origin/main --json
       farm run --harness ./mine.toml --platform a2a3 --devices 8 --address head:6379
     """
-    from farm.harness import files, touched
-    from farm.harness.run import HarnessRequest, check, run
-    from farm.leased import RunOptions
-    from farm.preflight import amounts
+    from farm.execution.preflight import amounts
+    from farm.execution.session import RunOptions
+    from farm.harness import changed_files, file_selection
+    from farm.harness.workflow import HarnessRequest, check, run
     from kernel.harness import profiles
 
     how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
     profile = profiles.find(harness)
     check(profile, platform, how)
     where = _repository(root)
-    found = files.discover(where, patterns, profile, platform)
+    found = file_selection.discover(where, patterns, profile, platform)
     selected = f"all {len(found.files) + len(found.skipped)} files that match and can be run"
     if changed_since is not None:
         everything = [*found.files, *found.skipped]
-        chosen, selected = touched.touched(everything, touched.changed(where, changed_since), where, profile)
+        chosen, selected = changed_files.touched(
+            everything, changed_files.changed(where, changed_since), where, profile
+        )
         found = found.only(chosen)
         if not found.files:
             skipped = f"; {len(found.skipped)} of them are not for {platform}" if found.skipped else ""

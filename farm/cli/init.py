@@ -20,9 +20,9 @@ def command(directory: Path) -> None:
     Example:
       farm init my-kernel
     """
-    from farm import starter
+    from farm import scaffold
 
-    for path in starter.write(directory):
+    for path in scaffold.write(directory):
         click.echo(f"wrote {path}")
     where = "" if directory == Path() else f"cd {shlex.quote(str(directory))}\n"
     click.echo(

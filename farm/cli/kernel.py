@@ -12,11 +12,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from farm import paths, preflight
-from farm.budgets import load_budget
+from farm import paths
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
-from farm.record import RunRequest
+from farm.execution import preflight
+from farm.model.budgets import load_budget
+from farm.model.run import RunRequest
 from kernel.errors import KernelLoadError
 from kernel.platforms.pass_verify import PassCheck
 from kernel.registry import find_kernel, find_platform, kernel_names, platform_names
@@ -108,7 +109,7 @@ def verify(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool
     Lists the passes whose graph agrees, those that differ, and those PyPTO's calculator cannot execute, with its
     reason. Fails where a pass differs or none could be executed. Simulated platform only.
     """
-    from jobs.verify import verify as verify_passes
+    from jobs.verify_passes import verify as verify_passes
 
     found = find_kernel(kernel)
     chosen = case or found.default_case
@@ -152,7 +153,7 @@ def exec_(
 
     The inputs' names, shapes and dtypes are those of the operator's table; `farm kernel show` lists them.
     """
-    from jobs.own_tensors import run_on_file
+    from jobs.run_file import run_on_file
 
     found = find_kernel(kernel)
     chosen = case or found.default_case

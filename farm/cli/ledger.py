@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from farm.cli import options
-from farm.cli.campaigns import campaign_options, measure, template
+from farm.cli.tuning_shared import campaign_options, measure, template
 
 
 @click.command()
@@ -34,10 +34,11 @@ def command(
 
     All devices work side by side. Writes ledger.json, ledger.md and ledger.svg into DIR/RUN/.
     """
-    from farm.ledger import Entry, Ledger
-    from farm.provenance import commit_of
+    from farm.atomic_file import write_whole
+    from farm.model.ledger import Entry
     from farm.report import ledger as pages
-    from farm.report.write import write_whole
+    from farm.source.provenance import commit_of
+    from farm.tuning.ledger import Ledger
     from kernel.registry import find_tunable
 
     found = find_tunable(kernel)

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from farm.errors import UsageError
-from farm.priority import Priority
-from farm.record import SourceRequest
-from farm.selection import Selection, Spread
-from farm.timeouts import LADDER, Timeouts
-from kernel.by_path import absolute
+from farm.model.priority import Priority
+from farm.model.run import SourceRequest
+from farm.model.selection import Selection, Spread
+from farm.model.timeouts import LADDER, Timeouts
+from kernel.file_kernels import absolute
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -176,7 +176,7 @@ def source_request(
     kernel: str, source: Path | None, commit: str | None, base: str | None, *, draw_seed: bool, require_sandbox: bool
 ) -> SourceRequest | None:
     """The commits of `kernel` that the options name; None for the installed program. Raises `UsageError`."""
-    from farm import programs
+    from farm.source import programs
 
     if source is None and base is None:
         given = [name for name, value in (("--commit", commit), ("--require-sandbox", require_sandbox)) if value]

@@ -8,16 +8,17 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from farm.browse import browse
+from farm.atomic_file import write_whole
+from farm.cli.browser import browse
 from farm.errors import UsageError
-from farm.recall import load
-from farm.record import RunRecord
+from farm.model.run import RunRecord
 from farm.report import json_report
 from farm.report.formats import FORMATS
-from farm.report.html import HtmlReport
-from farm.report.terminal import summary
-from farm.report.text import slug
-from farm.report.write import write_reports, write_whole
+from farm.report.html.report import HtmlReport
+from farm.report.run.terminal import summary
+from farm.report.write import write_reports
+from farm.store.run_lookup import load
+from farm.text import slug
 
 
 @click.command("report")
@@ -76,7 +77,7 @@ def command(
 
 
 def _compared(record: RunRecord, against: str) -> str:
-    from farm.report.page import page  # as HtmlReport
+    from farm.report.html.page import page  # as HtmlReport
 
     baseline = load(against)
     if baseline.clock is not record.clock:

@@ -9,8 +9,8 @@ import click
 from farm import paths
 from farm.cli import options
 from farm.cli.run import carry_out
-from farm.store import Store
-from farm.timeouts import Timeouts
+from farm.model.timeouts import Timeouts
+from farm.store.run_store import Store
 
 
 @click.command()
@@ -28,8 +28,8 @@ def command(
     on is a new one which names it. Trials of a case whose program has changed since are measured again. Of a run of a
     commit only whole rounds of head and merge base, on the same devices, are taken over.
     """
-    from farm import resume
-    from farm.leased import RunOptions
+    from farm.execution.session import RunOptions
+    from farm.validation import resume
 
     with Store.open(paths.store_url()) as store:
         record = store.latest() if run_id == "latest" else store.get(run_id)

@@ -9,15 +9,15 @@ import click
 
 from farm.cli import options, submit
 from farm.cli.harness_run import OrHarness
-from farm.cli.showing import shown
-from farm.priority import Priority
-from farm.record import RunRecord, RunRequest
-from farm.selection import Selection
-from farm.timeouts import Timeouts
+from farm.cli.run_output import shown
+from farm.model.priority import Priority
+from farm.model.run import RunRecord, RunRequest
+from farm.model.selection import Selection
+from farm.model.timeouts import Timeouts
 from kernel.registry import find_kernel
 
 if TYPE_CHECKING:
-    from farm.leased import RunOptions
+    from farm.execution.session import RunOptions
 
 
 @click.command(cls=OrHarness, epilog="With --harness the files of an external harness: farm run --harness pypto-lib -h")
@@ -76,7 +76,7 @@ def command(
       farm run --source . --commit my-branch --base main
       farm run --address head:6379 --wait 600 --spread nodes --soc Ascend910B1
     """
-    from farm.leased import RunOptions
+    from farm.execution.session import RunOptions
 
     program = options.source_request(
         kernel, source, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox
@@ -101,6 +101,6 @@ def command(
 
 def carry_out(request: RunRequest, how: RunOptions, as_json: bool, resumed: RunRecord | None = None) -> NoReturn:
     """Run `request` before the user's eyes and end the process with the verdict's exit code."""
-    from farm.conduct import run
+    from farm.validation.workflow import run
 
     shown(lambda observer: run(request, how, observer, resumed), as_json)

@@ -13,13 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from farm import paths
-from farm.record import Verdict
-from farm.report.terminal import verdict_text
-from farm.report.text import microseconds, one_line
-from farm.rows import RunSummary
-from farm.store import Store
-from kernel.by_path import absolute
+from farm.model.run import Verdict
+from farm.report.run.terminal import verdict_text
+from farm.store.row_mapping import RunSummary
+from farm.store.run_store import Store
+from farm.text import microseconds, one_line
 from kernel.clock import Clock
+from kernel.file_kernels import absolute
 
 _WIDE = 96  # columns from which the local time fits too; a run id begins with the time in UTC
 

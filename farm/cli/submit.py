@@ -20,9 +20,9 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from farm.cli.exit_codes import of_verdict
+from farm.cli.service_client import Job, Server, Submitted
 from farm.errors import UsageError
-from farm.report.terminal import summary
-from farm.submission import Job, Server, Submitted
+from farm.report.run.terminal import summary
 
 TOKEN = "FARM_TOKEN"
 

@@ -17,14 +17,14 @@ from rich.console import Console
 
 from farm.cli import options
 from farm.cli.exit_codes import of_verdict
-from farm.cli.sweep_live import sweep_view
+from farm.cli.sweep_progress import sweep_view
 from farm.errors import UsageError
-from farm.timeouts import Timeouts
+from farm.model.timeouts import Timeouts
 from kernel.registry import find_kernel
 
 if TYPE_CHECKING:
-    from farm.sweep.progress import SweepObserver
-    from farm.sweep.record import SweepRecord
+    from farm.model.sweep import SweepRecord
+    from farm.sweep.observer import SweepObserver
 
 # What a resumed sweep has been asked already; giving it again could only contradict it.
 _ASKED = {
@@ -93,21 +93,21 @@ def command(
       farm sweep --address head:6379 --platform a2a3 --case flash-s2 --case flash-s1
       farm sweep --resume latest
     """
-    from farm.report import sweep_json
-    from farm.sweep import conduct
+    from farm.model.sweep import SweepRequest
+    from farm.report.sweep import json_dump
+    from farm.sweep import workflow
     from farm.sweep.journal import find
-    from farm.sweep.record import SweepRequest
 
     if schema:
-        click.echo(sweep_json.schema(), nl=False)
+        click.echo(json_dump.schema(), nl=False)
         return
-    how = conduct.SweepOptions(
+    how = workflow.SweepOptions(
         out=out, address=address, budget_minutes=budget_minutes, timeouts=Timeouts(trial_s=trial_s)
     )
     if resume is not None:
         _refuse_asked(context)
         directory = find(out, resume)
-        _carry_out(lambda observer: conduct.resume(directory, how, observer), as_json)
+        _carry_out(lambda observer: workflow.resume(directory, how, observer), as_json)
     found = find_kernel(kernel)
     request = SweepRequest(
         kernel=kernel,
@@ -118,12 +118,12 @@ def command(
         input_set=input_set or next(iter(found.input_sets)),
         devices=_count(devices),
     )
-    _carry_out(lambda observer: conduct.sweep(request, how, observer), as_json)
+    _carry_out(lambda observer: workflow.sweep(request, how, observer), as_json)
 
 
 def _carry_out(act: Callable[[SweepObserver], SweepRecord], as_json: bool) -> NoReturn:
     """Sweep before the user's eyes and end the process with the verdict's exit code."""
-    from farm.report.sweep_terminal import summary
+    from farm.report.sweep.terminal import summary
 
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(file=sys.stdout)

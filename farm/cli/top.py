@@ -19,10 +19,10 @@ from rich.text import Text
 
 from farm import paths
 from farm.cli import options
-from farm.going import Going
-from farm.report.text import counting_order, one_line
-from farm.snapshot import Snapshot, take
-from farm.store import Store
+from farm.monitor.active_runs import Going
+from farm.monitor.snapshot import Snapshot, take
+from farm.store.run_store import Store
+from farm.text import counting_order, one_line
 
 _BAR = 12  # characters of a bar of progress
 _STATES = {"healthy": "green", "suspect": "yellow", "quarantined": "red"}
@@ -64,9 +64,9 @@ def _cluster(address: str | None) -> Iterator[None]:
     if address is None:
         yield
         return
-    from farm import cluster
+    from farm.cluster import connection
 
-    with cluster.connected(address, simulated=False):
+    with connection.connected(address, simulated=False):
         yield
 
 

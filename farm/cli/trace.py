@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
+from farm.analysis.figures import measured, median_trial
+from farm.atomic_file import write_whole
 from farm.errors import UsageError
-from farm.recall import load
-from farm.record import RunRecord
-from farm.report.figures import measured, median_trial
-from farm.report.text import one_line, slug
-from farm.report.write import write_whole
+from farm.model.run import RunRecord
+from farm.store.run_lookup import load
+from farm.text import one_line, slug
 from jobs.records import TrialRecord
 
 _PATIENCE_S = 120.0  # for a browser to start, load Perfetto's page and fetch the file
@@ -46,7 +46,7 @@ def command(
       farm trace latest --case flash-s2 --device vm/1 --repeat 0
       farm trace latest --against 20261123-14 --open
     """
-    from farm.report.perfetto import Traced, perfetto_trace  # its schema is half a second to import
+    from farm.report.traces.perfetto import Traced, perfetto_trace  # its schema is half a second to import
 
     record = load(run)
     chosen = _chosen(record, cases, device, repeat)
@@ -59,7 +59,7 @@ def command(
     write_whole(path, perfetto_trace(traced))
     click.echo(path)
     if opened:
-        from farm.hand_over import hand_over
+        from farm.cli.perfetto_ui import hand_over
 
         hand_over(path, _PATIENCE_S)
 

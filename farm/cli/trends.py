@@ -13,20 +13,19 @@ from rich.table import Table
 from rich.text import Text
 
 from farm import paths
+from farm.analysis.trends import CommitMedian, Trend, by_commit, find_trend, median_of, trend_cases
 from farm.cli import options
-from farm.report.sparkline import bar
-from farm.report.terminal import verdict_text
-from farm.report.text import microseconds, one_line, signed_share
-from farm.rows import HistoryPoint
-from farm.store import Store
-from farm.trend import CommitMedian, Trend, by_commit, find_trend, median_of, trend_cases
-from farm.wording import counted
+from farm.report.charts.sparkline import bar
+from farm.report.run.terminal import verdict_text
+from farm.store.row_mapping import HistoryPoint
+from farm.store.run_store import Store
+from farm.text import counted, microseconds, one_line, signed_share
 from kernel.clock import wall_time
 from kernel.errors import UnknownNameError
 from kernel.registry import find_kernel, find_platform
 
 if TYPE_CHECKING:
-    from farm.change_points import ChangePoint
+    from farm.stats.change_points import ChangePoint
 
 _LATEST = 10  # runs of the table; the bars and the changes are of all
 

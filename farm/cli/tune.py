@@ -11,8 +11,8 @@ from rich.console import Console
 
 from farm import paths
 from farm.cli import options
-from farm.cli.campaigns import campaign_options, measure, template
 from farm.cli.exit_codes import ExitCode
+from farm.cli.tuning_shared import campaign_options, measure, template
 
 
 @click.command()
@@ -39,7 +39,7 @@ def command(
     Points that break a guard are never built; points with wrong numbers never win. The search is kept in a file: run
     the same command again to go on, with a higher --trials to go further.
     """
-    from farm.tune import Measured, Search, fruitless, open_study, patch
+    from farm.tuning.search import Measured, Search, fruitless, open_study, patch
     from jobs.cache import source_digest
     from kernel.registry import find_tunable
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from farm.budgets import Budget
 from farm.gates.protocol import Evidence, judge_cases
-from farm.record import BudgetRecord, Finding, GateRecord, GateStatus, MedianRecord
-from farm.statistics import median, median_absolute_deviation, median_interval
+from farm.model.budgets import Budget
+from farm.model.run import BudgetRecord, Finding, GateRecord, GateStatus, MedianRecord
+from farm.stats.robust import median, median_absolute_deviation, median_interval
+from farm.stats.thresholds import RESOLUTION_US
 from kernel.clock import WallTime, wall_time
-
-# The swimlane gives times to 0.01 µs; below that two simulated times are equal.
-RESOLUTION_US = 0.005
 
 
 class BudgetGate:

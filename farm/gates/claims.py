@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from farm.gates import each_output
 from farm.gates.protocol import Evidence
-from farm.record import GateRecord
+from farm.model.run import GateRecord
 from jobs.records import ClaimRecord, TrialRecord
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from farm.gates.budget import RESOLUTION_US
 from farm.gates.protocol import Evidence, judge_cases
-from farm.record import Finding, GateRecord, GateStatus
-from farm.statistics import median
+from farm.model.run import Finding, GateRecord, GateStatus
+from farm.stats.robust import median
+from farm.stats.thresholds import RESOLUTION_US
 from jobs.records import TrialRecord, TrialStatus
 
 # One sample against a device's median: what noise alone hardly ever does, and what skipping work easily does.

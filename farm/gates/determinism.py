@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from farm.gates.protocol import Evidence, judge_cases, with_status
 from farm.gates.votes import Digests, groups, minority, self_disagreeing
-from farm.record import Finding, GateRecord, GateStatus
+from farm.model.run import Finding, GateRecord, GateStatus
 from jobs.records import TrialRecord
 
 

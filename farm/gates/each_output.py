@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from farm.gates.protocol import Evidence, with_status
-from farm.record import Finding, GateRecord, GateStatus
+from farm.model.run import Finding, GateRecord, GateStatus
 from jobs.records import TrialRecord
 
 

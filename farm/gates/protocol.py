@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from farm.budgets import Budget
-from farm.record import Finding, GateRecord, GateStatus
+from farm.model.budgets import Budget
+from farm.model.run import Finding, GateRecord, GateStatus
 from jobs.records import TrialRecord, TrialStatus
 from kernel.clock import Clock
 

@@ -4,7 +4,7 @@ A limit in µs compares today's device with that of the day the limit was writte
 larger than what a commit changes. Here both programs run on each device in each round, so that cancels.
 
 On an exact clock the two medians are compared as they are. On a noisy one the ratio of medians has an interval
-(`farm.bootstrap`), and there are three answers:
+(`farm.stats.bootstrap`), and there are three answers:
 
 - *better or equal*: the whole interval lies within what is allowed;
 - *worse*: the whole interval lies above 1, so the head is slower, and the ratio itself above what is allowed;
@@ -19,11 +19,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from farm.bootstrap import ratio_interval
-from farm.gates.budget import RESOLUTION_US
 from farm.gates.protocol import Evidence, judge_cases
-from farm.record import Finding, GateRecord, GateStatus
-from farm.statistics import median
+from farm.model.run import Finding, GateRecord, GateStatus
+from farm.stats.bootstrap import ratio_interval
+from farm.stats.robust import median
+from farm.stats.thresholds import RESOLUTION_US
 from jobs.records import TrialRecord
 from kernel.clock import Clock, wall_time
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from farm.record import FileRecord, FileStatus, Finding, GateRecord, GateStatus, Verdict
-from farm.wording import counted
+from farm.model.run import FileRecord, FileStatus, Finding, GateRecord, GateStatus, Verdict
+from farm.text import counted
 from jobs.records import Failure, TrialRecord, TrialStatus
 from kernel.harness.head import Head
 

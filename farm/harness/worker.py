@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farm.worker import DeviceWorker
+from farm.leasing.worker import DeviceWorker
 from jobs.records import Request
 from kernel.harness.kernel import HarnessKernel
 from kernel.platforms.command import Command

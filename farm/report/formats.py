@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from farm.report.html import HtmlReport
+from farm.report.html.report import HtmlReport
 from farm.report.json_report import JsonReport
-from farm.report.junit import JunitReport
-from farm.report.markdown import MarkdownReport
+from farm.report.junit.report import JunitReport
 from farm.report.protocol import Reporter
+from farm.report.run.markdown import MarkdownReport
 
 FORMATS: dict[str, Reporter] = {
     reporter.name: reporter for reporter in (JsonReport(), JunitReport(), MarkdownReport(), HtmlReport())

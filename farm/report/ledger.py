@@ -8,8 +8,8 @@ import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from farm.ledger import Entry, LedgerRecord
-from farm.report.text import one_line
+from farm.model.ledger import Entry, LedgerRecord
+from farm.text import one_line
 from kernel.clock import Clock
 
 _SIMULATED = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from farm.record import RunRecord
+from farm.model.run import RunRecord
 
 
 class Reporter(Protocol):

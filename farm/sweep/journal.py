@@ -16,10 +16,10 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
+from farm.atomic_file import write_whole
 from farm.errors import InfrastructureError, UsageError
-from farm.record import DeviceRecord
-from farm.report.write import write_whole
-from farm.sweep.record import Cell, SweepPlan
+from farm.model.run import DeviceRecord
+from farm.model.sweep import Cell, SweepPlan
 
 PLAN, DEVICES, CELLS, TOLD, LOCK = "plan.json", "devices.json", "cells.jsonl", "quarantined.json", ".lock"
 _DEVICES = TypeAdapter(list[DeviceRecord])

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from farm.sweep.matrix import Fleet
-from farm.sweep.record import Cell, SweepFinding, SweepRequest
+from farm.analysis.sweep_matrix import Fleet
+from farm.model.sweep import Cell, SweepFinding, SweepRequest
 
 
 @dataclass(frozen=True, slots=True)

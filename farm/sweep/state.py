@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from farm.record import DeviceRecord
+from farm.analysis.sweep_matrix import Fleet
+from farm.model.run import DeviceRecord
+from farm.model.sweep import Cell, SweepFinding, SweepPlan
 from farm.sweep.attribution import attribute
-from farm.sweep.failures import doomed_cases
+from farm.sweep.failure_attribution import doomed_cases
 from farm.sweep.journal import Journal
-from farm.sweep.matrix import Fleet
-from farm.sweep.record import Cell, SweepFinding, SweepPlan
 from farm.sweep.schedule import Job, due, job_of
 from jobs.records import Fault
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from farm.record import Verdict
-from farm.sweep.matrix import Fleet
-from farm.sweep.record import Cell, NotReached, Place, SweepFinding, SweepRequest
+from farm.analysis.sweep_findings import sentence, shown
+from farm.analysis.sweep_matrix import Fleet
+from farm.model.run import Verdict
+from farm.model.sweep import Cell, NotReached, SweepFinding, SweepRequest
 from farm.sweep.schedule import first_look, job_of
-from farm.wording import counted
-
-_SHOWN = 3  # devices named in a reason
+from farm.text import counted
 
 
 def not_reached(
@@ -54,39 +53,15 @@ def decide(
         return Verdict.ERRORED, f"{counted(len(devices), 'device')} measured: nothing to compare"
     unseen = [each for each in missing if each.missing == each.planned]
     if unseen:
-        return Verdict.ERRORED, f"not reached: {_shown([each.device for each in unseen])} ({unseen[0].why})"
+        return Verdict.ERRORED, f"not reached: {shown([each.device for each in unseen])} ({unseen[0].why})"
     compared = {(cell.case, cell.seed) for cell in measured}
     skipped = [
         f"{case} seed {seed}" for case in request.cases for seed in request.seeds if (case, seed) not in compared
     ]
     if skipped:
-        return Verdict.ERRORED, f"not reached on any device: {_shown(skipped)}"
+        return Verdict.ERRORED, f"not reached on any device: {shown(skipped)}"
     cards = len({fleet.card(device) for device in devices})
     extent = f"{counted(len(measured), 'trial')} on {counted(len(devices), 'device')} ({counted(cards, 'card')})"
     left = sum(each.missing for each in missing)
     short = f"; not reached: {left} of {left + len(measured)} trials" if left else ""
     return Verdict.PASSED, f"{extent} agree bit for bit{short}"
-
-
-def sentence(finding: SweepFinding) -> str:
-    """A finding on one line: what, where, why."""
-    words = finding.kind.value.replace("-", " ")
-    on = f" {_shown(finding.devices)}" if finding.devices else ""
-    unsure = "" if finding.confirmed else ", looked at once"
-    return f"{words}{on}{unsure}: {finding.message}{_places(finding.places)}"
-
-
-def _places(places: Sequence[Place]) -> str:
-    if not places:
-        return ""
-    first = places[0]
-    named = " ".join(
-        part for part in (first.case, "" if first.seed is None else f"seed {first.seed}", first.output) if part
-    )
-    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-    return f" ({named}{more})"
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

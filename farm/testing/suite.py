@@ -15,7 +15,7 @@ from pathlib import Path
 import junitparser
 
 from farm.errors import InfrastructureError, UsageError
-from farm.pytest_plugin import DEVICE_PROPERTY
+from farm.testing.plugin import DEVICE_PROPERTY
 
 # pytest's own exit codes that are no matter of the tests.
 _INTERRUPTED, _USAGE, _NOTHING = 2, 4, 5

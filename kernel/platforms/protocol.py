@@ -1,4 +1,4 @@
-"""What every platform promises. The contract test in `tests/kernel/test_platform_contract.py` holds each one to it."""
+"""What every platform promises. The contract test in `tests/kernel/platforms/test_contract.py` holds each one to it."""
 
 from __future__ import annotations
 

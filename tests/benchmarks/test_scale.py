@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import arms
 from benchmarks.idle import IdleLease, cluster, leased
-from farm.store import Store
+from farm.store.run_store import Store
 
 DEVICES, TRIALS = 2, 9
 

@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 from farm import paths
-from farm.budgets import Budget
-from farm.conduct import run
-from farm.leased import RunOptions
-from farm.progress import Observer
-from farm.record import DeviceRecord, RunRecord, RunRequest, Verdict
-from farm.store import Store
+from farm.execution.observer import Observer
+from farm.execution.session import RunOptions
+from farm.model.budgets import Budget
+from farm.model.run import DeviceRecord, RunRecord, RunRequest, Verdict
+from farm.store.run_store import Store
+from farm.validation.workflow import run
 from kernel.spec import Tensors
 from tests.fakes import platforms
 

@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from farm.record import RunRecord, Verdict
-from farm.store import Store
+from farm.model.run import RunRecord, Verdict
+from farm.store.run_store import Store
 
 NODES, PER_NODE, AUTHORS = 3, 2, 3
 NODE_BACK_S = 4.0  # after its raylet was killed

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from farm.record import Verdict
+from farm.model.run import Verdict
 from tests.chaos import monkey
 
 RUNS = int(os.environ.get("FARM_CHAOS_RUNS", "50"))

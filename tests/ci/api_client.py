@@ -12,15 +12,15 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import Engine, insert
 
-from ci import tokens
-from ci.app import create_app
-from ci.config import Config
-from ci.database import open_database
-from ci.states import Scope
-from ci.tables import DELIVERY
+from ci.api import tokens
+from ci.config.settings import Config
+from ci.server.app import create_app
+from ci.store.engine import open_database
+from ci.store.states import Scope
+from ci.store.tables import DELIVERY
 from ci.webhook.inbox import Inbox
-from farm.record import Verdict
-from farm.store import Store
+from farm.model.run import Verdict
+from farm.store.run_store import Store
 from tests.ci.configuration import configuration
 from tests.fakes.served import served
 from tests.farm import samples

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ci.config import Config, load
-from ci.forge.section import INSECURE
+from ci.config.forge import INSECURE
+from ci.config.settings import Config, load
 from tests.fakes.oauth import CLIENT_ID, CLIENT_SECRET
 
 SECRET = "It's a Secret to Everybody"

@@ -14,9 +14,9 @@ from typing import Any
 import uvicorn
 from sqlalchemy import event
 
-from ci.app import create_app
-from ci.config import load
-from ci.database import open_database
+from ci.config.settings import load
+from ci.server.app import create_app
+from ci.store.engine import open_database
 from ci.webhook.inbox import Inbox
 from farm.errors import FarmError
 

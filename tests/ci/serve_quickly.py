@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from ci.config import load
-from ci.serving import serve
+from ci.config.settings import load
+from ci.server.process import serve
 from farm.errors import FarmError
 from tests.fakes import quick_farm
 

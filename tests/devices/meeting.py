@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from farm.testing.bench import TestDevice
+from farm.testing.device_pool import TestDevice
 
 _LIMIT_S = 400.0
 

@@ -1,7 +1,7 @@
 """Every kernel of this repository on leased devices: right on every input set, as fast as it landed, the same bits.
 
 Not collected with the other tests, whose own clusters would meet the one that these lease from. Run as a suite of its
-own, `farm test tests/devices`; `tests/farm/test_device_suite.py` does.
+own, `farm test tests/devices`; `tests/farm/testing/test_device_suite.py` does.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from farm.budgets import load_budget
-from farm.pytest_plugin import assert_deterministic, assert_matches_golden
-from farm.testing.bench import TestDevice
+from farm.model.budgets import load_budget
+from farm.testing.device_pool import TestDevice
+from farm.testing.plugin import assert_deterministic, assert_matches_golden
 from jobs.records import TrialRecord
 from kernel.registry import find_kernel
 

@@ -20,9 +20,9 @@ from types import FrameType
 from typing import Any
 
 from farm import paths
-from farm.record import SourceRecord, Verdict
-from farm.report.sweep_write import write_sweep
-from farm.store import Store
+from farm.model.run import SourceRecord, Verdict
+from farm.report.sweep.write import write_sweep
+from farm.store.run_store import Store
 from farm.sweep.journal import PLAN
 from tests.farm import samples, sweep_samples
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from farm.bisect.record import (
+from farm.model.bisect import (
+    Answer,
     BisectRecord,
     BisectRequest,
     CommitRecord,
@@ -14,7 +15,6 @@ from farm.bisect.record import (
     Serial,
     TestedRecord,
 )
-from farm.bisect.search import Answer
 from jobs.records import Arm, TrialStatus
 from kernel.clock import Clock
 from tests.farm import samples

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.store import Store
+from farm.store.run_store import Store
 
 DEVICES = 4
 
@@ -36,7 +36,7 @@ def store(url: str) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
-    """A real Ray on this machine with `DEVICES` simulated NPUs; `farm.cluster.connected` uses it as it is."""
+    """A real local Ray with `DEVICES` simulated NPUs; `farm.cluster.connection.connected` uses it as it is."""
     import ray
 
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from farm.budgets import Budget
 from farm.gates.protocol import Evidence
+from farm.model.budgets import Budget
 from jobs.records import Failure, Fault, OutputRecord, ToleranceRecord, TrialRecord, TrialStatus
 from kernel.clock import Clock
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from farm.budgets import Budget
 from farm.gates.budget import medians
 from farm.gates.determinism import suspect_devices
 from farm.gates.protocol import Evidence
-from farm.record import RunRecord
-from farm.under_way import GATES
-from farm.verdict import decide
+from farm.gates.verdict import decide
+from farm.model.budgets import Budget
+from farm.model.run import RunRecord
+from farm.validation.state import GATES
 from jobs.records import ErrorHistogramRecord, NeighbourhoodRecord, OutputRecord, TaskRecord
 from tests.farm import samples
 

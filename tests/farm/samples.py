@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from farm.record import (
+from farm.model.run import (
     BaseRecord,
     BudgetRecord,
     ComparisonRecord,

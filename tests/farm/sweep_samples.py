@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from farm.record import DeviceRecord, Verdict
+from farm.analysis.sweep_matrix import Fleet
+from farm.model.run import DeviceRecord, Verdict
+from farm.model.sweep import Cell, SweepFinding, SweepRecord, SweepRequest
 from farm.sweep.attribution import attribute
-from farm.sweep.matrix import Fleet
-from farm.sweep.record import Cell, SweepFinding, SweepRecord, SweepRequest
 from farm.sweep.schedule import first_look
-from farm.sweep.speed import medians, odd_times
+from farm.sweep.timing_outliers import medians, odd_times
 from farm.sweep.verdict import decide, not_reached
 from jobs.records import Failure, Fault
 from kernel.clock import Clock

@@ -11,12 +11,13 @@ import click
 import pytest
 
 import farm
-from farm import apart, api
+from farm import api
 from farm.cli.app import main
 from farm.cli.run import command as run_command
-from farm.record import SourceRequest
+from farm.model.run import SourceRequest
 from farm.report.json_report import JsonReport
-from farm.store import Store
+from farm.store.run_store import Store
+from farm.validation import subprocess_run
 from kernel.errors import UnknownNameError
 from tests.farm import samples
 
@@ -45,9 +46,9 @@ def test_an_unknown_name_is_no_attribute() -> None:
 
 
 def test_run_is_the_function_whatever_else_has_been_imported() -> None:
-    import farm.conduct
+    import farm.validation.workflow
 
-    assert farm.conduct.__name__ == "farm.conduct"
+    assert farm.validation.workflow.__name__ == "farm.validation.workflow"
     assert farm.run is api.run
 
 
@@ -86,7 +87,7 @@ def test_the_child_of_an_awaited_run_is_asked_for_the_same(tmp_path: Path) -> No
             "selection": farm.Selection(spread=farm.Spread.NODES, soc="x", nodes=["n"], devices=["n/1"]),
         }
     )
-    words = apart.arguments(request, tmp_path, "head:6379", 2.5, farm.Timeouts(trial_s=60.0))
+    words = subprocess_run.arguments(request, tmp_path, "head:6379", 2.5, farm.Timeouts(trial_s=60.0))
 
     context = main.make_context("farm", words)
     args = [*context._protected_args, *context.args]
@@ -108,7 +109,7 @@ def test_a_commit_is_asked_for_by_its_full_ids_and_a_drawn_seed_by_none(tmp_path
     source = SourceRequest(repository="/repo", commit="a" * 40, base="b" * 40, require_sandbox=True)
     request = samples.run().request.model_copy(update={"source": source})
 
-    words = apart.arguments(request, tmp_path, None, 0.0, farm.Timeouts())
+    words = subprocess_run.arguments(request, tmp_path, None, 0.0, farm.Timeouts())
     parsed = run_command.make_context("run", words[1:]).params
 
     assert (parsed["source"], parsed["commit"], parsed["base"]) == (Path("/repo"), "a" * 40, "b" * 40)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from farm.baseline import Baseline, Chosen, baselines, choose
-from farm.record import MedianRecord, Verdict
-from farm.rows import HistoryPoint
-from farm.statistics import median
+from farm.model.run import MedianRecord, Verdict
+from farm.stats.robust import median
+from farm.store.row_mapping import HistoryPoint
 from kernel.clock import Clock
 
 BRANCH = ["e", "d", "c", "b", "a"]  # newest first

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from farm import doctor
 from farm.cli.doctor import command
 from farm.doctor import Check, Status
-from jobs import sandbox
-from jobs.sandbox import Isolation
+from jobs.sandbox import bubblewrap
+from jobs.sandbox.bubblewrap import Isolation
 from kernel.errors import UnknownNameError
 from kernel.platforms.protocol import Missing
 
@@ -40,7 +40,7 @@ def sound_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, 
     tools.mkdir()
     for name in doctor.TOOLS:
         (tools / name).touch(mode=0o755)
-    monkeypatch.setattr(sandbox, "isolation", lambda: Isolation(True, ""))
+    monkeypatch.setattr(bubblewrap, "isolation", lambda: Isolation(True, ""))
     monkeypatch.setenv("PATH", str(tools))
     monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("FARM_STORE", raising=False)

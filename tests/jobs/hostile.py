@@ -6,11 +6,11 @@ import textwrap
 from pathlib import Path
 
 from jobs.build import build
-from jobs.confined import Confined
-from jobs.foreign import ForeignKernel, Origin
 from jobs.records import BuildRecord, Request, TrialRecord
-from jobs.supervision import Limits
-from jobs.tree import Tree
+from jobs.sandbox.commit_kernel import ForeignKernel, Origin
+from jobs.sandbox.confined_platform import Confined
+from jobs.sandbox.limits import Limits
+from jobs.sandbox.source_tree import Tree
 from jobs.trial import run_trial
 from tests.fakes.plain_platform import PlainPlatform
 from tests.fakes.small_kernel import SmallKernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from farm.budgets import load_budget
+from farm.model.budgets import load_budget
 from kernel.errors import TuningError, UnknownNameError
 from kernel.registry import find_tunable, kernel_names
 from kernel.spec import TunableKernel

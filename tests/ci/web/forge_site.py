@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 from pydantic import HttpUrl
 
-from ci.app import create_app
 from ci.forge.open import open_forges
+from ci.server.app import create_app
 from ci.webhook.inbox import Inbox
 from tests.ci.configuration import signing_in
 from tests.ci.web.site import Site, Visitor

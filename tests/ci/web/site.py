@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 from pydantic import HttpUrl
 
-from ci.app import create_app
-from ci.states import Scope
+from ci.server.app import create_app
+from ci.store.states import Scope
 from ci.webhook.inbox import Inbox
 from tests.ci.api_client import Api
 from tests.fakes.served import served

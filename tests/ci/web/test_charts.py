@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ci.web import charts
-from farm.record import BudgetRecord, MedianRecord, Verdict
-from farm.rows import HistoryPoint
-from farm.trend import Trend
+from farm.analysis.trends import Trend
+from farm.model.run import BudgetRecord, MedianRecord, Verdict
+from farm.store.row_mapping import HistoryPoint
 from kernel.clock import Clock
 
 

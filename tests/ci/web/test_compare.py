@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from ci.states import Scope
-from farm.comparison import compare
-from farm.record import RunRecord
-from farm.report import compare_formats
-from farm.store import Store
+from ci.store.states import Scope
+from farm.analysis.comparison import compare
+from farm.model.run import RunRecord
+from farm.report import comparison
+from farm.store.run_store import Store
 from kernel.clock import Clock
 from tests.ci.web.site import Site
 from tests.farm import planted, samples
@@ -41,13 +41,13 @@ def test_the_page_has_every_number_and_sentence_of_the_command(site: Site) -> No
         raced = html.unescape(visitor.get("/compare", params={"a": "left", "b": "racing"}).text)
 
     found = compare(left, right)
-    rows = [row[:4] for row in compare_formats.times(found)] + compare_formats.stages(found.cases[0])
+    rows = [row[:4] for row in comparison.times(found)] + comparison.stages(found.cases[0])
     shown = cells(slower)
     for row in rows:
         assert any(shown[at : at + len(row)] == row for at in range(len(shown))), row
     for line in [
-        *compare_formats.bits(compare(left, racing).cases[0]),
-        *compare_formats.remarks(compare(left, racing)),
+        *comparison.bits(compare(left, racing).cases[0]),
+        *comparison.remarks(compare(left, racing)),
     ]:
         assert f"<li>{line}</li>" in raced
     assert "2 different results in B" in raced and "pypto is 0.2.0 in A, 0.3.0 in B" in raced

@@ -10,16 +10,16 @@ from playwright.sync_api import Browser, expect
 from sqlalchemy import select, update
 
 from benchmarks.pages_store import seed
-from ci import tokens
-from ci.states import JobState, Scope
-from ci.tables import JOB
-from farm import progress_file
-from farm.health import DeviceState
-from farm.progress_file import Progress
-from farm.record import RunRecord, Verdict
-from farm.store import Store
-from farm.sweep.record import SweepPlan, SweepRecord
-from farm.tables import DEVICE, RUN
+from ci.api import tokens
+from ci.store.states import JobState, Scope
+from ci.store.tables import JOB
+from farm.execution import progress_file
+from farm.execution.progress_file import Progress
+from farm.model.device_health import DeviceState
+from farm.model.run import RunRecord, Verdict
+from farm.model.sweep import SweepPlan, SweepRecord
+from farm.store.run_store import Store
+from farm.store.tables import DEVICE, RUN
 from jobs.records import TrialStatus
 from tests.browser import PATIENCE_MS, Scheme, Tab, tab
 from tests.ci.web.site import Site

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from ci import tokens
-from ci.states import Scope
+from ci.api import tokens
+from ci.store.states import Scope
 from ci.web.live import Drawn, Live
-from farm.database import StoreError
-from farm.record import Verdict
-from farm.store import Store
+from farm.model.run import Verdict
+from farm.store.engine import StoreError
+from farm.store.run_store import Store
 from tests.ci.web.site import Site, Visitor
 from tests.farm import samples
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, update
 
-from ci import places
-from ci.states import JobState, Scope
-from ci.tables import JOB
+from ci.config import directories
+from ci.store.states import JobState, Scope
+from ci.store.tables import JOB
 from ci.web import logs
 from tests.ci.web.site import Site
 from tests.ci.web.test_run_search import job
@@ -29,7 +29,7 @@ def running(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         connection.execute(
             insert(JOB).values(job(1, subject="pull/<b>7", kind="pull-request", number=7, base_ref="", author="ada"))
         )
-    path = places.job_log(JOB_ID)
+    path = directories.job_log(JOB_ID)
     path.parent.mkdir(parents=True)
     return path
 

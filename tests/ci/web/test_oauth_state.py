@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.web.oauth_state import Errands
-from ci.web.session import Session, Sessions
+from ci.web.auth.oauth_state import Errands
+from ci.web.auth.session import Session, Sessions
 
 KEY = b"k" * 32
 ERRANDS = Errands(KEY)

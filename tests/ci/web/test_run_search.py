@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, insert
 
-from ci.database import open_database
-from ci.states import JobKind, JobState, Scope
-from ci.tables import JOB
+from ci.queue.options import RunOptions
+from ci.store.engine import open_database
+from ci.store.states import JobKind, JobState, Scope
+from ci.store.tables import JOB
 from ci.web import run_search
-from ci.webhook.commands import RunOptions
-from farm import run_list
-from farm.run_list import RunFilter
-from farm.store import Store
+from farm.store import run_queries
+from farm.store.run_queries import RunFilter
+from farm.store.run_store import Store
 from tests.ci.web.site import Site
 from tests.farm import samples
 
@@ -77,7 +77,7 @@ def test_every_word_must_be_found_in_the_run_or_in_its_job(engine: Engine) -> No
     }
     found = {
         text: "".join(
-            run.run_id[-1] for run in run_list.page(engine, RunFilter(also=run_search.conditions(text)), 9).runs
+            run.run_id[-1] for run in run_queries.page(engine, RunFilter(also=run_search.conditions(text)), 9).runs
         )
         for text in expected
     }

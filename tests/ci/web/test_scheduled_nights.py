@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ci import places
-from ci.states import Scope
-from farm.report.sweep_write import write_sweep
+from ci.config import directories
+from ci.store.states import Scope
+from farm.model.sweep import SweepPlan, SweepRecord
+from farm.report.sweep.write import write_sweep
 from farm.sweep.journal import Journal
-from farm.sweep.record import SweepPlan, SweepRecord
 from tests.ci.web.site import Site
 from tests.farm.sweep_samples import clean, one_bad
 
@@ -29,7 +29,7 @@ def test_both_are_listed_and_can_be_looked_at(tmp_path: Path, monkeypatch: pytes
     site = Site(tmp_path)
     by_hand, by_schedule = one_bad(), clean(sweep_id="20261125-023000-abcdef")
     keep(by_hand, site.config.web.sweeps / by_hand.sweep_id)
-    keep(by_schedule, places.sweep("0123456789abcdef0123456789abcdef") / by_schedule.sweep_id)
+    keep(by_schedule, directories.sweep("0123456789abcdef0123456789abcdef") / by_schedule.sweep_id)
 
     with site.visitor(Scope.READ) as visitor:
         listed = visitor.get("/nights").text

@@ -1,0 +1,1 @@
+"""The settings of the service: `farm.toml` and the environment."""

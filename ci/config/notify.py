@@ -1,0 +1,99 @@
+"""A [[notify]] of `farm.toml`: where to tell what. Without one nothing is told, and none has events by default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+
+from ci.config.secrets import Secret, WebhookSecret, loading, wrong
+from ci.config.section import RepositoryName, Section
+from ci.store.states import Event
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+Address = Annotated[str, Field(pattern=r"^[^@\s<>,;\"]{1,64}@[A-Za-z0-9.-]{1,253}$")]
+
+
+class _Notify(Section):
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+    events: list[Event] = Field(min_length=1)
+    repositories: list[RepositoryName] = Field(default_factory=list)  # empty: all
+
+    @field_validator("name")
+    @classmethod
+    def _is_named_once(cls, name: str, info: ValidationInfo) -> str:
+        if loading(info)["channels"][name] > 1:
+            raise wrong("another [[notify]] has this name; give each its own")
+        return name
+
+    def wants(self, event: Event, repository: str) -> bool:
+        """Whether it is to be told; repositories are compared without regard to case."""
+        mine = not self.repositories or repository.lower() in [each.lower() for each in self.repositories]
+        return mine and event in self.events
+
+    def secrets(self) -> list[SecretStr]:
+        """What nobody may see."""
+        return [value for value in vars(self).values() if isinstance(value, SecretStr)]
+
+
+def _safe(url: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        scheme, host = parts.scheme, parts.hostname or ""
+    except ValueError:
+        scheme, host = "", ""
+    if not host or not (scheme == "https" or (scheme == "http" and host in _LOOPBACK)):
+        raise wrong("not an https:// address; http:// is for this machine only")
+    return url
+
+
+class WebhookNotify(_Notify):
+    """JSON to an address of yours, signed."""
+
+    kind: Literal["webhook"]
+    url: Secret
+    secret: WebhookSecret  # signs each body; the receiver knows it too
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_safe(cls, url: SecretStr) -> SecretStr:
+        return _safe(url)
+
+
+class ChatNotify(_Notify):
+    """A message by a chat's incoming webhook. Its address is its password."""
+
+    kind: Literal["chat"]
+    url: Secret
+    style: Literal["slack", "discord", "feishu", "dingtalk"] = "slack"  # Mattermost as Slack; WeCom as DingTalk
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_safe(cls, url: SecretStr) -> SecretStr:
+        return _safe(url)
+
+
+class EmailNotify(_Notify):
+    """A message by SMTP."""
+
+    kind: Literal["email"]
+    host: str = Field(min_length=1)
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: Secret | None = None
+    sender: Address
+    to: list[Address] = Field(min_length=1, max_length=50)
+
+    @model_validator(mode="after")
+    def _signs_in_safely(self) -> EmailNotify:
+        if bool(self.username) != (self.password is not None):
+            raise wrong("set both `username` and `password`, or neither")
+        if self.security == "none" and self.password is not None and self.host not in _LOOPBACK:
+            raise wrong("the password would cross the network readably; use security = starttls or tls")
+        return self
+
+
+Notify = Annotated[WebhookNotify | ChatNotify | EmailNotify, Field(discriminator="kind")]

@@ -1,0 +1,1 @@
+"""Deliveries to the forge, sent until they arrive."""

@@ -1,0 +1,235 @@
+"""Which jobs a service executes: claimed, followed, and settled once, whichever process dies in between.
+
+A claim is a row that names its service and, from before the run can do anything, the run's id and process. So whoever
+comes after a dead service knows what there is to know: a job whose process was never let go is claimed anew, one whose
+process lives is followed on, and one whose process is gone has its verdict in the store of runs. Every change holds
+only for a row that is still the service's own, in the transaction that tells the forge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, or_, select, update
+
+from ci.config.repository import Repository
+from ci.config.settings import Config
+from ci.queue import check_texts, notifications, schedule_issue
+from ci.queue.job_queue import Queue
+from ci.queue.options import RunOptions
+from ci.queue.outcome import Outcome
+from ci.store.states import Event, JobKind, JobState
+from ci.store.tables import JOB
+from farm import timestamps
+from farm.model.priority import Priority
+from farm.process.identity import Owner
+from farm.store import health_store
+from farm.store.engine import transaction
+from farm.timestamps import new_id
+
+LEASE = timedelta(seconds=120)  # a service of another machine that has been silent for so long has lost its jobs
+
+_TAKEN = (JobState.RUNNING.value, JobState.CANCELLING.value)
+_FREE = {"owner": "", "process": "", "run_id": "", "seen_at": ""}
+
+JobRow = Row[tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One job that this service executes."""
+
+    id: str
+    repository: Repository
+    kind: JobKind
+    subject: str  # "pull/7", a full ref name, or "commit/SHA"
+    number: int | None  # of the pull request
+    head_sha: str
+    base_sha: str  # "" where nobody named one
+    from_fork: bool
+    priority: Priority
+    options: RunOptions
+    approved_by: str
+    run_id: str
+    process: Owner | None  # None until it is there
+    attempts: int  # this one included
+
+
+class Claims:
+    """The jobs of one service. `me` is its process."""
+
+    def __init__(self, engine: Engine, config: Config, me: Owner) -> None:
+        self._engine = engine
+        self._config = config
+        self._me = me.dump()
+
+    def take(self, most: int) -> list[Claim]:
+        """Claim up to `most` queued jobs, by priority and age."""
+        due = and_(JOB.c.state == JobState.QUEUED.value, JOB.c.next_at <= _now(), self._configured())
+        order = case({each.value: each.rank for each in Priority}, value=JOB.c.priority, else_=len(Priority))
+        query = select(JOB).where(due).order_by(order, JOB.c.sequence).limit(most)
+        with transaction(self._engine, "read") as connection:
+            if most < 1 or not connection.execute(query.limit(1)).first():
+                return []  # the usual answer, and it takes no write lock
+        with transaction(self._engine, "written", write=True) as connection:
+            found = connection.execute(query.with_for_update(skip_locked=True)).all()
+            return [self._claimed(connection, row) for row in found]
+
+    def adopt(self) -> list[Claim]:
+        """Take over the jobs of services that are gone."""
+        with transaction(self._engine, "read") as connection:
+            others = (JOB.c.state.in_(_TAKEN), JOB.c.owner != self._me, self._configured())
+            orphans = [row for row in connection.execute(select(JOB).where(*others)) if _abandoned(row)]
+        if not orphans:
+            return []
+        with transaction(self._engine, "written", write=True) as connection:
+            return [self._claim(row) for row in orphans if self._inherit(connection, row)]
+
+    def started(self, claim: Claim, process: Owner) -> bool:
+        """Note the process before it is let go; whether the job still is to be executed."""
+        running = (*self._mine(claim), JOB.c.state == JobState.RUNNING.value)
+        with transaction(self._engine, "written", write=True) as connection:
+            noted = update(JOB).where(*running).values(process=process.dump(), seen_at=_now())
+            return bool(connection.execute(noted).rowcount)
+
+    def look(self, job_ids: Collection[str]) -> dict[str, JobState]:
+        """Say that this service is there, and see what state its jobs are in; one that it has lost is left out."""
+        mine = (JOB.c.id.in_(job_ids), JOB.c.owner == self._me, JOB.c.state.in_(_TAKEN))
+        with transaction(self._engine, "written", write=True) as connection:
+            connection.execute(update(JOB).where(*mine).values(seen_at=_now()))
+            found = connection.execute(select(JOB.c.id, JOB.c.state).where(*mine)).all()
+        return {str(row.id): JobState(str(row.state)) for row in found}
+
+    def say(self, claim: Claim, title: str, text: str) -> None:
+        """Have the check say how far the run is; `text` is Markdown."""
+        with transaction(self._engine, "written", write=True) as connection:
+            row = self._row(connection, claim)
+            if row is not None and row.state == JobState.RUNNING.value:
+                queue = Queue(connection, self._config, claim.repository)
+                queue.tell(row, check_texts.progress(*queue.names(row), title, text))
+
+    def put_back(self, claim: Claim, why: str, wait_s: float = 0.0) -> None:
+        """Queue the job again, not to be claimed before `wait_s` have passed."""
+        values = {**_FREE, "state": JobState.QUEUED.value, "reason": why}
+        values["next_at"] = timestamps.later(timestamps.utc_now(), wait_s)
+        with transaction(self._engine, "written", write=True) as connection:
+            row = self._row(connection, claim)
+            if row is None or self._cancelled(connection, row):
+                return
+            connection.execute(update(JOB).where(JOB.c.id == claim.id).values(values))
+            queue = Queue(connection, self._config, claim.repository)
+            queue.tell(row, check_texts.opened(*queue.names(row), f"Queued again: {why}"))
+
+    def hold(self, claim: Claim, reason: str, why: str) -> None:
+        """Have the job wait for an approval; `reason` is one line, `why` Markdown."""
+        with transaction(self._engine, "written", write=True) as connection:
+            row = self._row(connection, claim)
+            if row is None or self._cancelled(connection, row):
+                return
+            values = {**_FREE, "state": JobState.HELD.value, "reason": reason}
+            connection.execute(update(JOB).where(JOB.c.id == claim.id).values(values))
+            queue = Queue(connection, self._config, claim.repository)
+            queue.tell(row, check_texts.held(*queue.names(row), why))
+            notifications.post(connection, self._config, row, Event.HELD, reason)
+
+    def settle(self, claim: Claim, outcome: Outcome) -> bool:
+        """Give the job its one verdict; whether it was this service's to give."""
+        with transaction(self._engine, "written", write=True) as connection:
+            row = self._row(connection, claim)
+            if row is None:
+                return False
+            if self._cancelled(connection, row):
+                return True
+            values = {"state": JobState.DONE.value, "verdict": outcome.verdict.value, "reason": outcome.reason}
+            settled = update(JOB).where(JOB.c.id == claim.id).values(**values, finished_at=_now())
+            connection.execute(settled)
+            queue = Queue(connection, self._config, claim.repository)
+            queue.tell(row, check_texts.completed(*queue.names(row), outcome))
+            report = outcome.report or f"**{outcome.verdict.value}**: {outcome.reason}"
+            if claim.number is not None:
+                queue.comment(check_texts.report_comment(claim.number, report), "report")
+            schedule_issue.settled(connection, self._config, row, outcome.verdict, outcome.reason, report)
+            self._tell_of_devices(connection, claim, row)
+            return True
+
+    def _tell_of_devices(self, connection: Connection, claim: Claim, row: JobRow) -> None:
+        """Whoever wants to hear of devices hears which of them the job's run has taken out, and why."""
+        out = health_store.taken_out(connection, claim.repository.platform, str(row.run_id), str(row.started_at))
+        if out:
+            said = "; ".join(f"{device} is quarantined: {why}" for device, why in out.items())
+            notifications.post(connection, self._config, row, Event.DEVICE_OUT, said)
+
+    def _cancelled(self, connection: Connection, row: JobRow) -> bool:
+        """Close a job that was to stop. Its check says so already."""
+        if row.state != JobState.CANCELLING.value:
+            return False
+        values = {"state": JobState.CANCELLED.value, "finished_at": _now()}
+        connection.execute(update(JOB).where(JOB.c.id == row.id).values(values))
+        return True
+
+    def _claimed(self, connection: Connection, row: JobRow) -> Claim:
+        values: dict[str, Any] = {
+            "state": JobState.RUNNING.value,
+            "owner": self._me,
+            "run_id": new_id(),
+            "process": "",
+            "seen_at": _now(),
+            "started_at": row.started_at or _now(),
+            "attempts": JOB.c.attempts + 1,
+        }
+        connection.execute(update(JOB).where(JOB.c.id == row.id).values(values))
+        return self._claim(connection.execute(select(JOB).where(JOB.c.id == row.id)).one())
+
+    def _inherit(self, connection: Connection, row: JobRow) -> bool:
+        """Put our name where the dead service's is, unless another one was faster."""
+        same = (JOB.c.id == row.id, JOB.c.owner == row.owner, JOB.c.state.in_(_TAKEN))
+        taken = update(JOB).where(*same).values(owner=self._me, seen_at=_now())
+        return bool(connection.execute(taken).rowcount)
+
+    def _claim(self, row: JobRow) -> Claim:
+        repository = self._config.find(str(row.forge), str(row.repository))
+        assert repository is not None, "held by `_configured`"
+        return Claim(
+            id=str(row.id),
+            repository=repository,
+            kind=JobKind(str(row.kind)),
+            subject=str(row.subject),
+            number=None if row.number is None else int(str(row.number)),
+            head_sha=str(row.head_sha),
+            base_sha=str(row.base_sha),
+            from_fork=bool(row.from_fork),
+            priority=Priority(str(row.priority)),
+            options=RunOptions.model_validate_json(str(row.options)),
+            approved_by=str(row.approved_by),
+            run_id=str(row.run_id),
+            process=Owner.load(str(row.process)) if row.process else None,
+            attempts=int(str(row.attempts)),
+        )
+
+    def _row(self, connection: Connection, claim: Claim) -> JobRow | None:
+        """The job, locked, while it is this service's."""
+        mine = select(JOB).where(*self._mine(claim)).with_for_update()
+        return connection.execute(mine).first()
+
+    def _mine(self, claim: Claim) -> tuple[ColumnElement[bool], ...]:
+        return (JOB.c.id == claim.id, JOB.c.owner == self._me, JOB.c.state.in_(_TAKEN))
+
+    def _configured(self) -> ColumnElement[bool]:
+        """Only jobs of repositories that farm.toml still has."""
+        return or_(
+            *(and_(JOB.c.forge == each.forge, JOB.c.repository == each.name) for each in self._config.repository)
+        )
+
+
+def _abandoned(row: JobRow) -> bool:
+    """Whether the service of a job is gone, or so long silent that it must have lost it."""
+    if Owner.load(str(row.owner)).gone():
+        return True
+    return str(row.seen_at) < timestamps.as_text(timestamps.utc_now() - LEASE)
+
+
+def _now() -> str:
+    return timestamps.as_text(timestamps.utc_now())

@@ -1,0 +1,71 @@
+"""What is said of a commit's files beside its verdict: rules it changes, lines that a finding leads back to. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from ci.forge.protocol import Annotation, AnnotationLevel
+from farm.model.run import RunRecord, Verdict
+from farm.report.run.markdown import code
+
+READ = (".py", ".toml")  # files in which a tuning is set
+
+_SHOWN = 20
+_MOST = 50  # annotations
+# `key = 1`, `key: int = 1`, `"key": 1`, and each of them within a call, a dictionary or a table on one line.
+_SETS = re.compile(r"""(?<![\w.])(?P<key>[A-Za-z_]\w*)["']?\s*[=:]\s*[^=\s]""")
+_REMARK = "#"  # begins a comment in all that is read; a value with one in it loses what follows
+_KNOWN = "; known:"  # what follows in a message is what would have been right
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def held_for(files: Sequence[str]) -> str:
+    """Why a commit that changes rules waits, as Markdown."""
+    return f"This commit changes the rules of the gate:\n\n{_listed(files)}\n\nThe rules in force do not come from it."
+
+
+def approved(files: Sequence[str], by: str) -> str:
+    """The note on a verdict whose commit changes rules, as Markdown; "" where it changes none."""
+    if not files:
+        return ""
+    allowed = f" Approved by {code(by)}." if by else ""
+    head = f"> **This commit changes the rules of the gate.** It was judged by those in force.{allowed}"
+    return f"{head}\n\n{_listed(files)}"
+
+
+def located(record: RunRecord, files: Mapping[str, str]) -> list[Annotation]:
+    """Remarks on the lines of `files` (path → text) that set what a build or trial was refused for.
+
+    A broken guard names the knobs of the tuning that it holds; a line that gives one of them a value is where to look.
+    """
+    if record.verdict is not Verdict.FAILED:
+        return []
+    failures = [*(each.failure for each in record.builds), *(each.failure for each in record.trials)]
+    messages = dict.fromkeys(each.message for each in failures if each and each.kind in ("tuning", "compile"))
+    found = [
+        Annotation(
+            path=path,
+            start_line=number,
+            end_line=number,
+            level=AnnotationLevel.FAILURE,
+            title=f"{key} is refused",
+            message=message,
+        )
+        for message in messages
+        for path, text in files.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        for key in _keys(line)
+        if key in _WORD.findall(message.partition(_KNOWN)[0])
+    ]
+    return found[:_MOST]
+
+
+def _keys(line: str) -> list[str]:
+    """What a line of Python or TOML gives a value, each once."""
+    return list(dict.fromkeys(match["key"] for match in _SETS.finditer(line.partition(_REMARK)[0])))
+
+
+def _listed(files: Sequence[str]) -> str:
+    lines = [f"- {code(path)}" for path in files[:_SHOWN]]
+    return "\n".join([*lines, *([f"- and {len(files) - _SHOWN} more"] if len(files) > _SHOWN else [])])

@@ -1,0 +1,104 @@
+"""What is told of a run: how far it is, and what became of it. Pure, but for reading the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, func, select
+
+from ci.forge.protocol import Annotation
+from ci.queue.outcome import Outcome
+from ci.runner import sweep_command
+from farm.errors import UnknownRunError
+from farm.model.run import RunRecord, Verdict
+from farm.model.sweep import SweepRecord
+from farm.report.run.markdown import MarkdownReport, code, prose
+from farm.store.engine import transaction
+from farm.store.run_store import Store
+from farm.store.tables import RUN, TRIAL
+
+_TAIL_BYTES = 16_384
+HEADING = "=== run "  # begins each run in a job's log
+_INTERRUPTED = "interrupted"  # how a run's reason begins where it was ended and not judged
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    began: bool  # it has its devices
+    measured: int  # trials; how many there will be only the run knows, which may add some
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        if not self.began:
+            return "Running: waits for devices"
+        if not self.measured:
+            return "Running: builds"
+        return f"Running: {self.measured} trial{'s' if self.measured > 1 else ''} measured"
+
+
+def progress(engine: Engine, run_id: str) -> Progress:
+    """How far the run is by what it has made durable."""
+    with transaction(engine, "read") as connection:
+        began = connection.execute(select(RUN.c.id).where(RUN.c.id == run_id)).first() is not None
+        counted = select(func.count()).select_from(TRIAL).where(TRIAL.c.run_id == run_id, TRIAL.c.status == "ok")
+        return Progress(began, int(connection.execute(counted).scalar() or 0))
+
+
+def live_text(run_id: str, last_line: str) -> str:
+    """The Markdown of a running check."""
+    said = f"\n\n{prose(last_line)}" if last_line else ""
+    return f"Run {code(run_id)} is under way.{said}"
+
+
+def record_of(engine: Engine, run_id: str) -> RunRecord | None:
+    """The run's record, None where it never began. A run whose process is gone without a verdict gets one here."""
+    try:
+        return Store(engine).get(run_id)
+    except UnknownRunError:
+        return None
+
+
+def was_interrupted(record: RunRecord | SweepRecord) -> bool:
+    """Whether somebody ended the run before it could be judged."""
+    return record.verdict is Verdict.ERRORED and record.reason.startswith(_INTERRUPTED)
+
+
+def judged(record: RunRecord, notes: str, annotations: list[Annotation]) -> Outcome:
+    """What a finished run says; `notes` is Markdown to come before its report."""
+    verdict = record.verdict or Verdict.ERRORED  # nothing concluded is never a pass
+    report = MarkdownReport().write(record)
+    return Outcome(verdict, record.reason, f"{notes}\n\n{report}" if notes else report, tuple(annotations))
+
+
+def judged_sweep(record: SweepRecord) -> Outcome:
+    """What a finished sweep says."""
+    verdict = record.verdict or Verdict.ERRORED
+    return Outcome(verdict, record.reason, sweep_command.report(record))
+
+
+def complaint(log: Path) -> str:
+    """What the newest run in a log said before it ended without its devices, "" where it said nothing."""
+    newest = tail(log).rpartition(HEADING)[2]
+    told = [line.removeprefix("farm: ") for line in newest.splitlines() if line.startswith("farm: ")]
+    return told[-1] if told else ""
+
+
+def last_line(log: Path) -> str:
+    """The newest line of a log, "" where it has none."""
+    lines = [line for line in tail(log).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""
+
+
+def tail(log: Path) -> str:
+    """The end of a log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,49 @@
+"""What a scheduled sweep becomes: one `farm sweep`, as words, and what is read from the files it leaves.
+
+It keeps its files in a directory of its job's, so that whoever executes the job again after a crash finds them, goes on
+where they end, and repeats no trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ci.config.repository import Repository
+from ci.queue.options import RunOptions, SweepTerms
+from farm.model.sweep import SweepRecord
+from farm.report.sweep import markdown
+from farm.report.sweep.write import JSON
+from farm.sweep.journal import PLAN
+
+
+def command(farm: Sequence[str], repository: Repository, options: RunOptions, address: str, out: Path) -> list[str]:
+    """The command that begins the sweep, or goes on with the one in `out`."""
+    terms = options.sweep or SweepTerms(seeds=3, repeats=2, budget_minutes=240)
+    words = [*farm, "sweep", "--out", str(out), "--budget-minutes", f"{terms.budget_minutes:g}"]
+    if address:
+        words += ["--address", address]
+    if any(out.glob(f"*/{PLAN}")):
+        return [*words, "--resume", "latest"]
+    words += [repository.kernel, "--platform", repository.platform]
+    words += ["--seeds", str(terms.seeds), "--repeats", str(terms.repeats)]
+    words += ["--devices", str(options.devices or "all")]
+    for case in options.cases or repository.cases:
+        words += ["--case", case]
+    return words
+
+
+def record_in(out: Path) -> SweepRecord | None:
+    """The record of the newest sweep in `out`; None where it has none, or none that can be read."""
+    written = sorted(out.glob(f"*/{JSON}"))
+    try:
+        return SweepRecord.model_validate_json(written[-1].read_bytes()) if written else None
+    except (OSError, ValidationError):
+        return None
+
+
+def report(record: SweepRecord) -> str:
+    """The sweep's page as Markdown for the forge, which does not have its picture."""
+    return markdown.page(record, None)

@@ -1,0 +1,1 @@
+"""The process of the service: application, life cycle, metrics."""

@@ -1,0 +1,1 @@
+"""Who a visitor of the dashboard is, and what they may see."""

@@ -1,0 +1,124 @@
+"""Who looks at a page and what they may do. Buttons are drawn by it, and every form is checked against it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from anyio import from_thread
+from fastapi import Depends, Form, HTTPException, Request
+
+from ci.api import tokens
+from ci.api.access import Gate, GateHere
+from ci.store.states import Scope
+from ci.web.auth.members import Members
+from ci.web.auth.session import Session, Sessions
+
+
+class SignInNeededError(Exception):
+    """The page is for those who have signed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whoever asks."""
+
+    session: Session
+    name: str  # of the token or the account; "" for nobody
+    scopes: frozenset[Scope]
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether by a token in force, or an account that may do anything here."""
+        return bool(self.name)
+
+    @property
+    def by(self) -> str:
+        """Who did something, for the record."""
+        return self.name if self.session.account else f"token {self.name}"
+
+    @property
+    def submits(self) -> bool:
+        """Whether they may cancel and retry jobs."""
+        return Scope.SUBMIT in self.scopes
+
+    @property
+    def administers(self) -> bool:
+        """Whether they may take devices out and bring them back."""
+        return Scope.ADMIN in self.scopes
+
+
+def _sessions(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+def _members(request: Request) -> Members:
+    members: Members = request.app.state.members
+    return members
+
+
+SessionsHere = Annotated[Sessions, Depends(_sessions)]
+MembersHere = Annotated[Members, Depends(_members)]
+
+
+def viewer(request: Request, gate: GateHere, sessions: SessionsHere, members: MembersHere) -> Viewer:
+    """Who the request's cookie says it is; nobody where it says nothing that holds.
+
+    Of a worker thread, not of the event loop. Raises `ForgeUnavailableError` where what an account may do is not known.
+    """
+    session = sessions.load(request.cookies.get(sessions.cookie)) or sessions.begin()
+    if session.account is not None:
+        scopes = from_thread.run(members.scopes, session.account)
+        return Viewer(session, session.account.name if scopes else "", scopes | _open(gate))
+    token = tokens.named(gate.engine, session.token) if session.token else None
+    return Viewer(session, token.name if token else "", (token.scopes if token else frozenset()) | _open(gate))
+
+
+def _open(gate: Gate) -> frozenset[Scope]:
+    return frozenset({Scope.READ}) if gate.config.api.public_read else frozenset()
+
+
+ViewerHere = Annotated[Viewer, Depends(viewer)]
+
+
+def reader(who: ViewerHere) -> Viewer:
+    """A viewer who may read. Raises `SignInNeededError` where signing in may help."""
+    return _with(who, Scope.READ)
+
+
+def still_reads(request: Request) -> bool:
+    """Whether whoever has asked may read now. Of a worker thread; raises what `viewer` raises."""
+    state = request.app.state
+    return Scope.READ in viewer(request, state.gate, state.sessions, state.members).scopes
+
+
+def acting(scope: Scope) -> Callable[..., Viewer]:
+    """A dependency of what changes something: a form of the viewer's own session, and a token with `scope`."""
+
+    def check(who: ViewerHere, sessions: SessionsHere, mark: Annotated[str, Form(max_length=200)] = "") -> Viewer:
+        require_mark(who, sessions, mark)
+        return _with(who, scope)
+
+    return check
+
+
+def require_mark(who: Viewer, sessions: Sessions, mark: str) -> None:
+    """Refuse a form that another site, or an older session, has sent."""
+    if not sessions.marked(who.session, mark):
+        raise HTTPException(403, "this form is not of your present session; load the page again and repeat it")
+
+
+def _with(who: Viewer, scope: Scope) -> Viewer:
+    if scope in who.scopes:
+        return who
+    if not who.signed_in:
+        raise SignInNeededError
+    raise HTTPException(403, f"{who.by} has no scope '{scope.value}'")
+
+
+Reader = Annotated[Viewer, Depends(reader)]
+READER: Any = Depends(reader)
+Submitter = Annotated[Viewer, Depends(acting(Scope.SUBMIT))]
+Administrator = Annotated[Viewer, Depends(acting(Scope.ADMIN))]

@@ -1,0 +1,77 @@
+"""From what an event asks for to what is done about it, with everything known that only the forge knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ci.forge.protocol import Forge
+from ci.queue.intents import Cancel, Rerun, Validate
+from ci.queue.job_queue import Queue
+from ci.store.states import JobKind
+from ci.webhook import commands
+from ci.webhook.events import Ask, Intent, Nothing, validation, wanted
+from farm.report.run.markdown import code
+
+Action = Callable[[Queue], str]  # does it, in the queue's transaction, and returns one line on it
+
+_RETUNE = (
+    "The service does not search for tunings: a search takes all devices for hours. Run it where you have them:\n\n"
+    "    farm tune --devices N\n\nand open a pull request with the patch that it prints."
+)
+_LONGEST_ECHO = 300  # characters of what somebody typed that are said back
+
+
+async def action(intent: Intent, repository: str, forge: Forge) -> Action:
+    """What to do about one intent. Raises `ForgeError` where the forge has to be asked and does not tell."""
+    if isinstance(intent, Ask):
+        return await _command(intent, repository, forge)
+    if isinstance(intent, Validate) and intent.kind is JobKind.PULL_REQUEST and intent.number is not None:
+        # Deliveries overtake each other, and lost ones come days late: what counts is the pull request as it is now.
+        intent = wanted(await forge.pull_request(repository, intent.number))
+    return settled(intent)
+
+
+def settled(intent: Validate | Cancel | Rerun | Nothing) -> Action:
+    """What to do about an intent for which nobody has to be asked."""
+    if isinstance(intent, Validate):
+        return lambda queue: queue.validate(intent)
+    if isinstance(intent, Cancel):
+        return lambda queue: queue.cancel(intent.subject, intent.reason)
+    if isinstance(intent, Rerun):
+        return lambda queue: queue.rerun(intent)
+    return lambda queue: intent.reason
+
+
+async def _command(asked: Ask, repository: str, forge: Forge) -> Action:
+    """Only people with write access are obeyed, and everyone is told what became of it."""
+    permission = await forge.permission(repository, asked.login)
+    command = asked.command
+    if not permission.may_write:
+        # One comment for all who may not: nobody gets to fill the page.
+        denial = "`/farm` listens to people with write access to this repository."
+        return _replying(asked, "denied", lambda queue: "not obeyed: no write access", denial)
+    if isinstance(command, commands.Help):
+        problem = f"That was not understood: {code(command.problem[:_LONGEST_ECHO])}\n\n" if command.problem else ""
+        return _replying(asked, str(asked.comment_id), lambda queue: "helped", problem + commands.HELP)
+    if isinstance(command, commands.Cancel):
+        return _replying(asked, str(asked.comment_id), lambda queue: queue.cancel(asked.subject, f"by {asked.login}"))
+    if isinstance(command, commands.Approve):
+        return _replying(
+            asked, str(asked.comment_id), lambda queue: queue.approve(asked.subject, command.sha, asked.login)
+        )
+    if isinstance(command, commands.Retune):
+        return _replying(asked, str(asked.comment_id), lambda queue: "told how to retune", _RETUNE)
+    pull = await forge.pull_request(repository, asked.number)
+    run = validation(pull)
+    return _replying(asked, str(asked.comment_id), lambda queue: queue.validate(run, command.options))
+
+
+def _replying(asked: Ask, to: str, act: Action, text: str = "") -> Action:
+    """`act`, and a reply: `text`, or what `act` says of itself."""
+
+    def both(queue: Queue) -> str:
+        outcome = act(queue)
+        queue.reply(asked.number, to, text or f"{outcome[:1].upper()}{outcome[1:]}.")
+        return outcome
+
+    return both

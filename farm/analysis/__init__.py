@@ -1,0 +1,1 @@
+"""What records say: trends, drift, comparison, stages, critical path."""

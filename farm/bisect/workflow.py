@@ -1,0 +1,294 @@
+"""One bisect from request to record: read the range, lease, test the ends, search round by round, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from farm.bisect import commit_range, metrics
+from farm.bisect.executor import Bench, Probe
+from farm.bisect.observer import BisectObserver
+from farm.bisect.search import Search, contradictions, rounds_needed
+from farm.cluster import connection
+from farm.errors import FarmError, InfrastructureError, UsageError
+from farm.execution import plan
+from farm.execution.session import Leased, RunOptions, leased
+from farm.model.bisect import Answer, BisectRecord, BisectRequest, Outcome, ProbeRecord, Serial, TestedRecord
+from farm.model.run import RunRequest, SourceRequest
+from farm.report.bisect.write import write_bisect
+from farm.source.programs import limits_within, require_installed
+from farm.timestamps import new_id, now
+from farm.validation.workflow import run
+from jobs.records import Arm, Request, TrialRecord
+from jobs.sandbox.commit_kernel import Origin
+from jobs.sandbox.spec import Confinement
+from kernel.platforms.protocol import Platform
+from kernel.registry import find_kernel, kernel_entry
+
+
+class NoChangeError(UsageError):
+    """The good commit and the bad one answer the same, or the good one is no good."""
+
+
+@dataclass(slots=True)
+class _Going:
+    """What is known while a bisect goes on."""
+
+    id: str
+    request: BisectRequest
+    line: commit_range.History
+    held: Leased
+    directory: Path
+    started_at: str
+    observer: BisectObserver
+    metric: metrics.Metric
+    bench: Bench
+    template: Request
+    search: Search
+    probes: list[ProbeRecord] = field(default_factory=list)
+    rounds: int = 0
+    search_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    good: Sequence[TrialRecord] = ()  # the good commit's own trials, once it was tested
+
+
+def bisect(
+    request: BisectRequest, options: RunOptions, observer: BisectObserver | None = None, *, report: bool = True
+) -> BisectRecord:
+    """The commit at which `request.metric` changed for the worse, with every test made on the way.
+
+    With `report` the commit found is then run against the last good one on all devices, as `farm run --base` does.
+    Raises `UsageError` where there is nothing to search, and what `farm.execution.session.leased` raises. Once the ends
+    are known to differ every end is a record: Ctrl-C gives one with what is left to search.
+    """
+    observer = observer or BisectObserver()
+    origin = Origin.of(_entry(request.kernel))
+    line = commit_range.read(Path(request.repository), request.good, request.bad, origin)
+    request = request.model_copy(
+        update={
+            "repository": str(line.repository),
+            "good": line.candidates[0].commit,
+            "bad": line.candidates[-1].commit,
+        }
+    )
+    trees = {tree.address: tree for tree in line.programs.values()}
+    limits = limits_within(options.timeouts.trial_s)
+    confined = Confinement(request.kernel, origin, tuple(trees.values()), request.require_sandbox, limits)
+    with connection.connected(options.address, simulated=not _platform(request, options).noisy):
+        with leased(_run_request(request), options, witnesses=False, confinement=confined) as held:
+            going = _begin(request, line, held, options, observer)
+            record = _conduct(going)
+        if report and record.culprit is not None:
+            record = _reported(record, request, options, observer)
+    write_bisect(record, going.directory)
+    return record
+
+
+def _entry(kernel: str) -> str:
+    require_installed(kernel)
+    find_kernel(kernel)  # its module must be imported before its origin can be told
+    return kernel_entry(kernel)
+
+
+def _begin(
+    request: BisectRequest, line: commit_range.History, held: Leased, options: RunOptions, observer: BisectObserver
+) -> _Going:
+    bisect_id = new_id()
+    directory = (options.out / bisect_id).resolve()
+    (directory / "logs").mkdir(parents=True)
+    metric = metrics.make(request.metric, held.platform.noisy)
+    bench = Bench(held.lease, directory, held.platform.clock, options.timeouts.trial_s, metric)
+    template = plan.make(_run_request(request), warm_up=False).requests[request.case]
+    search = Search(0, len(line.candidates) - 1, frozenset(line.lacking))
+    notes = [f"{line.candidates[at].commit[:12]} is passed over: {why}" for at, why in line.lacking.items()]
+    return _Going(
+        bisect_id, request, line, held, directory, now(), observer, metric, bench, template, search, notes=notes
+    )
+
+
+def _conduct(going: _Going) -> BisectRecord:
+    going.observer.began(going.id, going.held.lease.held, going.line)
+    outcome, reason = Outcome.FOUND, ""
+    try:
+        _test_ends(going)
+        _search(going)
+    except KeyboardInterrupt:
+        outcome, reason = Outcome.INTERRUPTED, "interrupted"
+    except InfrastructureError as error:
+        outcome, reason = Outcome.ERRORED, str(error)
+    return _record(going, outcome, reason)
+
+
+def _test_ends(going: _Going) -> None:
+    """Raise `NoChangeError` unless the good commit is good and the bad one bad."""
+    first, last = going.search.good, going.search.bad
+    ends = [last] if going.metric.paired else [first, last]
+    going.observer.round_began(0, ends, going.search)
+    ended: dict[int, Probe] = {}
+    going.bench.test(
+        [_probe(going, position, 0) for position in ends], lambda probe: ended.update({probe.position: probe})
+    )
+    for position in ends:  # the good one first: the bad one is held against it
+        going.probes.append(_judged(going, ended[position], 0))
+        going.good = ended[position].trials if position == first else going.good
+        going.observer.answered(going.probes[-1])
+    good, bad = going.request.good[:12], going.request.bad[:12]
+    answers = {probe.position: probe for probe in going.probes}
+    if first in answers and answers[first].answer is not Answer.GOOD:
+        raise NoChangeError(f"GOOD {good} is not good: {answers[first].reason}; name an older commit")
+    if answers[last].answer is Answer.SKIPPED:
+        raise NoChangeError(f"BAD {bad} is no end to search from: {answers[last].reason}")
+    if answers[last].answer is Answer.GOOD:
+        metric = going.request.metric.value
+        raise NoChangeError(f"no change of {metric} between GOOD {good} and BAD {bad}: BAD is {answers[last].reason}")
+
+
+def _search(going: _Going) -> None:
+    while positions := going.search.probes(len(going.held.lease.slots)):
+        going.rounds += 1
+        going.observer.round_began(going.rounds, positions, going.search)
+        begun = time.monotonic()
+        try:
+            answers = _test(going, positions, going.rounds)
+        finally:
+            going.search_s += time.monotonic() - begun
+        for at in contradictions(answers):
+            commit = going.line.candidates[at].commit[:12]
+            going.notes.append(
+                f"{commit} is good again behind a bad commit: of several changes the oldest was followed"
+            )
+
+
+def _test(going: _Going, positions: Sequence[int], number: int) -> Mapping[int, Answer]:
+    """Test `positions` at once; each answer narrows the search as it comes, so that an interrupt loses none."""
+    before, answers = going.search, dict[int, Answer]()
+
+    def done(probe: Probe) -> None:
+        record = _judged(going, probe, number)
+        going.probes.append(record)
+        answers[probe.position] = record.answer
+        going.search = before.after(answers)
+        going.observer.answered(record)
+
+    going.bench.test([_probe(going, position, number) for position in positions], done)
+    return answers
+
+
+def _judged(going: _Going, probe: Probe, number: int) -> ProbeRecord:
+    judged = going.metric.judge(probe.trials, going.good)
+    return ProbeRecord(
+        position=probe.position,
+        commit=going.line.candidates[probe.position].commit,
+        round=number,
+        device=probe.trials[0].device,
+        answer=judged.answer,
+        reason=judged.reason,
+        probe_s=probe.took_s,
+        trials=[_tested(trial) for trial in probe.trials],
+    )
+
+
+def _tested(trial: TrialRecord) -> TestedRecord:
+    return TestedRecord(
+        arm=trial.arm,
+        device=trial.device,
+        repeat=trial.repeat,
+        attempt=trial.attempt,
+        status=trial.status,
+        wall_us=trial.wall_us,
+        log=trial.log,
+        failure=trial.failure,
+    )
+
+
+def _probe(going: _Going, position: int, number: int) -> Probe:
+    commit = going.line.candidates[position].commit
+    head, base = (
+        going.template.model_copy(update={"tree": going.line.programs[at].address, "arm": arm})
+        for at, arm in ((position, Arm.HEAD), (0, Arm.BASE))
+    )
+    return Probe(position, f"round{number}-{commit[:12]}", head, base)
+
+
+def _record(going: _Going, outcome: Outcome, reason: str) -> BisectRecord:
+    line, search = going.line.candidates, going.search
+    suspects = [line[at].commit for at in search.suspects]
+    if outcome is Outcome.FOUND and len(suspects) > 1:
+        outcome = Outcome.NARROWED
+        reason = f"one of {len(suspects)} commits: those before the first bad one cannot be judged"
+    elif outcome is Outcome.FOUND:
+        answers = [probe for probe in going.probes if probe.position == search.bad]
+        reason = f"{suspects[0][:12]} is the first bad commit: {answers[-1].reason}"
+    else:
+        reason += f"; {len(search.open)} commits are left to test"
+    return BisectRecord(
+        bisect_id=going.id,
+        outcome=outcome,
+        reason=reason,
+        request=going.request,
+        clock=going.held.platform.clock,
+        commits=going.line.commits,
+        candidates=list(line),
+        devices=[device.id for device in going.held.lease.held],
+        probes=going.probes,
+        rounds=going.rounds,
+        search_s=going.search_s,
+        serial=_serial(going),
+        suspects=suspects,
+        last_good=line[search.good].commit,
+        notes=going.notes,
+        started_at=going.started_at,
+        finished_at=now(),
+        directory=str(going.directory),
+    )
+
+
+def _serial(going: _Going) -> Serial | None:
+    took = [probe.probe_s for probe in going.probes if probe.round > 0]
+    if not took:
+        return None
+    mean = sum(took) / len(took)
+    count = rounds_needed(len(going.line.candidates) - 2, 1)
+    return Serial(probes=count, probe_s=mean, total_s=count * mean)
+
+
+def _reported(
+    record: BisectRecord, request: BisectRequest, options: RunOptions, observer: BisectObserver
+) -> BisectRecord:
+    """The same record with the run of the commit found against the last good one; without, where that cannot be had."""
+    source = SourceRequest(
+        repository=request.repository,
+        commit=record.suspects[0],
+        base=record.last_good,
+        draw_seed=False,
+        require_sandbox=request.require_sandbox,
+    )
+    wanted = _run_request(request).model_copy(update={"source": source, "repeats": metrics.DETERMINISM_REPEATS})
+    observer.reporting()
+    try:
+        done = run(wanted, options)
+    except (FarmError, KeyboardInterrupt) as error:
+        why = str(error) or "interrupted"
+        return record.model_copy(update={"notes": [*record.notes, f"no report of the commit found: {why}"]})
+    return record.model_copy(update={"run_id": done.run_id})
+
+
+def _run_request(request: BisectRequest) -> RunRequest:
+    return RunRequest(
+        kernel=request.kernel,
+        cases=[request.case],
+        platform=request.platform,
+        devices=request.devices,
+        repeats=1,
+        input_set=request.input_set,
+        seed=request.seed,
+        tuning=request.tuning,
+    )
+
+
+def _platform(request: BisectRequest, options: RunOptions) -> Platform:
+    from kernel.registry import find_platform
+
+    return options.platform() if options.platform is not None else find_platform(request.platform)

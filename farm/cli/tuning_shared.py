@@ -1,0 +1,83 @@
+"""What `farm tune` and `farm ledger` share: their options, and measuring a campaign on leased devices."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from farm.cli import options
+from farm.model.run import RunRequest
+from farm.model.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from farm.tuning.campaign import Campaign
+    from kernel.platforms.protocol import Platform
+    from kernel.spec import Kernel
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def campaign_options(command: Command) -> Command:
+    """`--case --platform --devices --out --address --wait --trial-timeout`."""
+    decorators = (
+        click.option("--case", "-c", "case", help="Shape point. Default: the kernel's own."),
+        options.platform_option,
+        click.option(
+            "--devices", "-n", type=int, default=2, show_default=True, help="Devices that measure side by side."
+        ),
+        options.out_option,
+        options.cluster_options,
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+def template(kernel: Kernel, case: str, platform: str, devices: int) -> RunRequest:
+    """The request every point is a variation of: documented inputs, seed 0, one repeat."""
+    return RunRequest(
+        kernel=kernel.name,
+        cases=[case],
+        platform=platform,
+        devices=devices,
+        repeats=1,
+        input_set=next(iter(kernel.input_sets)),
+        seed=0,
+    )
+
+
+def measure(
+    campaign: Campaign,
+    request: RunRequest,
+    out: Path,
+    address: str | None,
+    wait_s: float,
+    trial_s: float,
+    limit_s: float | None = None,
+) -> tuple[Platform, Path]:
+    """Measure `campaign` on leased devices; its platform, and the directory with the logs.
+
+    Ctrl-C ends it early and is not an error: what was measured until then is the campaign's.
+    """
+    from farm.execution import plan
+    from farm.execution.session import RunOptions, leased
+    from farm.timestamps import new_id
+    from farm.tuning.campaign import conduct
+
+    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=Timeouts(trial_s=trial_s))
+    deadline = None if limit_s is None else time.monotonic() + limit_s
+    point = plan.make(request, warm_up=False).requests[request.cases[0]]
+    with contextlib.redirect_stdout(io.StringIO()), leased(request, how, witnesses=False) as held:
+        directory = (out / new_id()).resolve()
+        (directory / "logs").mkdir(parents=True)
+        try:
+            conduct(campaign, held.lease, point, directory, held.platform.clock, trial_s, deadline)
+        except KeyboardInterrupt:
+            click.echo("farm: interrupted; keeping what was measured", err=True)
+        return held.platform, directory

@@ -1,0 +1,1 @@
+"""Reaching Ray: the connection, the head watchdog, local clusters."""

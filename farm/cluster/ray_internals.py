@@ -1,0 +1,94 @@
+"""Ray's private interfaces, all of them: what the farm needs and Ray 2.60 offers no public way to do.
+
+`tests/farm/cluster/test_local.py` and `tests/farm/cluster/test_endpoint_check.py` hold each of them to a real Ray.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ray._common.usage.usage_constants import CLUSTER_METADATA_KEY
+from ray._private import ray_constants, services
+from ray._private.utils import check_version_info
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+from ray.core.generated.gcs_pb2 import GcsNodeInfo
+from ray.core.generated.gcs_service_pb2 import GetAllNodeInfoRequest, InternalKVGetRequest
+from ray.core.generated.gcs_service_pb2_grpc import InternalKVGcsServiceStub, NodeInfoGcsServiceStub
+
+METADATA_REQUEST = InternalKVGetRequest(key=CLUSTER_METADATA_KEY, namespace=ray_constants.KV_NAMESPACE_CLUSTER)
+NODES_REQUEST = GetAllNodeInfoRequest(state_filter=GcsNodeInfo.ALIVE)
+
+__all__ = ["METADATA_REQUEST", "NODES_REQUEST", "InternalKVGcsServiceStub", "NodeInfoGcsServiceStub"]
+
+_AUTH_VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+
+@contextlib.contextmanager
+def token_from(path: Path | None) -> Iterator[None]:
+    """Send the token in the file `path` for as long as the block lasts; without one, change nothing.
+
+    Setting the variables is not enough: Ray read them when it was imported.
+    """
+    if path is None:
+        yield
+        return
+    before = {name: os.environ.pop(name, None) for name in _AUTH_VARIABLES}
+    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(path))
+    _read_again()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        _read_again()
+
+
+def _read_again() -> None:
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def token_header() -> list[tuple[str, str]]:
+    """What this process would send with each call, as gRPC metadata; empty without token authentication.
+
+    Raises `ray.exceptions.AuthenticationError` where a token is asked for and there is none.
+    """
+    return list(AuthenticationTokenLoader.instance().get_token_for_http_header().items())
+
+
+@contextlib.contextmanager
+def on_loopback(wanted: bool) -> Iterator[None]:
+    """Make a Ray that starts in the block bind 127.0.0.1 alone, as it does where it knows no clusters.
+
+    On Linux it otherwise replaces every loopback address it is given by the host's own, and listens on all of them.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = before and not wanted
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def running_cluster() -> str:
+    """HOST:PORT that Ray means by "auto". Raises `ConnectionError` where it finds none."""
+    return str(services.get_ray_address_from_environment("auto", None))
+
+
+def nodes_on_this_machine() -> set[str]:
+    """Ids of Ray's nodes that run on this machine, of whatever cluster."""
+    return set(services.find_node_ids())
+
+
+def versions_differ(metadata: Mapping[str, str]) -> bool:
+    """Whether Ray would refuse to work with a cluster of these `ray_version` and `python_version`."""
+    try:
+        check_version_info(dict(metadata), "this process")
+    except RuntimeError:
+        return True
+    return False

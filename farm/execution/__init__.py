@@ -1,0 +1,1 @@
+"""Trials on a lease: plan, dispatch, failure policy, recovery, deadlines, progress."""

@@ -1,0 +1,92 @@
+"""The way to devices that every command takes: check the request, reach the cluster, lease, give everything back."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from farm import paths
+from farm.cluster import connection
+from farm.execution import preflight
+from farm.execution.observer import Observer
+from farm.leasing.lease import Lease
+from farm.leasing.queue_client import Line
+from farm.leasing.worker import PlatformFactory
+from farm.model.budgets import Budget
+from farm.model.run import RunRequest
+from farm.model.timeouts import Timeouts
+from farm.store.run_store import Store
+from jobs.sandbox.spec import Confinement
+from kernel.platforms.protocol import Platform
+from kernel.registry import find_platform
+from kernel.spec import Kernel
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How something is measured, as opposed to what."""
+
+    out: Path = Path("farm-runs")
+    address: str | None = None  # of a Ray cluster; None starts a local one
+    wait_s: float = 0.0  # how long to wait for leased devices to come free; counts towards no timeout
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    platform: PlatformFactory | None = None  # in place of the registered platform of that name
+    budgets: dict[str, Budget] | None = None  # in place of the kernel's budget file
+    run_id: str = ""  # a new id that the caller has chosen; "" makes one up
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Leased devices, what is to be run on them, and where what becomes of it is written down."""
+
+    kernel: Kernel
+    platform: Platform
+    lease: Lease
+    store: Store
+
+
+@contextlib.contextmanager
+def leased(
+    request: RunRequest,
+    options: RunOptions,
+    observer: Observer | None = None,
+    *,
+    witnesses: bool = True,
+    confinement: Confinement | None = None,
+) -> Iterator[Leased]:
+    """`request.devices` devices, held for the block and given back at the end of the block whatever ends it.
+
+    With `witnesses` each is on a physical card of its own. `confinement` has the programs that are not installed.
+    Raises `UsageError`, `UnknownNameError`, `KernelLoadError`, `TuningError` or `PlatformUnavailableError` before
+    anything is started, and `CapacityError` or `InfrastructureError` where no lease can be had.
+    """
+    kernel = preflight.check(request)
+    factory = options.platform or functools.partial(find_platform, request.platform)
+    platform = factory()
+    options.timeouts.checked(simulated=not platform.noisy)
+    preflight.require(platform)
+    preflight.require_writable(options.out)
+    preflight.require_reference(kernel, request, paths.cache())
+    waiting = (observer or Observer()).waiting
+    connected = connection.connected(options.address, simulated=not platform.noisy)
+    with Store.open(paths.store_url()) as store, connected as head:
+        lease = Lease(
+            factory,
+            platform.name,
+            str(paths.cache()),
+            store,
+            Line(request.priority, f"run of {request.kernel}", shared=connection.shared(options.address)),
+            request.selection,
+            options.timeouts.environment() if platform.noisy else {},
+            head,
+            witnesses=witnesses,
+            confinement=confinement,
+        )
+        try:
+            lease.acquire(request.devices, options.wait_s, waiting)
+            yield Leased(kernel, platform, lease, store)
+        finally:
+            lease.release()

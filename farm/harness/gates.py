@@ -1,0 +1,69 @@
+"""What the gates say of a harness's run: its claims, bits and budgets, where there are any. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from farm.gates.budget import BudgetGate
+from farm.gates.claims import ClaimGate
+from farm.gates.determinism import DeterminismGate, suspect_devices
+from farm.gates.protocol import Evidence
+from farm.harness.file_selection import Found
+from farm.model.budgets import Budget
+from farm.model.run import Finding, GateRecord, GateStatus
+from jobs.records import TrialRecord
+from kernel.clock import Clock
+from kernel.harness.profile import Ceiling, Data, Timing
+
+
+def judge(evidence: Evidence, platform: str, timing: Timing) -> list[GateRecord]:
+    """Tolerance, determinism and budget."""
+    return [ClaimGate().judge(evidence), DeterminismGate().judge(evidence), _budget(evidence, platform, timing)]
+
+
+def _budget(evidence: Evidence, platform: str, timing: Timing) -> GateRecord:
+    """Of the files that have one; the others are not held to any time."""
+    if evidence.budgets:
+        return BudgetGate().judge(replace(evidence, cases=tuple(evidence.budgets)))
+    why = "the profile has no budget for these files"
+    if timing is Timing.HOST:
+        why = f"{platform} is a functional simulator: its times are the host's CPU time and are never gated"
+    return GateRecord(name="budget", status=GateStatus.NOT_APPLICABLE, findings=[Finding(message=why)])
+
+
+def evidence(
+    found: Found, data: Data, trials: Sequence[TrialRecord], clock: Clock, ceilings: Mapping[str, Ceiling]
+) -> Evidence:
+    """What the gates may look at; `ceilings` are the platform's, by file.
+
+    A file whose bits prove nothing makes no device suspect.
+    """
+    outputs = {file: _outputs(trials, file) for file in found.files}
+    why = {file: _incomparable(file, found, data, trials) for file in found.files}
+    whole = Evidence(
+        cases=tuple(found.files),
+        clock=clock,
+        noisy=True,
+        trials=tuple(trials),
+        outputs=outputs,
+        budgets={
+            file: Budget(each.ceiling_us, None, each.source) for file, each in ceilings.items() if file in outputs
+        },
+        incomparable={file: reason for file, reason in why.items() if reason},
+    )
+    comparable = replace(whole, cases=tuple(file for file in found.files if not why[file]))
+    return replace(whole, suspects=suspect_devices(comparable))
+
+
+def _incomparable(file: str, found: Found, data: Data, trials: Sequence[TrialRecord]) -> str:
+    """Why the bits of two trials of `file` prove nothing; "" where they do."""
+    if not any(claim.sha256 for trial in trials if trial.case == file for claim in trial.claims.values()):
+        return "the harness keeps no outputs"
+    if not data.seeded and not found.files[file].replays:
+        return "every run draws inputs of its own, and the file cannot replay those of another"
+    return ""
+
+
+def _outputs(trials: Sequence[TrialRecord], file: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for trial in trials if trial.case == file for name in trial.claims))

@@ -1,0 +1,1 @@
+"""Exclusive devices: the device queue, placement, leases, workers, preemption."""

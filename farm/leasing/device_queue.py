@@ -1,0 +1,72 @@
+"""Who may ask Ray for devices next, where several runs share a cluster.
+
+Ray gives devices to whoever asks at the right moment; it knows no priorities. So those who want devices of a shared
+cluster line up here, and only the first in line asks Ray. The line is an order of asking and nothing else: which
+devices are held, and by whom, is Ray's knowledge alone.
+
+A place in line is kept by asking again: whoever stops asking (killed, gone) is forgotten after `STALE_S`, and an actor
+that Ray has restarted with an empty line has the whole line again as soon as everybody has asked once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from farm.model.priority import Priority
+
+# Those waiting ask twice a second; this many seconds without a word mean the process is gone, not slow.
+STALE_S = 15.0
+# A waiting run moves up one priority every so many seconds, so that nobody waits for ever behind a busy merge queue.
+STEP_UP_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One request for devices that waits."""
+
+    id: str
+    priority: Priority
+    count: int  # devices wanted
+    waited_s: float  # since it first asked; told by its owner, whose clock it is
+    who: str  # "user@host pid 123, run of qkv_proj_rope"
+
+
+@dataclass(slots=True)
+class _Place:
+    ticket: Ticket
+    heard: float
+
+
+class Turnstile:
+    """The line. An instance lives in an actor; its methods are called one at a time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._places: dict[str, _Place] = {}
+
+    def ask(self, ticket: Ticket) -> list[Ticket]:
+        """Stand in line, or go on standing; the tickets ahead of this one, none when it is its turn."""
+        self._places[ticket.id] = _Place(ticket, self._clock())
+        line = self.line()
+        return line[: [other.id for other in line].index(ticket.id)]
+
+    def leave(self, ticket_id: str) -> None:
+        """Step out of the line, with devices or without. Unknown ids are gone already."""
+        self._places.pop(ticket_id, None)
+
+    def line(self) -> list[Ticket]:
+        """Everybody who waits, first in line first."""
+        now = self._clock()
+        self._places = {key: place for key, place in self._places.items() if now - place.heard <= STALE_S}
+        return sorted((place.ticket for place in self._places.values()), key=_standing)
+
+    def before(self, priority: Priority) -> list[Ticket]:
+        """Those who wait with a better priority than `priority`, however long anybody has waited."""
+        return [ticket for ticket in self.line() if ticket.priority.rank < priority.rank]
+
+
+def _standing(ticket: Ticket) -> tuple[int, float, str]:
+    """Priority less a step for every `STEP_UP_S` waited; among equals whoever has waited longest."""
+    return ticket.priority.rank - int(ticket.waited_s // STEP_UP_S), -ticket.waited_s, ticket.id

@@ -1,0 +1,313 @@
+"""Exclusive use of N distinct devices at the same time.
+
+Ray's placement groups hold the devices and one actor works on each, so no two leases share a device, and when the
+driver or a worker dies Ray takes its devices back. There is no other lock. Every device starts with a fresh process and
+a canary in it: nobody's work goes onto a device that cannot run a known small program.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from farm.cluster import connection
+from farm.cluster.head_watchdog import HeadWatch
+from farm.errors import CapacityError, InfrastructureError
+from farm.leasing.device_queue import Ticket
+from farm.leasing.placement import Place, Placement, at_once
+from farm.leasing.queue_client import Line
+from farm.leasing.worker import DeviceWorker, PlatformFactory, Ready
+from farm.leasing.worker_pool import Workers
+from farm.model.attempts import MAX_ATTEMPTS
+from farm.model.device_health import Health, HealthBook, of_probe
+from farm.model.run import DeviceRecord
+from farm.model.selection import Selection
+from farm.timestamps import now
+from jobs.sandbox.spec import Confinement
+
+# Nobody's fault when Ray needs this long for a free device on a busy machine; longer means somebody else holds it.
+PLACEMENT_GRACE_S = 5.0
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What became of a slot whose worker was lost."""
+
+    moved: bool  # it is on another device now
+    unfit: str  # the physical card it left, as `card_of` names it, where that failed its canary; "" where it did not
+
+
+Waiting = Callable[[list[Ticket], float], None]  # those ahead, seconds waited so far
+
+
+class Lease:
+    """N devices, numbered by slot. A slot keeps its number when its device is replaced."""
+
+    def __init__(
+        self,
+        platform: PlatformFactory,
+        name: str,
+        cache: str,
+        book: HealthBook,
+        line: Line,
+        selection: Selection,
+        environment: Mapping[str, str],
+        head: HeadWatch,
+        *,
+        witnesses: bool,
+        together: bool = False,
+        worker: type[DeviceWorker] = DeviceWorker,
+        confinement: Confinement | None = None,
+    ) -> None:
+        """`name` is the platform's; `environment` is added to that of every worker, each of which is a `worker`.
+
+        With `witnesses` no two devices are of one physical card: what one card says twice is said once. With `together`
+        they come from as few nodes as possible. `confinement` has the programs that are not installed.
+        """
+        self._workers = Workers(platform, cache, environment, worker, confinement)
+        self._platform = name
+        self._book = book
+        self._health: Mapping[str, Health] = {}
+        self._line = line
+        self._head = head
+        self._witnesses = witnesses
+        self._placement = Placement(selection, self._refused, together=together)
+        self._unfit: set[str] = set()  # failed its canary here, or shares a card with a device of this lease
+        self._places: dict[int, Place] = {}
+        self._devices: dict[int, DeviceRecord] = {}
+        self._held: list[DeviceRecord] = []
+        self.queue_s = 0.0  # seconds spent waiting for devices, so far
+        self.since = 0.0  # time.monotonic() of the last acquire
+
+    def acquire(self, count: int, wait_s: float, on_wait: Waiting = lambda ahead, waited_s: None) -> None:
+        """Take `count` devices at once, waiting up to `wait_s` for them to come free.
+
+        `on_wait` is called about twice a second meanwhile. Raises `UsageError`, `CapacityError` or
+        `InfrastructureError`; nothing is held then.
+        """
+        self._health = self._book.health(self._platform)
+        self._placement.require(count)
+        begin = time.monotonic()
+        try:
+            places = self._wait_for(count, max(wait_s, PLACEMENT_GRACE_S), on_wait)
+        finally:
+            self._line.leave()
+            self.queue_s += time.monotonic() - begin
+        if not places:
+            free = connection.free_count()
+            raise CapacityError(count, free, "free now are", "the rest is leased; wait for them with --wait SECONDS")
+        self.since = time.monotonic()
+        self._places = dict(enumerate(places))
+        try:
+            self._ready(self._places)
+        except BaseException:
+            self._workers.stop(self._workers.slots)
+            self._placement.release()
+            raise
+
+    def actor(self, slot: int) -> Any:
+        """The worker that holds the device of `slot`."""
+        return self._workers.actor(slot)
+
+    def device(self, slot: int) -> DeviceRecord:
+        """The device `slot` holds now."""
+        return self._devices[slot]
+
+    @property
+    def slots(self) -> list[int]:
+        """Slots with a worker; one whose device is lost and could not be replaced is none any more."""
+        return self._workers.slots
+
+    @property
+    def held(self) -> list[DeviceRecord]:
+        """Every device this lease has held, replaced ones too, in the order it got them."""
+        return list(self._held)
+
+    def require_head(self) -> None:
+        """Raise `HeadLostError` where the cluster's head node does not answer any more."""
+        self._head.check()
+
+    def stages(self) -> dict[int, str]:
+        """What each slot is doing, as far as it is known."""
+        return self._workers.stages()
+
+    @property
+    def yields(self) -> bool:
+        """Whether this lease is to be given up between two trials where somebody who goes first waits."""
+        return self._line.yields
+
+    def wanted_by_others(self) -> list[Ticket]:
+        """Runs for which this one should give way at its next trial boundary; see `give_way`."""
+        return self._line.wanted()
+
+    def give_way(self, on_wait: Waiting = lambda ahead, waited_s: None) -> None:
+        """Give every device back, and take as many again once those who go first have theirs.
+
+        No trial may be under way. Raises what `acquire` raises.
+        """
+        count = len(self._places)
+        self._workers.stop(self._workers.slots)
+        self._placement.release()
+        self._places, self._devices = {}, {}
+        self.acquire(count, math.inf, on_wait)
+
+    def replace(self, slot: int) -> Replaced:
+        """Put `slot` on another device, or on its own with a fresh process where none is free.
+
+        The device that is left gets a canary first, in a fresh process: a device that fails it bears no witness against
+        the kernel. Raises `InfrastructureError` where not even the old device is to be had.
+        """
+        self._workers.stop([slot])
+        left, left_device = self._places[slot], self._devices[slot]
+        fit = self._still_fit(slot)
+        self._unfit.add(left.id)
+        spare = self._spare(slot)
+        self._unfit.discard(left.id)
+        if spare:
+            self._places[slot] = spare[0]
+        elif fit is False:
+            raise InfrastructureError(f"device {left.id} fails its canary and no other is free")
+        else:
+            where = self._placement.again(left)
+            if where is None:
+                raise InfrastructureError(f"device {left.id} is lost and no other is free")
+            self._places[slot] = where
+        self._ready([slot])
+        return Replaced(self._places[slot].id != left.id, card_of(left_device) if fit is False else "")
+
+    def renew(self, slot: int) -> None:
+        """A fresh process on the device of `slot`: a failed compile or run poisons what comes after it in its process.
+
+        Raises `InfrastructureError`.
+        """
+        self._workers.stop([slot])
+        self._ready([slot])
+
+    def release(self) -> None:
+        """Give every device back. Safe to call twice, and after anything has died.
+
+        Without a head there is nobody to give them back to: Ray frees them itself when the driver ends.
+        """
+        if self._head.lost:
+            return
+        self._line.leave()
+        self._workers.release()
+        self._placement.release()
+
+    def _still_fit(self, slot: int) -> bool | None:
+        """Whether the device of `slot` passes its canary in a fresh process; None where it cannot be asked any more."""
+        if self._places[slot].node.id not in connection.nodes():
+            return None
+        self._workers.start(slot, self._places[slot])
+        try:
+            told = self._workers.ready(slot, self._places[slot])
+        except InfrastructureError:
+            return None  # its node is gone, or so busy that nothing can be said of the device
+        finally:
+            self._workers.stop([slot])
+        self._note(slot, told)
+        return told.canary.healthy
+
+    def _refused(self, device: str) -> bool:
+        health = self._health.get(device)
+        return device in self._unfit or (health is not None and not health.usable)
+
+    def _wait_for(self, count: int, wait_s: float, on_wait: Waiting) -> list[Place]:
+        """The places, once it is this run's turn and they are free; none where `wait_s` ends before."""
+        begin = time.monotonic()
+
+        def my_turn() -> bool:
+            """Whether to go on waiting for Ray: there is time left, and nobody has come who goes first."""
+            ahead = self._line.ahead(count)
+            on_wait(ahead, time.monotonic() - begin)
+            return not ahead and time.monotonic() - begin < wait_s
+
+        while True:
+            ahead = self._line.ahead(count)
+            places = [] if ahead else self._placement.take(count, my_turn)
+            waited_s = time.monotonic() - begin
+            if places or waited_s >= wait_s:
+                return places
+            on_wait(ahead, waited_s)
+            if ahead:
+                time.sleep(POLL_S)
+
+    def _ready(self, slots: Iterable[int]) -> None:
+        """Start a worker on each slot's device, run the canary there, and move slots whose device is unfit.
+
+        Raises `InfrastructureError` where no fit device is left, or a slot has met `MAX_ATTEMPTS` unfit ones.
+        """
+        waiting = list(slots)
+        for _ in range(MAX_ATTEMPTS):
+            for slot in waiting:
+                self._workers.start(slot, self._places[slot])
+            unfit = {slot: why for slot in waiting if (why := self._unfitness(slot))}
+            for slot, why in unfit.items():
+                self._move(slot, why)
+            waiting = list(unfit)
+            if not waiting:
+                return
+        self._workers.stop(waiting)
+        raise InfrastructureError(f"{MAX_ATTEMPTS} devices in a row were unfit: the last {next(iter(unfit.values()))}")
+
+    def _unfitness(self, slot: int) -> str:
+        """Why the device of `slot` cannot be used, in a few words; "" where it can, and is the slot's from now on."""
+        try:
+            told = self._workers.ready(slot, self._places[slot])
+        except InfrastructureError as error:
+            return str(error)
+        self._note(slot, told)
+        if not told.canary.healthy:
+            return f"failed its canary: {told.canary.detail}"
+        node = self._places[slot].node.id
+        cards = {(held.node_id, held.card): held.id for other, held in self._devices.items() if other != slot}
+        sharing = cards.get((node, told.card))
+        if self._witnesses and sharing:
+            return f"is on the same card as {sharing}"
+        self._take_over(slot, told)
+        return ""
+
+    def _note(self, slot: int, told: Ready) -> None:
+        self._book.observe([of_probe(told.canary, self._places[slot].id, self._platform, now())])
+
+    def _move(self, slot: int, why: str) -> None:
+        """Another device for a slot whose own is unfit. Raises `InfrastructureError` where there is none."""
+        unfit = self._places[slot].id
+        self._unfit.add(unfit)
+        self._devices.pop(slot, None)
+        self._workers.stop([slot])
+        spare = self._spare(slot)
+        if not spare:
+            raise InfrastructureError(f"device {unfit}: {why}; no other is free")
+        self._places[slot] = spare[0]
+
+    def _spare(self, slot: int) -> list[Place]:
+        others = [place for other, place in self._places.items() if other != slot]
+        return self._placement.take(1, at_once(), others)
+
+    def _take_over(self, slot: int, told: Ready) -> None:
+        place = self._places[slot]
+        record = DeviceRecord(
+            id=place.id,
+            node=place.node.name,
+            node_id=place.node.id,
+            index=place.index,
+            soc=told.soc,
+            platform=self._platform,
+            pid=told.pid,
+            card=told.card,
+            canary=told.canary.detail,
+            isolation=told.isolation,
+        )
+        self._devices[slot] = record
+        if record.id not in {held.id for held in self._held}:
+            self._held.append(record)
+
+
+def card_of(device: DeviceRecord) -> str:
+    """The physical card of `device`, unique in the cluster: the witness, where a device speaks."""
+    return f"{device.node_id}/{device.card}"

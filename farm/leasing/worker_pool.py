@@ -1,0 +1,92 @@
+"""The processes of a lease: one a slot, started on the slot's device, asked once whether it is ready, killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+
+from farm.errors import InfrastructureError
+from farm.leasing.placement import Place
+from farm.leasing.stage_board import StageBoard
+from farm.leasing.worker import DeviceWorker, PlatformFactory, Ready
+from jobs.sandbox.spec import Confinement
+
+# A fresh process imports torch and PyPTO and runs the canary: seconds alone, more on a machine that is full.
+START_S = 240.0
+
+
+class Workers:
+    """Ray actors by slot."""
+
+    def __init__(
+        self,
+        platform: PlatformFactory,
+        cache: str,
+        environment: Mapping[str, str],
+        kind: type[DeviceWorker] = DeviceWorker,
+        confinement: Confinement | None = None,
+    ) -> None:
+        """`environment` is added to that of every worker, each of which is a `kind`.
+
+        `confinement` has the programs that are not installed.
+        """
+        self._kind = kind
+        self._confinement = ray.put(confinement)  # once, however many workers there are
+        self._platform = platform
+        self._cache = cache
+        self._environment = dict(environment)
+        self._actors: dict[int, Any] = {}
+        self._board = ray.remote(StageBoard).options(num_cpus=0).remote()
+
+    @property
+    def slots(self) -> list[int]:
+        """Slots that have a worker."""
+        return sorted(self._actors)
+
+    def actor(self, slot: int) -> Any:
+        """The worker of `slot`."""
+        return self._actors[slot]
+
+    def start(self, slot: int, place: Place) -> None:
+        """Begin to start a worker for `slot` on the device at `place`; `ready` waits for it."""
+        worker = ray.remote(self._kind).options(
+            num_cpus=0,
+            resources={"NPU": 1},
+            max_restarts=0,
+            scheduling_strategy=place.strategy,
+            runtime_env={"env_vars": self._environment} if self._environment else None,
+        )
+        actor = worker.remote(slot, self._platform, self._cache, self._board, self._confinement)
+        actor.ready.remote()  # workers started one after the other run their canaries side by side
+        self._actors[slot] = actor
+
+    def ready(self, slot: int, place: Place) -> Ready:
+        """What the worker of `slot`, started at `place`, says of its device. Raises `InfrastructureError`."""
+        try:
+            told: Ready = ray.get(self._actors[slot].ready.remote(), timeout=START_S)
+        except (RayError, GetTimeoutError, KeyError) as error:  # KeyError: killed meanwhile, by a release
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InfrastructureError(f"the worker of {place.id} did not start: {first}") from error
+        return told
+
+    def stages(self) -> dict[int, str]:
+        """What each slot is doing; empty when the board does not answer, which costs a progress line and no more."""
+        try:
+            return dict(ray.get(self._board.stages.remote(), timeout=1.0))
+        except (GetTimeoutError, RayError):
+            return {}
+
+    def stop(self, slots: Iterable[int]) -> None:
+        """Kill the workers of `slots`; those that have none are well."""
+        for slot in list(slots):
+            actor = self._actors.pop(slot, None)
+            if actor is not None:
+                ray.kill(actor)
+
+    def release(self) -> None:
+        """Kill all workers, and what belongs to them."""
+        self.stop(self.slots)
+        ray.kill(self._board)

@@ -1,0 +1,1 @@
+"""The records and values that every other package uses."""

@@ -1,0 +1,218 @@
+"""The record of one run, from which every report is written: `report.json` is this model, dumped.
+
+The JSON Schema in `docs/report.schema.json` is generated from here (`farm report --schema`); `SCHEMA_VERSION` follows
+semantic versioning: a new optional field raises the minor number, anything that breaks a reader raises the major one.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from pydantic import Field
+
+from farm.model.priority import Priority
+from farm.model.selection import Selection
+from jobs.records import BuildRecord, Failure, Record, TrialRecord
+from kernel.clock import Clock
+
+SCHEMA_VERSION = "1.3"
+
+
+class Verdict(str, enum.Enum):
+    """What a run says about the kernel."""
+
+    PASSED = "passed"
+    FAILED = "failed"  # the kernel's fault
+    ERRORED = "errored"  # the farm's or a device's fault, or nothing could be concluded; never counts as a pass
+
+
+class GateStatus(str, enum.Enum):
+    """What one gate says."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERRORED = "errored"  # it could not judge because of the farm or a device
+    INCONCLUSIVE = "inconclusive"  # too noisy to judge within the cap of samples
+    NOT_APPLICABLE = "not-applicable"  # nothing to judge, with the reason as a finding; never counts as a pass
+
+
+class Finding(Record):
+    """One thing a gate has to say. `case`, `device`, `repeat` and `output` name the culprit where there is one."""
+
+    message: str
+    case: str | None = None
+    device: str | None = None
+    repeat: int | None = None
+    output: str | None = None
+    status: GateStatus | None = None  # of this finding alone; a failed gate may carry a mere note
+
+
+class GateRecord(Record):
+    """One gate's judgement over all trials of the run."""
+
+    name: str  # "tolerance", "determinism", "budget"
+    status: GateStatus
+    findings: list[Finding] = Field(default_factory=list)
+
+
+class DeviceRecord(Record):
+    """One device the run held."""
+
+    id: str  # "node/index"
+    node: str  # node's address as Ray gives it
+    node_id: str  # Ray's node id
+    index: int  # device index on that node
+    soc: str
+    platform: str
+    pid: int  # of the worker process that ran the trials; distinct devices have distinct workers
+    card: str = ""  # physical card on that node; two devices of one card are one witness
+    canary: str = ""  # what the probe at the start of the lease found
+    isolation: str = ""  # what keeps foreign programs apart there; "" where the run has none
+
+
+class MedianRecord(Record):
+    """Medians of one case's wall times. All µs are of `clock`."""
+
+    clock: Clock
+    per_device: dict[str, float]  # device id → median over its repeats
+    overall: float | None  # median over all samples; None when nothing was measured
+    mad_us: float | None  # median absolute deviation from `overall`
+    samples: list[float]
+    interval_us: list[float] | None = None  # 95 % interval of the median on a noisy platform, [low, high]
+
+
+class BudgetRecord(Record):
+    """What one case was held to. All µs are of `clock`."""
+
+    clock: Clock
+    ceiling_us: float | None
+    ratchet_us: float | None  # best landed time; simulated platforms only
+    source: str  # where the numbers come from
+
+
+class SourceRequest(Record):
+    """A commit whose program is to be run in place of the installed one, and what it is held against."""
+
+    repository: str  # absolute path of a local git repository
+    commit: str  # full id
+    base: str = ""  # full id of the merge base to measure in turn with it; "" for none
+    draw_seed: bool = True  # the inputs' seed is drawn once the program is built, which so cannot know it
+    require_sandbox: bool = False  # no run where the program cannot be isolated
+
+
+class RunRequest(Record):
+    """What was asked for."""
+
+    kernel: str
+    cases: list[str]
+    platform: str
+    devices: int
+    repeats: int
+    input_set: str
+    seed: int
+    tuning: dict[str, str] = Field(default_factory=dict)
+    priority: Priority = Priority.INTERACTIVE
+    selection: Selection = Field(default_factory=Selection)
+    source: SourceRequest | None = None  # None: the installed program
+
+
+class ComparisonRecord(Record):
+    """One case of the head against the base, both measured in this run. All times are of one clock."""
+
+    clock: Clock
+    answer: str  # "better or equal", "worse" or "inconclusive"
+    ratio: float  # of the medians: 1.02 means that the head takes 2 % longer
+    interval: list[float] | None  # of the ratio on a noisy clock, [low, high]
+    allowed: float  # share of the base's time by which the head may be slower
+    per_device: dict[str, float]  # device → ratio of its medians
+    rounds: int  # measured of both, over all devices
+
+
+class BaseRecord(Record):
+    """The merge base and what was measured of it in turn with the head."""
+
+    commit: str  # full id
+    tree: str  # content address of the program's files; "" where there was nothing to measure
+    lacks: str = ""  # why there was nothing to measure
+    builds: list[BuildRecord] = Field(default_factory=list)
+    trials: list[TrialRecord] = Field(default_factory=list)  # without their tasks
+    comparison: dict[str, ComparisonRecord] = Field(default_factory=dict)  # by case
+
+
+class SourceRecord(Record):
+    """Where a run's program came from, as opposed to its rules, which are the installation's."""
+
+    commit: str  # full id
+    tree: str  # content address of the program's files
+    place: str  # of the program in the repository
+    rule_changes: list[str] = Field(default_factory=list)  # paths of rules the commit has otherwise than what judged it
+    compared_with: str = ""  # what those rules were compared with: a commit, or "the installation"
+    controls: list[TrialRecord] = Field(default_factory=list)  # trials on a second draw of the inputs
+
+
+class FileStatus(str, enum.Enum):
+    """How one file of a harness's run ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"  # the kernel's fault
+    ERRORED = "errored"  # not measured as planned, or nothing could be concluded
+    SKIPPED = "skipped"  # not for this platform
+
+
+class FileRecord(Record):
+    """One file of a harness's run."""
+
+    file: str  # path below the repository's root
+    status: FileStatus
+    reason: str  # one sentence
+    devices: int = 1  # one trial of it takes
+
+
+class HarnessRecord(Record):
+    """What an external harness was asked to run, and what became of each file."""
+
+    profile: str  # name
+    profile_sha256: str
+    root: str  # the repository, as an absolute path on the machine that ran it
+    command: list[str]  # template
+    timing: str  # what its times are: "measured" (a device's), "simulated" (a cost model's) or "host" (CPU time)
+    selected: str  # how the files were chosen, one sentence
+    files: list[FileRecord] = Field(default_factory=list)  # every file that was chosen, those that were skipped too
+
+
+class RunRecord(Record):
+    """A request, all its trials, and what became of it."""
+
+    schema_version: str = SCHEMA_VERSION
+    run_id: str
+    verdict: Verdict | None  # None while it runs
+    reason: str  # one sentence
+    kernel: str
+    cases: list[str]
+    platform: str
+    clock: Clock
+    commit: str  # git commit of the kernel's sources, with "-dirty" where they differ; "unknown" outside git
+    started_at: str  # ISO 8601, UTC
+    finished_at: str | None
+    request: RunRequest
+    toolchain: dict[str, str]
+    devices: list[DeviceRecord]
+    builds: list[BuildRecord]
+    trials: list[TrialRecord]  # every attempt, failed ones too
+    gates: list[GateRecord]
+    median_us: dict[str, MedianRecord]  # by case
+    budget: dict[str, BudgetRecord]  # by case, those that have one
+    failures: list[Failure] = Field(default_factory=list)  # faults that belong to no single trial
+    queue_s: float = 0.0  # how long the run waited for its devices; no limit of the run counts it
+    run_limit_s: float | None = None  # how long it might take once it had them
+    source: SourceRecord | None = None  # None: the installed program
+    base: BaseRecord | None = None  # None: measured against none
+    resumed_from: str = ""  # the interrupted run whose finished trials this one took over
+    harness: HarnessRecord | None = None  # where an external harness compared, instead of the farm
+    directory: str = ""  # where the run's files are, as an absolute path on the machine that made them
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from farm.report.run import notebook
+
+        return notebook.html(self)

@@ -1,0 +1,1 @@
+"""Runs and devices as they are now."""

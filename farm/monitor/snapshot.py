@@ -1,0 +1,59 @@
+"""One look at the farm: runs that go on, devices and who holds them, who waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from farm.leasing.device_queue import Ticket
+from farm.monitor.active_runs import Going
+from farm.store.run_store import Store
+from farm.text import counting_order
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLook:
+    """One device, and the run that holds it."""
+
+    id: str
+    state: str  # "healthy", "suspect", "quarantined"; "" where the store has not seen it yet
+    run_id: str  # "" where no run of this store holds it
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The farm at one moment."""
+
+    at: str  # UTC, to the second
+    address: str | None  # of the cluster that was asked, None where none was
+    free: int | None  # devices of it that nobody holds
+    runs: tuple[Going, ...]  # those without a verdict, the one started first at the front
+    devices: tuple[DeviceLook, ...]
+    waiting: tuple[Ticket, ...]  # first in line first
+
+
+def take(store: Store, platform: str, address: str | None) -> Snapshot:
+    """What is to be seen now. `address` names the connected cluster; None: only the store is asked."""
+    runs = tuple(store.going())
+    holders = {device.id: going.record.run_id for going in runs for device in going.devices}
+    present = list(holders)
+    free: int | None = None
+    waiting: tuple[Ticket, ...] = ()
+    if address is not None:
+        from farm.cluster import connection  # Ray, a second to import
+        from farm.leasing import queue_client
+
+        present = [f"{node.name}/{index}" for node in connection.nodes().values() for index in range(node.npus)]
+        free, waiting = connection.free_count(), tuple(queue_client.waiting())
+    health = store.health(platform)
+    return Snapshot(
+        at=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        address=address,
+        free=free,
+        runs=runs,
+        devices=tuple(
+            DeviceLook(name, health[name].state.value if name in health else "", holders.get(name, ""))
+            for name in sorted(present, key=counting_order)
+        ),
+        waiting=waiting,
+    )

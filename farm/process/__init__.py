@@ -1,0 +1,1 @@
+"""Operating-system processes: which one it is, and how it is ended."""

@@ -1,0 +1,1 @@
+"""Reports of a run over the files of a suite."""

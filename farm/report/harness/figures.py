@@ -1,0 +1,48 @@
+"""What every report of a harness's run shows of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from farm.model.run import FileRecord, FileStatus, HarnessRecord, RunRecord
+from farm.stats.robust import median
+from jobs.records import TrialRecord, TrialStatus
+
+_GRAVEST_FIRST = (FileStatus.FAILED, FileStatus.ERRORED, FileStatus.PASSED, FileStatus.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class FileFigures:
+    """One file in a table."""
+
+    file: FileRecord
+    time: str  # µs: "540.00", "38.50 host", "1: 540.00, 2: 9,100.00", "–"
+    devices: tuple[str, ...]  # that ran it, in order
+    host_s: float
+    trials: tuple[TrialRecord, ...]  # every attempt
+
+
+def of(record: RunRecord, harness: HarnessRecord) -> list[FileFigures]:
+    """Every file, the gravest first."""
+    rows = []
+    for file in harness.files:
+        trials = tuple(trial for trial in record.trials if trial.case == file.file)
+        devices = tuple(dict.fromkeys(name for trial in trials for name in (trial.device, *trial.beside)))
+        rows.append(
+            FileFigures(file, _time(trials, harness.timing), devices, sum(trial.host_s for trial in trials), trials)
+        )
+    return sorted(rows, key=lambda row: (_GRAVEST_FIRST.index(row.file.status), row.file.file))
+
+
+def _time(trials: tuple[TrialRecord, ...], timing: str) -> str:
+    """The median over the trials. What is not measured says so; several modes are not mixed."""
+    measured = [trial for trial in trials if trial.status is TrialStatus.OK]
+    kind = "" if timing == "measured" else f" {timing}"
+    single = [us for trial in measured if (us := trial.simulator_us if timing == "host" else trial.wall_us) is not None]
+    if single:
+        return f"{median(single):,.2f}{kind}"
+    modes = dict.fromkeys(mode for trial in measured for mode in trial.times_us)
+    medians = {
+        mode: median([trial.times_us[mode].median_us for trial in measured if mode in trial.times_us]) for mode in modes
+    }
+    return ", ".join(f"{mode}: {us:,.2f}" for mode, us in medians.items()) + kind if medians else "–"

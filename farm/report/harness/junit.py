@@ -1,0 +1,92 @@
+"""`junit.xml` of a harness's run: a test case for each file, in a suite for each directory.
+
+`<failure>` is the kernel's fault, `<error>` the farm's or a device's; a file not for the platform is `<skipped>`.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import PurePosixPath
+
+import junitparser
+
+from farm.gates.claims import describe
+from farm.model.run import FileStatus, HarnessRecord, RunRecord, Verdict
+from farm.report.harness import figures
+from farm.report.harness.figures import FileFigures
+from farm.report.junit.elements import Suite, timestamp, xml
+from farm.text import one_line
+
+_KINDS = {
+    FileStatus.FAILED: junitparser.Failure,
+    FileStatus.ERRORED: junitparser.Error,
+    FileStatus.SKIPPED: junitparser.Skipped,
+}
+
+
+def document(record: RunRecord, harness: HarnessRecord) -> bytes:
+    """The whole document as UTF-8."""
+    rows = sorted(figures.of(record, harness), key=lambda row: row.file.file)
+    directories = dict.fromkeys(PurePosixPath(row.file.file).parent.as_posix() for row in rows)
+    suites = [
+        _suite(record, name, [_case(row) for row in rows if PurePosixPath(row.file.file).parent.as_posix() == name])
+        for name in directories
+    ]
+    if record.verdict is Verdict.ERRORED and not any(row.file.status is FileStatus.ERRORED for row in rows):
+        suites.append(_suite(record, "run", [_verdict(record)]))
+    found = junitparser.JUnitXml()
+    for number, suite in enumerate(suites):
+        suite.id = number
+        found.append(suite)
+    buffer = io.BytesIO()
+    found.write(buffer)
+    return buffer.getvalue()
+
+
+def _case(row: FileFigures) -> junitparser.TestCase:
+    path = PurePosixPath(row.file.file)
+    case = junitparser.TestCase(xml(path.name), xml(".".join(path.with_suffix("").parts)), round(row.host_s, 3))
+    kind = _KINDS.get(row.file.status)
+    if kind is not None:
+        result = kind(one_line(xml(row.file.reason)), None if kind is junitparser.Skipped else row.file.status.value)
+        result.text = xml("\n".join([row.file.reason, *_evidence(row)]))
+        case.result = [result]
+    case.append(junitparser.SystemOut(xml(f"devices: {', '.join(row.devices) or 'none'}; µs: {row.time}")))
+    return case
+
+
+def _evidence(row: FileFigures) -> list[str]:
+    """A line for each wrong output and each attempt that was lost, with its log."""
+    lines = []
+    for trial in row.trials:
+        place = f"{trial.device} r{trial.repeat}" + (f" attempt {trial.attempt + 1}" if trial.attempt else "")
+        log = f" (log: {trial.log})" if trial.log else ""
+        if trial.failure is not None:
+            lines.append(f"{place}: {trial.failure.kind}: {trial.failure.message}{log}")
+        wrong = {name: claim for name, claim in trial.claims.items() if not claim.passed}
+        lines += [f"{place}: output {name}: {describe(claim)}{log}" for name, claim in wrong.items()]
+    return lines
+
+
+def _verdict(record: RunRecord) -> junitparser.TestCase:
+    """The verdict where no file shows why the run did not pass."""
+    case = junitparser.TestCase("verdict", "run", 0.0)
+    result = junitparser.Error(one_line(xml(record.reason)), "verdict/errored")
+    result.text = xml(record.reason)
+    case.result = [result]
+    return case
+
+
+def _suite(record: RunRecord, name: str, cases: list[junitparser.TestCase]) -> Suite:
+    suite = Suite(xml(name))
+    suite.package = xml(record.kernel)
+    suite.hostname = xml(record.devices[0].node) if record.devices else "localhost"
+    suite.timestamp = timestamp(record.started_at)
+    properties = {"run_id": record.run_id, "commit": record.commit, "platform": record.platform}
+    properties["devices"] = " ".join(held.id for held in record.devices)
+    for key, value in properties.items():
+        suite.add_property(key, xml(value))
+    suite.add_testcases(cases)
+    suite.append(junitparser.SystemOut(xml(record.reason)))
+    suite.append(junitparser.SystemErr(""))
+    return suite

@@ -1,0 +1,141 @@
+"""The HTML page of a run: everything on one page, that opens from disk on a machine without a network.
+
+The scripts are part of the page, and its content security policy names them by digest: nothing else runs and nothing
+is fetched, even if a hostile name should ever get through the escaping.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from farm.analysis.digests import Agreement
+from farm.analysis.figures import time_spent
+from farm.model.run import GateStatus, RunRecord, Verdict
+from farm.report.charts.errors import bin_names, outlier_share
+from farm.report.html.case_view import CaseView, case_views
+from farm.report.html.raw_files import MAX_FILES, raw_files
+from farm.report.run import merge_base, provenance
+from farm.report.run.first_findings import reasons
+from farm.text import microseconds, one_line, scientific, share, signed_share
+from kernel.clock import Clock
+
+LIMIT_BYTES = 6_000_000
+# Cases, rows of each table over devices (those that need attention come first), and tasks drawn: what is tried in turn
+# until the page is small enough. The scripts take 4.8 MB of it.
+_DETAIL = ((40, 64, 8000), (40, 8, 2000), (12, 4, 0))
+MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.ERRORED: "!"}
+
+
+def page(record: RunRecord, baseline: RunRecord | None = None, called: str = "") -> str:
+    """The page of `record`, below 6 MB, with each stage's difference to `baseline`, which is called `called` in it.
+
+    Raises `TypeError` for a baseline of the other clock.
+    """
+    content = ""
+    for most, rows, tasks in _DETAIL:
+        content = _render(record, case_views(record, baseline, called, most, tasks), rows)
+        if len(content.encode()) < LIMIT_BYTES:
+            break
+    return content
+
+
+def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
+    scripts = _scripts()
+    content: str = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            **parts(record, cases, rows),
+            files=raw_files(record),
+            max_files=MAX_FILES,
+            mark=MARKS[record.verdict] if record.verdict else "…",
+            word=record.verdict.value if record.verdict else "running",
+            simulated=record.clock is Clock.SIMULATED,
+            spent=time_spent(record),
+            style=Markup(text_of("report.css")),
+            scripts=scripts,
+            policy=policy(scripts),
+        )
+    )
+    return content
+
+
+def parts(record: RunRecord, cases: list[CaseView], rows: int) -> dict[str, Any]:
+    """What the templates of a page's parts (why, program, case) show, for whoever shows them elsewhere.
+
+    `rows` is how many rows a table over devices has at most.
+    """
+    return {
+        "record": record,
+        "cases": cases,
+        "reasons": reasons(record, cases),
+        "isolation": provenance.isolation(record),
+        "compared_with": provenance.against(record.source) if record.source else "",
+        "base_cases": merge_base.base_cases(record),
+        "max_rows": rows,
+    }
+
+
+@functools.cache
+def _scripts() -> tuple[Markup, ...]:
+    return Markup(get_plotlyjs()), Markup(text_of("report.js"))  # the program's own, no data
+
+
+@functools.cache
+def policy(scripts: tuple[Markup, ...]) -> str:
+    """A content security policy that lets these scripts run and nothing else, and lets nothing be fetched."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    # The charts set styles inline.
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Templates of this package: everything is escaped, an unknown name is an error."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("farm.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    furnish(made)
+    return made
+
+
+def furnish(made: jinja2.Environment) -> None:
+    """Give an environment what these templates use."""
+    made.filters.update(
+        line=one_line,
+        us=microseconds,
+        share=share,
+        signed=signed_share,
+        sci=scientific,
+        moment=_moment,
+        json_of=lambda chart: Markup(chart.json()),
+    )
+    made.globals.update(Agreement=Agreement, GateStatus=GateStatus, bin_names=bin_names, outlier_share=outlier_share)
+    made.globals.update(span=merge_base.span)
+
+
+def text_of(name: str) -> str:
+    """A file of the package's templates."""
+    return (files("farm.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _moment(text: str | None) -> str:
+    """An ISO 8601 time as a person reads it, in UTC; what is none stays as it is."""
+    try:
+        return datetime.fromisoformat(text or "").strftime("%Y-%m-%d %H:%M:%S UTC")
+    except ValueError:
+        return one_line(text or "–")

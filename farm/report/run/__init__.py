@@ -1,0 +1,1 @@
+"""Reports of a run as Markdown, terminal and notebook output."""

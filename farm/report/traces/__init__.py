@@ -1,0 +1,1 @@
+"""Trace files per trial: Chrome JSON and Perfetto."""

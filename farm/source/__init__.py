@@ -1,0 +1,1 @@
+"""Programs and source trees from git, the rules of the gate, and provenance."""

@@ -1,0 +1,83 @@
+"""What a sweep is bound to: checked, planned for the devices there are, and compared with what is here on a resume."""
+
+from __future__ import annotations
+
+import functools
+
+from farm.errors import UsageError
+from farm.execution import preflight
+from farm.leasing.worker import PlatformFactory
+from farm.model.run import RunRequest
+from farm.model.sweep import SweepPlan, SweepRequest
+from farm.source.provenance import commit_of
+from farm.sweep.devices import Bench
+from farm.timestamps import new_id, now
+from jobs.cache import build_address
+from jobs.records import Request
+from kernel.platforms.protocol import Platform
+from kernel.registry import find_platform
+from kernel.spec import Kernel
+
+
+def checked(request: SweepRequest, factory: PlatformFactory | None) -> tuple[Kernel, Platform]:
+    """The kernel and the platform, once everything in the request is known to be good."""
+    kernel = preflight.check(
+        RunRequest(
+            kernel=request.kernel,
+            cases=request.cases,
+            platform=request.platform,
+            devices=1 if request.devices is None else request.devices,
+            repeats=request.repeats,
+            input_set=request.input_set,
+            seed=max(request.seeds),
+        )
+    )
+    platform = (factory or functools.partial(find_platform, request.platform))()
+    preflight.require(platform)
+    return kernel, platform
+
+
+def plan(request: SweepRequest, kernel: Kernel, platform: Platform, bench: Bench) -> SweepPlan:
+    """The plan of a new sweep: every device that is in the cluster now and not quarantined, or as many as asked for."""
+    present, barred = bench.present(), bench.quarantined()
+    healthy = [device for device in present if device not in barred]
+    count = len(healthy) if request.devices is None else request.devices
+    if not healthy or count > len(healthy):
+        without = f" ({len(present) - len(healthy)} more are quarantined)" if len(present) > len(healthy) else ""
+        asked = "" if request.devices is None else f"{count} devices asked for, "
+        raise UsageError(f"{asked}the cluster has {len(healthy)} to sweep{without}; see `farm devices`")
+    return SweepPlan(
+        sweep_id=new_id(),
+        request=request,
+        clock=platform.clock,
+        noisy=platform.noisy,
+        commit=commit_of(kernel.sources()[0]),
+        toolchain=platform.toolchain(),
+        addresses=_addresses(request, kernel, platform),
+        outputs={case: [spec.name for spec in kernel.output_specs(case)] for case in request.cases},
+        devices=healthy[:count],
+        quarantined=[device for device in present if device in barred],
+        started_at=now(),
+    )
+
+
+def _addresses(request: SweepRequest, kernel: Kernel, platform: Platform) -> dict[str, str]:
+    """Case → content address of the program every device is to run."""
+    asked = {
+        case: Request(kernel=request.kernel, case=case, platform=request.platform, input_set=request.input_set)
+        for case in request.cases
+    }
+    return {case: build_address(each, kernel, kernel.tuning(case, {}), platform) for case, each in asked.items()}
+
+
+def require_same(begun: SweepPlan, kernel: Kernel, platform: Platform) -> None:
+    """Bits of two programs, or of two compilers, must not be compared: raise `UsageError` naming the first change."""
+    toolchain = platform.toolchain()
+    for tool in [*begun.toolchain, *toolchain]:
+        was, here = begun.toolchain.get(tool, "none"), toolchain.get(tool, "none")
+        if was != here:
+            raise UsageError(f"sweep {begun.sweep_id} was begun with {tool} {was}, here is {here}; begin a new sweep")
+    addresses = _addresses(begun.request, kernel, platform)
+    changed = [case for case, address in begun.addresses.items() if addresses[case] != address]
+    if changed:
+        raise UsageError(f"sweep {begun.sweep_id} measured another program of case {changed[0]}; begin a new sweep")

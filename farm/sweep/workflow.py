@@ -1,0 +1,235 @@
+"""Conducts a sweep from its beginning, or from where an earlier process left it, to its record and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from farm import paths
+from farm.analysis.sweep_findings import sentence
+from farm.cluster import connection
+from farm.errors import FarmError, UsageError
+from farm.execution import preflight
+from farm.execution.in_flight import Flights
+from farm.leasing.queue_client import Line
+from farm.leasing.worker import PlatformFactory
+from farm.model.device_health import EventKind, HealthBook, HealthEvent, acquittals, events_of
+from farm.model.priority import Priority
+from farm.model.run import Verdict
+from farm.model.sweep import Kind, SweepPlan, SweepRecord, SweepRequest
+from farm.model.timeouts import Timeouts
+from farm.report.sweep.write import write_sweep
+from farm.store.run_store import Store
+from farm.sweep import preparation
+from farm.sweep.devices import Bench
+from farm.sweep.executor import Wave
+from farm.sweep.journal import Journal
+from farm.sweep.observer import SweepObserver
+from farm.sweep.state import State
+from farm.sweep.timing_outliers import medians, odd_times
+from farm.sweep.verdict import decide, not_reached
+from farm.timestamps import now
+from jobs.records import TrialRecord, TrialStatus
+from kernel.platforms.protocol import Platform
+from kernel.registry import find_platform
+
+WAIT_S = 5.0  # between two attempts to get devices that others hold
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """How a sweep is made, as opposed to what."""
+
+    out: Path = Path("farm-sweeps")
+    address: str | None = None  # of a Ray cluster; None starts a local one
+    budget_minutes: float = 240.0
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    platform: PlatformFactory | None = None  # in place of the registered platform of that name
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """What is known while a sweep goes on."""
+
+    state: State
+    bench: Bench
+    book: HealthBook
+    options: SweepOptions
+    observer: SweepObserver
+    resumed: bool
+    lost: list[TrialRecord] = field(default_factory=list)  # attempts of this process that ended in a fault
+
+    @property
+    def plan(self) -> SweepPlan:
+        """What is being done."""
+        return self.state.plan
+
+    def saw(self, trials: list[TrialRecord]) -> None:
+        """Every attempt says something about its device."""
+        platform = self.plan.request.platform
+        self.book.observe([event for each in trials for event in events_of(each, self.plan.sweep_id, platform, now())])
+        self.lost += [each for each in trials if each.status is TrialStatus.ERRORED]
+
+
+def sweep(
+    request: SweepRequest, options: SweepOptions | None = None, observer: SweepObserver | None = None
+) -> SweepRecord:
+    """Sweep as `request` says and return the finished record, whose files are in `options.out / sweep_id`.
+
+    Raises what is wrong with the request before anything is started, `InfrastructureError` where no cluster answers.
+    Once it is planned every end is a record: Ctrl-C gives `errored: interrupted` with what was measured until then.
+    """
+    options = options or SweepOptions()
+    deadline = _deadline(options)
+    kernel, platform = preparation.checked(request, options.platform)
+    preflight.require_writable(options.out)
+    with _connected(request, platform, options) as (bench, store):
+        plan = preparation.plan(request, kernel, platform, bench)
+        journal = Journal((options.out / plan.sweep_id).resolve())
+        with journal.exclusively():
+            journal.begin(plan)
+            state = State.load(plan, journal, deadline)
+            return _conduct(_Sweep(state, bench, store, options, observer or SweepObserver(), resumed=False))
+
+
+def resume(directory: Path, options: SweepOptions | None = None, observer: SweepObserver | None = None) -> SweepRecord:
+    """Go on with the sweep in `directory`: only what is missing is measured, with a fresh budget of minutes.
+
+    Raises `UsageError` where the kernel, its tuning, the platform or the toolchain is not what it was.
+    """
+    options = options or SweepOptions()
+    deadline = _deadline(options)
+    journal = Journal(directory.resolve())
+    plan = journal.plan()
+    kernel, platform = preparation.checked(plan.request, options.platform)
+    preparation.require_same(plan, kernel, platform)
+    with _connected(plan.request, platform, options) as (bench, store), journal.exclusively():
+        state = State.load(plan, journal, deadline)
+        return _conduct(_Sweep(state, bench, store, options, observer or SweepObserver(), resumed=True))
+
+
+def _deadline(options: SweepOptions) -> float:
+    """When the budget ends, in the time of time.monotonic(). Raises `UsageError` for a budget that is none."""
+    if not 0 < options.budget_minutes < math.inf:
+        raise UsageError(f"--budget-minutes {options.budget_minutes:g} is out of range; use a number above 0")
+    return time.monotonic() + 60 * options.budget_minutes
+
+
+@contextlib.contextmanager
+def _connected(request: SweepRequest, platform: Platform, options: SweepOptions) -> Iterator[tuple[Bench, Store]]:
+    options.timeouts.checked(simulated=not platform.noisy)
+    factory = options.platform or functools.partial(find_platform, request.platform)
+    shared = connection.shared(options.address)
+    connected = connection.connected(options.address, simulated=not platform.noisy)
+    with Store.open(paths.store_url()) as store, connected as head:
+        line = Line(Priority.NIGHTLY, f"sweep of {request.kernel}", shared=shared)
+        yield Bench(factory, platform, store, line, options.timeouts, options.address, head), store
+
+
+def _conduct(going: _Sweep) -> SweepRecord:
+    ended = ""
+    going.observer.began(going.plan, len(going.state.cells))
+    try:
+        _measure(going)
+        _probe_quarantined(going)
+    except KeyboardInterrupt:
+        where = "" if going.options.out == SweepOptions().out else f" --out {going.options.out}"
+        ended = f"interrupted; go on with `farm sweep --resume {going.plan.sweep_id}{where}`"
+    except FarmError as error:
+        ended = str(error)
+    _tell_health(going)
+    record = _record(going, ended)
+    write_sweep(record, going.state.journal.directory)
+    return record
+
+
+def _measure(going: _Sweep) -> None:
+    """Wave after wave, until no device has anything left to do or the time is over."""
+    state, bench = going.state, going.bench
+    while state.may_start():
+        state.gone.update(bench.out_of_service())
+        due = state.due()
+        present = bench.present()
+        here = [device for device in due if device in present]
+        if not here:
+            state.gone.update(dict.fromkeys(due, "its node is not in the cluster"))
+            return
+        with bench.take(here) as lease:
+            if lease is not None:
+                timeout_s = going.options.timeouts.trial_s
+                flights = Flights(lease, state.journal.directory, state.plan.clock, timeout_s)
+                Wave(state, lease, flights, going.observer, going.saw).fly()
+        if lease is None and not bench.unfit.keys() >= set(here):
+            going.observer.waits(len(here), "others hold them")
+            time.sleep(WAIT_S)
+
+
+def _probe_quarantined(going: _Sweep) -> None:
+    """A canary for each device that was left out: clean ones, hours apart, bring it back."""
+    barred = going.bench.quarantined()
+    away = [each for each in going.plan.quarantined if each in barred and not barred[each].by_person]
+    if going.state.may_start():
+        going.bench.probe(away)
+
+
+def _tell_health(going: _Sweep) -> None:
+    """Quarantine the devices that lost a vote twice, and acquit those whose faults were the kernel's.
+
+    Once only: a resumed sweep would else take out on old evidence what a person has released since.
+    """
+    findings, sweep_id, platform = going.state.findings(), going.plan.sweep_id, going.plan.request.platform
+    told = going.state.journal.quarantined()
+    votes = {
+        device: HealthEvent(device, platform, now(), EventKind.VOTE_LOST, sentence(finding), sweep_id)
+        for finding in findings
+        if finding.kind is Kind.DEVICE_SUSPECT and finding.confirmed
+        for device in finding.devices
+    }
+    guilty = {place.case for finding in findings if finding.kind is Kind.KERNEL_FAILS for place in finding.places}
+    the_kernels = [trial for trial in going.lost if trial.case in guilty]
+    proven = [trial.failure for trial in the_kernels if trial.failure is not None]
+    cleared = acquittals(the_kernels, proven, sweep_id, platform, now())
+    going.book.observe([vote for device, vote in votes.items() if device not in told] + cleared)
+    going.state.journal.save_quarantined(sorted({*told, *votes}))
+
+
+def _record(going: _Sweep, ended: str) -> SweepRecord:
+    plan, cells, fleet = going.plan, going.state.cells, going.state.fleet
+    barred = going.bench.quarantined()
+    median_us = medians(cells)
+    findings = [*going.state.findings(), *odd_times(median_us, plan.noisy)]
+    why = "the sweep was ended early" if ended else "the budget of minutes ended first"
+    reasons = {device: going.state.gone.get(device, why) for device in plan.devices}
+    missing = not_reached(plan.request, cells, reasons, going.state.doomed)
+    verdict, reason = decide(plan.request, cells, findings, missing, fleet)
+    if ended:
+        verdict, reason = Verdict.ERRORED, ended
+    return SweepRecord(
+        sweep_id=plan.sweep_id,
+        verdict=verdict,
+        reason=reason,
+        request=plan.request,
+        clock=plan.clock,
+        commit=plan.commit,
+        toolchain=plan.toolchain,
+        addresses=plan.addresses,
+        outputs=plan.outputs,
+        started_at=plan.started_at,
+        finished_at=now(),
+        budget_minutes=going.options.budget_minutes,
+        resumed=going.resumed,
+        devices=[going.state.devices[device] for device in sorted(going.state.devices)],
+        planned=plan.devices,
+        left_out=plan.quarantined,
+        quarantined=[device for device in plan.devices if device in barred],
+        cells=cells,
+        median_us=median_us,
+        findings=findings,
+        not_reached=missing,
+        directory=str(going.state.journal.directory),
+    )

@@ -1,0 +1,53 @@
+"""Text from outside (branch names, tuning values, log lines) made harmless before it is shown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, bidirectional override, surrogate, …
+_KEPT = 400  # characters of one message; a compiler can print megabytes on one line
+
+
+def one_line(text: str, limit: int = _KEPT) -> str:
+    """`text` on one line: white space runs become one blank, invisible characters `\N{REPLACEMENT CHARACTER}`."""
+    flat = " ".join(text[: 4 * limit].split())
+    shown = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in _HIDDEN else char for char in flat)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def slug(text: str) -> str:
+    """`text` as one harmless part of a file name: letters, digits, `.`, `_` and `-`, never hidden, never `..`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip(".-")[:100] or "unnamed"
+
+
+def counting_order(name: str) -> tuple[str, int, str]:
+    """A sort key under which AIC_2 and node/2 stand before AIC_10 and node/10."""
+    head = name.rstrip("0123456789")
+    digits = name[len(head) :]
+    return head, int(digits) if 0 < len(digits) < 10 else 0, name
+
+
+def microseconds(value: float | None) -> str:
+    """A time in µs with as many digits as a person compares; "–" where there is none."""
+    return "–" if value is None else f"{value:,.2f}"
+
+
+def share(value: float) -> str:
+    """A share as a percentage that keeps small values apart from zero."""
+    return f"{100 * value:.3g} %"
+
+
+def signed_share(value: float) -> str:
+    """A relative difference as a percentage with its sign."""
+    return f"{round(100 * value, 1) + 0.0:+.1f} %"  # + 0.0, or nothing at all would read -0.0
+
+
+def scientific(value: float | None) -> str:
+    """An error bound; "–" where NaN or Inf made it meaningless."""
+    return "–" if value is None else f"{value:.3g}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 device`, `3 devices`: a number with its noun in the right form."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Search for a better tuning, and the ledger of a tuning history."""

@@ -1,0 +1,216 @@
+"""What is known of a run while it goes on, and the record that is made of it at any moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from farm.execution.deadlines import Limits
+from farm.execution.executor import Execution
+from farm.execution.observer import Observer
+from farm.execution.plan import Plan
+from farm.execution.session import Leased
+from farm.gates.budget import BudgetGate, budget_records, medians
+from farm.gates.control import ControlGate
+from farm.gates.determinism import DeterminismGate, suspect_devices
+from farm.gates.protocol import Evidence, Gate
+from farm.gates.regression import Comparison, Missing, RegressionGate
+from farm.gates.tolerance import ToleranceGate
+from farm.leasing.lease import Lease
+from farm.model.budgets import Budget
+from farm.model.device_health import events_of
+from farm.model.run import (
+    BaseRecord,
+    ComparisonRecord,
+    DeviceRecord,
+    GateRecord,
+    GateStatus,
+    RunRecord,
+    RunRequest,
+    SourceRecord,
+    Verdict,
+)
+from farm.source.programs import Programs
+from farm.source.provenance import commit_of
+from farm.timestamps import now
+from farm.validation.resume import Taken
+from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
+
+_NO_CASE = "no-case"  # kind of the failure of a program that does not know a case
+GATES: tuple[Gate, ...] = (ToleranceGate(), DeterminismGate(), BudgetGate())
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """One run under way."""
+
+    id: str
+    request: RunRequest
+    held: Leased
+    budgets: dict[str, Budget]
+    directory: Path
+    started_at: str
+    observer: Observer
+    limits: Limits
+    resumed: RunRecord | None  # an interrupted run of the same request
+    programs: Programs | None  # None: the installed program is run
+    execution: Execution = field(init=False)
+    plans: list[Plan] = field(default_factory=list)
+    builds: list[BuildRecord] = field(default_factory=list)
+    base_builds: list[BuildRecord] = field(default_factory=list)
+    trials: list[TrialRecord] = field(default_factory=list)
+    base_trials: list[TrialRecord] = field(default_factory=list)
+    controls: list[TrialRecord] = field(default_factory=list)
+    looked_again: frozenset[str] = frozenset()
+    taken: Taken = field(default_factory=Taken)  # of `resumed`
+
+    def __post_init__(self) -> None:
+        """What drives the devices tells this run of every trial."""
+        clock = self.held.platform.clock
+        self.execution = Execution(self.lease, self.directory, clock, self.limits, self.observer, self.keep)
+
+    @property
+    def lease(self) -> Lease:
+        """The devices."""
+        return self.held.lease
+
+    def keep(self, trials: list[TrialRecord]) -> None:
+        """Make `trials` durable, and what they say of their devices."""
+        own = [trial for trial in trials if trial.arm is Arm.HEAD]
+        self.trials.extend(own)  # first: an interrupt from here on still finds them in the record
+        self.base_trials.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.BASE)
+        self.controls.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.CONTROL)
+        self.held.store.save_trials(self.id, own)
+        platform = self.held.platform.name
+        self.held.store.observe([event for each in trials for event in events_of(each, self.id, platform, now())])
+
+    def evidence(self) -> Evidence:
+        """What the gates may look at."""
+        kernel, cases = self.held.kernel, self.request.cases
+        evidence = Evidence(
+            cases=tuple(cases),
+            clock=self.held.platform.clock,
+            noisy=self.held.platform.noisy,
+            trials=tuple(self.trials),
+            outputs={case: tuple(spec.name for spec in kernel.output_specs(case)) for case in cases},
+            budgets=self.budgets,
+            looked_again=self.looked_again,
+        )
+        return replace(evidence, suspects=suspect_devices(evidence))
+
+    def gates(self) -> tuple[Gate, ...]:
+        """The gates this run is judged by, with what they need besides the evidence."""
+        gates: tuple[Gate, ...] = GATES
+        if self.request.source is not None:
+            gates = (*gates, ControlGate(tuple(self.controls)))
+        regression = self.regression()
+        return (*gates, regression) if regression is not None else gates
+
+    def regression(self) -> RegressionGate | None:
+        """The gate against the base; None where the run has no base."""
+        if self.request.source is None or not self.request.source.base:
+            return None
+        assert self.programs is not None
+        allowed = {case: budget.slower for case, budget in self.budgets.items() if budget.slower is not None}
+        return RegressionGate(tuple(self.base_trials), allowed, _missing(self.programs, self.request, self.base_builds))
+
+    def shortfall(self) -> str:
+        """What was planned and not measured of the head, in one sentence; "" when all was."""
+        planned = sum(
+            len([trial for trial in made.trials if trial.repeat >= 0 and trial.arm is Arm.HEAD]) for made in self.plans
+        )
+        measured = sum(trial.status is TrialStatus.OK for trial in self.trials)
+        if measured == planned:
+            return ""
+        lost = [trial for trial in self.trials if trial.failure]
+        why = f"device {lost[-1].device}: {lost[-1].failure.message}" if lost and lost[-1].failure else ""
+        return f"{planned - measured} of {planned} trials were not measured; {why or 'no failure was reported'}"
+
+    def record(self, verdict: Verdict | None, reason: str, gates: list[GateRecord]) -> RunRecord:
+        """The run as it stands now."""
+        evidence = self.evidence()
+        platform, source = self.held.platform, self.request.source
+        return RunRecord(
+            run_id=self.id,
+            verdict=verdict,
+            reason=reason,
+            kernel=self.request.kernel,
+            cases=self.request.cases,
+            platform=platform.name,
+            clock=platform.clock,
+            commit=commit_of(self.held.kernel.sources()[0]) if source is None else source.commit,
+            started_at=self.started_at,
+            finished_at=None if verdict is None else now(),
+            request=self.request,
+            toolchain=platform.toolchain(),
+            devices=self._devices(),
+            builds=self.builds,
+            trials=self.trials,
+            gates=gates,
+            median_us=medians(evidence),
+            budget=budget_records(evidence),
+            failures=self.execution.problems,
+            queue_s=self.lease.queue_s,
+            run_limit_s=self.limits.timeouts.run_s,
+            source=self._source(),
+            base=self._base(evidence),
+            resumed_from=self.resumed.run_id if self.resumed else "",
+            directory=str(self.directory),
+        )
+
+    def _devices(self) -> list[DeviceRecord]:
+        """Every device that has a trial in this run or was held by it."""
+        before = self.resumed.devices if self.resumed else []
+        held = {device.id: device for device in (*before, *self.lease.held)}
+        return list(held.values())
+
+    def _source(self) -> SourceRecord | None:
+        if self.programs is None or self.request.source is None:
+            return None
+        return self.programs.record(self.request.source.commit).model_copy(update={"controls": self.controls})
+
+    def _base(self, evidence: Evidence) -> BaseRecord | None:
+        gate = self.regression()
+        if gate is None or self.programs is None or self.request.source is None:
+            return None
+        return BaseRecord(
+            commit=self.request.source.base,
+            tree=self.programs.base.address if self.programs.base else "",
+            lacks=self.programs.base_lacks,
+            builds=self.base_builds,
+            trials=self.base_trials,
+            comparison={case: _recorded(each) for case, each in gate.comparisons(evidence).items()},
+        )
+
+
+def _without_tasks(trial: TrialRecord) -> TrialRecord:
+    """Thousands of tasks a trial belong to the program under test; of the others their trace has them."""
+    return trial.model_copy(update={"tasks": []})
+
+
+def _missing(programs: Programs, request: RunRequest, builds: list[BuildRecord]) -> dict[str, Missing]:
+    if programs.base is None:
+        why = programs.base_lacks
+        return {case: Missing(GateStatus.NOT_APPLICABLE, why) for case in request.cases}
+    missing = {}
+    for build in builds:
+        if build.failure is None:
+            continue
+        if build.failure.kind == _NO_CASE:
+            missing[build.case] = Missing(GateStatus.NOT_APPLICABLE, "the merge base has no such case")
+        else:
+            why = f"the merge base could not be built: {build.failure.message}"
+            missing[build.case] = Missing(GateStatus.ERRORED, why)
+    return missing
+
+
+def _recorded(comparison: Comparison) -> ComparisonRecord:
+    return ComparisonRecord(
+        clock=comparison.clock,
+        answer=comparison.answer.value,
+        ratio=comparison.ratio,
+        interval=list(comparison.interval) if comparison.interval else None,
+        allowed=comparison.allowed,
+        per_device=comparison.per_device,
+        rounds=comparison.rounds,
+    )

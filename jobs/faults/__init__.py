@@ -1,0 +1,1 @@
+"""The table of faults, and how a failure is classified by it."""

@@ -1,0 +1,53 @@
+"""The API against its own OpenAPI document: whatever is sent, the answer is one the document has, and never a 5xx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from ci.store.states import Scope
+from tests.ci.api_client import Api
+
+pytestmark = pytest.mark.service
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+def test_whatever_is_sent_is_answered_as_documented(tmp_path: Path) -> None:
+    api = Api(tmp_path)
+    api.add_runs("r1")
+    api.add_delivery("d1")
+    headers = {"Authorization": f"Bearer {api.token(*Scope)}"}
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", api.app, headers=headers)
+    tried = []
+    for found in cast(Any, schema.get_all_operations()):
+        operation = found.ok()
+        tried.append(operation.label)
+        for mode in (
+            GenerationMode.POSITIVE,
+            GenerationMode.NEGATIVE,
+        ):  # what the document allows, and what it does not
+
+            @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def check(case: Any) -> None:
+                case.call_and_validate(checks=CHECKS, headers=headers)
+
+            check()
+    api.engine.dispose()
+
+    documented = [
+        f"{method.upper()} {path}" for path, methods in api.app.openapi()["paths"].items() for method in methods
+    ]
+    assert documented and sorted(tried) == sorted(documented)

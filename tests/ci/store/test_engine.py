@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from ci.store.engine import check_revision, open_database
+from ci.store.tables import METADATA, VERSION_TABLE
+from farm.errors import UsageError
+from farm.store.run_store import Store
+
+
+def url(directory: Path) -> str:
+    return f"sqlite:///{directory / 'store.sqlite'}"
+
+
+def test_the_migrations_make_the_tables_that_the_code_describes(tmp_path: Path) -> None:
+    engine = open_database(url(tmp_path), print)
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": VERSION_TABLE,
+                "include_object": lambda thing, name, kind, found, other: kind != "table" or name in METADATA.tables,
+            },
+        )
+        assert compare_metadata(context, METADATA) == []
+    check_revision(engine)
+
+
+def test_the_gate_and_the_farm_share_a_database_and_open_it_in_any_order(tmp_path: Path) -> None:
+    with Store.open(url(tmp_path)):
+        pass
+    open_database(url(tmp_path), print).dispose()
+
+    with Store.open(url(tmp_path)) as store:
+        assert store.list() == []
+    check_revision(open_database(url(tmp_path), print))
+
+
+def test_tables_of_a_newer_farm_are_left_alone(tmp_path: Path) -> None:
+    engine = open_database(url(tmp_path), print)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+
+    with pytest.raises(UsageError, match="9999"):
+        check_revision(engine)
+    with pytest.raises(UsageError, match="newer farm"):
+        open_database(url(tmp_path), print)

@@ -1,0 +1,94 @@
+"""`farm run --harness` and `farm harness` at the command line: help, mistakes in one line, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from farm.cli.app import main
+from tests.fakes.harness import ROOT
+
+SEEN = "[RUN] compile ...\n[RUN]   'y' PASS  shape=(1,) dtype=torch.int8\n[RUN] PASS (1.00s)\n"
+
+
+def farm(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_help_tells_which_of_the_two_commands_it_is_for() -> None:
+    assert "--changed-since" in farm("run", "--harness", "pypto-lib", "--help").output
+    plain = farm("run", "--help").output
+    assert "--changed-since" not in plain
+    assert "farm run --harness pypto-lib -h" in " ".join(plain.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--harness", "pypto"], "unknown harness 'pypto'; known: a path to a .toml file, pypto-lib"),
+        (["--harness", "pypto-lib", "nothing/*.py"], "matches 'nothing/*.py'"),
+        (
+            ["--harness", "pypto-lib", "--platform", "a9"],
+            "harness pypto-lib has no platform 'a9'; its platforms: a2a3,",
+        ),
+        (
+            ["--harness", "pypto-lib", "--trial-timeout", "600"],
+            "--trial-timeout 600 leaves no room for the harness's own 600 s",
+        ),
+        (["--harness", "pypto-lib", "--source", "."], "--source .: a harness's files run as the farm's user"),
+        (["--harness", "pypto-lib", "--root", "/nowhere"], "--root /nowhere is no directory"),
+        (["--harness", "pypto-lib", "models/no_sim.py"], "none of 1 files is for a2a3sim; models/no_sim.py is marked"),
+        (["--harness", "pypto-lib", "--devices", "0", "models/passes.py"], "--devices 0 is out of range"),
+        (["--harness", "pypto-lib", "--changed-since", "nowhere", "models/passes.py"], "--changed-since nowhere: "),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments: list[str], told: str) -> None:
+    root = [] if "--root" in arguments else ["--root", str(ROOT)]
+
+    result = farm("run", *arguments, *root)
+
+    assert result.exit_code == 2, result.output
+    assert told in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_a_change_that_concerns_no_file_runs_nothing_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "one.py").write_text("if __name__ == '__main__': pass\n")
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "state"]):
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+    (tmp_path / "README.md").write_text("words\n")
+
+    result = farm("run", "--harness", "pypto-lib", "--root", str(tmp_path), "--changed-since", "HEAD")
+
+    assert result.exit_code == 0
+    assert result.output == "nothing to run since HEAD: 0 of 1 files are, or import, one of 0 changed files\n"
+
+
+def test_profiles_are_listed() -> None:
+    assert farm("harness", "list").output.startswith("pypto-lib  hw-native-sys/pypto-lib")
+    assert json.loads(farm("harness", "list", "--json").output)[0]["platforms"] == ["a2a3", "a2a3sim", "a5", "a5sim"]
+
+
+def test_a_profile_is_checked_against_a_run_that_was_seen(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text(SEEN)
+
+    result = farm("harness", "check", "pypto-lib", "--log", str(tmp_path / "out.txt"))
+
+    assert result.exit_code == 0
+    assert result.output.splitlines() == ["profile pypto-lib: good", "pass lines: 1", "output y: PASS (1,) int8"]
+
+
+def test_a_kind_that_the_fault_table_does_not_have_is_named(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[3] / "kernel" / "harness" / "profiles" / "pypto-lib.toml"
+    (tmp_path / "mine.toml").write_text(shipped.read_text().replace('kind = "compile"', 'kind = "compil"'))
+
+    result = farm("harness", "check", str(tmp_path / "mine.toml"))
+
+    assert result.exit_code == 2
+    assert "signatures.0.kind 'compil' is none of: device, " in result.output

@@ -1,0 +1,88 @@
+"""A cluster that loses its head: noticed in time, and the run that was under way is errored and can be resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm.cluster.head_watchdog import HeadLostError, HeadWatch
+from tests.fakes.installed import install
+
+FARM = [sys.executable, "-c", "from farm.cli.app import main; main()"]
+
+
+def waited_for(condition: Any, limit_s: float = 20.0) -> bool:
+    end = time.monotonic() + limit_s
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(condition())
+
+
+def test_a_head_that_answers_is_never_lost_and_one_that_stops_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        watch = HeadWatch(address, lost_after_s=1.0, look_s=0.1)
+        time.sleep(1.5)
+        watch.check()
+    assert waited_for(lambda: watch.lost)
+    with pytest.raises(HeadLostError, match=f"head node of the cluster, {address}, has not answered"):
+        watch.check()
+    watch.stop()
+
+
+def farm(home: Path, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*FARM, *arguments], capture_output=True, text=True, check=False, env=env(home), **more)
+
+
+def env(home: Path) -> dict[str, str]:
+    return {**os.environ, "FARM_STORE": f"sqlite:///{home / 'store.sqlite'}", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, at_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Two nodes of one device each, in a farm home of their own that shares the cache of the tests.
+
+    Its platform `fake` takes three seconds a trial: a run of fourteen is not through when the loss is noticed.
+    """
+    install(tmp_path / "site", monkeypatch, {"fake": "tests.fakes.platforms:TakesThreeSeconds"})
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    up = farm(tmp_path, "cluster", "up", "--nodes", "2", "--devices-per-node", "1", "--port", port)
+    assert up.returncode == 0, up.stderr
+    yield json.loads(farm(tmp_path, "cluster", "status", "--json").stdout)
+    farm(tmp_path, "cluster", "down")
+
+
+@pytest.mark.ray
+def test_a_run_whose_head_dies_is_errored_and_resumed_elsewhere(tmp_path: Path, cluster: dict[str, Any]) -> None:
+    what = ["--platform", "fake", "--case", "tiny", "--devices", "2", "--repeats", "14"]
+    asked = [*what, "--address", cluster["address"], "--out", str(tmp_path / "runs")]
+    with subprocess.Popen([*FARM, "run", *asked], stdout=subprocess.PIPE, text=True, env=env(tmp_path)) as process:
+        assert process.stdout is not None
+        assert any("repeat 0" in line for line in process.stdout)
+        for pid in cluster["nodes"][0]["pids"]:
+            os.kill(pid, signal.SIGKILL)
+        said = process.stdout.read()
+        assert process.wait() == 3, said
+    assert "errored  the head node of the cluster" in said
+
+    before = json.loads(farm(tmp_path, "report", "latest", "--format", "json").stdout)
+    resumed = farm(tmp_path, "resume", "latest", "--json", timeout=240)
+    after = json.loads(resumed.stdout)
+
+    assert (resumed.returncode, after["verdict"], after["resumed_from"]) == (0, "passed", before["run_id"])
+    assert len(before["trials"]) > 2
+    kept = [trial for trial in before["trials"] if trial["status"] == "ok"]
+    assert all(trial in after["trials"] for trial in kept)
+    assert len(after["trials"]) == 28

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from farm.errors import UsageError
+from farm.execution import plan, preflight
+from farm.model.run import RunRequest
+from kernel.errors import PlatformUnavailableError, TuningError, UnknownNameError
+from kernel.platforms.protocol import Missing
+from tests.fakes.platforms import Honest
+
+
+def request(**changes: object) -> RunRequest:
+    fields: dict[str, object] = {
+        "kernel": "qkv_proj_rope",
+        "cases": ["tiny"],
+        "platform": "a2a3sim",
+        "devices": 3,
+        "repeats": 3,
+        "input_set": "documented",
+        "seed": 0,
+        "tuning": {},
+    }
+    return RunRequest.model_validate({**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"kernel": "nope"}, UnknownNameError, "unknown kernel 'nope'; known: .*qkv_proj_rope"),
+        ({"cases": ["huge"]}, UnknownNameError, "unknown case 'huge'; known: .*flash-s2"),
+        ({"cases": ["tiny", "tiny"]}, UsageError, "given twice"),
+        ({"input_set": "nice"}, UnknownNameError, "unknown input set 'nice'; known: .*documented"),
+        ({"devices": 0}, UsageError, "--devices 0 is out of range; use 1 to"),
+        ({"devices": -1}, UsageError, "--devices -1"),
+        ({"repeats": 0}, UsageError, "--repeats 0"),
+        ({"seed": -1}, UsageError, "--seed -1"),
+        ({"tuning": {"nonsense": "1"}}, TuningError, "nonsense"),
+    ],
+)
+def test_bad_requests_are_one_line_that_names_the_value(
+    changes: dict[str, object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        preflight.check(request(**changes))
+
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unwritable_directory_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+
+    with pytest.raises(UsageError, match="cannot be written"):
+        preflight.require_writable(file / "runs")
+    preflight.require_writable(tmp_path / "a" / "b")
+
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_platform_that_misses_something_says_what_and_the_remedy() -> None:
+    class Bare(Honest):
+        def missing(self) -> list[Missing]:
+            return [Missing("cmake", "builds the calculator", "apt-get install cmake")]
+
+    with pytest.raises(PlatformUnavailableError, match=r"cmake is missing.*apt-get install cmake"):
+        preflight.require(Bare())
+
+
+def test_a_plan_is_every_case_on_every_slot_in_order() -> None:
+    made = plan.make(request(cases=["tiny", "flash-t1"], devices=2, repeats=2), warm_up=True)
+
+    assert len(made.trials) == 2 * 2 * 3
+    assert [(trial.case, trial.repeat) for trial in made.by_slot()[1]] == [
+        ("tiny", -1),
+        ("tiny", 0),
+        ("tiny", 1),
+        ("flash-t1", -1),
+        ("flash-t1", 0),
+        ("flash-t1", 1),
+    ]
+    assert made.requests["flash-t1"].case == "flash-t1"

@@ -1,0 +1,223 @@
+"""The regression gate: three answers on a noisy clock, two on an exact one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farm.gates.protocol import Evidence, Gate
+from farm.gates.regression import Answer, Arm, RegressionGate, compare
+from farm.model.run import GateStatus
+from farm.stats.bootstrap import ratio_interval
+from jobs.records import TrialRecord
+from kernel.clock import Clock
+from tests.farm.evidence import CASE, evidence, lost, trial
+
+NOISE = (0.0, 0.7, -0.4, 0.3, -0.8, 0.5, -0.2, 0.9, -0.6)
+TIMES = st.lists(st.tuples(st.floats(50, 500), st.floats(50, 500)), min_size=3, max_size=8)
+
+
+def trials(us: Mapping[str, Sequence[float]], clock: Clock = Clock.MEASURED) -> tuple[TrialRecord, ...]:
+    """Device → wall times, one a round."""
+    return tuple(
+        trial(device, number, wall_us=wall_us, clock=clock)
+        for device, rounds in us.items()
+        for number, wall_us in enumerate(rounds)
+    )
+
+
+def noisy(around: Mapping[str, float], rounds: int = 9, shift: int = 0) -> tuple[TrialRecord, ...]:
+    """Rounds within ± 1 µs of each device's own time; `shift` makes the two arms' noise differ."""
+    return trials({d: [us + NOISE[(n + shift) % len(NOISE)] for n in range(rounds)] for d, us in around.items()})
+
+
+def of_head(head: Sequence[TrialRecord], clock: Clock = Clock.MEASURED) -> Evidence:
+    return evidence(head, noisy=clock is Clock.MEASURED, clock=clock)
+
+
+SPEEDS = {"d0": 400.0, "d1": 540.0, "d2": 700.0}  # a device is not like another
+
+
+@pytest.mark.parametrize(
+    ("ratio", "rounds", "status"),
+    [
+        (1.0, 9, GateStatus.PASSED),
+        (0.9, 9, GateStatus.PASSED),
+        (1.01, 9, GateStatus.PASSED),
+        (1.0202, 3, GateStatus.INCONCLUSIVE),
+        (1.03, 9, GateStatus.FAILED),
+        (1.5, 9, GateStatus.FAILED),
+    ],
+)
+def test_a_noisy_head_is_held_to_two_percent(ratio: float, rounds: int, status: GateStatus) -> None:
+    head = noisy({device: ratio * us for device, us in SPEEDS.items()}, rounds, shift=4)
+    gate = RegressionGate(noisy(SPEEDS, rounds))
+
+    assert gate.judge(of_head(head)).status is status
+    assert gate.undecided_cases(of_head(head)) == ([CASE] if status is GateStatus.INCONCLUSIVE else [])
+
+
+def test_a_case_can_allow_more_or_less() -> None:
+    head = of_head(noisy({device: 1.01 * us for device, us in SPEEDS.items()}, shift=4))
+
+    assert RegressionGate(noisy(SPEEDS), {CASE: 0.002}).judge(head).status is GateStatus.FAILED
+    assert RegressionGate(noisy(SPEEDS), {CASE: 0.05}).judge(head).status is GateStatus.PASSED
+    assert RegressionGate(noisy(SPEEDS), {"other": 0.002}).judge(head).status is GateStatus.PASSED
+
+
+def test_slower_than_the_base_but_within_what_is_allowed_is_no_regression() -> None:
+    head = of_head(noisy({device: 1.01 * us for device, us in SPEEDS.items()}, shift=4))
+    found = RegressionGate(noisy(SPEEDS)).comparisons(head)[CASE]
+
+    assert found.interval is not None
+    assert found.interval[0] > 1
+    assert found.answer is Answer.BETTER_OR_EQUAL
+
+
+def test_the_finding_says_how_much_how_sure_and_what_was_allowed() -> None:
+    head = of_head(noisy({device: 1.05 * us for device, us in SPEEDS.items()}))
+    finding = RegressionGate(noisy(SPEEDS)).judge(head).findings[0]
+
+    assert finding.case == CASE
+    assert finding.message.startswith("worse: 1.0500 × the merge base, 98 % interval 1.0")
+    assert finding.message.endswith("1.0200 allowed, 27 rounds on 3 devices")
+
+
+def test_a_drift_of_a_whole_device_between_the_arms_rounds_does_not_count() -> None:
+    speeds = [400.0, 800.0, 500.0, 650.0, 450.0, 720.0, 610.0, 555.0, 480.0]
+    moving = {"d0": speeds, "d1": speeds[::-1], "d2": speeds}
+
+    judged = RegressionGate(trials(moving)).judge(of_head(trials(moving)))
+
+    assert judged.status is GateStatus.PASSED
+    assert "1.0000 to 1.0000" in judged.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("devices", "rounds", "status"),
+    [
+        (3, 2, GateStatus.INCONCLUSIVE),  # two rounds hardly vary
+        (4, 2, GateStatus.INCONCLUSIVE),
+        (9, 1, GateStatus.INCONCLUSIVE),
+        (2, 3, GateStatus.INCONCLUSIVE),  # six rounds do not bracket a median
+        (1, 7, GateStatus.FAILED),
+        (3, 3, GateStatus.FAILED),
+    ],
+)
+def test_too_few_rounds_prove_nothing_however_far_apart(devices: int, rounds: int, status: GateStatus) -> None:
+    names = [f"d{index}" for index in range(devices)]
+    head = of_head(noisy(dict.fromkeys(names, 900.0), rounds))
+
+    assert RegressionGate(noisy(dict.fromkeys(names, 500.0), rounds)).judge(head).status is status
+
+
+def test_only_rounds_of_both_arms_on_one_device_count() -> None:
+    base = Arm(Clock.MEASURED, {"d0": dict.fromkeys(range(7), 100.0), "d1": {0: 1.0}})
+    head = Arm(Clock.MEASURED, {"d0": dict.fromkeys(range(2, 12), 100.0), "d2": {0: 900.0}})
+    found = compare(base, head, 0.02, noisy=True)
+
+    assert found is not None
+    assert (found.rounds, found.per_device) == (5, {"d0": 1.0})
+
+
+def test_a_suspect_device_does_not_count_in_either_arm() -> None:
+    odd = {"d2": 5 * SPEEDS["d2"]}
+    head = evidence(noisy({**SPEEDS, **odd}), noisy=True, clock=Clock.MEASURED, suspects=["d2"])
+    found = RegressionGate(noisy(SPEEDS)).comparisons(head)[CASE]
+
+    assert set(found.per_device) == {"d0", "d1"}
+    assert found.answer is Answer.BETTER_OR_EQUAL
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (100.0, GateStatus.PASSED),
+        (100.004, GateStatus.PASSED),  # below what the clock shows
+        (100.01, GateStatus.FAILED),
+        (99.0, GateStatus.PASSED),
+    ],
+)
+def test_an_exact_clock_needs_one_round_and_no_interval(head: float, status: GateStatus) -> None:
+    base = trials({"d0": [100.0], "d1": [100.0]}, Clock.SIMULATED)
+    judged = RegressionGate(base).judge(
+        of_head(trials({"d0": [head], "d1": [100.0]}, Clock.SIMULATED), Clock.SIMULATED)
+    )
+
+    assert judged.status is status
+    assert "interval" not in judged.findings[0].message
+
+
+def test_an_exact_clock_takes_what_a_case_allows() -> None:
+    base = trials({"d0": [100.0]}, Clock.SIMULATED)
+    gate = RegressionGate(base, {CASE: 0.01})
+
+    assert gate.judge(of_head(trials({"d0": [101.0]}, Clock.SIMULATED), Clock.SIMULATED)).status is GateStatus.PASSED
+    assert gate.judge(of_head(trials({"d0": [101.1]}, Clock.SIMULATED), Clock.SIMULATED)).status is GateStatus.FAILED
+
+
+def test_simulated_and_measured_are_never_compared() -> None:
+    with pytest.raises(TypeError, match="different yardsticks"):
+        compare(Arm(Clock.SIMULATED, {}), Arm(Clock.MEASURED, {}), 0.02, noisy=True)
+
+    judged = RegressionGate(trials({"d0": [100.0] * 9}, Clock.SIMULATED)).judge(of_head(noisy({"d0": 100.0})))
+    assert judged.status is GateStatus.ERRORED
+
+
+@pytest.mark.parametrize("allowed", [-0.01, float("nan"), float("inf")])
+def test_a_share_that_makes_no_sense_is_refused(allowed: float) -> None:
+    with pytest.raises(ValueError, match="allowed is"):
+        compare(Arm(Clock.MEASURED, {}), Arm(Clock.MEASURED, {}), allowed, noisy=True)
+
+
+def test_a_base_that_was_tried_and_not_measured_is_no_pass() -> None:
+    judged = RegressionGate((lost("d0", 0),)).judge(of_head(noisy(SPEEDS)))
+
+    assert judged.status is GateStatus.ERRORED
+    assert "no device measured both" in judged.findings[0].message
+
+
+def test_a_head_without_samples_is_no_pass() -> None:
+    assert RegressionGate(noisy(SPEEDS)).judge(of_head([])).status is GateStatus.ERRORED
+
+
+def test_a_case_the_base_never_ran_is_not_applicable() -> None:
+    judged = RegressionGate(noisy(SPEEDS)).judge(
+        dataclasses.replace(of_head(noisy(SPEEDS)), cases=("new",), outputs={"new": ("q",)})
+    )
+
+    assert judged.status is GateStatus.NOT_APPLICABLE
+    assert "was not run on this case" in judged.findings[0].message
+
+
+def test_it_is_a_gate() -> None:
+    gate: Gate = RegressionGate(())
+
+    assert gate.name == "regression"
+
+
+def test_the_ratio_weighs_each_device_the_same() -> None:
+    slower_on_the_slow_one = ratio_interval({"fast": [(10.0, 10.0)] * 4, "slow": [(1000.0, 1210.0)] * 4}, 0.98)
+
+    assert slower_on_the_slow_one.ratio == pytest.approx(1.1)  # √1.21, however long a device takes
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), TIMES, min_size=1))
+def test_the_same_samples_give_the_same_interval(rounds: dict[str, list[tuple[float, float]]]) -> None:
+    found = ratio_interval(rounds, 0.98)
+
+    assert found == ratio_interval(dict(reversed(rounds.items())), 0.98)
+    assert 0 < found.low <= found.high
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), TIMES, min_size=1), st.floats(0.25, 4))
+def test_a_devices_own_speed_cancels(rounds: dict[str, list[tuple[float, float]]], speed: float) -> None:
+    faster = {device: [(speed * b, speed * h) for b, h in pairs] for device, pairs in rounds.items()}
+
+    assert ratio_interval(faster, 0.98).ratio == pytest.approx(ratio_interval(rounds, 0.98).ratio)

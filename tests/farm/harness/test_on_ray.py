@@ -1,0 +1,172 @@
+"""A whole repository through the platform `command` on a real local Ray: the right verdict for each file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import junitparser
+import psutil
+import pytest
+
+from farm.errors import UsageError
+from farm.execution.session import RunOptions
+from farm.harness.file_selection import discover
+from farm.harness.workflow import HarnessRequest, run
+from farm.model.run import FileStatus, GateStatus, RunRecord, RunRequest, Verdict
+from farm.model.timeouts import Timeouts
+from kernel.harness.profile import Profile
+from tests.fakes.harness import ROOT, keeping, shipped
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
+
+VERDICTS = {
+    "passes": (FileStatus.PASSED, "2 outputs in 1 trial"),
+    "two_modes": (FileStatus.PASSED, "2 outputs"),
+    "two_cards": (FileStatus.PASSED, "1 output"),
+    "bad_text": (FileStatus.PASSED, "1 output"),
+    "floods": (FileStatus.PASSED, "1 output"),
+    "leaves_orphans": (FileStatus.PASSED, "1 output"),
+    "wrong_numbers": (FileStatus.FAILED, "tolerance: output qr: 12 of 32768 elements are wrong"),
+    "tile_too_big": (FileStatus.FAILED, "compile: Function 'qproj_dequant': Vec buffer usage"),
+    "guard": (FileStatus.FAILED, "tuning: AssertionError"),
+    "device_fault": (FileStatus.FAILED, "scheduler-102"),
+    "stalls": (FileStatus.FAILED, "device-507014 in case models/stalls.py on 2 devices"),
+    "hangs": (FileStatus.FAILED, "hang in case models/hangs.py on 2 devices"),
+    "fills_disk": (FileStatus.FAILED, "disk-quota"),
+    "silent_failure": (FileStatus.FAILED, "killed in case models/silent_failure.py on 2 devices"),
+    "no_pass_line": (FileStatus.ERRORED, "nothing-measured: exit code 0 without a pass line"),
+    "validation_skipped": (FileStatus.ERRORED, "nothing-measured: the harness compared nothing"),
+    "compile_only": (FileStatus.ERRORED, "nothing-measured: a pass line, but no output was compared"),
+    "silent": (FileStatus.ERRORED, "nothing-measured: exit code 0"),
+    "no_sim": (FileStatus.SKIPPED, "marked `# ci: no-sim`"),
+}
+
+
+def validate(
+    profile: Profile,
+    names: Collection[str],
+    out: Path,
+    *,
+    devices: int = 3,
+    repeats: int = 1,
+    platform: str = "a2a3sim",
+) -> RunRecord:
+    found = discover(ROOT, [f"models/{name}.py" for name in names], profile, platform)
+    request = RunRequest(
+        kernel=profile.name,
+        cases=list(found.files),
+        platform=platform,
+        devices=devices,
+        repeats=repeats,
+        input_set="own",
+        seed=0,
+    )
+    return run(
+        HarnessRequest(profile, ROOT, found, "named", request), RunOptions(out=out, timeouts=Timeouts(trial_s=120))
+    )
+
+
+def statuses(record: RunRecord) -> dict[str, FileStatus]:
+    assert record.harness is not None
+    return {Path(file.file).stem: file.status for file in record.harness.files}
+
+
+def test_every_failure_class_of_the_fixture_repository_gets_its_verdict(tmp_path: Path) -> None:
+    record = validate(shipped(seconds=25.0, stop_seconds=0.2, disk_mb=64), VERDICTS, tmp_path)
+
+    assert record.harness is not None
+    told = {Path(file.file).stem: file for file in record.harness.files}
+    assert {name: file.status for name, file in told.items()} == {
+        name: status for name, (status, _) in VERDICTS.items()
+    }
+    for name, (_, reason) in VERDICTS.items():
+        assert told[name].reason.startswith(reason), name
+    assert record.verdict is Verdict.FAILED
+    assert record.reason.startswith("6 passed, 8 failed, 4 errored, 1 skipped of 19 files")
+    assert len({trial.device for trial in record.trials}) == 3
+    assert {judged.name: judged.status for judged in record.gates} == {
+        "tolerance": GateStatus.FAILED,
+        "determinism": GateStatus.NOT_APPLICABLE,
+        "budget": GateStatus.NOT_APPLICABLE,
+    }
+    assert not [process for process in psutil.process_iter() if str(ROOT) in " ".join(_command(process))]
+    assert not list((tmp_path / record.run_id).rglob("build_output"))
+    _junit_agrees(record, tmp_path / record.run_id / "junit.xml")
+
+
+def _junit_agrees(record: RunRecord, path: Path) -> None:
+    suites = list(junitparser.JUnitXml.fromfile(str(path)))
+    cases = {Path(case.name).stem: case for suite in suites for case in suite}
+    kinds = {
+        FileStatus.PASSED: [],
+        FileStatus.FAILED: [junitparser.Failure],
+        FileStatus.ERRORED: [junitparser.Error],
+        FileStatus.SKIPPED: [junitparser.Skipped],
+    }
+    assert [suite.name for suite in suites] == ["models"]
+    assert {name: [type(each) for each in case.result] for name, case in cases.items()} == {
+        name: kinds[status] for name, status in statuses(record).items()
+    }
+
+
+def test_a_trial_that_takes_two_devices_holds_two_at_once(tmp_path: Path) -> None:
+    record = validate(shipped(seconds=60.0), ["two_cards", "passes"], tmp_path, devices=2, repeats=2)
+
+    assert record.verdict is Verdict.PASSED
+    double = [trial for trial in record.trials if trial.case == "models/two_cards.py"]
+    assert [len({trial.device, *trial.beside}) for trial in double] == [2, 2]
+    assert all(not trial.beside for trial in record.trials if trial.case == "models/passes.py")
+
+
+def test_more_devices_than_are_leased_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a file takes 2 devices at once, --devices 1 are fewer"):
+        validate(shipped(seconds=60.0), ["two_cards"], tmp_path, devices=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_with_frozen_data_and_kept_outputs_determinism_is_judged(tmp_path: Path) -> None:
+    record = validate(keeping(seconds=60.0), ["steady", "racing", "passes"], tmp_path, repeats=3)
+
+    assert statuses(record) == {
+        "steady": FileStatus.PASSED,
+        "passes": FileStatus.PASSED,
+        "racing": FileStatus.FAILED,
+    }
+    determinism = next(judged for judged in record.gates if judged.name == "determinism")
+    about = {(finding.case, finding.status) for finding in determinism.findings}
+    assert ("models/passes.py", GateStatus.NOT_APPLICABLE) in about
+    assert not [finding for finding in determinism.findings if finding.case == "models/steady.py"]
+    steady = [trial for trial in record.trials if trial.case == "models/steady.py"]
+    assert len({trial.claims["y"].sha256 for trial in steady}) == 1
+    assert not (tmp_path / record.run_id / "data").exists()
+
+
+def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("farm.harness.executor.Conductor._mended", interrupt)
+
+    record = validate(shipped(seconds=60.0), ["hangs"], tmp_path, devices=1)
+
+    assert (record.verdict, record.reason) == (Verdict.ERRORED, "interrupted")
+    assert record.harness is not None
+    assert record.harness.files[0].reason == "not reached: interrupted"
+    until_gone(str(ROOT))
+
+
+def until_gone(mark: str) -> None:
+    """Wait until no process has `mark` in its command line: their supervisor ends them when the worker has gone."""
+    running = [process for process in psutil.process_iter() if mark in " ".join(_command(process))]
+    _, alive = psutil.wait_procs(running, timeout=60)
+    assert not alive
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []

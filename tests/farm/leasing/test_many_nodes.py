@@ -1,0 +1,295 @@
+"""Runs on a real Ray of several nodes: where devices are taken from, who goes first, and what a lost node costs."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm import paths
+from farm.cluster import connection
+from farm.errors import CapacityError, InfrastructureError, UsageError
+from farm.execution.observer import Observer
+from farm.execution.session import RunOptions
+from farm.leasing import queue_client
+from farm.leasing.device_queue import Ticket
+from farm.leasing.worker import PlatformFactory
+from farm.model.budgets import Budget
+from farm.model.device_health import EventKind, HealthEvent
+from farm.model.priority import Priority
+from farm.model.run import RunRecord, RunRequest, Verdict
+from farm.model.selection import Selection, Spread
+from farm.store.run_store import Store
+from farm.timestamps import now
+from farm.validation.workflow import run
+from jobs.records import TrialRecord
+from kernel.platforms.protocol import Probe
+from tests.fakes import platforms
+from tests.fakes.platforms import TakesASecond
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "nodes")]
+
+BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
+NODES, PER_NODE = 3, 2
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """A head without devices, and three nodes of two: two with soc=new, one with soc=old."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    for number in range(NODES):
+        add_node(started, number)
+    ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
+    yield started
+    ray.shutdown()
+    started.shutdown()
+
+
+def add_node(started: Any, number: int) -> Any:
+    labels = {"soc": "old" if number == 0 else "new", "farm-node": f"n{number}"}
+    return started.add_node(num_cpus=2, resources={"NPU": PER_NODE}, labels=labels)
+
+
+def name(number: int) -> str:
+    return next(node.name for node in connection.nodes().values() if node.name.endswith(f"-n{number}"))
+
+
+def validate(
+    platform: PlatformFactory,
+    out: Path,
+    *,
+    devices: int = 3,
+    repeats: int = 2,
+    wait_s: float = 0.0,
+    priority: Priority = Priority.INTERACTIVE,
+    observer: Observer | None = None,
+    selection: Selection | None = None,
+) -> RunRecord:
+    request = RunRequest(
+        kernel="qkv_proj_rope",
+        cases=["tiny"],
+        platform="fake",
+        devices=devices,
+        repeats=repeats,
+        input_set="documented",
+        seed=0,
+        priority=priority,
+        selection=selection or Selection(),
+    )
+    return run(request, RunOptions(out=out, wait_s=wait_s, platform=platform, budgets=BUDGETS), observer)
+
+
+class TwoDiesACard(platforms.Honest):
+    """Devices 0 and 1 of a node are one card."""
+
+    def card(self, device: int) -> str:
+        return str(device // 2)
+
+
+class FailsCanaryOnDevice0(platforms.Honest):
+    def probe(self, device: int, directory: Path) -> Probe:
+        return Probe(device != 0, "canary: wrong answer" if device == 0 else "canary: right")
+
+
+def test_each_device_on_a_node_of_its_own(tmp_path: Path) -> None:
+    record = validate(platforms.Honest, tmp_path, selection=Selection(spread=Spread.NODES))
+
+    assert record.verdict is Verdict.PASSED
+    assert len({device.node_id for device in record.devices}) == NODES
+
+
+def test_more_than_there_are_nodes_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError, match="4 devices asked for, nodes that can give one are 3"):
+        validate(platforms.Honest, tmp_path, devices=4, selection=Selection(spread=Spread.NODES))
+    assert not list(tmp_path.glob("20*"))
+
+
+def test_by_label_and_by_node(tmp_path: Path) -> None:
+    by_label = choose(tmp_path, 4, Selection(soc="new"))
+    by_node = choose(tmp_path, 2, Selection(nodes=[name(1)]))
+
+    assert {device.node for device in by_label.devices} == {name(1), name(2)}
+    assert {device.node for device in by_node.devices} == {name(1)}
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"soc": "newest"}, "no node has the label soc=newest; labels here: new, old"),
+        ({"nodes": ["elsewhere"]}, "no node 'elsewhere' with NPUs"),
+        ({"devices": ["elsewhere/0"]}, "no device 'elsewhere/0'"),
+    ],
+)
+def test_what_nobody_has_is_one_clear_line(tmp_path: Path, selection: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        choose(tmp_path, 1, Selection(**selection))
+
+
+def choose(out: Path, count: int, selection: Selection) -> RunRecord:
+    return validate(platforms.Honest, out, devices=count, repeats=1, selection=selection)
+
+
+def test_named_devices_and_no_others(tmp_path: Path) -> None:
+    chosen = [f"{name(0)}/1", f"{name(2)}/1"]
+    record = choose(tmp_path, 2, Selection(devices=chosen))
+
+    assert {device.id for device in record.devices} == set(chosen)
+    assert wait_for_free(NODES * PER_NODE)
+
+
+def test_two_dies_of_one_card_are_one_witness(tmp_path: Path) -> None:
+    record = validate(TwoDiesACard, tmp_path, devices=3)
+
+    assert record.verdict is Verdict.PASSED
+    assert len({(device.node_id, device.card) for device in record.devices}) == 3
+    with pytest.raises(InfrastructureError, match="is on the same card as"):
+        validate(TwoDiesACard, tmp_path, devices=4)
+    assert wait_for_free(NODES * PER_NODE)
+
+
+def test_a_quarantined_device_gets_no_work(tmp_path: Path) -> None:
+    bad = f"{name(1)}/0"
+    with Store.open(paths.store_url()) as store:
+        store.observe([HealthEvent(bad, "fake", now(), EventKind.QUARANTINED, "smells of smoke")])
+
+    record = validate(platforms.Honest, tmp_path, devices=5, repeats=1)
+
+    assert bad not in {device.id for device in record.devices}
+    with pytest.raises(CapacityError, match="1 more are quarantined"):
+        validate(platforms.Honest, tmp_path, devices=6)
+
+
+def test_a_device_that_fails_its_canary_is_passed_over(tmp_path: Path) -> None:
+    record = validate(FailsCanaryOnDevice0, tmp_path, devices=3, repeats=1)
+
+    assert record.verdict is Verdict.PASSED
+    assert {device.index for device in record.devices} == {1}
+    with Store.open(paths.store_url()) as store:
+        failed = {device for device, health in store.health("fake").items() if health.failed_last}
+    assert failed
+    assert {device.rpartition("/")[2] for device in failed} == {"0"}
+
+
+class Waits(Observer):
+    """Notes when its run waited, and tells when it has measured something."""
+
+    def __init__(self) -> None:
+        self.began_at = 0.0
+        self.ahead: list[list[Ticket]] = []
+        self.first = threading.Event()
+
+    def waiting(self, ahead: list[Ticket], waited_s: float) -> None:
+        self.ahead.append(ahead)
+
+    def measured(self, trial: TrialRecord, kept: bool) -> None:
+        self.first.set()
+
+
+def test_a_nightly_run_yields_between_two_trials_and_loses_nothing(tmp_path: Path) -> None:
+    whole = NODES * PER_NODE
+    night, records = Waits(), []
+    nightly = threading.Thread(
+        target=lambda: records.append(
+            validate(TakesASecond, tmp_path, devices=whole, repeats=8, priority=Priority.NIGHTLY, observer=night)
+        )
+    )
+    nightly.start()
+    assert night.first.wait(60)
+    person = Waits()
+
+    interactive = validate(platforms.Honest, tmp_path, devices=whole, repeats=1, wait_s=60, observer=person)
+    still_running = nightly.is_alive()
+    nightly.join(120)
+
+    assert still_running
+    assert interactive.verdict is Verdict.PASSED
+    assert interactive.queue_s > 0
+    assert [(record.verdict, record.failures) for record in records] == [(Verdict.PASSED, [])], records[0].reason
+    assert len(records[0].trials) == 8 * whole
+    assert {trial.attempt for trial in records[0].trials} == {0}
+    assert night.ahead
+    assert queue_client.waiting() == []
+
+
+def test_an_interactive_run_does_not_yield(tmp_path: Path) -> None:
+    whole = NODES * PER_NODE
+    first, records = Waits(), []
+    running = threading.Thread(
+        target=lambda: records.append(validate(TakesASecond, tmp_path, devices=whole, repeats=3, observer=first))
+    )
+    running.start()
+    assert first.first.wait(60)
+
+    merge = validate(platforms.Honest, tmp_path, devices=1, repeats=1, wait_s=60, priority=Priority.MERGE_QUEUE)
+    running.join(60)
+
+    assert merge.verdict is Verdict.PASSED
+    assert records[0].queue_s < merge.queue_s
+    assert not first.ahead
+
+
+HOLD = """
+import sys, time
+from farm import cluster, paths
+from farm.execution.session import RunOptions, leased
+from farm.model.run import RunRequest
+from kernel.platforms.protocol import Probe
+from tests.fakes import platforms
+from tests.fakes.platforms import TakesASecond
+request = RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=6, repeats=1,
+                     input_set="documented", seed=0)
+with leased(request, RunOptions(address=sys.argv[1], platform=platforms.Honest)):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_dead_owner_frees_its_devices(tmp_path: Path, nodes: Any) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, nodes.address], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert any(said.strip() == "held" for said in holder.stdout)
+        with pytest.raises(CapacityError, match="free now are 0"):
+            validate(platforms.Honest, tmp_path, devices=1)
+        holder.kill()
+
+    record = validate(platforms.Honest, tmp_path, devices=6, repeats=1, wait_s=60)
+
+    assert record.verdict is Verdict.PASSED
+
+
+def test_a_killed_raylet_costs_trials_and_no_verdict(tmp_path: Path, nodes: Any) -> None:
+    extra = add_node(nodes, 3)
+    while connection.free_count() < (NODES + 1) * PER_NODE:
+        time.sleep(0.2)
+    seen = Waits()
+    doomed = name(3)
+    killer = threading.Thread(target=lambda: (seen.first.wait(60), nodes.remove_node(extra, allow_graceful=False)))
+    killer.start()
+
+    record = validate(TakesASecond, tmp_path, devices=6, repeats=4, observer=seen)
+    killer.join()
+
+    lost = [trial for trial in record.trials if trial.failure]
+    assert record.verdict is Verdict.PASSED
+    assert {trial.device.rpartition("/")[0] for trial in lost} == {doomed}
+    assert {trial.failure.fault.value for trial in lost if trial.failure} == {"node"}
+    assert wait_for_free(NODES * PER_NODE)
+
+
+def wait_for_free(count: int) -> bool:
+    """Ray frees a device some tenths of a second after its worker has ended."""
+    end = time.monotonic() + 30
+    while connection.free_count() < count and time.monotonic() < end:
+        time.sleep(0.2)
+    return connection.free_count() == count

@@ -1,0 +1,100 @@
+"""Where a history changed, and how rarely it is said of one that did not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from farm.stats.change_points import change_points
+from kernel.clock import Clock
+
+Noise = Callable[[np.random.Generator, int], NDArray[np.float64]]
+
+NOISES: dict[str, Noise] = {
+    "normal": lambda generator, count: generator.normal(0, 0.02, count),
+    "heavy tails": lambda generator, count: 0.01 * generator.standard_t(2, count),
+    "skewed": lambda generator, count: 0.02 * generator.exponential(1, count),
+}
+
+
+def history(noise: Noise, *levels: tuple[float, int], seed: int = 3) -> list[float]:
+    """Medians in µs: `count` of each level, with noise."""
+    around = np.concatenate([np.full(count, us) for us, count in levels])
+    return [float(us) for us in around * np.exp(noise(np.random.default_rng(seed), len(around)))]
+
+
+def found(us: list[float], clock: Clock = Clock.MEASURED) -> list[int]:
+    return [point.index for point in change_points(us, clock)]
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_a_flat_history_of_200_runs_has_hardly_any_change(noise: str) -> None:
+    tries = 25
+    false = sum(len(found(history(NOISES[noise], (540.0, 200), seed=seed))) for seed in range(tries))
+
+    assert false <= 0.1 * tries  # 1 % is what the test promises
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_a_step_of_five_percent_is_found_where_it_is(noise: str) -> None:
+    for seed in range(3):
+        (change,) = change_points(history(NOISES[noise], (540.0, 60), (567.0, 60), seed=seed), Clock.MEASURED)
+
+        assert abs(change.index - 60) <= 3
+        assert change.change == pytest.approx(0.05, abs=0.015)
+
+
+def test_every_step_of_a_stair_is_found() -> None:
+    us = history(NOISES["normal"], (600.0, 40), (560.0, 40), (620.0, 40))
+
+    assert found(us) == pytest.approx([40, 80], abs=2)
+
+
+def test_a_stretch_that_came_and_went_is_found() -> None:
+    us = history(NOISES["normal"], (540.0, 50), (594.0, 15), (540.0, 50))
+
+    assert found(us) == pytest.approx([50, 65], abs=2)
+
+
+def test_one_odd_run_is_no_change() -> None:
+    us = history(NOISES["normal"], (540.0, 100))
+    us[50] *= 3
+
+    assert found(us) == []
+
+
+def test_a_new_level_is_seen_after_five_runs_of_it() -> None:
+    assert found(history(NOISES["normal"], (540.0, 40), (594.0, 5))) == [40]
+    assert found(history(NOISES["normal"], (540.0, 6), (648.0, 5))) == [6]
+
+
+def test_the_sizes_are_between_the_levels_around_a_change() -> None:
+    first, second = change_points([100.0, 100.0, 90.0, 90.0, 90.0, 99.0], Clock.SIMULATED)
+
+    assert (first.index, first.before_us, first.after_us) == (2, 100.0, 90.0)
+    assert first.change == pytest.approx(-0.1)
+    assert (second.index, second.before_us, second.after_us) == (5, 90.0, 99.0)
+
+
+def test_on_an_exact_clock_every_difference_above_the_resolution_is_a_change() -> None:
+    assert found([131.0, 131.0, 131.01, 131.01, 131.0], Clock.SIMULATED) == [2, 4]
+    assert found([131.0, 131.004, 131.0], Clock.SIMULATED) == []
+
+
+def test_tiny_steps_on_an_exact_clock_add_up() -> None:
+    assert found([100.0, 100.004, 100.008, 100.012], Clock.SIMULATED) == [2]
+
+
+@pytest.mark.parametrize("clock", Clock)
+@pytest.mark.parametrize("us", [[], [5.0], [5.0] * 5, [5.0] * 60])
+def test_nothing_changes_in_a_history_that_is_short_or_still(us: list[float], clock: Clock) -> None:
+    assert change_points(us, clock) == []
+
+
+def test_the_same_history_gives_the_same_changes() -> None:
+    us = history(NOISES["heavy tails"], (540.0, 30), (560.0, 30))
+
+    assert change_points(us, Clock.MEASURED) == change_points(list(us), Clock.MEASURED)

@@ -1,0 +1,240 @@
+"""Whole runs on a real local Ray, on platforms that misbehave in one way each: the right verdict, the right culprit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from farm.errors import CapacityError
+from farm.execution.session import RunOptions
+from farm.leasing.worker import PlatformFactory
+from farm.model.budgets import Budget
+from farm.model.run import GateRecord, GateStatus, RunRecord, RunRequest, Verdict
+from farm.model.timeouts import Timeouts
+from farm.validation.workflow import run
+from jobs.records import TrialStatus
+from tests.fakes import platforms
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
+
+BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
+
+
+def validate(
+    platform: PlatformFactory, out: Path, *, devices: int = 3, repeats: int = 3, timeout_s: float = 60
+) -> RunRecord:
+    request = RunRequest(
+        kernel="qkv_proj_rope",
+        cases=["tiny"],
+        platform="fake",
+        devices=devices,
+        repeats=repeats,
+        input_set="documented",
+        seed=0,
+    )
+    options = RunOptions(
+        out=out,
+        timeouts=Timeouts(trial_s=timeout_s),
+        platform=platform,
+        budgets=BUDGETS,
+    )
+    return run(request, options)
+
+
+def gate(record: RunRecord, name: str) -> GateRecord:
+    return next(judged for judged in record.gates if judged.name == name)
+
+
+def index_of(record: RunRecord, device_id: str | None) -> int:
+    return next(device.index for device in record.devices if device.id == device_id)
+
+
+def test_a_clean_run_passes_with_all_its_evidence(tmp_path: Path) -> None:
+    record = validate(platforms.Honest, tmp_path)
+
+    assert (record.verdict, len(record.trials)) == (Verdict.PASSED, 9)
+    assert {judged.status for judged in record.gates} == {GateStatus.PASSED}
+    assert len({(device.node_id, device.index) for device in record.devices}) == 3
+    assert len({device.pid for device in record.devices}) == 3
+    assert record.median_us["tiny"].overall == platforms.WALL_US
+    assert set(record.trials[0].outputs) == {"q", "kv", "qr", "qr_scale"}
+    written = {path.name for path in (tmp_path / record.run_id).iterdir()}
+    assert {"report.json", "junit.xml", "report.md", "traces", "logs"} <= written
+    assert len(list((tmp_path / record.run_id / "traces").glob("*.json"))) == 9
+
+
+def test_a_kernel_named_by_its_file_reaches_every_worker(tmp_path: Path) -> None:
+    (tmp_path / "of_mine.py").write_text("from tests.fakes.small_kernel import SmallKernel\n")
+    (tmp_path / "mine.py").write_text(
+        "from pathlib import Path\n"
+        "from of_mine import SmallKernel\n"
+        "class Mine(SmallKernel):\n"
+        "    def sources(self): return (Path(__file__),)\n"
+        "    def budgets(self): return Path(__file__).with_name('budgets.toml')\n"
+        "KERNEL = Mine()\n"
+    )
+    (tmp_path / "budgets.toml").write_text("[fake.small]\nceiling_us = 545.0\n")
+    request = RunRequest(
+        kernel=f"{tmp_path / 'mine.py'}:KERNEL",
+        cases=["small"],
+        platform="fake",
+        devices=2,
+        repeats=2,
+        input_set="integers",
+        seed=0,
+    )
+
+    record = run(request, RunOptions(out=tmp_path / "runs", platform=platforms.Honest))
+
+    assert (record.verdict, len(record.trials)) == (Verdict.PASSED, 4), record.reason
+    assert record.kernel == request.kernel
+
+
+def test_a_device_that_flips_a_bit_is_suspect_after_a_second_look(tmp_path: Path) -> None:
+    record = validate(platforms.FlipsOnOneDevice, tmp_path)
+
+    judged = gate(record, "determinism")
+    assert (record.verdict, judged.status) == (Verdict.ERRORED, GateStatus.ERRORED)
+    assert [finding.output for finding in judged.findings] == ["kv"]
+    assert index_of(record, judged.findings[0].device) == 1
+    assert "twice looked at" in judged.findings[0].message
+    assert len(record.trials) == 12
+
+
+def test_a_flip_on_one_repeat_is_a_race(tmp_path: Path) -> None:
+    record = validate(platforms.FlipsOnOneRepeat, tmp_path)
+
+    finding = gate(record, "determinism").findings[0]
+    assert record.verdict is Verdict.FAILED
+    assert "races" in finding.message
+    assert (index_of(record, finding.device), finding.repeat, finding.output) == (1, 1, "kv")
+
+
+def test_a_device_that_is_wrong_alone_does_not_fail_the_kernel(tmp_path: Path) -> None:
+    record = validate(platforms.WrongOnOneDevice, tmp_path)
+
+    assert record.verdict is Verdict.ERRORED
+    assert gate(record, "tolerance").status is GateStatus.PASSED
+    assert "suspect" in record.reason
+
+
+def test_wrong_everywhere_is_the_kernels_fault(tmp_path: Path) -> None:
+    record = validate(platforms.WrongEverywhere, tmp_path)
+
+    assert record.verdict is Verdict.FAILED
+    assert {finding.output for finding in gate(record, "tolerance").findings} == {"q"}
+    assert len({finding.device for finding in gate(record, "tolerance").findings}) == 3
+    assert gate(record, "determinism").status is GateStatus.PASSED
+
+
+def test_no_two_devices_agreeing_is_the_kernels_fault(tmp_path: Path) -> None:
+    record = validate(platforms.DependsOnDevice, tmp_path)
+
+    assert record.verdict is Verdict.FAILED
+    assert "depends on the device" in record.reason
+
+
+def test_slow_beyond_budget_fails(tmp_path: Path) -> None:
+    record = validate(platforms.Slow, tmp_path)
+
+    assert record.verdict is Verdict.FAILED
+    assert "1868.00 µs is over the ceiling of 545.00 µs" in record.reason
+
+
+def test_a_straddling_median_takes_more_samples_and_then_is_inconclusive(tmp_path: Path) -> None:
+    record = validate(platforms.Noisy, tmp_path)
+
+    assert record.verdict is Verdict.ERRORED
+    assert record.reason.startswith("inconclusive")
+    assert len(record.median_us["tiny"].samples) == 3 * 12
+
+
+def test_a_clearly_fast_noisy_kernel_passes_without_extra_samples(tmp_path: Path) -> None:
+    record = validate(platforms.NoisyButFast, tmp_path)
+
+    assert record.verdict is Verdict.PASSED
+    assert len(record.trials) == 9
+    assert record.median_us["tiny"].interval_us is not None
+
+
+def test_a_worker_that_dies_moves_to_another_device(tmp_path: Path) -> None:
+    record = validate(platforms.DiesOnOneDevice, tmp_path)
+
+    lost = [trial for trial in record.trials if trial.status is TrialStatus.ERRORED]
+    assert record.verdict is Verdict.PASSED
+    assert [(index_of(record, trial.device), trial.attempt) for trial in lost] == [(1, 0)]
+    assert lost[0].failure is not None
+    assert lost[0].failure.kind == "worker-died"
+    assert sum(trial.status is TrialStatus.OK for trial in record.trials) == 9
+    assert {trial.attempt for trial in record.trials if trial.status is TrialStatus.OK} == {0, 1}
+
+
+def test_a_worker_that_dies_without_a_spare_ends_errored_and_named(tmp_path: Path) -> None:
+    record = validate(platforms.DiesOnOneDevice, tmp_path, devices=4, repeats=1)
+
+    lost = [trial for trial in record.trials if trial.status is TrialStatus.ERRORED]
+    assert record.verdict is Verdict.ERRORED
+    assert {index_of(record, trial.device) for trial in lost} == {1}
+    assert [trial.attempt for trial in lost] == [0, 1, 2]
+    assert lost[0].device in record.reason
+
+
+def test_a_kernel_that_kills_every_worker_is_at_fault(tmp_path: Path) -> None:
+    record = validate(platforms.DiesEverywhere, tmp_path)
+
+    assert record.verdict is Verdict.FAILED
+    assert "worker-died" in record.reason
+
+
+def test_a_hang_costs_the_worker_and_not_the_run(tmp_path: Path) -> None:
+    record = validate(platforms.HangsOnOneDevice, tmp_path, timeout_s=15)
+
+    lost = [trial for trial in record.trials if trial.status is TrialStatus.ERRORED]
+    assert record.verdict is Verdict.PASSED
+    assert [(index_of(record, trial.device), trial.failure and trial.failure.kind) for trial in lost] == [(1, "hang")]
+
+
+def test_a_kernel_that_hangs_everywhere_is_at_fault(tmp_path: Path) -> None:
+    record = validate(platforms.HangsEverywhere, tmp_path, repeats=1, timeout_s=3)
+
+    assert record.verdict is Verdict.FAILED
+    assert "hang in case tiny" in record.reason
+
+
+def test_a_device_error_code_moves_the_trial(tmp_path: Path) -> None:
+    record = validate(platforms.FaultsOnOneDevice, tmp_path)
+
+    lost = [trial for trial in record.trials if trial.status is TrialStatus.ERRORED]
+    assert record.verdict is Verdict.PASSED
+    assert lost[0].failure is not None
+    assert "507014" in lost[0].failure.message
+
+
+def test_unwritten_rows_fail_the_kernel(tmp_path: Path) -> None:
+    record = validate(platforms.LeavesRowsUnwritten, tmp_path)
+
+    assert record.verdict is Verdict.FAILED
+    assert "kv" in record.reason
+
+
+def test_a_compile_error_is_reported_once(tmp_path: Path) -> None:
+    record = validate(platforms.DoesNotCompile, tmp_path)
+
+    assert record.verdict is Verdict.FAILED
+    assert "F21004" in record.reason
+    assert record.trials == []
+
+
+def test_more_devices_than_there_are_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(CapacityError, match="5 devices asked for, the cluster has 4"):
+        validate(platforms.Honest, tmp_path / "out", devices=5)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_device_is_given_back(tmp_path: Path) -> None:
+    validate(platforms.Honest, tmp_path, repeats=1)
+    record = validate(platforms.Honest, tmp_path, devices=4, repeats=1)
+
+    assert len(record.devices) == 4

@@ -1,0 +1,72 @@
+"""The fault table agrees with itself and with the copy operators read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from jobs.faults.model import Action, Row, Source
+from jobs.faults.table import TABLE
+from jobs.records import Fault
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operator.md"
+HEAD = "| signal | kind | whose | then | why |\n|---|---|---|---|---|\n"
+
+
+def documented() -> str:
+    """The table as Markdown: rows that differ only in their signal share a line."""
+    groups: dict[tuple[object, ...], list[Row]] = defaultdict(list)
+    for row in TABLE:
+        groups[row.fault, row.action, row.reason].append(row)
+    lines = []
+    for rows in groups.values():
+        signals = "<br>".join(signal(row) for row in rows)
+        kinds = ", ".join(dict.fromkeys(kind(row) for row in rows))
+        lines.append(f"| {signals} | {kinds} | {rows[0].fault.value} | {rows[0].action.value} | {rows[0].reason} |\n")
+    return HEAD + "".join(lines)
+
+
+def kind(row: Row) -> str:
+    if row.kind.startswith("device-") and row.source is Source.RUNTIME:
+        return "`device-CODE`"
+    return "the same" if row.source in (Source.LATCHED, Source.FARM) else f"`{row.kind}`"
+
+
+def signal(row: Row) -> str:
+    if row.source is Source.LOG:
+        return f"log: {row.name}"
+    head = {Source.EXIT: "exit code ", Source.WORKER: "Ray: "}.get(row.source, "")
+    return f"{head}`{row.signal}` {row.name}".strip()
+
+
+def test_the_operators_table_is_the_codes() -> None:
+    assert documented() in DOCUMENT.read_text(), f"docs/operator.md, section Faults, is to have\n\n{documented()}"
+
+
+def test_no_signal_stands_twice() -> None:
+    signs = [(row.source, row.signal) for row in TABLE]
+
+    assert len(signs) == len(set(signs))
+
+
+def test_rows_of_one_kind_agree_on_whose_fault_it_is_and_what_follows() -> None:
+    rules = defaultdict(set)
+    for row in TABLE:
+        rules[row.kind].add((row.fault, row.action))
+
+    assert {kind: found for kind, found in rules.items() if len(found) > 1} == {}
+
+
+def test_one_occurrence_condemns_exactly_what_is_the_kernels() -> None:
+    assert all((row.fault is Fault.KERNEL) == (row.action is Action.FAIL) for row in TABLE)
+
+
+def test_only_a_device_is_quarantined_or_asked_again() -> None:
+    asked = (Action.QUARANTINE, Action.ASK_ANOTHER_CARD, Action.RETRY_ONCE)
+
+    assert {row.fault for row in TABLE if row.action in asked} == {Fault.DEVICE}
+
+
+def test_every_row_has_its_reason() -> None:
+    assert all(row.reason.endswith(".") and len(row.reason) < 130 for row in TABLE)
+    assert all(row.kind and " " not in row.kind for row in TABLE)
