@@ -16,8 +16,8 @@ from typing import Any, cast
 import ray
 
 from benchmarks.idle import IdleLease
-from farm.execution.deadlines import Limits
-from farm.execution.executor import Execution
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.executor import TrialExecutor
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan, PlannedTrial
 from farm.leasing.lease import Lease
@@ -26,10 +26,10 @@ from farm.model.run import RunRecord, RunRequest
 from farm.model.timeouts import Timeouts
 from farm.store.run_store import Store
 from farm.timestamps import new_id, now
-from jobs.records import OutputRecord, Request, TaskRecord, ToleranceRecord, TrialRecord, TrialStatus
+from jobs.records import OutputRecord, TaskRecord, ToleranceRecord, TrialRecord, TrialRequest, TrialStatus
 from kernel.clock import Clock
 
-REQUEST = Request(kernel="qkv_proj_rope", case="tiny", platform="idle", input_set="documented")
+REQUEST = TrialRequest(kernel="qkv_proj_rope", case="tiny", platform="idle", input_set="documented")
 _NO_LIMIT = Timeouts(trial_s=86_400.0, lease_s=90_000.0, run_s=100_000.0)
 
 
@@ -92,7 +92,7 @@ def plain(lease: IdleLease, trials: int) -> Measured:
 def farm(
     lease: IdleLease, trials: int, directory: Path, store: Store | None, sample: Callable[[int], None] | None = None
 ) -> Measured:
-    """The farm's own `Execution`. With `store` each round is made durable as a run does it, health events included.
+    """The farm's own `TrialExecutor`. With `store` each round is made durable as a run does it, health events included.
 
     `sample` is called with the number of trials that have landed after each round; nothing is remembered then.
     """
@@ -117,7 +117,7 @@ def farm(
             clocked.take(record)
 
     held = cast(Lease, lease)
-    execution = Execution(held, directory, Clock.SIMULATED, Limits(_NO_LIMIT, held), Observer(), keep)
+    execution = TrialExecutor(held, directory, Clock.SIMULATED, RunDeadlines(_NO_LIMIT, held), Observer(), keep)
     execution.run(plan)
     if landed != trials or execution.problems:
         raise RuntimeError(f"{landed} of {trials} trials landed; {execution.problems[:1]}")

@@ -27,7 +27,7 @@ import ray
 
 from benchmarks import arms, scale
 from benchmarks.idle import IdleLease, cluster, leased
-from farm.execution.in_flight import Flights
+from farm.execution.in_flight import InFlightTrials
 from farm.leasing.lease import Lease
 from farm.leasing.stage_board import StageBoard
 from farm.model.device_health import EventKind, HealthEvent
@@ -194,13 +194,13 @@ def _start(actors: list[Any], board: Any, count: int = 1000) -> float:
     ray.get([actor.pretend.remote(0.0) for actor in actors])
     lease = cast(Lease, _lease(actors, board, count))
     with tempfile.TemporaryDirectory(prefix="costs-") as directory:
-        flights = Flights(lease, Path(directory), Clock.SIMULATED, 3600.0)
+        in_flight = InFlightTrials(lease, Path(directory), Clock.SIMULATED, 3600.0)
         begun = time.thread_time()
         for slot in range(count):
-            flights.start(slot, "tiny", arms.REQUEST, 0, 0)
+            in_flight.start(slot, "tiny", arms.REQUEST, 0, 0)
         spent = time.thread_time() - begun
-        while flights.busy:
-            flights.land()
+        while in_flight.busy:
+            in_flight.poll()
     return spent / count
 
 

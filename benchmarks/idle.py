@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from farm.leasing.stage_board import StageBoard
-from jobs.records import Request, TrialRecord
+from jobs.records import TrialRecord, TrialRequest
 
 STAGES = ("prepare", "golden", "run", "compare")  # what a real trial notes on its way
 NODE_CPUS = 1
@@ -45,7 +45,7 @@ class IdleWorker:
         self._busy_s = busy_s
         self._notes = notes
 
-    def trial(self, request: Request, device_id: str, repeat: int, attempt: int, directory: str) -> TrialRecord:
+    def trial(self, request: TrialRequest, device_id: str, repeat: int, attempt: int, directory: str) -> TrialRecord:
         """The record it was given. `wall_us` is when the trial began, `host_s` when it ended, by time.monotonic().
 
         That clock is one for all processes of a host, so the driver can tell how long a device had nothing to do.
@@ -148,7 +148,7 @@ def leased(count: int, record: TrialRecord, start_s: float) -> Iterator[IdleLeas
     """`count` devices of the connected cluster with an idle worker each, all of which answer within `start_s`."""
     import ray
 
-    from farm.cluster.head_watchdog import HeadWatch
+    from farm.cluster.head_watchdog import HeadWatchdog
     from farm.leasing.placement import Placement
     from farm.model.run import DeviceRecord
     from farm.model.selection import Selection
@@ -178,7 +178,7 @@ def leased(count: int, record: TrialRecord, start_s: float) -> Iterator[IdleLeas
         )
         for place, pid in zip(places, pids, strict=True)
     ]
-    head = HeadWatch(ray.get_runtime_context().gcs_address)
+    head = HeadWatchdog(ray.get_runtime_context().gcs_address)
     lease = IdleLease(placement, devices, actors, board, head, placed - begun, ended - placed)
     try:
         yield lease

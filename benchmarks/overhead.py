@@ -25,11 +25,11 @@ from pathlib import Path
 import torch
 
 from farm import paths
-from farm.execution.session import RunOptions
+from farm.execution.session import SessionOptions
 from farm.model.run import RunRequest, Verdict
 from farm.validation.workflow import run
 from jobs.build import build
-from jobs.records import Request, TrialStatus
+from jobs.records import TrialRequest, TrialStatus
 from jobs.trial import run_trial
 from kernel.registry import find_kernel, find_platform
 
@@ -56,7 +56,7 @@ def measure(kernel: str, case: str, platform: str, devices: int, repeats: int) -
     """Host seconds of one trial, of the loop and of the run, and their ratios."""
     torch.set_num_threads(1)  # as in the farm's workers
     input_set = next(iter(find_kernel(kernel).input_sets))
-    request = Request(kernel=kernel, case=case, platform=platform, input_set=input_set)
+    request = TrialRequest(kernel=kernel, case=case, platform=platform, input_set=input_set)
     runner = find_platform(platform)
     with tempfile.TemporaryDirectory(prefix="overhead-") as scratch:
 
@@ -80,7 +80,7 @@ def measure(kernel: str, case: str, platform: str, devices: int, repeats: int) -
             seed=0,
         )
         begin = time.monotonic()
-        record = run(asked, RunOptions(out=Path(scratch)))
+        record = run(asked, SessionOptions(out=Path(scratch)))
         farm_s = time.monotonic() - begin
         assert record.verdict in (Verdict.PASSED, Verdict.FAILED), record.reason
     cores = len(os.sched_getaffinity(0))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, insert
 
 from benchmarks.pages_trials import Trial, trial_rows
-from ci.queue.options import RunOptions
+from ci.queue.options import JobOptions
 from ci.store.states import JobKind, JobState
 from ci.store.tables import JOB
 from farm.model.device_health import DeviceState, EventKind
@@ -264,7 +264,7 @@ def _source(of: str, commit: str, number: int) -> dict[str, Any]:
         "from_fork": False,
         "author": ("ada", "grace", "edsger")[number % 3],
         "priority": "pull-request",
-        "options": RunOptions().model_dump_json(),
+        "options": JobOptions().model_dump_json(),
         "approved_by": "",
     }
 

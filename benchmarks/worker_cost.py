@@ -17,7 +17,7 @@ def main() -> None:
     import farm.leasing.worker  # noqa: F401  # what its process imports
     from farm import paths
     from jobs import build, probe, trial
-    from jobs.records import Request
+    from jobs.records import TrialRequest
     from kernel.registry import find_kernel, find_platform
 
     torch.set_num_threads(1)
@@ -30,7 +30,9 @@ def main() -> None:
         call()
         marks[name] = time.process_time() - begun
 
-    request = Request(kernel=kernel.name, case="flash-s2", platform="a2a3sim", input_set=next(iter(kernel.input_sets)))
+    request = TrialRequest(
+        kernel=kernel.name, case="flash-s2", platform="a2a3sim", input_set=next(iter(kernel.input_sets))
+    )
     with tempfile.TemporaryDirectory(prefix="costs-") as name:
         directory = Path(name)
 

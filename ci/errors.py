@@ -8,7 +8,7 @@ from farm.errors import InfrastructureError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ConfigProblem:
     """One thing that is wrong with the configuration."""
 
     where: str  # "forge.github.app_id"
@@ -22,7 +22,7 @@ class Problem:
 class ConfigError(UsageError):
     """The configuration is wrong. The message has one line for every problem, not only for the first."""
 
-    def __init__(self, source: str, problems: list[Problem]) -> None:
+    def __init__(self, source: str, problems: list[ConfigProblem]) -> None:
         self.source = source
         self.problems = problems
         lines = "".join(f"\n  {problem}" for problem in problems)

@@ -15,11 +15,14 @@ from farm.model.priority import Priority
 from farm.model.run import RunRecord, RunRequest, SourceRequest, Verdict
 from farm.model.selection import Selection
 from farm.model.timeouts import Timeouts
+from farm.report.run import notebook
 from farm.store import run_lookup
 from farm.store.row_mapping import RunSummary
 from farm.store.run_store import Store
 from kernel.file_kernels import absolute
 from kernel.registry import find_kernel
+
+RunRecord.notebook_html = notebook.html
 
 
 def run(
@@ -58,12 +61,12 @@ def run(
     there are too few devices, `InfrastructureError` where no cluster is to be had. One call at a time in a process;
     `run_async` has no such limit.
     """
-    from farm.execution.session import RunOptions
+    from farm.execution.session import SessionOptions
     from farm.validation.workflow import run as conduct  # Ray and torch: not for those who only read records
 
     program = _source(kernel, source, commit, base, seed, require_sandbox)
     request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
-    how = RunOptions(out=Path(out), address=address, wait_s=wait_s, timeouts=timeouts or Timeouts())
+    how = SessionOptions(out=Path(out), address=address, wait_s=wait_s, timeouts=timeouts or Timeouts())
     return conduct(request, how, observer)
 
 

@@ -42,7 +42,7 @@ class Status(str, enum.Enum):
     NOTE = "note"  # worth knowing; nothing asked for needs it
 
 
-class Check(Record):
+class DoctorCheck(Record):
     """One thing looked at."""
 
     name: str
@@ -56,7 +56,7 @@ class Diagnosis(Record):
 
     platform: str
     ready: bool  # no check is a problem
-    checks: list[Check] = Field(default_factory=list)
+    checks: list[DoctorCheck] = Field(default_factory=list)
 
 
 def diagnose(platform: str) -> Diagnosis:
@@ -77,43 +77,45 @@ def diagnose(platform: str) -> Diagnosis:
     return Diagnosis(platform=platform, ready=all(each.status is not Status.PROBLEM for each in checks), checks=checks)
 
 
-def check_python(version: tuple[int, ...]) -> Check:
+def check_python(version: tuple[int, ...]) -> DoctorCheck:
     """This interpreter's version."""
     text = ".".join(map(str, version))
     if OLDEST_PYTHON <= version[:2] <= NEWEST_PYTHON:
-        return Check(name="python", status=Status.OK, detail=text)
+        return DoctorCheck(name="python", status=Status.OK, detail=text)
     remedy = "make clean, then make setup PYTHON=python3.12 (3.10 and 3.11 will do as well)"
-    return Check(name="python", status=Status.PROBLEM, detail=f"{text}; PyPTO needs 3.10 to 3.12", remedy=remedy)
+    return DoctorCheck(name="python", status=Status.PROBLEM, detail=f"{text}; PyPTO needs 3.10 to 3.12", remedy=remedy)
 
 
-def check_tool(command: str) -> Check:
+def check_tool(command: str) -> DoctorCheck:
     """Whether `command` is on `PATH`."""
     found = shutil.which(command)
     if found:
-        return Check(name=command, status=Status.OK, detail=found)
+        return DoctorCheck(name=command, status=Status.OK, detail=found)
     # A run without git is a run like any other, except that its report cannot name the commit.
     status = Status.NOTE if command == "git" else Status.PROBLEM
     remedy = f"apt-get install {command}"
-    return Check(name=command, status=status, detail=f"not on PATH; {TOOLS[command]}", remedy=remedy)
+    return DoctorCheck(name=command, status=status, detail=f"not on PATH; {TOOLS[command]}", remedy=remedy)
 
 
-def check_ray() -> Check:
+def check_ray() -> DoctorCheck:
     """Whether Ray can be imported."""
     try:
         ray = importlib.import_module("ray")
     except ImportError as error:
-        return Check(name="ray", status=Status.PROBLEM, detail=f"cannot be imported: {error}", remedy="make setup")
-    return Check(name="ray", status=Status.OK, detail=str(ray.__version__))
+        return DoctorCheck(
+            name="ray", status=Status.PROBLEM, detail=f"cannot be imported: {error}", remedy="make setup"
+        )
+    return DoctorCheck(name="ray", status=Status.OK, detail=str(ray.__version__))
 
 
-def check_sandbox(found: Isolation) -> Check:
+def check_sandbox(found: Isolation) -> DoctorCheck:
     """Whether a commit's program (`farm run --source`) can be isolated; a note where it cannot."""
     if found.bubblewrap:
-        return Check(name="sandbox", status=Status.OK, detail="bubblewrap")
-    return Check(name="sandbox", status=Status.NOTE, detail=found.lacks, remedy="apt-get install bubblewrap")
+        return DoctorCheck(name="sandbox", status=Status.OK, detail="bubblewrap")
+    return DoctorCheck(name="sandbox", status=Status.NOTE, detail=found.lacks, remedy="apt-get install bubblewrap")
 
 
-def check_platform(name: str, asked: bool) -> Check:
+def check_platform(name: str, asked: bool) -> DoctorCheck:
     """Whether the platform `name` can run here: a problem where it was asked for, a note otherwise."""
     label = f"platform {name}"
     try:
@@ -121,8 +123,8 @@ def check_platform(name: str, asked: bool) -> Check:
     except ImportError as error:
         missing = [Missing(str(error.name or "package"), str(error), "make setup")]
     if not missing:
-        return Check(name=label, status=Status.OK, detail="can run here")
-    return Check(
+        return DoctorCheck(name=label, status=Status.OK, detail="can run here")
+    return DoctorCheck(
         name=label,
         status=Status.PROBLEM if asked else Status.NOTE,
         detail="cannot run here: " + "; ".join(f"{each.what} is missing ({each.why})" for each in missing),
@@ -130,21 +132,21 @@ def check_platform(name: str, asked: bool) -> Check:
     )
 
 
-def check_home(home: Path) -> Check:
+def check_home(home: Path) -> DoctorCheck:
     """Whether the farm may write to `home`, which need not exist yet."""
     place = _nearest_existing(home)
     if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
-        return Check(name="home", status=Status.OK, detail=str(home))
+        return DoctorCheck(name="home", status=Status.OK, detail=str(home))
     remedy = "set FARM_HOME to a directory you may write to"
-    return Check(name="home", status=Status.PROBLEM, detail=f"{home} cannot be written", remedy=remedy)
+    return DoctorCheck(name="home", status=Status.PROBLEM, detail=f"{home} cannot be written", remedy=remedy)
 
 
-def check_disk(home: Path) -> Check:
+def check_disk(home: Path) -> DoctorCheck:
     """Whether the disk that holds `home` has room for builds, logs and traces."""
     free_gb = shutil.disk_usage(_nearest_existing(home)).free / 1e9
     if free_gb > FREE_DISK_GB:
-        return Check(name="disk", status=Status.OK, detail=f"{free_gb:.0f} GB free")
-    return Check(
+        return DoctorCheck(name="disk", status=Status.OK, detail=f"{free_gb:.0f} GB free")
+    return DoctorCheck(
         name="disk",
         status=Status.PROBLEM,
         detail=f"{free_gb:.1f} GB free below {home}, {FREE_DISK_GB:.0f} GB are needed",
@@ -152,7 +154,7 @@ def check_disk(home: Path) -> Check:
     )
 
 
-def check_store(url: str) -> Check:
+def check_store(url: str) -> DoctorCheck:
     """Whether the store at SQLAlchemy `url` can be read. A SQLite file that is not there yet is well."""
     try:
         parsed = make_url(url)
@@ -165,19 +167,19 @@ def check_store(url: str) -> Check:
             engine.dispose()
     except ModuleNotFoundError as error:
         remedy = f"pip install {error.name}"
-        return Check(name="store", status=Status.PROBLEM, detail=f"{error.name} is missing", remedy=remedy)
+        return DoctorCheck(name="store", status=Status.PROBLEM, detail=f"{error.name} is missing", remedy=remedy)
     except ArgumentError:
         remedy = "set FARM_STORE to a SQLAlchemy URL, or unset it for a SQLite file"
-        return Check(name="store", status=Status.PROBLEM, detail="FARM_STORE is no database URL", remedy=remedy)
+        return DoctorCheck(name="store", status=Status.PROBLEM, detail="FARM_STORE is no database URL", remedy=remedy)
     except SQLAlchemyError as error:
         detail = f"{parsed.render_as_string()} does not answer: {str(error).splitlines()[0]}"
-        return Check(name="store", status=Status.PROBLEM, detail=detail, remedy="start it, or correct FARM_STORE")
-    return Check(name="store", status=Status.OK, detail=parsed.render_as_string())
+        return DoctorCheck(name="store", status=Status.PROBLEM, detail=detail, remedy="start it, or correct FARM_STORE")
+    return DoctorCheck(name="store", status=Status.OK, detail=parsed.render_as_string())
 
 
-def _check_sqlite(path: Path) -> Check:
+def _check_sqlite(path: Path) -> DoctorCheck:
     if not path.exists():
-        return Check(name="store", status=Status.OK, detail=f"{path} (the first run makes it)")
+        return DoctorCheck(name="store", status=Status.OK, detail=f"{path} (the first run makes it)")
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
         try:
@@ -186,11 +188,11 @@ def _check_sqlite(path: Path) -> Check:
             connection.close()
     except sqlite3.OperationalError as error:
         remedy = "give yourself read and write access, or set FARM_STORE"
-        return Check(name="store", status=Status.PROBLEM, detail=f"{path} cannot be read: {error}", remedy=remedy)
+        return DoctorCheck(name="store", status=Status.PROBLEM, detail=f"{path} cannot be read: {error}", remedy=remedy)
     except sqlite3.DatabaseError as error:
         remedy = "nothing to do: the next command moves it aside and begins a fresh one"
-        return Check(name="store", status=Status.NOTE, detail=f"{path} is damaged: {error}", remedy=remedy)
-    return Check(name="store", status=Status.OK, detail=str(path))
+        return DoctorCheck(name="store", status=Status.NOTE, detail=f"{path} is damaged: {error}", remedy=remedy)
+    return DoctorCheck(name="store", status=Status.OK, detail=str(path))
 
 
 def _nearest_existing(path: Path) -> Path:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from jobs import cache, disk_space
 from jobs.faults import failures
-from jobs.records import BuildRecord, Request
+from jobs.records import BuildRecord, TrialRequest
 from kernel.platforms.protocol import LOG_NAME, Platform
 from kernel.registry import find_kernel, find_platform
 from kernel.spec import Kernel, Tuning
@@ -18,7 +18,9 @@ from kernel.spec import Kernel, Tuning
 RECORD_NAME = "record.json"
 
 
-def build(request: Request, platform: Platform | None, cache_dir: Path, *, kernel: Kernel | None = None) -> BuildRecord:
+def build(
+    request: TrialRequest, platform: Platform | None, cache_dir: Path, *, kernel: Kernel | None = None
+) -> BuildRecord:
     """Build what `request` names, or return the record of an equal build in `cache_dir`.
 
     `platform` and `kernel` default to those the request names. A build that fails gives a record with a failure, whose

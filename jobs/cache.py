@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from jobs.records import Request
+from jobs.records import TrialRequest
 from kernel.platforms.protocol import Platform
 from kernel.spec import Kernel, Tuning
 
@@ -38,7 +38,7 @@ def source_digest(files: Iterable[Path]) -> str:
     return content_address(digests)
 
 
-def build_address(request: Request, kernel: Kernel, tuning: Tuning, platform: Platform) -> str:
+def build_address(request: TrialRequest, kernel: Kernel, tuning: Tuning, platform: Platform) -> str:
     """The address of a build: the kernel's sources, case, every knob, the platform's own code and its toolchain."""
     # A platform that confines another is made of both.
     parts = [platform, *([inner] if (inner := getattr(platform, "inner", None)) else [])]

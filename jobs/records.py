@@ -52,7 +52,7 @@ class Failure(Record):
     log: str = ""  # path relative to the run's directory
 
 
-class Request(Record):
+class TrialRequest(Record):
     """What to validate; the part of a run that decides the content address of its build."""
 
     kernel: str

@@ -24,10 +24,10 @@ from jobs.records import (
     Fault,
     ModeTimeRecord,
     OutputRecord,
-    Request,
     TaskRecord,
     ToleranceRecord,
     TrialRecord,
+    TrialRequest,
     TrialStatus,
 )
 from jobs.sandbox.commit_kernel import rules_of
@@ -49,7 +49,7 @@ class _Measured:
 
 
 def run_trial(
-    request: Request,
+    request: TrialRequest,
     device: int,
     device_id: str,
     repeat: int,
@@ -93,7 +93,7 @@ def run_trial(
 
 
 def _measure(
-    request: Request,
+    request: TrialRequest,
     kernel: Kernel,
     platform: Platform,
     device: int,

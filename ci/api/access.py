@@ -21,19 +21,19 @@ _BEARER = HTTPBearer(auto_error=False, description="From `farm token create`.")
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class ApiContext:
     """What requests work on."""
 
     config: Config
     engine: Engine
 
 
-def _gate(request: Request) -> Gate:
-    gate: Gate = request.app.state.gate
+def _gate(request: Request) -> ApiContext:
+    gate: ApiContext = request.app.state.gate
     return gate
 
 
-GateHere = Annotated[Gate, Depends(_gate)]
+GateHere = Annotated[ApiContext, Depends(_gate)]
 Given = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 
 

@@ -17,7 +17,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
-from ci.api.access import READER, Gate, GateHere
+from ci.api.access import READER, ApiContext, GateHere
 from ci.api.problems import RESPONSES, ApiError, answer
 from ci.api.runs import RunId
 from farm.errors import UnknownRunError
@@ -70,16 +70,16 @@ _TEXT = {**_RANGE, 200: {"content": {"text/plain": {}}}}
 @router.get("/artifacts/{path:path}", summary="One file", response_class=FileResponse, responses=_FILE)
 def get_artifact(path: FilePath, file: Annotated[int, Depends(artifact)]) -> FileResponse:
     """The file; `Range` is understood."""
-    return _File(file, path, "application/octet-stream")
+    return _ServedFile(file, path, "application/octet-stream")
 
 
 @router.get("/logs/{path:path}", summary="One log", response_class=FileResponse, responses=_TEXT)
 def get_log(path: FilePath, file: Annotated[int, Depends(_log)]) -> FileResponse:
     """The log as text; `Range` is understood."""
-    return _File(file, path, "text/plain; charset=utf-8")
+    return _ServedFile(file, path, "text/plain; charset=utf-8")
 
 
-class _File(FileResponse):
+class _ServedFile(FileResponse):
     """An open file, and a refused range as a problem like all others."""
 
     def __init__(self, file: int, path: str, media_type: str) -> None:
@@ -103,7 +103,7 @@ class _File(FileResponse):
             await problem(scope, receive, send)
 
 
-def directory_of(gate: Gate, run_id: str) -> Directory:
+def directory_of(gate: ApiContext, run_id: str) -> Directory:
     """The run's directory. Raises `ApiError` where it is not here."""
     try:
         told = Store(gate.engine).outline(run_id).directory

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Row, select
 
-from ci.api.access import READER, Gate, GateHere, Submitter
+from ci.api.access import READER, ApiContext, GateHere, Submitter
 from ci.api.pages import Cursor, Limit, Page, Word, cursor, number_position
 from ci.api.problems import ApiError
-from ci.config.repository import Repository
+from ci.config.repository import RepositorySection
 from ci.config.section import RepositoryName
 from ci.queue.intents import Rerun, Validate
 from ci.queue.job_queue import Queue
-from ci.queue.options import RunOptions
+from ci.queue.options import JobOptions
 from ci.store.states import OPEN, JobKind, JobState
 from ci.store.tables import JOB
 from farm.model.priority import Priority
@@ -45,7 +45,7 @@ class Job(BaseModel):
     from_fork: bool
     author: str
     priority: Priority
-    options: RunOptions
+    options: JobOptions
     state: JobState
     reason: str
     approved_by: str  # "" where nobody had to
@@ -118,7 +118,7 @@ def submit(gate: GateHere, by: Submitter, asked: Submission, response: Response)
         priority=Priority.INTERACTIVE,
     )
     with transaction(gate.engine, "written", write=True) as connection:
-        options = RunOptions(devices=asked.devices, cases=asked.cases)
+        options = JobOptions(devices=asked.devices, cases=asked.cases)
         Queue(connection, gate.config, repository).validate(wanted, options, f"token {by}")
         return _made(connection, repository, wanted.subject, response)
 
@@ -135,7 +135,7 @@ def retry(gate: GateHere, by: Submitter, job_id: JobId, response: Response) -> J
     return retry_by(gate, f"token {by}", job_id, response)
 
 
-def cancel_by(gate: Gate, by: str, job_id: str) -> Job:
+def cancel_by(gate: ApiContext, by: str, job_id: str) -> Job:
     """Take a job out of the queue, or have a running one stopped; `by` is kept as who did it. Raises `ApiError`."""
     with transaction(gate.engine, "written", write=True) as connection:
         row = _row(connection, job_id)
@@ -145,7 +145,7 @@ def cancel_by(gate: Gate, by: str, job_id: str) -> Job:
         return _job(_row(connection, job_id))
 
 
-def retry_by(gate: Gate, by: str, job_id: str, response: Response) -> Job:
+def retry_by(gate: ApiContext, by: str, job_id: str, response: Response) -> Job:
     """Queue the commit of a job that is over once more; the new job's reason says by whom. Raises `ApiError`."""
     with transaction(gate.engine, "written", write=True) as connection:
         row = _row(connection, job_id)
@@ -156,7 +156,7 @@ def retry_by(gate: Gate, by: str, job_id: str, response: Response) -> Job:
         return _made(connection, repository, str(row.subject), response)
 
 
-def _repository(gate: Gate, forge: str, name: str, status: int) -> Repository:
+def _repository(gate: ApiContext, forge: str, name: str, status: int) -> RepositorySection:
     found = gate.config.find(forge, name)
     if found is None:
         raise ApiError(status, f"repository '{name}' of '{forge}' has no [[repository]] in farm.toml")
@@ -170,7 +170,7 @@ def _row(connection: Connection, job_id: str) -> Row[tuple[object, ...]]:
     return row
 
 
-def _made(connection: Connection, repository: Repository, subject: str, response: Response) -> Job:
+def _made(connection: Connection, repository: RepositorySection, subject: str, response: Response) -> Job:
     """The job that was queued last for `subject`."""
     mine = (JOB.c.forge == repository.forge, JOB.c.repository == repository.name, JOB.c.subject == subject)
     newest = select(JOB).where(*mine).order_by(JOB.c.sequence.desc()).limit(1)
@@ -182,4 +182,4 @@ def _made(connection: Connection, repository: Repository, subject: str, response
 def _job(row: Row[tuple[object, ...]]) -> Job:
     values = dict(row._mapping)
     values["verdict"] = values["verdict"] or None
-    return Job.model_validate({**values, "options": RunOptions.model_validate_json(str(values["options"]))})
+    return Job.model_validate({**values, "options": JobOptions.model_validate_json(str(values["options"]))})

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy import Engine
 
 from ci.api import deliveries, devices, files, job_logs, jobs, problems, runs
-from ci.api.access import READER, Gate
+from ci.api.access import READER, ApiContext
 from ci.config.settings import Config
 
 PREFIX = "/api/v1"
@@ -16,7 +16,7 @@ PREFIX = "/api/v1"
 
 def install(app: FastAPI, config: Config, engine: Engine) -> None:
     """Add the API to `app`."""
-    app.state.gate = Gate(config, engine)
+    app.state.gate = ApiContext(config, engine)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
     for part in (runs, files, jobs, job_logs, devices, deliveries):

@@ -14,7 +14,7 @@ RULES = ("**/budgets.toml", "**/tolerances.toml", "**/golden.py", "**/inputs.py"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class Repository(Section):
+class RepositorySection(Section):
     """One repository whose pull requests are validated."""
 
     name: RepositoryName  # "owner/name"

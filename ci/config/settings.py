@@ -24,11 +24,11 @@ from pydantic import (
 
 from ci.config.forge import ForgeSection
 from ci.config.notify import Notify
-from ci.config.repository import Repository
+from ci.config.repository import RepositorySection
 from ci.config.schedule import Schedule
 from ci.config.secrets import WebhookSecret, loading, wrong
 from ci.config.section import Section
-from ci.errors import ConfigError, Problem
+from ci.errors import ConfigError, ConfigProblem
 from farm import paths
 
 if sys.version_info >= (3, 11):
@@ -49,7 +49,7 @@ ENVIRONMENT = {
 }
 
 
-class Server(Section):
+class ServerSection(Section):
     """Where the service listens."""
 
     host: str = "127.0.0.1"
@@ -85,7 +85,7 @@ class Cluster(Section):
     address: str = ""  # empty: a Ray of this machine's own
 
 
-class Runner(Section):
+class RunnerSection(Section):
     """How jobs are executed."""
 
     at_once: int = Field(default=1, ge=0, le=64)  # jobs; 0: this service executes none
@@ -98,14 +98,14 @@ class Runner(Section):
 class Config(Section):
     """The whole of `farm.toml`."""
 
-    server: Server
+    server: ServerSection
     api: Api = Field(default_factory=Api)
     web: Web = Field(default_factory=Web)
     store: StoreSection = Field(default_factory=StoreSection)
     cluster: Cluster = Field(default_factory=Cluster)
-    runner: Runner = Field(default_factory=Runner)
+    runner: RunnerSection = Field(default_factory=RunnerSection)
     forge: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9-]*$")], ForgeSection] = Field(min_length=1)
-    repository: list[Repository] = Field(min_length=1)
+    repository: list[RepositorySection] = Field(min_length=1)
     schedule: list[Schedule] = Field(default_factory=list)
     notify: list[Notify] = Field(default_factory=list)
 
@@ -130,12 +130,12 @@ class Config(Section):
                 raise wrong(f"{told}, but [runner] limit_s ends a job after {self.runner.limit_s:g} s; raise that")
         return self
 
-    def find(self, forge: str, name: str) -> Repository | None:
+    def find(self, forge: str, name: str) -> RepositorySection | None:
         """The repository `name` of `forge`; forges compare names without regard to case."""
         wanted = (forge, name.lower())
         return next((each for each in self.repository if (each.forge, each.name.lower()) == wanted), None)
 
-    def git_url(self, repository: Repository) -> str:
+    def git_url(self, repository: RepositorySection) -> str:
         """Where the commits of `repository` are fetched."""
         return repository.git or f"{self.forge[repository.forge].git_host()}/{repository.name}.git"
 
@@ -188,7 +188,7 @@ def store_url(path: Path, env: Mapping[str, str]) -> str:
     store = _read(path).get("store")
     url = store.get("url", paths.store_url()) if isinstance(store, dict) else paths.store_url()
     if not isinstance(url, str):
-        raise ConfigError(str(path), [Problem("store.url", "", "not text; write a SQLAlchemy URL in quotes")])
+        raise ConfigError(str(path), [ConfigProblem("store.url", "", "not text; write a SQLAlchemy URL in quotes")])
     return url
 
 
@@ -211,22 +211,24 @@ def _read(path: Path) -> dict[str, Any]:
         document: dict[str, Any] = tomllib.loads(path.read_bytes().decode())
         return document
     except OSError as error:
-        problem = Problem("file", "", f"cannot be read: {error.strerror}; ci/farm.example.toml is one to begin with")
+        problem = ConfigProblem(
+            "file", "", f"cannot be read: {error.strerror}; ci/farm.example.toml is one to begin with"
+        )
     except UnicodeDecodeError as error:
-        problem = Problem("file", "", f"is not UTF-8 text: {error.reason} at byte {error.start}")
+        problem = ConfigProblem("file", "", f"is not UTF-8 text: {error.reason} at byte {error.start}")
     except tomllib.TOMLDecodeError as error:
-        problem = Problem("file", "", f"is not TOML: {error}")
+        problem = ConfigProblem("file", "", f"is not TOML: {error}")
     raise ConfigError(str(path), [problem])
 
 
-def _problem(error: Any, document: dict[str, Any]) -> Problem:
+def _problem(error: Any, document: dict[str, Any]) -> ConfigProblem:
     """One of pydantic's errors in our words."""
     where = ".".join(str(part) for part in error["loc"] if part != "[key]") or "file"
     if error["type"] == "extra_forbidden":  # its value is not shown: `tokn = "…"` is somebody's token
-        return Problem(where, "", "unknown key; remove it or mend its spelling")
+        return ConfigProblem(where, "", "unknown key; remove it or mend its spelling")
     if error["type"] == "missing":
-        return Problem(where, "", "missing; set it")
-    return Problem(where, _shown(error["loc"], document), error["msg"][:1].lower() + error["msg"][1:])
+        return ConfigProblem(where, "", "missing; set it")
+    return ConfigProblem(where, _shown(error["loc"], document), error["msg"][:1].lower() + error["msg"][1:])
 
 
 def _shown(location: tuple[int | str, ...], document: dict[str, Any]) -> str:

@@ -63,7 +63,7 @@ class _Branch(Part):
     commit: _Commit
 
 
-class _File(Part):
+class _ChangedFile(Part):
     filename: str
     previous_filename: str = ""
     status: str = Field(default="")
@@ -152,7 +152,8 @@ class GiteaForge:
     async def changed_files(self, repository: str, number: int) -> list[ChangedFile]:
         """What a pull request touches."""
         files = [
-            _File.model_validate(each) async for each in self._pages(f"/repos/{repository}/pulls/{number}/files", {})
+            _ChangedFile.model_validate(each)
+            async for each in self._pages(f"/repos/{repository}/pulls/{number}/files", {})
         ]
         return [ChangedFile(each.filename, each.previous_filename, each.status) for each in files]
 

@@ -15,10 +15,10 @@ from pydantic import SecretStr
 
 from ci.errors import ForgeRefusedError
 from ci.forge.github_answers import (
-    Branch,
-    CheckRun,
+    BranchAnswer,
+    CheckRunAnswer,
     CommentAnswer,
-    Delivery,
+    DeliveryAnswer,
     FileAnswer,
     Hook,
     IssueAnswer,
@@ -73,7 +73,7 @@ class GitHubForge:
                 await self._call(repository, "PATCH", f"/check-runs/{check_id}", body)
             else:
                 made = await self._call(repository, "POST", "/check-runs", {**body, "head_sha": check.head_sha})
-                check_id = str(CheckRun.model_validate(made).id)
+                check_id = str(CheckRunAnswer.model_validate(made).id)
             if not left:
                 return check_id
 
@@ -106,7 +106,7 @@ class GitHubForge:
     async def branch_head(self, repository: str, branch: str) -> str:
         """The hash of a branch's newest commit."""
         answer = await self._call(repository, "GET", f"/branches/{quote(branch, safe='')}")
-        return Branch.model_validate(answer).commit.sha
+        return BranchAnswer.model_validate(answer).commit.sha
 
     async def permission(self, repository: str, login: str) -> Permission:
         """What somebody may do. GitHub counts `triage` as read, and tells `maintain` by the name of the role alone."""
@@ -155,7 +155,7 @@ class GitHubForge:
     async def _redeliver(self, hook: str, since: datetime) -> int:
         deliveries = []
         async for each in self._pages(self._github, f"{hook}/deliveries", {}):  # newest first
-            delivery = Delivery.model_validate(each)
+            delivery = DeliveryAnswer.model_validate(each)
             if delivery.delivered_at < since:
                 break
             deliveries.append(delivery)
@@ -164,12 +164,12 @@ class GitHubForge:
             await self._send(self._github, "POST", f"{hook}/deliveries/{delivery_id}/attempts")
         return len(wanted)
 
-    async def _find_check(self, repository: str, check: Check) -> CheckRun | None:
+    async def _find_check(self, repository: str, check: Check) -> CheckRunAnswer | None:
         github = await self._of(repository)
         path = f"/repos/{repository}/commits/{check.head_sha}/check-runs"
         query = {"check_name": check.name, "filter": "all"}
         async for each in self._pages(github, path, query, "check_runs"):
-            found = CheckRun.model_validate(each)
+            found = CheckRunAnswer.model_validate(each)
             if found.external_id == check.external_id:
                 return found
         return None

@@ -19,7 +19,7 @@ class CheckOutput(Part):
     annotations_count: int = 0
 
 
-class CheckRun(Part):
+class CheckRunAnswer(Part):
     """A check run."""
 
     id: int
@@ -58,7 +58,7 @@ class Commit(Part):
     sha: str
 
 
-class Branch(Part):
+class BranchAnswer(Part):
     """A branch."""
 
     commit: Commit
@@ -85,7 +85,7 @@ class Hook(Part):
     config: HookConfig
 
 
-class Delivery(Part):
+class DeliveryAnswer(Part):
     """One try of the forge to deliver a webhook."""
 
     id: int
@@ -94,7 +94,7 @@ class Delivery(Part):
     status_code: int  # what we answered; 0 where nobody did
 
 
-def to_redeliver(deliveries: Sequence[Delivery]) -> list[int]:
+def to_redeliver(deliveries: Sequence[DeliveryAnswer]) -> list[int]:
     """Ids of the deliveries that never arrived, oldest first, one a guid.
 
     What we refused (4xx) would be refused again; asking for it at every start would never end.

@@ -29,7 +29,7 @@ class User(Part):
     type: str = "User"  # "Bot" for an App
 
 
-class Repository(Part):
+class RepositoryPayload(Part):
     """The repository an event is about."""
 
     full_name: str
@@ -126,10 +126,10 @@ class PushEvent(Part):
     after: Sha
     before: Sha
     deleted: bool
-    repository: Repository
+    repository: RepositoryPayload
 
 
-class Comment(Part):
+class CommentPayload(Part):
     """A comment."""
 
     id: int = Field(ge=1)
@@ -141,7 +141,7 @@ class IssuePullRequest(Part):
     """What marks an issue as a pull request."""
 
 
-class Issue(Part):
+class IssuePayload(Part):
     """An issue or, where `pull_request` is there, a pull request."""
 
     number: int = Field(ge=1)
@@ -152,5 +152,5 @@ class IssueCommentEvent(Part):
     """`issue_comment`."""
 
     action: str
-    comment: Comment
-    issue: Issue
+    comment: CommentPayload
+    issue: IssuePayload

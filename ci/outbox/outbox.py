@@ -36,7 +36,7 @@ _PENDING = OUTBOX.c.state == OutboxState.PENDING.value
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutboxMessage:
     """One row that is to be sent now, by nobody else."""
 
     sequence: int
@@ -59,7 +59,7 @@ def post(connection: Connection, key: str, forge: str, repository: str, content:
     connection.execute(insert(OUTBOX).values(**told, **begin, payload=content.model_dump_json(), created_at=now))
 
 
-def claim(engine: Engine, at: datetime, limit: int, resting: frozenset[str] = frozenset()) -> list[Letter]:
+def claim(engine: Engine, at: datetime, limit: int, resting: frozenset[str] = frozenset()) -> list[OutboxMessage]:
     """Up to `limit` rows that are due, the oldest of each key, claimed for the caller. Not for `resting` addressees."""
     earlier = OUTBOX.alias()
     blocked = exists().where(
@@ -87,18 +87,18 @@ def newest(connection: Connection, key: str) -> Content | None:
     return None if row is None else CONTENTS[Operation(row.operation)].model_validate_json(row.payload)
 
 
-def delivered(engine: Engine, letter: Letter, remote_id: str) -> None:
+def delivered(engine: Engine, letter: OutboxMessage, remote_id: str) -> None:
     """It has arrived."""
     values = {"state": OutboxState.SENT.value, "remote_id": remote_id, "error": "", "done_at": _now()}
     _settle(engine, letter, values)
 
 
-def postpone(engine: Engine, letter: Letter, error: str, until: str) -> None:
+def postpone(engine: Engine, letter: OutboxMessage, error: str, until: str) -> None:
     """It may arrive later."""
     _settle(engine, letter, {"error": error, "next_at": until})
 
 
-def refuse(engine: Engine, letter: Letter, error: str) -> None:
+def refuse(engine: Engine, letter: OutboxMessage, error: str) -> None:
     """It will never arrive. Later rows of its key are sent all the same."""
     _settle(engine, letter, {"state": OutboxState.REFUSED.value, "error": error, "done_at": _now()})
 
@@ -121,7 +121,7 @@ def _claimed(connection: Connection, row: Row[tuple[object, ...]], at: datetime)
     return bool(connection.execute(update(OUTBOX).where(*mine).values(values)).rowcount)
 
 
-def _letter(connection: Connection, row: Row[tuple[object, ...]]) -> Letter:
+def _letter(connection: Connection, row: Row[tuple[object, ...]]) -> OutboxMessage:
     told = (
         select(OUTBOX.c.remote_id)
         .where(OUTBOX.c.key == row.key, OUTBOX.c.remote_id != "")
@@ -131,10 +131,10 @@ def _letter(connection: Connection, row: Row[tuple[object, ...]]) -> Letter:
     record = CONTENTS[Operation(row.operation)]
     trail = Trail(remote_id=connection.execute(told).scalar() or "", uncertain=row.attempts > 0)
     content = record.model_validate_json(row.payload)
-    return Letter(row.sequence, row.key, row.forge, row.repository, content, row.attempts + 1, trail)
+    return OutboxMessage(row.sequence, row.key, row.forge, row.repository, content, row.attempts + 1, trail)
 
 
-def _settle(engine: Engine, letter: Letter, values: dict[str, str]) -> None:
+def _settle(engine: Engine, letter: OutboxMessage, values: dict[str, str]) -> None:
     mine = (OUTBOX.c.sequence == letter.sequence, OUTBOX.c.attempts == letter.attempts, _PENDING)
     with transaction(engine, "written", write=True) as connection:
         connection.execute(update(OUTBOX).where(*mine).values(values))

@@ -16,7 +16,7 @@ from ci.notify.channel import Channel
 from ci.notify.notice import STALE_S, Notice
 from ci.outbox import outbox
 from ci.outbox.backoff import delay_s
-from ci.outbox.outbox import Letter
+from ci.outbox.outbox import OutboxMessage
 from farm import timestamps
 from farm.errors import FarmError
 
@@ -66,7 +66,7 @@ class Sender:
         await asyncio.gather(*(self._send(letter) for letter in letters))
         return len(letters)
 
-    async def _send(self, letter: Letter) -> None:
+    async def _send(self, letter: OutboxMessage) -> None:
         try:
             remote_id = await self._tell(letter)
         except (ForgeUnavailableError, ChannelUnavailableError) as error:
@@ -79,7 +79,7 @@ class Sender:
         else:
             await asyncio.to_thread(outbox.delivered, self._engine, letter, remote_id)
 
-    async def _tell(self, letter: Letter) -> str:
+    async def _tell(self, letter: OutboxMessage) -> str:
         """Tell whoever it is for; the forge's id of what is there now, "" of a notice."""
         content = letter.content
         if isinstance(content, Notice):
@@ -94,7 +94,7 @@ class Sender:
         assert isinstance(content, Issue), "the last of `ci.outbox.outbox.CONTENTS`"
         return await forge.put_issue(letter.repository, content, letter.trail)
 
-    async def _notify(self, letter: Letter, notice: Notice) -> str:
+    async def _notify(self, letter: OutboxMessage, notice: Notice) -> str:
         channel = self._channels.get(letter.forge)
         if channel is None:
             raise ChannelRefusedError(f"no [[notify]] of the name in {letter.forge} is configured any more")
@@ -103,7 +103,7 @@ class Sender:
         await channel.tell(notice)
         return ""
 
-    async def _postpone(self, letter: Letter, error: ForgeUnavailableError | ChannelUnavailableError) -> None:
+    async def _postpone(self, letter: OutboxMessage, error: ForgeUnavailableError | ChannelUnavailableError) -> None:
         wait_s = delay_s(letter.attempts, error.retry_after_s, random.random())
         if error.retry_after_s is not None:  # it is the addressee that wants a rest, not this row
             self._rests[letter.forge] = timestamps.utc_now() + timedelta(seconds=error.retry_after_s)
@@ -111,6 +111,6 @@ class Sender:
         until = timestamps.later(timestamps.utc_now(), wait_s)
         await asyncio.to_thread(outbox.postpone, self._engine, letter, str(error), until)
 
-    async def _refuse(self, letter: Letter, error: str) -> None:
+    async def _refuse(self, letter: OutboxMessage, error: str) -> None:
         LOG.error("%s is given up: %s", letter.key, error)
         await asyncio.to_thread(outbox.refuse, self._engine, letter, error)

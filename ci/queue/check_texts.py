@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ci.forge.markers import MARKER
 from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion
-from ci.queue.outcome import Outcome
+from ci.queue.outcome import JobOutcome
 from farm.model.run import Verdict
 
 # An errored run says nothing about the kernel: it must neither pass nor be held against it.
@@ -47,7 +47,7 @@ def cancelled(name: str, head_sha: str, job_id: str, url: str, reason: str) -> C
     return check.model_copy(update={"conclusion": Conclusion.CANCELLED, "summary": reason})
 
 
-def completed(name: str, head_sha: str, job_id: str, url: str, outcome: Outcome) -> Check:
+def completed(name: str, head_sha: str, job_id: str, url: str, outcome: JobOutcome) -> Check:
     """The check of a job that has its verdict."""
     title = f"{outcome.verdict.value}: {outcome.reason}"
     check = _check(name, head_sha, job_id, url, CheckStatus.COMPLETED, title)

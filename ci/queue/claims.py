@@ -15,17 +15,17 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, or_, select, update
 
-from ci.config.repository import Repository
+from ci.config.repository import RepositorySection
 from ci.config.settings import Config
 from ci.queue import check_texts, notifications, schedule_issue
 from ci.queue.job_queue import Queue
-from ci.queue.options import RunOptions
-from ci.queue.outcome import Outcome
+from ci.queue.options import JobOptions
+from ci.queue.outcome import JobOutcome
 from ci.store.states import Event, JobKind, JobState
 from ci.store.tables import JOB
 from farm import timestamps
 from farm.model.priority import Priority
-from farm.process.identity import Owner
+from farm.process.identity import ProcessIdentity
 from farm.store import health_store
 from farm.store.engine import transaction
 from farm.timestamps import new_id
@@ -39,11 +39,11 @@ JobRow = Row[tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class JobClaim:
     """One job that this service executes."""
 
     id: str
-    repository: Repository
+    repository: RepositorySection
     kind: JobKind
     subject: str  # "pull/7", a full ref name, or "commit/SHA"
     number: int | None  # of the pull request
@@ -51,22 +51,22 @@ class Claim:
     base_sha: str  # "" where nobody named one
     from_fork: bool
     priority: Priority
-    options: RunOptions
+    options: JobOptions
     approved_by: str
     run_id: str
-    process: Owner | None  # None until it is there
+    process: ProcessIdentity | None  # None until it is there
     attempts: int  # this one included
 
 
 class Claims:
     """The jobs of one service. `me` is its process."""
 
-    def __init__(self, engine: Engine, config: Config, me: Owner) -> None:
+    def __init__(self, engine: Engine, config: Config, me: ProcessIdentity) -> None:
         self._engine = engine
         self._config = config
         self._me = me.dump()
 
-    def take(self, most: int) -> list[Claim]:
+    def take(self, most: int) -> list[JobClaim]:
         """Claim up to `most` queued jobs, by priority and age."""
         due = and_(JOB.c.state == JobState.QUEUED.value, JOB.c.next_at <= _now(), self._configured())
         order = case({each.value: each.rank for each in Priority}, value=JOB.c.priority, else_=len(Priority))
@@ -78,7 +78,7 @@ class Claims:
             found = connection.execute(query.with_for_update(skip_locked=True)).all()
             return [self._claimed(connection, row) for row in found]
 
-    def adopt(self) -> list[Claim]:
+    def adopt(self) -> list[JobClaim]:
         """Take over the jobs of services that are gone."""
         with transaction(self._engine, "read") as connection:
             others = (JOB.c.state.in_(_TAKEN), JOB.c.owner != self._me, self._configured())
@@ -88,7 +88,7 @@ class Claims:
         with transaction(self._engine, "written", write=True) as connection:
             return [self._claim(row) for row in orphans if self._inherit(connection, row)]
 
-    def started(self, claim: Claim, process: Owner) -> bool:
+    def started(self, claim: JobClaim, process: ProcessIdentity) -> bool:
         """Note the process before it is let go; whether the job still is to be executed."""
         running = (*self._mine(claim), JOB.c.state == JobState.RUNNING.value)
         with transaction(self._engine, "written", write=True) as connection:
@@ -103,7 +103,7 @@ class Claims:
             found = connection.execute(select(JOB.c.id, JOB.c.state).where(*mine)).all()
         return {str(row.id): JobState(str(row.state)) for row in found}
 
-    def say(self, claim: Claim, title: str, text: str) -> None:
+    def say(self, claim: JobClaim, title: str, text: str) -> None:
         """Have the check say how far the run is; `text` is Markdown."""
         with transaction(self._engine, "written", write=True) as connection:
             row = self._row(connection, claim)
@@ -111,7 +111,7 @@ class Claims:
                 queue = Queue(connection, self._config, claim.repository)
                 queue.tell(row, check_texts.progress(*queue.names(row), title, text))
 
-    def put_back(self, claim: Claim, why: str, wait_s: float = 0.0) -> None:
+    def put_back(self, claim: JobClaim, why: str, wait_s: float = 0.0) -> None:
         """Queue the job again, not to be claimed before `wait_s` have passed."""
         values = {**_FREE, "state": JobState.QUEUED.value, "reason": why}
         values["next_at"] = timestamps.later(timestamps.utc_now(), wait_s)
@@ -123,7 +123,7 @@ class Claims:
             queue = Queue(connection, self._config, claim.repository)
             queue.tell(row, check_texts.opened(*queue.names(row), f"Queued again: {why}"))
 
-    def hold(self, claim: Claim, reason: str, why: str) -> None:
+    def hold(self, claim: JobClaim, reason: str, why: str) -> None:
         """Have the job wait for an approval; `reason` is one line, `why` Markdown."""
         with transaction(self._engine, "written", write=True) as connection:
             row = self._row(connection, claim)
@@ -135,7 +135,7 @@ class Claims:
             queue.tell(row, check_texts.held(*queue.names(row), why))
             notifications.post(connection, self._config, row, Event.HELD, reason)
 
-    def settle(self, claim: Claim, outcome: Outcome) -> bool:
+    def settle(self, claim: JobClaim, outcome: JobOutcome) -> bool:
         """Give the job its one verdict; whether it was this service's to give."""
         with transaction(self._engine, "written", write=True) as connection:
             row = self._row(connection, claim)
@@ -155,7 +155,7 @@ class Claims:
             self._tell_of_devices(connection, claim, row)
             return True
 
-    def _tell_of_devices(self, connection: Connection, claim: Claim, row: JobRow) -> None:
+    def _tell_of_devices(self, connection: Connection, claim: JobClaim, row: JobRow) -> None:
         """Whoever wants to hear of devices hears which of them the job's run has taken out, and why."""
         out = health_store.taken_out(connection, claim.repository.platform, str(row.run_id), str(row.started_at))
         if out:
@@ -170,7 +170,7 @@ class Claims:
         connection.execute(update(JOB).where(JOB.c.id == row.id).values(values))
         return True
 
-    def _claimed(self, connection: Connection, row: JobRow) -> Claim:
+    def _claimed(self, connection: Connection, row: JobRow) -> JobClaim:
         values: dict[str, Any] = {
             "state": JobState.RUNNING.value,
             "owner": self._me,
@@ -189,10 +189,10 @@ class Claims:
         taken = update(JOB).where(*same).values(owner=self._me, seen_at=_now())
         return bool(connection.execute(taken).rowcount)
 
-    def _claim(self, row: JobRow) -> Claim:
+    def _claim(self, row: JobRow) -> JobClaim:
         repository = self._config.find(str(row.forge), str(row.repository))
         assert repository is not None, "held by `_configured`"
-        return Claim(
+        return JobClaim(
             id=str(row.id),
             repository=repository,
             kind=JobKind(str(row.kind)),
@@ -202,19 +202,19 @@ class Claims:
             base_sha=str(row.base_sha),
             from_fork=bool(row.from_fork),
             priority=Priority(str(row.priority)),
-            options=RunOptions.model_validate_json(str(row.options)),
+            options=JobOptions.model_validate_json(str(row.options)),
             approved_by=str(row.approved_by),
             run_id=str(row.run_id),
-            process=Owner.load(str(row.process)) if row.process else None,
+            process=ProcessIdentity.load(str(row.process)) if row.process else None,
             attempts=int(str(row.attempts)),
         )
 
-    def _row(self, connection: Connection, claim: Claim) -> JobRow | None:
+    def _row(self, connection: Connection, claim: JobClaim) -> JobRow | None:
         """The job, locked, while it is this service's."""
         mine = select(JOB).where(*self._mine(claim)).with_for_update()
         return connection.execute(mine).first()
 
-    def _mine(self, claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    def _mine(self, claim: JobClaim) -> tuple[ColumnElement[bool], ...]:
         return (JOB.c.id == claim.id, JOB.c.owner == self._me, JOB.c.state.in_(_TAKEN))
 
     def _configured(self) -> ColumnElement[bool]:
@@ -226,7 +226,7 @@ class Claims:
 
 def _abandoned(row: JobRow) -> bool:
     """Whether the service of a job is gone, or so long silent that it must have lost it."""
-    if Owner.load(str(row.owner)).gone():
+    if ProcessIdentity.load(str(row.owner)).gone():
         return True
     return str(row.seen_at) < timestamps.as_text(timestamps.utc_now() - LEASE)
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
-from ci.config.repository import Repository
+from ci.config.repository import RepositorySection
 from ci.config.settings import Config
 from ci.forge.protocol import Check, Comment
 from ci.outbox import outbox
 from ci.queue import check_texts, notifications
 from ci.queue.intents import Rerun, Validate
-from ci.queue.options import RunOptions
+from ci.queue.options import JobOptions
 from ci.store.states import OPEN, Event, JobKind, JobState
 from ci.store.tables import JOB
 from farm import timestamps
@@ -27,12 +27,12 @@ _OPEN = JOB.c.state.in_([state.value for state in OPEN])
 class Queue:
     """The queue of one repository. Every method works in the caller's write transaction."""
 
-    def __init__(self, connection: Connection, config: Config, repository: Repository) -> None:
+    def __init__(self, connection: Connection, config: Config, repository: RepositorySection) -> None:
         self._connection = connection
         self._config = config
         self._repository = repository
 
-    def validate(self, asked: Validate, options: RunOptions | None = None, approved_by: str = "") -> str:
+    def validate(self, asked: Validate, options: JobOptions | None = None, approved_by: str = "") -> str:
         """Queue a commit, and cancel what is open of older commits of its subject. Returns one line on what was done.
 
         `options` say that a person asked; then a commit that has a verdict gets another one.
@@ -46,9 +46,9 @@ class Queue:
         for job in same:
             if job.state in [state.value for state in OPEN]:
                 self._cancel(job, "asked for anew")
-        return self._add(asked, options or RunOptions(), approved_by or self._approver(asked))
+        return self._add(asked, options or JobOptions(), approved_by or self._approver(asked))
 
-    def schedule(self, asked: Validate, options: RunOptions) -> str:
+    def schedule(self, asked: Validate, options: JobOptions) -> str:
         """Queue what a schedule asks for, unless the same is open already. Returns one line on what was done."""
         alike = (JOB.c.subject == asked.subject, JOB.c.kind == asked.kind.value, JOB.c.head_sha == asked.head_sha)
         under_way = [state.value for state in (*OPEN, JobState.CANCELLING)]
@@ -90,7 +90,7 @@ class Queue:
         """Answer a comment."""
         self.comment(check_texts.reply(number, to, text), f"reply/{to}")
 
-    def _add(self, asked: Validate, options: RunOptions, approved_by: str, why: str = "") -> str:
+    def _add(self, asked: Validate, options: JobOptions, approved_by: str, why: str = "") -> str:
         held = asked.from_fork and not approved_by
         state = JobState.HELD if held else JobState.QUEUED
         job_id = uuid.uuid4().hex
@@ -130,7 +130,7 @@ class Queue:
         asked = Validate(kind=kind, priority=Priority(str(job.priority)), **terms)
         if job.state in [state.value for state in OPEN]:
             return f"{job.id} is {job.state} already"
-        options = RunOptions.model_validate_json(str(job.options))
+        options = JobOptions.model_validate_json(str(job.options))
         return self._add(asked, options, str(job.approved_by), f"retried by {by}" if by else "")
 
     def _approver(self, asked: Validate) -> str:

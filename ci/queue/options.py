@@ -17,7 +17,7 @@ class SweepTerms(Record):
     budget_minutes: float = Field(gt=0)
 
 
-class RunOptions(Record):
+class JobOptions(Record):
     """What a comment or a schedule asks for beside what `farm.toml` says of the repository."""
 
     devices: int | None = Field(default=None, ge=1, le=_MOST_DEVICES)  # None: as configured

@@ -9,7 +9,7 @@ from farm.model.run import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class JobOutcome:
     """What became of a job."""
 
     verdict: Verdict

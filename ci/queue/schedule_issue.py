@@ -9,7 +9,7 @@ from ci.forge.markers import MARKER
 from ci.forge.protocol import Issue
 from ci.outbox import outbox
 from ci.queue import notifications
-from ci.queue.options import RunOptions
+from ci.queue.options import JobOptions
 from ci.store.states import Event
 from farm.model.run import Verdict
 
@@ -24,7 +24,7 @@ def settled(
     A schedule whose job did not pass opens its issue or updates it; one that passes again closes it.
     """
     notifications.post(connection, config, job, notifications.EVENTS[verdict], reason)
-    schedule = RunOptions.model_validate_json(str(job.options)).schedule
+    schedule = JobOptions.model_validate_json(str(job.options)).schedule
     if not schedule:
         return
     key = f"issue/{job.forge}/{job.repository}/{schedule}"

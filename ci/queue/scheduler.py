@@ -14,14 +14,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from ci.config.repository import Repository
+from ci.config.repository import RepositorySection
 from ci.config.schedule import Schedule
 from ci.config.settings import Config
 from ci.errors import ForgeError
 from ci.forge.protocol import Forge
 from ci.queue.intents import Validate
 from ci.queue.job_queue import Queue
-from ci.queue.options import RunOptions, SweepTerms
+from ci.queue.options import JobOptions, SweepTerms
 from ci.store.states import JobKind
 from ci.store.tables import SCHEDULE
 from farm import timestamps
@@ -130,9 +130,9 @@ def _validate(kind: JobKind, subject: str, head_sha: str, branch: str) -> Valida
     )
 
 
-def _options(schedule: Schedule, repository: Repository) -> RunOptions:
+def _options(schedule: Schedule, repository: RepositorySection) -> JobOptions:
     cases = schedule.cases or repository.cases
     if schedule.kind == "baseline":
-        return RunOptions(devices=schedule.devices, cases=cases, schedule=schedule.name)
+        return JobOptions(devices=schedule.devices, cases=cases, schedule=schedule.name)
     terms = SweepTerms(seeds=schedule.seeds, repeats=schedule.repeats, budget_minutes=schedule.budget_minutes)
-    return RunOptions(devices=schedule.devices, cases=cases, schedule=schedule.name, sweep=terms)
+    return JobOptions(devices=schedule.devices, cases=cases, schedule=schedule.name, sweep=terms)

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from ci.config import directories
 from ci.config.settings import Config
 from ci.forge.protocol import Forge
-from ci.queue.claims import Claim
-from ci.queue.outcome import Outcome
+from ci.queue.claims import JobClaim
+from ci.queue.outcome import JobOutcome
 from ci.runner import annotations as remarks
 from ci.runner import run_outcome
-from ci.runner.git_mirror import Commits, FetchError, Limits, Mirror, Remote
+from ci.runner.git_mirror import Commits, FetchError, FetchLimits, Mirror, Remote
 from ci.store.states import JobKind
 from farm.model.run import RunRecord
 
@@ -30,7 +30,7 @@ class Sources:
         self._forges = forges
         self._mirrors: dict[tuple[str, str], Mirror] = {}
 
-    async def bring(self, claim: Claim) -> Commits:
+    async def bring(self, claim: JobClaim) -> Commits:
         """The commits of a job, fetched where they are not here.
 
         Raises `CommitMissingError` where there are none such, `FetchError` or `ForgeError` where it may work later.
@@ -40,11 +40,11 @@ class Sources:
         remote = Remote(self._config.git_url(claim.repository), token)
         return await self._mirror(claim).bring(remote, claim.head_sha, base, _refs(claim))
 
-    async def changed_rules(self, claim: Claim, commits: Commits) -> list[str]:
+    async def changed_rules(self, claim: JobClaim, commits: Commits) -> list[str]:
         """Files by which the gate judges, as the repository is configured, that the job's commit changes."""
         return await self._mirror(claim).changed(commits, claim.repository.rules)
 
-    async def judged(self, claim: Claim, record: RunRecord) -> Outcome:
+    async def judged(self, claim: JobClaim, record: RunRecord) -> JobOutcome:
         """What is told of a run, with what its commit says about it."""
         mirror, files, texts = self._mirror(claim), [], {}
         try:
@@ -57,15 +57,15 @@ class Sources:
         files = sorted({*files, *(record.source.rule_changes if record.source else [])})
         return run_outcome.judged(record, remarks.approved(files, claim.approved_by), remarks.located(record, texts))
 
-    def _mirror(self, claim: Claim) -> Mirror:
+    def _mirror(self, claim: JobClaim) -> Mirror:
         key = (claim.repository.forge, claim.repository.name)
         if key not in self._mirrors:
-            limits = Limits(self._config.runner.fetch_bytes, self._config.runner.fetch_s)
+            limits = FetchLimits(self._config.runner.fetch_bytes, self._config.runner.fetch_s)
             self._mirrors[key] = Mirror(directories.mirror(*key), limits)
         return self._mirrors[key]
 
 
-def _refs(claim: Claim) -> list[str]:
+def _refs(claim: JobClaim) -> list[str]:
     """Where the head may be found by name, for a remote that gives out no commit by its hash."""
     if claim.kind is JobKind.PULL_REQUEST and claim.number is not None:
         return [f"refs/pull/{claim.number}/head"]

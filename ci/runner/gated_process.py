@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from farm.process import identity, termination
-from farm.process.identity import Owner
+from farm.process.identity import ProcessIdentity
 
 # A shell that becomes the command once it is told to; where its service dies first, it reads an end of file and ends.
 _GATE = 'read -r go && exec "$@" </dev/null'
@@ -67,6 +67,6 @@ def environment(outer: Mapping[str, str], secrets: Collection[SecretStr]) -> dic
     return {name: value for name, value in passed.items() if not any(secret in value for secret in hidden)}
 
 
-def end(process: Owner, known: Collection[Owner]) -> None:
+def end(process: ProcessIdentity, known: Collection[ProcessIdentity]) -> None:
     """End a run and all that it has started: politely, so that it gives its devices back, and then not."""
     termination.end_session(process, known)

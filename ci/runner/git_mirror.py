@@ -67,7 +67,7 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FetchLimits:
     """What one fetch may cost."""
 
     bytes: int
@@ -86,7 +86,7 @@ class Commits:
 class Mirror:
     """One repository's mirror. All calls of `bring` must come from one event loop."""
 
-    def __init__(self, directory: Path, limits: Limits) -> None:
+    def __init__(self, directory: Path, limits: FetchLimits) -> None:
         self._directory = directory
         self._limits = limits
         self._lock = asyncio.Lock()

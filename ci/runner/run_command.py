@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ci.config.settings import Config
-from ci.queue.claims import Claim
+from ci.queue.claims import JobClaim
 from ci.runner.git_mirror import Commits
 
 FARM = (str(Path(sys.executable).with_name("farm")),)
 
 
-def run_command(farm: Sequence[str], claim: Claim, commits: Commits, config: Config, out: Path) -> list[str]:
+def run_command(farm: Sequence[str], claim: JobClaim, commits: Commits, config: Config, out: Path) -> list[str]:
     """The command that validates `claim`. It leaves its run in the store as `claim.run_id`, and says how far it is."""
     wanted, options = claim.repository, claim.options
     words = [*farm, "run", wanted.kernel, "--run-id", claim.run_id, "--out", str(out)]

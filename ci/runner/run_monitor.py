@@ -11,15 +11,15 @@ from typing import TypeVar
 from sqlalchemy import Engine
 
 from ci.config import directories
-from ci.queue.claims import Claim, Claims
-from ci.queue.outcome import Outcome
+from ci.queue.claims import Claims, JobClaim
+from ci.queue.outcome import JobOutcome
 from ci.runner import gated_process, run_outcome, sweep_command
 from ci.runner.gated_process import Child
 from ci.store.states import JobKind, JobState
 from farm.model.run import RunRecord, Verdict
 from farm.model.sweep import SweepRecord
 from farm.process import identity, termination
-from farm.process.identity import Owner
+from farm.process.identity import ProcessIdentity
 from farm.store.engine import StoreError
 
 LOG = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Requeue:
     """The run ended without being judged, and not for a reason of its own."""
 
     why: str
@@ -45,13 +45,13 @@ class Again:
 class _Watch:
     """What is known of one process while it is followed."""
 
-    claim: Claim
-    process: Owner
+    claim: JobClaim
+    process: ProcessIdentity
     began_s: float
     looked_s: float = float("-inf")
     said_s: float = float("-inf")
     said: str = ""
-    known: set[Owner] = field(default_factory=set)  # of its session
+    known: set[ProcessIdentity] = field(default_factory=set)  # of its session
     stopped: str = ""  # why it was ended by us
 
 
@@ -65,7 +65,7 @@ async def insisting(do: Callable[[], Answer]) -> Answer:
             await asyncio.sleep(_RETRY_S)
 
 
-class Following:
+class RunMonitor:
     """Follows the runs of one service."""
 
     def __init__(self, engine: Engine, claims: Claims, limit_s: float, told: Callable[[], None]) -> None:
@@ -76,7 +76,7 @@ class Following:
         self._told = told
         self._host = identity.current().host
 
-    async def to_the_end(self, claim: Claim, started: Child | None) -> RunRecord | Outcome | Again | None:
+    async def to_the_end(self, claim: JobClaim, started: Child | None) -> RunRecord | JobOutcome | Requeue | None:
         """What became of the run of `claim`, whose process is there; None where another service has taken it over.
 
         `started` is the process where this service has started it. A cancelled call ends the process.
@@ -96,7 +96,7 @@ class Following:
         record = await insisting(lambda: self._record(claim))
         return _judged(watch, record, code)
 
-    def _record(self, claim: Claim) -> RunRecord | SweepRecord | None:
+    def _record(self, claim: JobClaim) -> RunRecord | SweepRecord | None:
         if claim.kind is JobKind.SWEEP:
             return sweep_command.record_in(directories.sweep(claim.id))
         return run_outcome.record_of(self._engine, claim.run_id)
@@ -152,18 +152,20 @@ class Following:
         self._told()
 
 
-def _judged(watch: _Watch, record: RunRecord | SweepRecord | None, code: int | None) -> RunRecord | Outcome | Again:
+def _judged(
+    watch: _Watch, record: RunRecord | SweepRecord | None, code: int | None
+) -> RunRecord | JobOutcome | Requeue:
     """What a run that is over says; `code` is None where nobody knows how its process ended."""
     if watch.stopped:
-        return Outcome(Verdict.ERRORED, watch.stopped)
+        return JobOutcome(Verdict.ERRORED, watch.stopped)
     last = watch.claim.attempts >= MOST_ATTEMPTS
     if record is None:
         told = run_outcome.complaint(directories.job_log(watch.claim.id))
         if told or last or (code is not None and code >= 0):
-            return Outcome(
+            return JobOutcome(
                 Verdict.ERRORED, told or f"the run ended before it began, with exit code {code}; see its log"
             )
-        return Again("the run was ended before it began")
+        return Requeue("the run was ended before it began")
     if run_outcome.was_interrupted(record) and not last:
-        return Again(record.reason)
+        return Requeue(record.reason)
     return run_outcome.judged_sweep(record) if isinstance(record, SweepRecord) else record

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 
 from ci.forge.protocol import Annotation
-from ci.queue.outcome import Outcome
+from ci.queue.outcome import JobOutcome
 from ci.runner import sweep_command
 from farm.errors import UnknownRunError
 from farm.model.run import RunRecord, Verdict
@@ -24,7 +24,7 @@ _INTERRUPTED = "interrupted"  # how a run's reason begins where it was ended and
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """How far a run is."""
 
     began: bool  # it has its devices
@@ -40,12 +40,12 @@ class Progress:
         return f"Running: {self.measured} trial{'s' if self.measured > 1 else ''} measured"
 
 
-def progress(engine: Engine, run_id: str) -> Progress:
+def progress(engine: Engine, run_id: str) -> RunProgress:
     """How far the run is by what it has made durable."""
     with transaction(engine, "read") as connection:
         began = connection.execute(select(RUN.c.id).where(RUN.c.id == run_id)).first() is not None
         counted = select(func.count()).select_from(TRIAL).where(TRIAL.c.run_id == run_id, TRIAL.c.status == "ok")
-        return Progress(began, int(connection.execute(counted).scalar() or 0))
+        return RunProgress(began, int(connection.execute(counted).scalar() or 0))
 
 
 def live_text(run_id: str, last_line: str) -> str:
@@ -67,17 +67,17 @@ def was_interrupted(record: RunRecord | SweepRecord) -> bool:
     return record.verdict is Verdict.ERRORED and record.reason.startswith(_INTERRUPTED)
 
 
-def judged(record: RunRecord, notes: str, annotations: list[Annotation]) -> Outcome:
+def judged(record: RunRecord, notes: str, annotations: list[Annotation]) -> JobOutcome:
     """What a finished run says; `notes` is Markdown to come before its report."""
     verdict = record.verdict or Verdict.ERRORED  # nothing concluded is never a pass
     report = MarkdownReport().write(record)
-    return Outcome(verdict, record.reason, f"{notes}\n\n{report}" if notes else report, tuple(annotations))
+    return JobOutcome(verdict, record.reason, f"{notes}\n\n{report}" if notes else report, tuple(annotations))
 
 
-def judged_sweep(record: SweepRecord) -> Outcome:
+def judged_sweep(record: SweepRecord) -> JobOutcome:
     """What a finished sweep says."""
     verdict = record.verdict or Verdict.ERRORED
-    return Outcome(verdict, record.reason, sweep_command.report(record))
+    return JobOutcome(verdict, record.reason, sweep_command.report(record))
 
 
 def complaint(log: Path) -> str:

@@ -20,15 +20,15 @@ from ci.config.settings import Config
 from ci.errors import ForgeError
 from ci.forge.protocol import Forge
 from ci.outbox.backoff import delay_s
-from ci.queue.claims import Claim, Claims
-from ci.queue.outcome import Outcome
+from ci.queue.claims import Claims, JobClaim
+from ci.queue.outcome import JobOutcome
 from ci.runner import annotations as remarks
 from ci.runner import gated_process, run_outcome, sweep_command
 from ci.runner.checkout import Sources
 from ci.runner.gated_process import Child
 from ci.runner.git_mirror import CommitMissingError, Commits, FetchError
 from ci.runner.run_command import FARM, run_command
-from ci.runner.run_monitor import MOST_ATTEMPTS, Again, Following, insisting
+from ci.runner.run_monitor import MOST_ATTEMPTS, Requeue, RunMonitor, insisting
 from ci.store.states import JobKind
 from farm.errors import FarmError
 from farm.model.run import RunRecord, Verdict
@@ -58,7 +58,7 @@ class Runner:
         self._told = told
         self._farm = farm
         self._claims = Claims(engine, config, identity.current())
-        self._following = Following(engine, self._claims, config.runner.limit_s, told)
+        self._following = RunMonitor(engine, self._claims, config.runner.limit_s, told)
         self._jobs: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Event()
 
@@ -93,7 +93,7 @@ class Runner:
         except asyncio.TimeoutError:
             return
 
-    def _begin(self, claims: Collection[Claim], doing: str) -> None:
+    def _begin(self, claims: Collection[JobClaim], doing: str) -> None:
         for claim in claims:
             what = claim.head_sha[:12] or claim.subject
             LOG.info("%s job %s: %s of %s", doing, claim.id, what, claim.repository.name)
@@ -105,13 +105,13 @@ class Runner:
         self._jobs.discard(task)
         self.wake()
 
-    async def _execute(self, claim: Claim) -> None:
+    async def _execute(self, claim: JobClaim) -> None:
         try:
             if claim.process is not None:
                 return await self._follow(claim, None)
             if claim.attempts > MOST_ATTEMPTS:
                 why = f"given up after {MOST_ATTEMPTS} attempts, in none of which the run could begin"
-                return await self._settle(claim, Outcome(Verdict.ERRORED, why))
+                return await self._settle(claim, JobOutcome(Verdict.ERRORED, why))
             if claim.kind is JobKind.SWEEP:
                 address, out = self._config.cluster.address, directories.sweep(claim.id)
                 return await self._start(
@@ -125,25 +125,25 @@ class Runner:
             await self._let_go(claim)
         except Exception as error:
             LOG.exception("job %s", claim.id)
-            await self._settle(claim, Outcome(Verdict.ERRORED, f"the service broke: {type(error).__name__}"))
+            await self._settle(claim, JobOutcome(Verdict.ERRORED, f"the service broke: {type(error).__name__}"))
         return None
 
-    async def _commits(self, claim: Claim) -> Commits | None:
+    async def _commits(self, claim: JobClaim) -> Commits | None:
         """What the job works on; None where it cannot be had, and the job is dealt with."""
         try:
             return await self._sources.bring(claim)
         except CommitMissingError as error:
-            await self._settle(claim, Outcome(Verdict.ERRORED, str(error)))
+            await self._settle(claim, JobOutcome(Verdict.ERRORED, str(error)))
         except (FetchError, ForgeError) as error:
             if claim.attempts >= MOST_ATTEMPTS:
-                await self._settle(claim, Outcome(Verdict.ERRORED, f"cannot be fetched: {error}"))
+                await self._settle(claim, JobOutcome(Verdict.ERRORED, f"cannot be fetched: {error}"))
             else:
                 wait_s = delay_s(claim.attempts, getattr(error, "retry_after_s", None), random.random())
                 LOG.warning("job %s waits %.0f s: %s", claim.id, wait_s, error)
                 await self._put_back(claim, f"cannot be fetched yet: {error}", wait_s)
         return None
 
-    async def _held(self, claim: Claim, commits: Commits) -> bool:
+    async def _held(self, claim: JobClaim, commits: Commits) -> bool:
         """Whether the job waits for somebody to approve the rules it changes."""
         if claim.approved_by or claim.kind is not JobKind.PULL_REQUEST:
             return False
@@ -153,7 +153,7 @@ class Runner:
         await self._hold(claim, files)
         return True
 
-    async def _held_by_run(self, claim: Claim, record: RunRecord) -> bool:
+    async def _held_by_run(self, claim: JobClaim, record: RunRecord) -> bool:
         """The same for rules that the run itself has found; a failure stands without anybody's approval."""
         files = record.source.rule_changes if record.source else []
         passed = record.verdict is Verdict.PASSED
@@ -162,12 +162,12 @@ class Runner:
         await self._hold(claim, files)
         return True
 
-    async def _hold(self, claim: Claim, files: Sequence[str]) -> None:
+    async def _hold(self, claim: JobClaim, files: Sequence[str]) -> None:
         reason = f"changes the rules: {', '.join(files[:3])}{' …' if len(files) > 3 else ''}"
         await insisting(lambda: self._claims.hold(claim, reason, remarks.held_for(files)))
         self._told()
 
-    async def _start(self, claim: Claim, words: Sequence[str]) -> None:
+    async def _start(self, claim: JobClaim, words: Sequence[str]) -> None:
         """Start the run: first its process, held back, then the note of it, and only then let it go."""
         log, out = directories.job_log(claim.id), directories.runs()
         for directory in (log.parent, out):
@@ -188,9 +188,9 @@ class Runner:
         LOG.info("job %s is run %s, process %d", claim.id, claim.run_id, started.owner.pid)
         return await self._follow(replace(claim, process=started.owner), started)
 
-    async def _follow(self, claim: Claim, started: Child | None) -> None:
+    async def _follow(self, claim: JobClaim, started: Child | None) -> None:
         became = await self._following.to_the_end(claim, started)
-        if isinstance(became, Again):
+        if isinstance(became, Requeue):
             await self._put_back(claim, became.why, delay_s(claim.attempts, None, random.random()))
         elif isinstance(became, RunRecord):
             if not await self._held_by_run(claim, became):
@@ -198,17 +198,17 @@ class Runner:
         elif became is not None:
             await self._settle(claim, became)
 
-    async def _settle(self, claim: Claim, run_outcome: Outcome) -> None:
+    async def _settle(self, claim: JobClaim, run_outcome: JobOutcome) -> None:
         settled = await insisting(lambda: self._claims.settle(claim, run_outcome))
         if settled:
             LOG.info("job %s: %s: %s", claim.id, run_outcome.verdict.value, run_outcome.reason)
         self._told()
 
-    async def _put_back(self, claim: Claim, why: str, wait_s: float = 0.0) -> None:
+    async def _put_back(self, claim: JobClaim, why: str, wait_s: float = 0.0) -> None:
         await insisting(lambda: self._claims.put_back(claim, why, wait_s))
         self._told()
 
-    async def _let_go(self, claim: Claim) -> None:
+    async def _let_go(self, claim: JobClaim) -> None:
         """Put a job back at shut-down; a store that is away leaves it to the next service, as a crash would."""
         try:
             await asyncio.shield(asyncio.to_thread(self._claims.put_back, claim, "the service was ended"))

@@ -11,15 +11,17 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ci.config.repository import Repository
-from ci.queue.options import RunOptions, SweepTerms
+from ci.config.repository import RepositorySection
+from ci.queue.options import JobOptions, SweepTerms
 from farm.model.sweep import SweepRecord
 from farm.report.sweep import markdown
 from farm.report.sweep.write import JSON
 from farm.sweep.journal import PLAN
 
 
-def command(farm: Sequence[str], repository: Repository, options: RunOptions, address: str, out: Path) -> list[str]:
+def command(
+    farm: Sequence[str], repository: RepositorySection, options: JobOptions, address: str, out: Path
+) -> list[str]:
     """The command that begins the sweep, or goes on with the one in `out`."""
     terms = options.sweep or SweepTerms(seeds=3, repeats=2, budget_minutes=240)
     words = [*farm, "sweep", "--out", str(out), "--budget-minutes", f"{terms.budget_minutes:g}"]

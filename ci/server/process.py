@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import uvicorn
 from sqlalchemy import Engine
 
-from ci.config.settings import Config, Server
+from ci.config.settings import Config, ServerSection
 from ci.forge.open import open_forges
 from ci.runner.run_command import FARM
 from ci.server.service import create_service
@@ -47,7 +47,7 @@ def _serve(config: Config, engine: Engine, farm: Sequence[str]) -> None:
         server_header=False,
         lifespan="on",
     )
-    server = _Server(settings, service.state.live)
+    server = _HttpServer(settings, service.state.live)
     # The port is taken here, because uvicorn ends the process with 1 where it cannot, and 1 blames a kernel.
     with _listener(config.server) as listener, _ended_by_signals():
         LOG.info("listening on %s port %d", *listener.getsockname()[:2])
@@ -56,7 +56,7 @@ def _serve(config: Config, engine: Engine, farm: Sequence[str]) -> None:
         raise InfrastructureError("the service did not start; its log says why")
 
 
-class _Server(uvicorn.Server):
+class _HttpServer(uvicorn.Server):
     """Ends the streams of open pages first, which otherwise last until they are cut off."""
 
     def __init__(self, settings: uvicorn.Config, live: Live) -> None:
@@ -80,7 +80,7 @@ def _say_what_is_isolated() -> None:
         )
 
 
-def _listener(server: Server) -> socket.socket:
+def _listener(server: ServerSection) -> socket.socket:
     try:
         [(family, *_), *_] = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
         return socket.create_server((server.host, server.port), family=family, backlog=2048)

@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ci.api import problems
-from ci.api.access import Gate
+from ci.api.access import ApiContext
 from ci.config.settings import Config
 from ci.forge.accounts import open_accounts
 from ci.forge.protocol import Forge
@@ -65,7 +65,7 @@ def create_web(config: Config, engine: Engine, forges: Mapping[str, Forge], live
     web = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     given = config.web.session_key
     secret = given.get_secret_value().encode() if given else key.load_or_make(paths.home())
-    web.state.gate = Gate(config, engine)
+    web.state.gate = ApiContext(config, engine)
     web.state.sessions = Sessions(secret, config.server.public_url.scheme == "https")
     web.state.errands = Errands(secret)
     web.state.accounts = open_accounts(config)

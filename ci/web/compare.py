@@ -11,7 +11,7 @@ from ci.api.access import GateHere
 from ci.web.auth.access import Reader
 from ci.web.pages import render
 from farm.analysis import comparison
-from farm.analysis.comparison import Comparison
+from farm.analysis.comparison import RunComparison
 from farm.errors import UnknownRunError, UsageError
 from farm.report.comparison import bits, remarks, stages, times
 from farm.store import run_lookup
@@ -34,7 +34,7 @@ def compare(request: Request, gate: GateHere, who: Reader, a: RunName = "", b: R
     return render(request, "compare.html", who, status, **shown, **(_rows(found) if found else {}))
 
 
-def _rows(found: Comparison) -> dict[str, Any]:
+def _rows(found: RunComparison) -> dict[str, Any]:
     return {
         "times": list(zip(found.cases, times(found), strict=True)),
         "stages": [(case.case, stages(case)) for case in found.cases if case.stages],

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Engine, select
 
-from ci.api.access import Gate, GateHere
+from ci.api.access import ApiContext, GateHere
 from ci.web.auth.access import Administrator, Reader
 from ci.web.pages import render
 from farm import timestamps
@@ -168,7 +168,7 @@ def _tiles(
     )
 
 
-def _decide(gate: Gate, by: str, platform: str, device: str, kind: EventKind, reason: str) -> RedirectResponse:
+def _decide(gate: ApiContext, by: str, platform: str, device: str, kind: EventKind, reason: str) -> RedirectResponse:
     """Take down what a person decided, and who it was."""
     _seen(gate, platform, device)
     why = one_line(reason.strip())
@@ -178,7 +178,7 @@ def _decide(gate: Gate, by: str, platform: str, device: str, kind: EventKind, re
     return RedirectResponse(_address(platform, device), 303)
 
 
-def _seen(gate: Gate, platform: str, device: str) -> DeviceSighting:
+def _seen(gate: ApiContext, platform: str, device: str) -> DeviceSighting:
     found = Store(gate.engine).devices()
     for each in found:
         if (each.platform, each.id) == (platform, device):

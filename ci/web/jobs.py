@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from ci.api import jobs
-from ci.api.access import Gate, GateHere
+from ci.api.access import ApiContext, GateHere
 from ci.api.jobs import JobId
 from ci.store.states import OPEN, UNDER_WAY
 from ci.web.auth.access import READER, Reader, Submitter
@@ -53,7 +53,7 @@ def retry(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
     return RedirectResponse(f"/jobs/{made.id}", 303)
 
 
-def _drawn(gate: Gate, job_id: str) -> Drawn:
+def _drawn(gate: ApiContext, job_id: str) -> Drawn:
     found = jobs.get_job(gate, job_id)
     running = going(gate.engine, found.run_id) if found.run_id else []
     return drawn("job_live.html", over=found.state not in UNDER_WAY, job=found, running=running)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 
 from ci.api import files
-from ci.api.access import Gate, GateHere
+from ci.api.access import ApiContext, GateHere
 from ci.api.files import FilePath
 from ci.api.job_logs import get_job_log
 from ci.api.jobs import JobId, get_job
@@ -114,7 +114,7 @@ def _whole(piece: bytes) -> int:
 
 
 @contextmanager
-def _file(gate: Gate, run_id: str, path: str) -> Iterator[int]:
+def _file(gate: ApiContext, run_id: str, path: str) -> Iterator[int]:
     yield from files.opened(files.directory_of(gate, run_id), path)
 
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
-from ci.api.access import Gate, GateHere
+from ci.api.access import ApiContext, GateHere
 from ci.config import directories
 from ci.web.auth.access import Reader
 from ci.web.pages import render
@@ -77,7 +77,7 @@ def night(request: Request, gate: GateHere, who: Reader, sweep: SweepId) -> HTML
     )
 
 
-def _record(gate: Gate, sweep: str) -> SweepRecord:
+def _record(gate: ApiContext, sweep: str) -> SweepRecord:
     paths = [place / sweep / _RECORD for place in _places(gate)]
     path = next((each for each in paths if each.exists()), None)
     if path is None:
@@ -88,12 +88,12 @@ def _record(gate: Gate, sweep: str) -> SweepRecord:
         raise HTTPException(500, f"sweep '{sweep}' cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _places(gate: Gate) -> list[Directory]:
+def _places(gate: ApiContext) -> list[Directory]:
     """Where sweeps are: those of `farm sweep` together, and those of schedules each in its job's own directory."""
     return [gate.config.web.sweeps, *directories.sweeps().glob("*")]
 
 
-def _nights(gate: Gate) -> list[Night]:
+def _nights(gate: ApiContext) -> list[Night]:
     """Every sweep on this machine, newest first."""
     plans = (plan for place in _places(gate) for plan in place.glob(f"*/{PLAN}"))
     found = [_night(plan.parent, _stamp(plan.parent)) for plan in plans]

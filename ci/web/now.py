@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from sqlalchemy import case, func, select
 
-from ci.api.access import Gate, GateHere
+from ci.api.access import ApiContext, GateHere
 from ci.queue.job_queue import JobRow
 from ci.store.states import JobState
 from ci.store.tables import JOB
@@ -43,7 +43,7 @@ def moving(request: Request, gate: GateHere, live: LiveHere) -> StreamingRespons
     return stream(request, live, lambda: drawn("now_live.html", **_known(gate)))
 
 
-def _known(gate: Gate) -> dict[str, Any]:
+def _known(gate: ApiContext) -> dict[str, Any]:
     Store(gate.engine).settle()
     running = going(gate.engine)
     queue, waiting = _queue(gate)
@@ -58,7 +58,7 @@ def _known(gate: Gate) -> dict[str, Any]:
     }
 
 
-def _queue(gate: Gate) -> tuple[Sequence[JobRow], int]:
+def _queue(gate: ApiContext) -> tuple[Sequence[JobRow], int]:
     """The jobs that wait, in the order they are taken, as many as are shown; and how many there are."""
     mine = JOB.c.state.in_(_WAIT)
     rank = case({each.value: number for number, each in enumerate(Priority)}, value=JOB.c.priority, else_=99)

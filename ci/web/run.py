@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from sqlalchemy import select
 
 from ci.api import files
-from ci.api.access import Gate, GateHere
+from ci.api.access import ApiContext, GateHere
 from ci.api.files import RunFile
 from ci.api.runs import RunId, known
 from ci.queue.job_queue import JobRow
@@ -18,7 +18,7 @@ from ci.web.live import Drawn, LiveHere, stream
 from ci.web.pages import drawn, render
 from farm.analysis.figures import time_spent
 from farm.model.run import GateStatus, RunRecord
-from farm.monitor.active_runs import Going, going
+from farm.monitor.active_runs import ActiveRun, going
 from farm.report.formats import FORMATS
 from farm.report.html.case_view import case_views
 from farm.report.html.page import parts
@@ -76,16 +76,16 @@ def report(gate: GateHere, run_id: RunId) -> Response:
     return HTMLResponse(FORMATS[_REPORT].write(known(gate, run_id)), headers=_APART)
 
 
-def _drawn(gate: Gate, run_id: str) -> Drawn:
+def _drawn(gate: ApiContext, run_id: str) -> Drawn:
     record = Store(gate.engine).outline(run_id)
     return drawn("run_live.html", over=record.verdict is not None, running=_running(gate, record))
 
 
-def _running(gate: Gate, record: RunRecord) -> list[Going]:
+def _running(gate: ApiContext, record: RunRecord) -> list[ActiveRun]:
     return going(gate.engine, record.run_id) if record.verdict is None else []
 
 
-def _files(gate: Gate, run_id: str) -> list[RunFile]:
+def _files(gate: ApiContext, run_id: str) -> list[RunFile]:
     """The run's files; none where they are on another machine or too many to list."""
     try:
         return files.list_artifacts(gate, run_id)
@@ -93,7 +93,7 @@ def _files(gate: Gate, run_id: str) -> list[RunFile]:
         return []
 
 
-def _job(gate: Gate, run_id: str) -> JobRow | None:
+def _job(gate: ApiContext, run_id: str) -> JobRow | None:
     query = select(JOB).where(JOB.c.run_id == run_id).order_by(JOB.c.sequence.desc()).limit(1)
     with transaction(gate.engine, "read") as connection:
         return connection.execute(query).first()

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
-from ci.api.access import Gate, GateHere
+from ci.api.access import ApiContext, GateHere
 from ci.api.pages import cursor, text_position
 from ci.queue.job_queue import JobRow
 from ci.store.tables import JOB
@@ -69,7 +69,7 @@ def runs(
     )
 
 
-def jobs_of(gate: Gate, run_ids: Sequence[str]) -> dict[str, JobRow]:
+def jobs_of(gate: ApiContext, run_ids: Sequence[str]) -> dict[str, JobRow]:
     """Run → the job it was made for, where the queue made it."""
     with transaction(gate.engine, "read") as connection:
         return {str(row.run_id): row for row in connection.execute(select(JOB).where(JOB.c.run_id.in_(run_ids)))}

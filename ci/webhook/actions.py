@@ -53,7 +53,7 @@ async def _command(asked: Ask, repository: str, forge: Forge) -> Action:
     if isinstance(command, commands.Help):
         problem = f"That was not understood: {code(command.problem[:_LONGEST_ECHO])}\n\n" if command.problem else ""
         return _replying(asked, str(asked.comment_id), lambda queue: "helped", problem + commands.HELP)
-    if isinstance(command, commands.Cancel):
+    if isinstance(command, commands.CancelCommand):
         return _replying(asked, str(asked.comment_id), lambda queue: queue.cancel(asked.subject, f"by {asked.login}"))
     if isinstance(command, commands.Approve):
         return _replying(

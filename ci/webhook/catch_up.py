@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine, select
 
-from ci.config.repository import Repository
+from ci.config.repository import RepositorySection
 from ci.config.settings import Config
 from ci.errors import ForgeError
 from ci.forge.protocol import Forge
@@ -44,7 +44,7 @@ async def recover(engine: Engine, config: Config, forges: Mapping[str, Forge]) -
             LOG.warning("forge %s cannot be asked what was missed: %s", name, error)
 
 
-def _reconcile(engine: Engine, config: Config, repository: Repository, pulls: Sequence[PullRequest]) -> None:
+def _reconcile(engine: Engine, config: Config, repository: RepositorySection, pulls: Sequence[PullRequest]) -> None:
     """Bring the queue to what is open now."""
     open_subjects = {f"pull/{pull.number}" for pull in pulls}
     mine = (JOB.c.forge == repository.forge, JOB.c.repository == repository.name)

@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ci.queue.options import _MOST_DEVICES, RunOptions
+from ci.queue.options import _MOST_DEVICES, JobOptions
 
 _MOST_COMMANDS = 5  # of one comment; the rest of a longer list is somebody playing
 _LONGEST_LINE = 500  # characters
@@ -33,7 +33,7 @@ Commands, one a line, for people with write access:
 class Run:
     """Validate the newest commit."""
 
-    options: RunOptions
+    options: JobOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Approve:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
+class CancelCommand:
     """Stop what runs or waits."""
 
 
@@ -60,7 +60,7 @@ class Help:
     problem: str
 
 
-Command = Run | Retune | Approve | Cancel | Help
+Command = Run | Retune | Approve | CancelCommand | Help
 
 
 class _NotUnderstoodError(Exception):
@@ -98,10 +98,10 @@ def _command(line: str) -> Command:
 
 def _of(found: argparse.Namespace) -> Command:
     if found.command == "run":
-        return Run(RunOptions(devices=found.devices, cases=found.case))
+        return Run(JobOptions(devices=found.devices, cases=found.case))
     if found.command == "approve":
         return Approve(found.sha)
-    others: dict[str, Command] = {"cancel": Cancel(), "retune": Retune()}
+    others: dict[str, Command] = {"cancel": CancelCommand(), "retune": Retune()}
     return others.get(found.command, Help(""))
 
 

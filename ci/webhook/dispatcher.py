@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import Engine, Row, select, update
 
-from ci.config.repository import Repository
+from ci.config.repository import RepositorySection
 from ci.config.settings import Config
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
 from ci.forge.protocol import Forge
@@ -103,7 +103,7 @@ class Dispatcher:
         with transaction(self._engine, "read") as connection:
             return connection.execute(select(DELIVERY).where(*due).order_by(DELIVERY.c.sequence).limit(1)).first()
 
-    def _apply(self, row: DeliveryRow, repository: Repository, actions: list[Action]) -> None:
+    def _apply(self, row: DeliveryRow, repository: RepositorySection, actions: list[Action]) -> None:
         mine = (DELIVERY.c.sequence == row.sequence, DELIVERY.c.state == DeliveryState.RECEIVED.value)
         with transaction(self._engine, "written", write=True) as connection:
             done = update(DELIVERY).where(*mine).values(state=DeliveryState.DONE.value)

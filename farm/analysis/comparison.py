@@ -80,7 +80,7 @@ class CaseComparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """Two runs, and the cases they have in common."""
 
     left: RunRecord
@@ -93,7 +93,7 @@ class Comparison:
     toolchain: tuple[tuple[str, str, str], ...]  # name, left version, right version, where they differ
 
 
-def compare(left: RunRecord, right: RunRecord) -> Comparison:
+def compare(left: RunRecord, right: RunRecord) -> RunComparison:
     """What changed from `left` to `right`. Raises `ClocksDifferError`, and `UsageError` where no case is in both."""
     if left.clock is not right.clock:
         raise ClocksDifferError(left, right)
@@ -103,7 +103,7 @@ def compare(left: RunRecord, right: RunRecord) -> Comparison:
             f"run {left.run_id} is {left.kernel} on {', '.join(left.cases)}, run {right.run_id} is {right.kernel} on "
             f"{', '.join(right.cases)}: they have no case in common"
         )
-    return Comparison(
+    return RunComparison(
         left=left,
         right=right,
         clock=left.clock,

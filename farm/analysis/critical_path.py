@@ -19,14 +19,14 @@ _ROUNDING_US = 1e-5  # starts and durations are rounded to 1e-6 µs each
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathStep:
     """One task of the path."""
 
     task: TaskRecord
     wait_us: float  # between the end of what it waited for and its own start
 
 
-def critical_path(tasks: Sequence[TaskRecord]) -> list[Step]:
+def critical_path(tasks: Sequence[TaskRecord]) -> list[PathStep]:
     """The path in time order; empty where no task says what it waited for."""
     if not any(task.after for task in tasks):
         return []
@@ -36,7 +36,7 @@ def critical_path(tasks: Sequence[TaskRecord]) -> list[Step]:
     before = _before_on_core(tasks)
     current: TaskRecord | None = max(tasks, key=lambda task: (_end(task), task.name))
     first_us = min(task.start_us for task in tasks)
-    path: list[Step] = []
+    path: list[PathStep] = []
     seen: set[int] = set()  # tasks without a duration could wait for each other in a ring
     while current is not None:
         seen.add(id(current))
@@ -44,7 +44,7 @@ def critical_path(tasks: Sequence[TaskRecord]) -> list[Step]:
         reached = [each for each in causes if id(each) not in seen and _end(each) <= current.start_us + _ROUNDING_US]
         cause = max(reached, key=_end, default=None)
         reached_us = _end(cause) if cause else first_us
-        path.append(Step(current, max(0.0, round(current.start_us - reached_us, 6))))
+        path.append(PathStep(current, max(0.0, round(current.start_us - reached_us, 6))))
         current = cause
     return path[::-1]
 

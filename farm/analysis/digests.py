@@ -11,7 +11,7 @@ from farm.text import counting_order
 from jobs.records import TrialRecord
 
 
-class Agreement(str, enum.Enum):
+class DigestAgreement(str, enum.Enum):
     """How one device's bits of one output compare with those most trials gave."""
 
     AGREES = "agrees"
@@ -21,25 +21,25 @@ class Agreement(str, enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class DigestCell:
     """One output on one device."""
 
-    agreement: Agreement
+    agreement: DigestAgreement
     digest: str  # the device's own commonest one, "" where absent
     odd_repeats: tuple[int, ...]  # repeats whose bits are not the commonest of all trials
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DigestRow:
     """One device's outputs, in the order of the matrix."""
 
     device: str
-    cells: tuple[Cell, ...]
+    cells: tuple[DigestCell, ...]
 
     @property
     def odd(self) -> bool:
         """True where any output differs."""
-        return any(cell.agreement in (Agreement.DIFFERS, Agreement.RACES) for cell in self.cells)
+        return any(cell.agreement in (DigestAgreement.DIFFERS, DigestAgreement.RACES) for cell in self.cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Matrix:
     """Device × output."""
 
     outputs: tuple[str, ...]
-    rows: tuple[Row, ...]  # odd devices first
+    rows: tuple[DigestRow, ...]  # odd devices first
     common: tuple[str, ...]  # of each output the digest that most trials gave
     majority: tuple[bool, ...]  # of each output whether more than half of the trials gave it
 
@@ -64,7 +64,7 @@ def matrix(trials: Sequence[TrialRecord]) -> Matrix:
     }
     common = {name: counts.most_common(1)[0][0] for name, counts in counted.items()}
     rows = [
-        Row(device, tuple(_cell(of_device.get(name, {}), common[name]) for name in outputs))
+        DigestRow(device, tuple(_cell(of_device.get(name, {}), common[name]) for name in outputs))
         for device, of_device in found.items()
     ]
     return Matrix(
@@ -75,11 +75,11 @@ def matrix(trials: Sequence[TrialRecord]) -> Matrix:
     )
 
 
-def _cell(by_repeat: dict[int, str], common: str) -> Cell:
+def _cell(by_repeat: dict[int, str], common: str) -> DigestCell:
     if not by_repeat:
-        return Cell(Agreement.ABSENT, "", ())
+        return DigestCell(DigestAgreement.ABSENT, "", ())
     own = Counter(by_repeat.values())
     odd = tuple(sorted(repeat for repeat, digest in by_repeat.items() if digest != common))
     if len(own) > 1:
-        return Cell(Agreement.RACES, own.most_common(1)[0][0], odd)
-    return Cell(Agreement.DIFFERS if odd else Agreement.AGREES, own.most_common(1)[0][0], odd)
+        return DigestCell(DigestAgreement.RACES, own.most_common(1)[0][0], odd)
+    return DigestCell(DigestAgreement.DIFFERS if odd else DigestAgreement.AGREES, own.most_common(1)[0][0], odd)

@@ -6,17 +6,17 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from farm.analysis.critical_path import Step, critical_path
+from farm.analysis.critical_path import PathStep, critical_path
 from farm.text import counting_order
 from jobs.records import TaskRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class StageProfile:
     """One trial's tasks and the chain of them that made it as long as it was."""
 
     tasks: Sequence[TaskRecord]
-    path: Sequence[Step]  # empty where no dependency is known
+    path: Sequence[PathStep]  # empty where no dependency is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class CoreTime:
     busy_share: float  # of the wall time; the rest is idle
 
 
-def profile(tasks: Sequence[TaskRecord]) -> Profile:
+def profile(tasks: Sequence[TaskRecord]) -> StageProfile:
     """`tasks` with their critical path."""
-    return Profile(tasks, critical_path(tasks))
+    return StageProfile(tasks, critical_path(tasks))
 
 
 def wall_us(tasks: Sequence[TaskRecord]) -> float:
@@ -68,13 +68,13 @@ def wall_us(tasks: Sequence[TaskRecord]) -> float:
     return max(task.start_us + task.duration_us for task in tasks) - min(task.start_us for task in tasks)
 
 
-def stage_times(of: Profile, baseline: Profile | None = None) -> list[StageTime]:
+def stage_times(of: StageProfile, baseline: StageProfile | None = None) -> list[StageTime]:
     """One entry a stage, the longest part of the critical path first, then by total.
 
     `baseline` is that of a trial to compare with, of the same clock; its stages that are gone come last.
     """
     totals, counts, critical = _sums(of)
-    base_totals, base_counts, base_critical = _sums(baseline or Profile((), ()))
+    base_totals, base_counts, base_critical = _sums(baseline or StageProfile((), ()))
     wall = wall_us(of.tasks)
     found = []
     for stage in {**totals, **base_totals}:
@@ -97,12 +97,12 @@ def stage_times(of: Profile, baseline: Profile | None = None) -> list[StageTime]
     return sorted(found, key=lambda stage: (-(stage.critical_us or 0.0), -stage.total_us, stage.stage))
 
 
-def waiting_us(of: Profile) -> float | None:
+def waiting_us(of: StageProfile) -> float | None:
     """How much of the wall time nothing on the critical path ran; None where no dependency is known."""
     return sum(step.wait_us for step in of.path) if of.path else None
 
 
-def waiting_share(of: Profile) -> float | None:
+def waiting_share(of: StageProfile) -> float | None:
     """`waiting_us` as a share of the wall time."""
     waited, wall = waiting_us(of), wall_us(of.tasks)
     return waited / wall if waited is not None and wall else None
@@ -121,7 +121,7 @@ def core_times(tasks: Sequence[TaskRecord]) -> list[CoreTime]:
     ]
 
 
-def _sums(of: Profile) -> tuple[dict[str, float], Counter[str], dict[str, float] | None]:
+def _sums(of: StageProfile) -> tuple[dict[str, float], Counter[str], dict[str, float] | None]:
     """Stage → total µs, number of tasks, µs on the critical path (None where that is not known)."""
     totals: dict[str, float] = defaultdict(float)
     for task in of.tasks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from farm.model.sweep import Place, SweepFinding
+from farm.model.sweep import FindingPlace, SweepFinding
 
 _SHOWN = 3  # devices named in a sentence
 
@@ -17,7 +17,7 @@ def sentence(finding: SweepFinding) -> str:
     return f"{words}{on}{unsure}: {finding.message}{_places(finding.places)}"
 
 
-def _places(places: Sequence[Place]) -> str:
+def _places(places: Sequence[FindingPlace]) -> str:
     if not places:
         return ""
     first = places[0]

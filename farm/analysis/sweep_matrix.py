@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from farm.gates.votes import Digests
 from farm.model.run import DeviceRecord
-from farm.model.sweep import Cell, Place
+from farm.model.sweep import Cell, FindingPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Column:
     output: str
 
     @property
-    def place(self) -> Place:
+    def place(self) -> FindingPlace:
         """As a finding names it."""
-        return Place(case=self.case, seed=self.seed, output=self.output)
+        return FindingPlace(case=self.case, seed=self.seed, output=self.output)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from farm.errors import UsageError
 from farm.model.bisect import CommitRecord
-from farm.source.git_repository import Description, Repository, SourceError
+from farm.source.git_repository import Description, GitRepository, SourceError
 from jobs.sandbox.commit_kernel import Origin
 from jobs.sandbox.source_tree import Tree
 
@@ -16,7 +16,7 @@ MAX_PROGRAMS = 1000  # each is sent to every worker
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class CommitRange:
     """Candidates in order: the good commit, then every one whose program is another than the one before it."""
 
     repository: Path
@@ -26,13 +26,13 @@ class History:
     lacking: Mapping[int, str]  # position → why
 
 
-def read(path: Path, good: str, bad: str, origin: Origin) -> History:
+def read(path: Path, good: str, bad: str, origin: Origin) -> CommitRange:
     """The first-parent line from `good` to `bad`, both names of commits, in the repository at `path`.
 
     A merge is one step of it: what came in by it is tested as one. Raises `SourceError`, or `UsageError` where `good`
     does not come before `bad`, lies on a branch that was merged, or nothing between them changes the program.
     """
-    repository = Repository(path)
+    repository = GitRepository(path)
     first, last = repository.commit(good), repository.commit(bad)
     line = _line(repository, first, last, good, bad)
     changing = repository.line(first, last, origin.paths)
@@ -51,10 +51,10 @@ def read(path: Path, good: str, bad: str, origin: Origin) -> History:
         if end in lacking:
             raise UsageError(f"{name} {typed} cannot be tested: {lacking[end]}")
     described = tuple(_record(repository.describe(commit)) for commit in candidates)
-    return History(repository.path, len(line), described, programs, lacking)
+    return CommitRange(repository.path, len(line), described, programs, lacking)
 
 
-def _line(repository: Repository, first: str, last: str, good: str, bad: str) -> list[str]:
+def _line(repository: GitRepository, first: str, last: str, good: str, bad: str) -> list[str]:
     if first == last:
         raise UsageError(f"{good} and {bad} are the same commit {first[:12]}; there is nothing between them")
     if not repository.is_ancestor(first, last):
@@ -69,7 +69,7 @@ def _line(repository: Repository, first: str, last: str, good: str, bad: str) ->
     return line
 
 
-def _programs(repository: Repository, commits: list[str], origin: Origin) -> tuple[dict[int, Tree], dict[int, str]]:
+def _programs(repository: GitRepository, commits: list[str], origin: Origin) -> tuple[dict[int, Tree], dict[int, str]]:
     programs: dict[int, Tree] = {}
     lacking: dict[int, str] = {}
     for position, commit in enumerate(commits):

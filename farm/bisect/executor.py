@@ -13,23 +13,23 @@ from pathlib import Path
 
 from farm.bisect.metrics import Metric
 from farm.errors import InfrastructureError
-from farm.execution.in_flight import Flights, Landed
+from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.leasing.lease import Lease
 from farm.model.attempts import MAX_ATTEMPTS
-from jobs.records import Arm, Request, TrialRecord, TrialStatus
+from jobs.records import Arm, TrialRecord, TrialRequest, TrialStatus
 from kernel.clock import Clock
 
-Done = Callable[["Probe"], None]
+Done = Callable[["CommitTest"], None]
 
 
 @dataclass(slots=True)
-class Probe:
+class CommitTest:
     """One commit under test."""
 
     position: int
     label: str  # names its log directories; unique within a round
-    head: Request  # the commit's program
-    base: Request  # the good commit's
+    head: TrialRequest  # the commit's program
+    base: TrialRequest  # the good commit's
     trials: list[TrialRecord] = field(default_factory=list)
     attempt: int = 0
     slot: int = -1  # of the trials before the one that is wanted elsewhere
@@ -47,7 +47,7 @@ class Probe:
 
 
 @dataclass(slots=True)
-class Bench:
+class BisectExecutor:
     """The devices of a lease. Not for concurrent use."""
 
     lease: Lease
@@ -55,30 +55,30 @@ class Bench:
     clock: Clock
     trial_s: float
     metric: Metric
-    _moving: list[Probe] = field(default_factory=list)  # those whose next trial waits for another device
+    _moving: list[CommitTest] = field(default_factory=list)  # those whose next trial waits for another device
 
-    def test(self, probes: Sequence[Probe], done: Done) -> None:
+    def test(self, probes: Sequence[CommitTest], done: Done) -> None:
         """Test every one of `probes`; `done` is called with each as it ends.
 
         A probe that is lost with its device begins anew on another, at most `MAX_ATTEMPTS` times in all, and then ends
         with the trial that was lost. Raises `InfrastructureError` where no device is left.
         """
-        flights = Flights(self.lease, self.directory, self.clock, self.trial_s)
-        waiting, flying = deque(probes), dict[int, Probe]()
+        in_flight = InFlightTrials(self.lease, self.directory, self.clock, self.trial_s)
+        waiting, flying = deque(probes), dict[int, CommitTest]()
         while waiting or flying or self._moving:
             for slot in self.lease.slots:
                 if slot not in flying and (probe := self._next(slot, waiting)):
                     flying[slot] = probe
-                    self._fly(flights, slot, probe)
+                    self._fly(in_flight, slot, probe)
             if not flying:
                 if not self.lease.slots:
                     raise InfrastructureError("every device of the lease failed; see the logs of the last trials")
                 self._settle(done)
                 continue
-            for landed in flights.land():
-                self._take(landed, flights, flying, done)
+            for outcome in in_flight.poll():
+                self._take(outcome, in_flight, flying, done)
 
-    def _next(self, slot: int, waiting: deque[Probe]) -> Probe | None:
+    def _next(self, slot: int, waiting: deque[CommitTest]) -> CommitTest | None:
         """What `slot` is to test next: the last trial of another slot's commit, or a new commit."""
         for probe in self._moving:
             if probe.slot != slot:
@@ -97,31 +97,33 @@ class Bench:
             done(probe)
         self._moving.clear()
 
-    def _take(self, landed: Landed, flights: Flights, flying: dict[int, Probe], done: Done) -> None:
-        probe, slot = flying[landed.slot], landed.slot
-        probe.trials.append(landed.record)
-        if landed.record.status is TrialStatus.ERRORED and probe.attempt + 1 < MAX_ATTEMPTS and self._moved(slot):
+    def _take(
+        self, outcome: TrialOutcome, in_flight: InFlightTrials, flying: dict[int, CommitTest], done: Done
+    ) -> None:
+        probe, slot = flying[outcome.slot], outcome.slot
+        probe.trials.append(outcome.record)
+        if outcome.record.status is TrialStatus.ERRORED and probe.attempt + 1 < MAX_ATTEMPTS and self._moved(slot):
             probe.attempt += 1
             probe.begin()
-        elif landed.record.status is not TrialStatus.OK:
+        elif outcome.record.status is not TrialStatus.OK:
             self._renewed(slot)
         wanted = self.metric.wanted(probe.trials)
         if wanted is not None and wanted.elsewhere:
             probe.slot = slot
             self._moving.append(flying.pop(slot))
-        elif not self._fly(flights, slot, probe):
+        elif not self._fly(in_flight, slot, probe):
             del flying[slot]
             probe.end()
             done(probe)
 
-    def _fly(self, flights: Flights, slot: int, probe: Probe) -> bool:
+    def _fly(self, in_flight: InFlightTrials, slot: int, probe: CommitTest) -> bool:
         """Start the next trial of `probe`, if it needs one."""
         wanted = self.metric.wanted(probe.trials)
         if wanted is None:
             return False
         request = probe.head if wanted.program is Arm.HEAD else probe.base
         label = f"{probe.label}-{wanted.program.value}"
-        flights.start(slot, label, request, wanted.repeat, probe.attempt)
+        in_flight.start(slot, label, request, wanted.repeat, probe.attempt)
         return True
 
     def _moved(self, slot: int) -> bool:

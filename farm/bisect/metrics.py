@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from farm.gates.regression import ALLOWED_EXACT, ALLOWED_NOISY, FEWEST_ROUNDS, Arm, Comparison, compare
+from farm.gates.regression import ALLOWED_EXACT, ALLOWED_NOISY, FEWEST_ROUNDS, ArmComparison, TimedProgram, compare
 from farm.model.bisect import Answer, MetricName
 from farm.text import microseconds
 from jobs.records import Arm as Program
@@ -60,14 +60,14 @@ class Metric(Protocol):
 def make(name: MetricName, noisy: bool) -> Metric:
     """The metric called `name` on a platform that is `noisy` or exact."""
     if name is MetricName.TOLERANCE:
-        return Tolerance()
+        return ToleranceMetric()
     if name is MetricName.DETERMINISM:
         return Determinism()
     return NoisyWall() if noisy else ExactWall()
 
 
 @dataclass(frozen=True, slots=True)
-class Tolerance:
+class ToleranceMetric:
     """Every output is within its tolerance."""
 
     paired = False
@@ -180,20 +180,20 @@ class NoisyWall:
 _ANSWERS = {"better or equal": Answer.GOOD, "worse": Answer.BAD, "inconclusive": Answer.SKIPPED}
 
 
-def _of(found: Comparison, figures: str) -> Judged:
+def _of(found: ArmComparison, figures: str) -> Judged:
     return Judged(_ANSWERS[found.answer.value], f"{found.answer.value}: {figures}")
 
 
-def _one(clock: Clock, us: float) -> Arm:
-    return Arm(clock, {"every device": {0: us}})
+def _one(clock: Clock, us: float) -> TimedProgram:
+    return TimedProgram(clock, {"every device": {0: us}})
 
 
-def _arm(trials: Sequence[TrialRecord], program: Program) -> Arm:
+def _arm(trials: Sequence[TrialRecord], program: Program) -> TimedProgram:
     rounds: dict[str, dict[int, float]] = {}
     for trial in trials:
         if trial.arm is program and trial.repeat >= 0 and trial.wall_us is not None and trial.wall_us > 0:
             rounds.setdefault(trial.device, {})[trial.repeat] = trial.wall_us
-    return Arm(trials[0].clock, rounds)
+    return TimedProgram(trials[0].clock, rounds)
 
 
 def _differing(trials: Sequence[TrialRecord]) -> str:

@@ -14,7 +14,7 @@ from farm.model.bisect import Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class BisectSearch:
     """The change lies behind `good`, at `bad` or before it."""
 
     good: int  # the last position known to be good
@@ -41,7 +41,7 @@ class Search:
         count = min(devices, len(positions))
         return [positions[(len(positions) + 1) * number // (count + 1) - 1] for number in range(1, count + 1)]
 
-    def after(self, answers: Mapping[int, Answer]) -> Search:
+    def after(self, answers: Mapping[int, Answer]) -> BisectSearch:
         """The search once `answers` (position → answer) are known.
 
         Where several changes lie in the range, the answers alternate: the oldest one is followed.

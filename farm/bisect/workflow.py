@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm.bisect import commit_range, metrics
-from farm.bisect.executor import Bench, Probe
+from farm.bisect.executor import BisectExecutor, CommitTest
 from farm.bisect.observer import BisectObserver
-from farm.bisect.search import Search, contradictions, rounds_needed
+from farm.bisect.search import BisectSearch, contradictions, rounds_needed
 from farm.cluster import connection
 from farm.errors import FarmError, InfrastructureError, UsageError
 from farm.execution import plan
-from farm.execution.session import Leased, RunOptions, leased
-from farm.model.bisect import Answer, BisectRecord, BisectRequest, Outcome, ProbeRecord, Serial, TestedRecord
+from farm.execution.session import Session, SessionOptions, leased
+from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord, Serial, TestedRecord
 from farm.model.run import RunRequest, SourceRequest
 from farm.report.bisect.write import write_bisect
 from farm.source.programs import limits_within, require_installed
 from farm.timestamps import new_id, now
 from farm.validation.workflow import run
-from jobs.records import Arm, Request, TrialRecord
+from jobs.records import Arm, TrialRecord, TrialRequest
 from jobs.sandbox.commit_kernel import Origin
 from jobs.sandbox.spec import Confinement
 from kernel.platforms.protocol import Platform
@@ -33,21 +33,21 @@ class NoChangeError(UsageError):
 
 
 @dataclass(slots=True)
-class _Going:
+class _BisectState:
     """What is known while a bisect goes on."""
 
     id: str
     request: BisectRequest
-    line: commit_range.History
-    held: Leased
+    line: commit_range.CommitRange
+    held: Session
     directory: Path
     started_at: str
     observer: BisectObserver
     metric: metrics.Metric
-    bench: Bench
-    template: Request
-    search: Search
-    probes: list[ProbeRecord] = field(default_factory=list)
+    bench: BisectExecutor
+    template: TrialRequest
+    search: BisectSearch
+    probes: list[CommitTestRecord] = field(default_factory=list)
     rounds: int = 0
     search_s: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class _Going:
 
 
 def bisect(
-    request: BisectRequest, options: RunOptions, observer: BisectObserver | None = None, *, report: bool = True
+    request: BisectRequest, options: SessionOptions, observer: BisectObserver | None = None, *, report: bool = True
 ) -> BisectRecord:
     """The commit at which `request.metric` changed for the worse, with every test made on the way.
 
@@ -93,40 +93,44 @@ def _entry(kernel: str) -> str:
 
 
 def _begin(
-    request: BisectRequest, line: commit_range.History, held: Leased, options: RunOptions, observer: BisectObserver
-) -> _Going:
+    request: BisectRequest,
+    line: commit_range.CommitRange,
+    held: Session,
+    options: SessionOptions,
+    observer: BisectObserver,
+) -> _BisectState:
     bisect_id = new_id()
     directory = (options.out / bisect_id).resolve()
     (directory / "logs").mkdir(parents=True)
     metric = metrics.make(request.metric, held.platform.noisy)
-    bench = Bench(held.lease, directory, held.platform.clock, options.timeouts.trial_s, metric)
+    bench = BisectExecutor(held.lease, directory, held.platform.clock, options.timeouts.trial_s, metric)
     template = plan.make(_run_request(request), warm_up=False).requests[request.case]
-    search = Search(0, len(line.candidates) - 1, frozenset(line.lacking))
+    search = BisectSearch(0, len(line.candidates) - 1, frozenset(line.lacking))
     notes = [f"{line.candidates[at].commit[:12]} is passed over: {why}" for at, why in line.lacking.items()]
-    return _Going(
+    return _BisectState(
         bisect_id, request, line, held, directory, now(), observer, metric, bench, template, search, notes=notes
     )
 
 
-def _conduct(going: _Going) -> BisectRecord:
+def _conduct(going: _BisectState) -> BisectRecord:
     going.observer.began(going.id, going.held.lease.held, going.line)
-    outcome, reason = Outcome.FOUND, ""
+    outcome, reason = CommitOutcome.FOUND, ""
     try:
         _test_ends(going)
         _search(going)
     except KeyboardInterrupt:
-        outcome, reason = Outcome.INTERRUPTED, "interrupted"
+        outcome, reason = CommitOutcome.INTERRUPTED, "interrupted"
     except InfrastructureError as error:
-        outcome, reason = Outcome.ERRORED, str(error)
+        outcome, reason = CommitOutcome.ERRORED, str(error)
     return _record(going, outcome, reason)
 
 
-def _test_ends(going: _Going) -> None:
+def _test_ends(going: _BisectState) -> None:
     """Raise `NoChangeError` unless the good commit is good and the bad one bad."""
     first, last = going.search.good, going.search.bad
     ends = [last] if going.metric.paired else [first, last]
     going.observer.round_began(0, ends, going.search)
-    ended: dict[int, Probe] = {}
+    ended: dict[int, CommitTest] = {}
     going.bench.test(
         [_probe(going, position, 0) for position in ends], lambda probe: ended.update({probe.position: probe})
     )
@@ -145,7 +149,7 @@ def _test_ends(going: _Going) -> None:
         raise NoChangeError(f"no change of {metric} between GOOD {good} and BAD {bad}: BAD is {answers[last].reason}")
 
 
-def _search(going: _Going) -> None:
+def _search(going: _BisectState) -> None:
     while positions := going.search.probes(len(going.held.lease.slots)):
         going.rounds += 1
         going.observer.round_began(going.rounds, positions, going.search)
@@ -161,11 +165,11 @@ def _search(going: _Going) -> None:
             )
 
 
-def _test(going: _Going, positions: Sequence[int], number: int) -> Mapping[int, Answer]:
+def _test(going: _BisectState, positions: Sequence[int], number: int) -> Mapping[int, Answer]:
     """Test `positions` at once; each answer narrows the search as it comes, so that an interrupt loses none."""
     before, answers = going.search, dict[int, Answer]()
 
-    def done(probe: Probe) -> None:
+    def done(probe: CommitTest) -> None:
         record = _judged(going, probe, number)
         going.probes.append(record)
         answers[probe.position] = record.answer
@@ -176,9 +180,9 @@ def _test(going: _Going, positions: Sequence[int], number: int) -> Mapping[int, 
     return answers
 
 
-def _judged(going: _Going, probe: Probe, number: int) -> ProbeRecord:
+def _judged(going: _BisectState, probe: CommitTest, number: int) -> CommitTestRecord:
     judged = going.metric.judge(probe.trials, going.good)
-    return ProbeRecord(
+    return CommitTestRecord(
         position=probe.position,
         commit=going.line.candidates[probe.position].commit,
         round=number,
@@ -203,22 +207,22 @@ def _tested(trial: TrialRecord) -> TestedRecord:
     )
 
 
-def _probe(going: _Going, position: int, number: int) -> Probe:
+def _probe(going: _BisectState, position: int, number: int) -> CommitTest:
     commit = going.line.candidates[position].commit
     head, base = (
         going.template.model_copy(update={"tree": going.line.programs[at].address, "arm": arm})
         for at, arm in ((position, Arm.HEAD), (0, Arm.BASE))
     )
-    return Probe(position, f"round{number}-{commit[:12]}", head, base)
+    return CommitTest(position, f"round{number}-{commit[:12]}", head, base)
 
 
-def _record(going: _Going, outcome: Outcome, reason: str) -> BisectRecord:
+def _record(going: _BisectState, outcome: CommitOutcome, reason: str) -> BisectRecord:
     line, search = going.line.candidates, going.search
     suspects = [line[at].commit for at in search.suspects]
-    if outcome is Outcome.FOUND and len(suspects) > 1:
-        outcome = Outcome.NARROWED
+    if outcome is CommitOutcome.FOUND and len(suspects) > 1:
+        outcome = CommitOutcome.NARROWED
         reason = f"one of {len(suspects)} commits: those before the first bad one cannot be judged"
-    elif outcome is Outcome.FOUND:
+    elif outcome is CommitOutcome.FOUND:
         answers = [probe for probe in going.probes if probe.position == search.bad]
         reason = f"{suspects[0][:12]} is the first bad commit: {answers[-1].reason}"
     else:
@@ -245,7 +249,7 @@ def _record(going: _Going, outcome: Outcome, reason: str) -> BisectRecord:
     )
 
 
-def _serial(going: _Going) -> Serial | None:
+def _serial(going: _BisectState) -> Serial | None:
     took = [probe.probe_s for probe in going.probes if probe.round > 0]
     if not took:
         return None
@@ -255,7 +259,7 @@ def _serial(going: _Going) -> Serial | None:
 
 
 def _reported(
-    record: BisectRecord, request: BisectRequest, options: RunOptions, observer: BisectObserver
+    record: BisectRecord, request: BisectRequest, options: SessionOptions, observer: BisectObserver
 ) -> BisectRecord:
     """The same record with the run of the commit found against the last good one; without, where that cannot be had."""
     source = SourceRequest(
@@ -288,7 +292,7 @@ def _run_request(request: BisectRequest) -> RunRequest:
     )
 
 
-def _platform(request: BisectRequest, options: RunOptions) -> Platform:
+def _platform(request: BisectRequest, options: SessionOptions) -> Platform:
     from kernel.registry import find_platform
 
     return options.platform() if options.platform is not None else find_platform(request.platform)

@@ -15,17 +15,17 @@ import click
 from rich.console import Console
 
 from farm.bisect.observer import BisectObserver
-from farm.bisect.search import Search, rounds_needed
+from farm.bisect.search import BisectSearch, rounds_needed
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
-from farm.model.bisect import BisectRequest, MetricName, Outcome, ProbeRecord
+from farm.model.bisect import BisectRequest, CommitOutcome, CommitTestRecord, MetricName
 from farm.model.run import DeviceRecord
 from farm.model.timeouts import Timeouts
 from farm.text import counted, one_line
 from kernel.registry import find_kernel
 
 if TYPE_CHECKING:
-    from farm.bisect.commit_range import History
+    from farm.bisect.commit_range import CommitRange
 
 
 class _Lines(BisectObserver):
@@ -35,7 +35,7 @@ class _Lines(BisectObserver):
         self._devices = devices
         self._subjects: dict[str, str] = {}
 
-    def began(self, bisect_id: str, devices: list[DeviceRecord], line: History) -> None:
+    def began(self, bisect_id: str, devices: list[DeviceRecord], line: CommitRange) -> None:
         """Announce the range."""
         self._subjects = {each.commit: each.subject for each in line.candidates}
         changing = len(line.candidates) - 1
@@ -44,12 +44,12 @@ class _Lines(BisectObserver):
         self._say(f"bisect {bisect_id}: {line.commits} commits, {changing} change the program; devices {held}")
         self._say(f"the ends first, then {counted(rounds, 'round')} where no commit is skipped")
 
-    def round_began(self, number: int, positions: Sequence[int], search: Search) -> None:
+    def round_began(self, number: int, positions: Sequence[int], search: BisectSearch) -> None:
         """Announce a round."""
         if number:
             self._say(f"round {number}: {counted(len(search.open), 'commit')} open, testing {len(positions)} at once")
 
-    def answered(self, probe: ProbeRecord) -> None:
+    def answered(self, probe: CommitTestRecord) -> None:
         """Announce an answer."""
         subject = one_line(self._subjects[probe.commit], 60)
         told = f"{probe.commit[:12]} {probe.answer.value}: {one_line(probe.reason)}"
@@ -156,14 +156,14 @@ def _carry_out(
     request: BisectRequest, out: Path, address: str | None, wait_s: float, trial_s: float, report: bool, as_json: bool
 ) -> None:
     from farm.bisect.workflow import bisect
-    from farm.execution.session import RunOptions
+    from farm.execution.session import SessionOptions
     from farm.report.bisect.terminal import summary
     from farm.source import programs
 
     signal.signal(signal.SIGTERM, _interrupt)
     if programs.has_changes(Path(request.repository)):
         click.echo(f"farm: {request.repository} has changes that are not committed; they are not tested", err=True)
-    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=Timeouts(trial_s=trial_s))
+    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=Timeouts(trial_s=trial_s))
     observer = BisectObserver() if as_json else _Lines(request.devices)
     with contextlib.redirect_stdout(io.StringIO()):  # Ray prints what befalls its workers there, from its own thread
         record = bisect(request, how, observer, report=report)
@@ -171,7 +171,7 @@ def _carry_out(
         click.echo(record.model_dump_json(indent=1))
     else:
         Console().print(summary(record))
-    sys.exit(ExitCode.PASSED if record.outcome is Outcome.FOUND else ExitCode.ERRORED)
+    sys.exit(ExitCode.PASSED if record.outcome is CommitOutcome.FOUND else ExitCode.ERRORED)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

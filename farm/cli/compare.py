@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from farm import paths
-from farm.analysis.comparison import Comparison, compare
+from farm.analysis.comparison import RunComparison, compare
 from farm.atomic_file import write_whole
 from farm.errors import UnknownRunError, UsageError
 from farm.model.run import RunRecord
@@ -60,5 +60,5 @@ def find(named: str) -> RunRecord:
         engine.dispose()
 
 
-def _content(format_name: str, found: Comparison) -> str:
+def _content(format_name: str, found: RunComparison) -> str:
     return comparison.FORMATS[format_name](found)

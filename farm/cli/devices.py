@@ -17,7 +17,7 @@ from rich.text import Text
 from farm import paths
 from farm.cli import device_actions, options
 from farm.errors import UsageError
-from farm.monitor.device_list import OFFLINE, Listed, census, listed
+from farm.monitor.device_list import OFFLINE, DeviceRow, census, listed
 from farm.store.run_store import Store
 from farm.text import one_line, share
 from kernel.errors import KernelLayerError
@@ -69,7 +69,7 @@ def _refuse_options_before(context: click.Context) -> None:
             raise UsageError(f"{flag} goes behind '{context.invoked_subcommand}', not in front of it")
 
 
-def _ask(platform: str, address: str | None) -> tuple[list[Listed], int]:
+def _ask(platform: str, address: str | None) -> tuple[list[DeviceRow], int]:
     """Every device and how many are free. Those of the cluster are noted as seen."""
     from farm.cluster import connection
     from farm.execution import preflight
@@ -99,7 +99,7 @@ def _hardware(platform: Platform, index: int) -> dict[str, str]:
         return {"soc": "", "card": ""}
 
 
-def _fields(device: Listed) -> list[str]:
+def _fields(device: DeviceRow) -> list[str]:
     """One device as plain text without tabs or line breaks; empty fields are `-`."""
     fields = [
         device.id,
@@ -114,7 +114,7 @@ def _fields(device: Listed) -> list[str]:
     return [one_line(field) or "-" for field in fields]
 
 
-def _table(devices: Sequence[Listed], wide: bool) -> Table:
+def _table(devices: Sequence[DeviceRow], wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
     for heading in ("device", "state", *(["since"] if wide else []), "faults"):
         table.add_column(heading, no_wrap=True)
@@ -133,7 +133,7 @@ def _table(devices: Sequence[Listed], wide: bool) -> Table:
     return table
 
 
-def _rate(device: Listed) -> str:
+def _rate(device: DeviceRow) -> str:
     if device.fault_rate is None:
         return ""
     return f"{share(device.fault_rate)} of {device.trials}"

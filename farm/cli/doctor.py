@@ -14,7 +14,7 @@ from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from farm.doctor import Check
+    from farm.doctor import DoctorCheck
 
 _STYLE = {"ok": "green", "problem": "bold red", "note": "yellow"}
 
@@ -43,7 +43,7 @@ def command(platform: str, as_json: bool) -> None:
     sys.exit(ExitCode.PASSED if diagnosis.ready else ExitCode.USAGE)
 
 
-def _table(checks: list[Check]) -> Table:
+def _table(checks: list[DoctorCheck]) -> Table:
     table = Table("check", "", "found", "remedy", box=None)
     for check in checks:
         state = Text(check.status.value, style=_STYLE[check.status.value])
@@ -51,6 +51,6 @@ def _table(checks: list[Check]) -> Table:
     return table
 
 
-def _line(check: Check) -> str:
+def _line(check: DoctorCheck) -> str:
     remedy = f"; remedy: {check.remedy}" if check.remedy else ""
     return f"{check.status.value:<8} {check.name:<17} {check.detail}{remedy}"

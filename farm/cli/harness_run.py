@@ -93,12 +93,12 @@ def command(
       farm run --harness ./mine.toml --platform a2a3 --devices 8 --address head:6379
     """
     from farm.execution.preflight import amounts
-    from farm.execution.session import RunOptions
+    from farm.execution.session import SessionOptions
     from farm.harness import changed_files, file_selection
     from farm.harness.workflow import HarnessRequest, check, run
     from kernel.harness import profiles
 
-    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
+    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
     profile = profiles.find(harness)
     check(profile, platform, how)
     where = _repository(root)

@@ -35,7 +35,7 @@ def command(
     All devices work side by side. Writes ledger.json, ledger.md and ledger.svg into DIR/RUN/.
     """
     from farm.atomic_file import write_whole
-    from farm.model.ledger import Entry
+    from farm.model.ledger import LedgerEntry
     from farm.report import ledger as pages
     from farm.source.provenance import commit_of
     from farm.tuning.ledger import Ledger
@@ -45,7 +45,7 @@ def command(
     chosen = case or found.default_case
     console = Console(stderr=True, quiet=as_json)
 
-    def say(entry: Entry, done: int, total: int) -> None:
+    def say(entry: LedgerEntry, done: int, total: int) -> None:
         told = f"{entry.wall_us:.2f} µs" if entry.wall_us is not None else entry.disqualified
         console.print(f"[{done}/{total}] {entry.label}: {told}", markup=False, highlight=False, soft_wrap=True)
 

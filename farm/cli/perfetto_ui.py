@@ -35,7 +35,7 @@ def hand_over(path: Path, timeout_s: float, opener: Callable[[str], bool] = brow
     come for the file within `timeout_s`.
     """
     try:
-        server = _Server(path, port)
+        server = _TraceServer(path, port)
     except OSError as error:
         raise InfrastructureError(
             f"port {port} of this machine is taken ({error.strerror}), and Perfetto's page fetches from no other; "
@@ -53,7 +53,7 @@ def hand_over(path: Path, timeout_s: float, opener: Callable[[str], bool] = brow
             server.handle_request()
 
 
-class _Server(http.server.HTTPServer):
+class _TraceServer(http.server.HTTPServer):
     """Serves one file, on the loopback interface."""
 
     def __init__(self, path: Path, port: int) -> None:
@@ -63,7 +63,7 @@ class _Server(http.server.HTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    server: _Server
+    server: _TraceServer
     timeout = 10.0  # a connection that says nothing must not keep the file from the page
 
     def do_OPTIONS(self) -> None:

@@ -28,12 +28,12 @@ def command(
     on is a new one which names it. Trials of a case whose program has changed since are measured again. Of a run of a
     commit only whole rounds of head and merge base, on the same devices, are taken over.
     """
-    from farm.execution.session import RunOptions
+    from farm.execution.session import SessionOptions
     from farm.validation import resume
 
     with Store.open(paths.store_url()) as store:
         record = store.latest() if run_id == "latest" else store.get(run_id)
     resume.require(record)
     where = out or (Path(record.directory).parent if record.directory else Path("farm-runs"))
-    how = RunOptions(out=where, address=address, wait_s=wait_s, timeouts=timeouts)
+    how = SessionOptions(out=where, address=address, wait_s=wait_s, timeouts=timeouts)
     carry_out(record.request, how, as_json, resumed=record)

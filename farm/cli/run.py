@@ -17,7 +17,7 @@ from farm.model.timeouts import Timeouts
 from kernel.registry import find_kernel
 
 if TYPE_CHECKING:
-    from farm.execution.session import RunOptions
+    from farm.execution.session import SessionOptions
 
 
 @click.command(cls=OrHarness, epilog="With --harness the files of an external harness: farm run --harness pypto-lib -h")
@@ -76,7 +76,7 @@ def command(
       farm run --source . --commit my-branch --base main
       farm run --address head:6379 --wait 600 --spread nodes --soc Ascend910B1
     """
-    from farm.execution.session import RunOptions
+    from farm.execution.session import SessionOptions
 
     program = options.source_request(
         kernel, source, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox
@@ -95,11 +95,11 @@ def command(
         selection=selection,
         source=program,
     )
-    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
+    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
     carry_out(request, how, as_json)
 
 
-def carry_out(request: RunRequest, how: RunOptions, as_json: bool, resumed: RunRecord | None = None) -> NoReturn:
+def carry_out(request: RunRequest, how: SessionOptions, as_json: bool, resumed: RunRecord | None = None) -> NoReturn:
     """Run `request` before the user's eyes and end the process with the verdict's exit code."""
     from farm.validation.workflow import run
 

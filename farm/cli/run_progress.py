@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from farm.execution.observer import Observer
-from farm.leasing.device_queue import Ticket
+from farm.leasing.device_queue import QueueEntry
 from farm.model.run import DeviceRecord
 from jobs.records import BuildRecord, TrialRecord, TrialStatus
 
@@ -51,7 +51,7 @@ class PlainView(Observer):
         """Announce the run."""
         self._say(f"run {run_id}: {trials} trials on {', '.join(device.id for device in devices)}")
 
-    def waiting(self, ahead: list[Ticket], waited_s: float) -> None:
+    def waiting(self, ahead: list[QueueEntry], waited_s: float) -> None:
         """Say once a minute that the run waits, and behind whom."""
         if waited_s >= self._next_word_s:
             self._next_word_s += _WORD_S
@@ -109,7 +109,7 @@ class LiveView(PlainView):
             self._slots[slot] = self._progress.add_task(device.id, total=trials // len(devices), stage="starting")
             self._by_device[device.id] = slot
 
-    def waiting(self, ahead: list[Ticket], waited_s: float) -> None:
+    def waiting(self, ahead: list[QueueEntry], waited_s: float) -> None:
         """Say in the run's own line that it waits, and behind whom."""
         assert self._run is not None
         self._progress.update(self._run, stage=describe_wait(ahead, waited_s))
@@ -135,7 +135,7 @@ class LiveView(PlainView):
         self._progress.update(self._run, total=total + trials)
 
 
-def describe_wait(ahead: list[Ticket], waited_s: float) -> str:
+def describe_wait(ahead: list[QueueEntry], waited_s: float) -> str:
     """One line on a run that waits for devices."""
     if not ahead:
         return f"waiting for devices to come free ({waited_s:.0f} s)"

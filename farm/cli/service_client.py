@@ -35,7 +35,7 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RemoteJob:
     """What the service says of a job."""
 
     id: str
@@ -50,7 +50,7 @@ class Job:
         return self.state in _OVER
 
 
-class Server:
+class ServiceAddress:
     """One service. A context that closes its connections."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -62,13 +62,13 @@ class Server:
         self._name = str(parsed.copy_with(username=None, password=None))
         self._client = httpx.Client(base_url=f"{url.rstrip('/')}/api/v1", headers=headers, timeout=_TIMEOUT_S)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> ServiceAddress:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def submit(self, asked: Submitted) -> Job:
+    def submit(self, asked: Submitted) -> RemoteJob:
         """Queue it. Raises `UsageError` where the service refuses, `ServerError` where it does not answer."""
         body: dict[str, Any] = {
             "forge": asked.forge,
@@ -79,7 +79,7 @@ class Server:
         body |= {"base": asked.base or None, "devices": asked.devices}
         return _job(self._call("POST", "/jobs", body).json())
 
-    def job(self, job_id: str) -> Job:
+    def job(self, job_id: str) -> RemoteJob:
         """How far it is."""
         return _job(self._call("GET", f"/jobs/{job_id}").json())
 
@@ -94,7 +94,7 @@ class Server:
             return None
         return RunRecord.model_validate_json(_taken(self._name, answer).content, extra="ignore")
 
-    def follow(self, job_id: str, say: Callable[[str], None]) -> Job:
+    def follow(self, job_id: str, say: Callable[[str], None]) -> RemoteJob:
         """Wait until the job is over; `say` gets each line of its log, and each word on what it waits for."""
         at, told = 0, ""
         away_since: float | None = None
@@ -158,6 +158,6 @@ def _detail(answer: httpx.Response) -> str:
     return " ".join(str(detail).split())[:500]
 
 
-def _job(answer: dict[str, Any]) -> Job:
+def _job(answer: dict[str, Any]) -> RemoteJob:
     verdict = Verdict(answer["verdict"]) if answer.get("verdict") else None
-    return Job(answer["id"], answer["state"], verdict, answer["reason"], answer["run_id"])
+    return RemoteJob(answer["id"], answer["state"], verdict, answer["reason"], answer["run_id"])

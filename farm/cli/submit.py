@@ -20,7 +20,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from farm.cli.exit_codes import of_verdict
-from farm.cli.service_client import Job, Server, Submitted
+from farm.cli.service_client import RemoteJob, ServiceAddress, Submitted
 from farm.errors import UsageError
 from farm.report.run.terminal import summary
 
@@ -76,7 +76,7 @@ def served(command: Callable[..., Any]) -> Callable[..., Any]:
 def _carry_out(context: click.Context, service: Service, values: dict[str, Any]) -> NoReturn:
     """Submit, follow, print what the service says, and end the process with the verdict's exit code."""
     asked = _submitted(context, service, values)
-    with Server(service.url, _token(service.token_file)) as server:
+    with ServiceAddress(service.url, _token(service.token_file)) as server:
         job = server.submit(asked)
         click.echo(f"job {job.id} for {asked.commit[:12]} of {asked.repository}", err=True)
         with _cancelling(server, job):
@@ -123,7 +123,7 @@ def _token(file: Path | None) -> str:
 
 
 @contextmanager
-def _cancelling(server: Server, job: Job) -> Iterator[None]:
+def _cancelling(server: ServiceAddress, job: RemoteJob) -> Iterator[None]:
     """Who stops waiting stops the job."""
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
@@ -140,7 +140,7 @@ def _cancelling(server: Server, job: Job) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _show(server: Server, job: Job, as_json: bool) -> None:
+def _show(server: ServiceAddress, job: RemoteJob, as_json: bool) -> None:
     record = server.run(job.run_id) if job.verdict is not None and job.run_id else None
     if as_json:
         click.echo(record.model_dump_json(indent=2) if record else "null")

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from farm import paths
 from farm.cli import options
-from farm.monitor.active_runs import Going
+from farm.monitor.active_runs import ActiveRun
 from farm.monitor.snapshot import Snapshot, take
 from farm.store.run_store import Store
 from farm.text import counting_order, one_line
@@ -84,7 +84,7 @@ def view(look: Snapshot) -> RenderableType:
     return Group(*parts)
 
 
-def _runs(runs: tuple[Going, ...]) -> Table:
+def _runs(runs: tuple[ActiveRun, ...]) -> Table:
     table = _table("run", "kernel", "trials", "", "running", "left")
     for going in runs:
         table.add_row(
@@ -98,7 +98,7 @@ def _runs(runs: tuple[Going, ...]) -> Table:
     return table
 
 
-def _progress(going: Going) -> Table:
+def _progress(going: ActiveRun) -> Table:
     table = _table("device", "trials", "", "doing", "lost")
     for device in sorted(going.devices, key=lambda device: counting_order(device.id)):
         trials = f"{device.done}/{device.planned}"

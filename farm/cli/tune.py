@@ -39,7 +39,7 @@ def command(
     Points that break a guard are never built; points with wrong numbers never win. The search is kept in a file: run
     the same command again to go on, with a higher --trials to go further.
     """
-    from farm.tuning.search import Measured, Search, fruitless, open_study, patch
+    from farm.tuning.search import Measured, TuningSearch, fruitless, open_study, patch
     from jobs.cache import source_digest
     from kernel.registry import find_tunable
 
@@ -55,7 +55,7 @@ def command(
 
     sources = source_digest(found.sources())[:16]
     study = open_study(paths.home() / "tune.journal", found, chosen, platform, sources)
-    search = Search(found, chosen, study, trials, say)
+    search = TuningSearch(found, chosen, study, trials, say)
     measure(search, request, out, address, wait_s, trial_s, limit_s)
     best = search.best()
     if best is None:

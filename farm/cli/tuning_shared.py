@@ -66,11 +66,11 @@ def measure(
     Ctrl-C ends it early and is not an error: what was measured until then is the campaign's.
     """
     from farm.execution import plan
-    from farm.execution.session import RunOptions, leased
+    from farm.execution.session import SessionOptions, leased
     from farm.timestamps import new_id
     from farm.tuning.campaign import conduct
 
-    how = RunOptions(out=out, address=address, wait_s=wait_s, timeouts=Timeouts(trial_s=trial_s))
+    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=Timeouts(trial_s=trial_s))
     deadline = None if limit_s is None else time.monotonic() + limit_s
     point = plan.make(request, warm_up=False).requests[request.cases[0]]
     with contextlib.redirect_stdout(io.StringIO()), leased(request, how, witnesses=False) as held:

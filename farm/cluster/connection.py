@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import RayError
 
 from farm.cluster import endpoint_check, local, ray_internals
-from farm.cluster.head_watchdog import HeadWatch
+from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import InfrastructureError, UsageError
 
 # A server of the kind the kernels run on carries eight NPUs, so that is what a laptop simulates.
@@ -54,7 +54,7 @@ def simulated_devices() -> int:
 
 
 @contextlib.contextmanager
-def connected(address: str | None, simulated: bool) -> Iterator[HeadWatch]:
+def connected(address: str | None, simulated: bool) -> Iterator[HeadWatchdog]:
     """Connect to the cluster at `address`, or start a local one that ends with the block.
 
     A local cluster has `simulated_devices()` devices for a simulated platform and the NPUs Ray finds for a real one; it
@@ -74,7 +74,7 @@ def connected(address: str | None, simulated: bool) -> Iterator[HeadWatch]:
             endpoint_check.require(where)
         devices = {"NPU": simulated_devices()} if simulated and not address else None
         on_terminate = signal.getsignal(signal.SIGTERM)
-        watch: HeadWatch | None = None
+        watch: HeadWatchdog | None = None
         try:
             with ray_internals.on_loopback(own is not None or where == "local"):
                 _start(where, devices)
@@ -98,8 +98,8 @@ def abandoned() -> bool:
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[HeadWatch]:
-    watch = HeadWatch(ray.get_runtime_context().gcs_address)
+def _watched() -> Iterator[HeadWatchdog]:
+    watch = HeadWatchdog(ray.get_runtime_context().gcs_address)
     try:
         yield watch
     finally:

@@ -27,7 +27,7 @@ class HeadLostError(InfrastructureError):
         super().__init__(f"the head node of the cluster, {address}, has not answered for {LOST_AFTER_S:g} s")
 
 
-class HeadWatch:
+class HeadWatchdog:
     """Looks at the head's port in the background until `stop`."""
 
     def __init__(self, address: str, lost_after_s: float = LOST_AFTER_S, look_s: float = _LOOK_S) -> None:

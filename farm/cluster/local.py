@@ -24,7 +24,7 @@ from pydantic import Field, ValidationError
 from farm import paths
 from farm.errors import InfrastructureError, UsageError
 from farm.process import identity, termination
-from farm.process.identity import Owner
+from farm.process.identity import ProcessIdentity
 from jobs.records import Record
 
 DEFAULT_PORT = 26379  # Ray's own default with a 2 before it, so that both can run side by side
@@ -34,7 +34,7 @@ DIRECTORY = "FARM_CLUSTER"  # environment variable with the record's directory, 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
-class Request(Record):
+class ClusterRequest(Record):
     """What `farm.cluster.local_nodes` is to start."""
 
     nodes: int
@@ -42,7 +42,7 @@ class Request(Record):
     soc: str  # chip the nodes are labelled with; "" for no label
     port: int  # of the head
     report_to: int  # file descriptor
-    until: Owner | None = None  # the nodes end with this process; None: with `down` alone
+    until: ProcessIdentity | None = None  # the nodes end with this process; None: with `down` alone
 
 
 class LocalNode(Record):
@@ -50,7 +50,7 @@ class LocalNode(Record):
 
     number: int
     devices: int
-    processes: list[Owner]  # those without which it is none
+    processes: list[ProcessIdentity]  # those without which it is none
 
     @property
     def alive(self) -> bool:
@@ -63,10 +63,10 @@ class LocalCluster(Record):
 
     address: str
     soc: str
-    holder: Owner  # the process that holds the nodes, and leads the session they run in
+    holder: ProcessIdentity  # the process that holds the nodes, and leads the session they run in
     token: Path
     scratch: Path  # Ray's sockets and logs
-    members: list[Owner] = Field(default_factory=list)  # of the session, when the last node came up
+    members: list[ProcessIdentity] = Field(default_factory=list)  # of the session, when the last node came up
     nodes: list[LocalNode] = Field(default_factory=list)  # empty until all are up
 
 
@@ -77,7 +77,7 @@ def up(
     port: int,
     started: Callable[[LocalNode], None],
     *,
-    until: Owner | None = None,
+    until: ProcessIdentity | None = None,
 ) -> LocalCluster:
     """Start a cluster; `started` is called with each node. Interrupted or failed, nothing of it is left.
 
@@ -93,7 +93,7 @@ def up(
         if before is not None:
             _remove(before)
         _require_free(port)
-        request = Request(nodes=nodes, devices=devices, soc=soc, port=port, report_to=0, until=until)
+        request = ClusterRequest(nodes=nodes, devices=devices, soc=soc, port=port, report_to=0, until=until)
         return _start(request, started)
 
 
@@ -128,7 +128,7 @@ def log() -> Path:
     return _directory() / "nodes.log"
 
 
-def _start(request: Request, started: Callable[[LocalNode], None]) -> LocalCluster:
+def _start(request: ClusterRequest, started: Callable[[LocalNode], None]) -> LocalCluster:
     _directory().mkdir(parents=True, exist_ok=True, mode=0o700)
     token = _directory() / "token"
     with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -162,7 +162,7 @@ def _start(request: Request, started: Callable[[LocalNode], None]) -> LocalClust
     return cluster
 
 
-def _launch(request: Request, token: Path, scratch: Path) -> subprocess.Popen[bytes]:
+def _launch(request: ClusterRequest, token: Path, scratch: Path) -> subprocess.Popen[bytes]:
     """Start the process that holds the nodes, in a session of its own: Ctrl-C is not for it."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     environment |= {

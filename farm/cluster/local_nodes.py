@@ -18,11 +18,11 @@ from typing import Any
 from ray.cluster_utils import Cluster
 
 from farm.cluster.connection import NODE_LABEL, SOC_LABEL
-from farm.cluster.local import LocalNode, Request
+from farm.cluster.local import ClusterRequest, LocalNode
 from farm.process import identity
 
 
-def main(request: Request) -> None:
+def main(request: ClusterRequest) -> None:
     """Start the nodes one after another, report them, and hold them until SIGTERM."""
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
     cluster = Cluster(shutdown_at_exit=True)
@@ -41,7 +41,7 @@ _VITAL = ("gcs_server", "raylet")  # without these a node is not one
 _LOOK_S = 1.0  # how often to look for the process the nodes are for
 
 
-def _arguments(request: Request, number: int) -> dict[str, Any]:
+def _arguments(request: ClusterRequest, number: int) -> dict[str, Any]:
     labels = {NODE_LABEL: str(number)} | ({SOC_LABEL: request.soc} if request.soc else {})
     shared = {"resources": {"NPU": request.devices}, "labels": labels, "node_name": f"node-{number}"}
     if number:
@@ -56,4 +56,4 @@ def _arguments(request: Request, number: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(Request.model_validate_json(sys.argv[1]))
+    main(ClusterRequest.model_validate_json(sys.argv[1]))

@@ -11,14 +11,14 @@ import ray
 from ray.exceptions import RayError
 
 from farm.errors import InfrastructureError
-from farm.execution.deadlines import Limits
+from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import POLL_S
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan
 from farm.leasing.lease import Lease
 from farm.model.attempts import MAX_ATTEMPTS
 from jobs.faults import failures
-from jobs.records import BuildRecord, Failure, Fault, Request
+from jobs.records import BuildRecord, Failure, Fault, TrialRequest
 from kernel.clock import Clock
 
 
@@ -28,7 +28,7 @@ class Building:
 
     lease: Lease
     clock: Clock
-    limits: Limits
+    limits: RunDeadlines
     observer: Observer
 
     def build(self, plan: Plan) -> list[BuildRecord]:
@@ -46,7 +46,7 @@ class Building:
             self.observer.built(record)
         return [records[case] for case in plan.requests]
 
-    def _round(self, requests: dict[str, Request]) -> dict[str, BuildRecord]:
+    def _round(self, requests: dict[str, TrialRequest]) -> dict[str, BuildRecord]:
         slots = self.lease.slots
         if not slots:
             raise InfrastructureError("no leased device is left to build on")

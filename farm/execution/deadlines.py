@@ -20,7 +20,7 @@ class LimitError(InfrastructureError):
         super().__init__(f"the {what} limit of {limit_s:g} s is over ({option} raises it){during}")
 
 
-class Limits:
+class RunDeadlines:
     """The clock of one run. Time spent waiting for devices counts towards neither limit."""
 
     def __init__(self, timeouts: Timeouts, lease: Lease) -> None:

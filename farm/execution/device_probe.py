@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from farm import paths
 from farm.cluster import connection
-from farm.cluster.head_watchdog import HeadWatch
+from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, FarmError, InfrastructureError, UsageError
 from farm.execution import preflight
 from farm.leasing.lease import Lease
-from farm.leasing.queue_client import Line
+from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
 from farm.model.device_health import EventKind, Health, HealthBook, HealthEvent
 from farm.model.priority import Priority
@@ -70,13 +70,13 @@ def probe_devices(
         if not devices:
             raise InfrastructureError("the cluster has no devices to probe")
         notes = _Notes(book)
-        line = Line(Priority.INTERACTIVE, "probe", shared=connection.shared(address))
+        line = QueueClient(Priority.INTERACTIVE, "probe", shared=connection.shared(address))
         _probe(devices, factory, notes, wait_s, line, head)
         return [notes.said[device] for device in devices]
 
 
 def _probe(
-    devices: list[str], factory: PlatformFactory, notes: _Notes, wait_s: float, line: Line, head: HeadWatch
+    devices: list[str], factory: PlatformFactory, notes: _Notes, wait_s: float, line: QueueClient, head: HeadWatchdog
 ) -> None:
     """Lease `devices` together, which runs their canaries; those that cannot be had together, one after the other."""
     platform = factory()

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm.execution import gc_freeze
-from farm.execution.deadlines import Limits
-from farm.execution.failure_policy import Blame
-from farm.execution.in_flight import Flights, Landed
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.failure_policy import FailurePolicy
+from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan, PlannedTrial, label
-from farm.execution.slot_recovery import Mending
+from farm.execution.slot_recovery import SlotRecovery
 from farm.leasing.lease import Lease, card_of
-from farm.leasing.preemption import Leaving
-from jobs.records import Arm, Failure, Request, TrialRecord, TrialStatus
+from farm.leasing.preemption import PreemptionCheck
+from jobs.records import Arm, Failure, TrialRecord, TrialRequest, TrialStatus
 from kernel.clock import Clock
 
 _STAGES_S = 0.25  # how often to ask what each worker does
@@ -38,20 +38,22 @@ class _Turn:
 
 
 @dataclass(slots=True)
-class Execution:
+class TrialExecutor:
     """Runs plans on one lease. One instance a run; not for concurrent use."""
 
     lease: Lease
     directory: Path  # of the run
     clock: Clock
-    limits: Limits
+    limits: RunDeadlines
     observer: Observer
     keep: Callable[[list[TrialRecord]], None]  # called with the kept attempts of each round, as they end
-    blame: Blame = field(default_factory=Blame)
-    base_blame: Blame = field(default_factory=Blame)  # of the base's program: no evidence against the head's
+    blame: FailurePolicy = field(default_factory=FailurePolicy)
+    base_blame: FailurePolicy = field(
+        default_factory=FailurePolicy
+    )  # of the base's program: no evidence against the head's
     problems: list[Failure] = field(default_factory=list)
     _queues: dict[int, deque[_Turn]] = field(default_factory=dict)
-    _fresh: list[TrialRecord] = field(default_factory=list)  # landed, and not handed on yet
+    _fresh: list[TrialRecord] = field(default_factory=list)  # ended, and not handed on yet
     _drawn: float = 0.0  # time.monotonic() of the last such question
 
     def run(self, plan: Plan) -> None:
@@ -59,50 +61,50 @@ class Execution:
 
         Raises `LimitError` where the lease or the run takes too long, and what `Lease.give_way` raises.
         """
-        flights = Flights(self.lease, self.directory, self.clock, self.limits.timeouts.trial_s)
+        in_flight = InFlightTrials(self.lease, self.directory, self.clock, self.limits.timeouts.trial_s)
         planned = plan.by_slot()
         self._queues = {slot: deque(map(_Turn, planned.get(slot, []))) for slot in self.lease.slots}
         idle = set(self.lease.slots)
         try:
-            with gc_freeze.frozen(), Mending() as mending:
-                self._drive(plan, flights, mending, idle)
+            with gc_freeze.frozen(), SlotRecovery() as mending:
+                self._drive(plan, in_flight, mending, idle)
         finally:
             self._hand_on()  # what an interrupt met between its landing and its keeping
 
-    def _drive(self, plan: Plan, flights: Flights, mending: Mending, idle: set[int]) -> None:
-        leave = Leaving(self.lease)
+    def _drive(self, plan: Plan, in_flight: InFlightTrials, mending: SlotRecovery, idle: set[int]) -> None:
+        leave = PreemptionCheck(self.lease)
         while True:
             leaving = leave.wanted()
             if not leaving:
-                self._start(idle, flights, plan.requests)
+                self._start(idle, in_flight, plan.requests)
             self._hand_on()
-            if not flights.busy and not mending:
+            if not in_flight.busy and not mending:
                 if not leaving or not any(self._queues.values()):
                     return
-                self.lease.give_way(self.observer.waiting)
+                self.lease.yield_devices(self.observer.waiting)
                 continue
-            self.limits.check(flights.under_way())
-            self._land(flights, mending, idle)
+            self.limits.check(in_flight.under_way())
+            self._land(in_flight, mending, idle)
 
     def _hand_on(self) -> None:
-        """Have what has landed kept: after the devices have their next trials, so that none waits for the store."""
+        """Keep the trials that ended: after the devices have their next trials, so that none waits for the store."""
         if self._fresh:
             fresh, self._fresh = self._fresh, []
             self.keep(fresh)
 
-    def _start(self, idle: set[int], flights: Flights, requests: dict[str, Request]) -> None:
+    def _start(self, idle: set[int], in_flight: InFlightTrials, requests: dict[str, TrialRequest]) -> None:
         """Give every idle slot its next trial."""
         for slot in list(idle):
             if self._queues[slot]:
                 turn = self._queues[slot].popleft()
                 named = label(turn.planned.case, turn.planned.arm)
-                flights.start(slot, named, requests[named], turn.planned.repeat, turn.attempt)
+                in_flight.start(slot, named, requests[named], turn.planned.repeat, turn.attempt)
                 idle.discard(slot)
 
-    def _land(self, flights: Flights, mending: Mending, idle: set[int]) -> None:
+    def _land(self, in_flight: InFlightTrials, mending: SlotRecovery, idle: set[int]) -> None:
         """Take in what ended in one round. Slots that can go on are idle afterwards, or being mended."""
-        self._report_stages(flights)
-        for ended in flights.land():
+        self._report_stages(in_flight)
+        for ended in in_flight.poll():
             self._blame_of(ended.record.arm).take(ended.record, card_of(self.lease.device(ended.slot)))
             if ended.flight.repeat >= 0 or ended.record.status is not TrialStatus.OK:
                 self._fresh.append(ended.record)
@@ -124,7 +126,7 @@ class Execution:
             for queue in self._queues.values():
                 _drop(queue, lambda turn: turn.planned.arm is Arm.BASE)
 
-    def _follow(self, ended: Landed, mending: Mending, idle: set[int]) -> None:
+    def _follow(self, ended: TrialOutcome, mending: SlotRecovery, idle: set[int]) -> None:
         slot, flight, queue = ended.slot, ended.flight, self._queues[ended.slot]
         case, arm = flight.request.case, flight.request.arm
         if ended.record.status is TrialStatus.OK:
@@ -142,15 +144,15 @@ class Execution:
         else:
             queue.clear()
 
-    def _blame_of(self, arm: Arm) -> Blame:
+    def _blame_of(self, arm: Arm) -> FailurePolicy:
         return self.base_blame if arm is Arm.BASE else self.blame
 
-    def _report_stages(self, flights: Flights) -> None:
+    def _report_stages(self, in_flight: InFlightTrials) -> None:
         if time.monotonic() - self._drawn < _STAGES_S:
             return
         self._drawn = time.monotonic()
         for slot, stage in self.lease.stages().items():
-            if slot in flights.busy:
+            if slot in in_flight.busy:
                 self.observer.working(self.lease.device(slot), slot, stage)
 
 

@@ -21,7 +21,7 @@ _ATTEMPTS = {Action.RETRY_ONCE: 2, Action.FAIL: 1, Action.FAIL_CLOSED: 1, Action
 
 
 @dataclass(slots=True)
-class Blame:
+class FailurePolicy:
     """The evidence against one kernel. A trial costs the same whether it is the first or the hundred-thousandth."""
 
     kernel: list[Failure] = field(default_factory=list)  # proven to be the kernel's, in the order of their proof

@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 from farm.leasing.lease import Lease
 from jobs import disk_space
 from jobs.faults import failures
-from jobs.records import Fault, Request, TrialRecord, TrialStatus
+from jobs.records import Fault, TrialRecord, TrialRequest, TrialStatus
 from kernel.clock import Clock
 from kernel.platforms.protocol import LOG_NAME
 
@@ -22,11 +22,11 @@ _LOG_TAIL_BYTES = 4 << 20  # enough to find the first fault; a runaway log must 
 
 
 @dataclass(frozen=True, slots=True)
-class Flight:
+class InFlightTrial:
     """One trial under way on one slot."""
 
     label: str  # whoever started it knows it by this
-    request: Request
+    request: TrialRequest
     repeat: int
     attempt: int
     reference: Any  # Ray's reference to the TrialRecord to come
@@ -35,15 +35,15 @@ class Flight:
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class TrialOutcome:
     """A flight that has ended, and how."""
 
     slot: int
-    flight: Flight
+    flight: InFlightTrial
     record: TrialRecord
 
 
-class Flights:
+class InFlightTrials:
     """At most one trial on each slot of a lease."""
 
     def __init__(self, lease: Lease, directory: Path, clock: Clock, timeout_s: float) -> None:
@@ -51,7 +51,7 @@ class Flights:
         self._directory = directory  # of the run; each trial gets a private one below `logs/`
         self._clock = clock
         self._timeout_s = timeout_s
-        self._flights: dict[int, Flight] = {}
+        self._flights: dict[int, InFlightTrial] = {}
         self._slots: dict[Any, int] = {}  # reference → slot
 
     @property
@@ -59,17 +59,17 @@ class Flights:
         """Slots with a trial under way."""
         return frozenset(self._flights)
 
-    def start(self, slot: int, label: str, request: Request, repeat: int, attempt: int) -> None:
+    def start(self, slot: int, label: str, request: TrialRequest, repeat: int, attempt: int) -> None:
         """Start a trial of `request` on the device `slot` holds now."""
         device = self._lease.device(slot)
         number = "warmup" if repeat < 0 else f"r{repeat}"
         directory = self._directory / "logs" / f"{label}-{device.id.replace('/', '-')}-{number}-a{attempt}"
         reference = self._lease.actor(slot).trial.remote(request, device.id, repeat, attempt, str(directory))
         deadline = time.monotonic() + self._timeout_s
-        self._flights[slot] = Flight(label, request, repeat, attempt, reference, deadline, directory)
+        self._flights[slot] = InFlightTrial(label, request, repeat, attempt, reference, deadline, directory)
         self._slots[reference] = slot
 
-    def land(self) -> list[Landed]:
+    def poll(self) -> list[TrialOutcome]:
         """The trials that have ended, after waiting up to `POLL_S` for one; a hung or lost one ends as a record too.
 
         Raises `HeadLostError` where the cluster has lost its head.
@@ -92,26 +92,26 @@ class Flights:
             for slot, flight in sorted(self._flights.items())
         ]
 
-    def _overdue(self) -> list[Landed]:
+    def _overdue(self) -> list[TrialOutcome]:
         now = time.monotonic()
         late = [slot for slot, flight in self._flights.items() if now > flight.deadline]
         told = f"no answer within {self._timeout_s:g} s; the worker was killed"
         return [self._lost(slot, self._take(slot), "hang", told) for slot in late]
 
-    def _ended(self, slot: int) -> Landed:
+    def _ended(self, slot: int) -> TrialOutcome:
         flight = self._take(slot)
         try:
             record: TrialRecord = ray.get(flight.reference)
         except RayError as error:
             return self._lost(slot, flight, type(error).__name__, str(error))
-        return Landed(slot, flight, _relative_to_run(record, flight.directory.relative_to(self._directory)))
+        return TrialOutcome(slot, flight, _relative_to_run(record, flight.directory.relative_to(self._directory)))
 
-    def _take(self, slot: int) -> Flight:
+    def _take(self, slot: int) -> InFlightTrial:
         flight = self._flights.pop(slot)
         del self._slots[flight.reference]
         return flight
 
-    def _lost(self, slot: int, flight: Flight, signal: str, detail: str) -> Landed:
+    def _lost(self, slot: int, flight: InFlightTrial, signal: str, detail: str) -> TrialOutcome:
         log = flight.directory / LOG_NAME
         if disk_space.is_out(flight.directory):
             signal, detail = (
@@ -132,7 +132,7 @@ class Flights:
             log=where,
             failure=failure,
         )
-        return Landed(slot, flight, record)
+        return TrialOutcome(slot, flight, record)
 
 
 def _tail(log: Path) -> str:

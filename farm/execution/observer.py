@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farm.leasing.device_queue import Ticket
+from farm.leasing.device_queue import QueueEntry
 from farm.model.run import DeviceRecord, GateRecord
 from jobs.records import BuildRecord, TrialRecord
 
@@ -13,7 +13,7 @@ class Observer:
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """The devices are leased and `trials` trials are planned."""
 
-    def waiting(self, ahead: list[Ticket], waited_s: float) -> None:
+    def waiting(self, ahead: list[QueueEntry], waited_s: float) -> None:
         """The run waits for devices behind `ahead`, or, where nobody is ahead, for enough to come free."""
 
     def built(self, build: BuildRecord) -> None:

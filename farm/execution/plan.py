@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from farm.model.run import RunRequest
-from jobs.records import Arm, Request
+from jobs.records import Arm, TrialRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Sourced:
 class Plan:
     """Kernel × cases × devices × repeats."""
 
-    requests: dict[str, Request]  # `label` → what to build and run
+    requests: dict[str, TrialRequest]  # `label` → what to build and run
     trials: tuple[PlannedTrial, ...]
 
     def by_slot(self) -> dict[int, list[PlannedTrial]]:
@@ -86,8 +86,8 @@ def rounds(
     )
 
 
-def _requests(request: RunRequest, case: str, sourced: Sourced) -> list[Request]:
-    head = Request(
+def _requests(request: RunRequest, case: str, sourced: Sourced) -> list[TrialRequest]:
+    head = TrialRequest(
         kernel=request.kernel,
         case=case,
         platform=request.platform,

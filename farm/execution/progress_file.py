@@ -1,31 +1,18 @@
-"""`progress.json` in a run's directory: what each device is doing, for whoever looks on from another process.
-
-What has been measured is in the store. This is what passes: it is written at most once a second, and losing it loses
-nothing.
-"""
+"""Writes `progress.json` in the directory of a run; `farm.model.progress` reads it in other processes."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from farm.atomic_file import ReportWriteError, write_whole
 from farm.execution.observer import Observer
-from farm.leasing.device_queue import Ticket
+from farm.leasing.device_queue import QueueEntry
+from farm.model.progress import NAME, Progress
 from farm.model.run import DeviceRecord, GateRecord
-from jobs.records import BuildRecord, Record, TrialRecord
+from jobs.records import BuildRecord, TrialRecord
 
-NAME = "progress.json"
 _EVERY_S = 1.0
-
-
-class Progress(Record):
-    """How far a run is, as its own process sees it."""
-
-    extra: int  # trials planned beyond what was asked for
-    stages: dict[str, str]  # device → what it was doing last, one word or two
 
 
 class ProgressFile(Observer):
@@ -57,7 +44,7 @@ class ProgressFile(Observer):
         self._write()
         self._inner.extended(trials, why)
 
-    def waiting(self, ahead: list[Ticket], waited_s: float) -> None:
+    def waiting(self, ahead: list[QueueEntry], waited_s: float) -> None:
         """Hand on."""
         self._inner.waiting(ahead, waited_s)
 
@@ -80,11 +67,3 @@ class ProgressFile(Observer):
             write_whole(self._path, told.model_dump_json())
         except ReportWriteError:
             return  # a full disk ends the run by what it keeps, not by what passes
-
-
-def read(directory: Path) -> Progress | None:
-    """What a run's process noted last; None where its files are not here or it has noted nothing yet."""
-    try:
-        return Progress.model_validate_json((directory / NAME).read_bytes())
-    except (OSError, ValidationError):
-        return None

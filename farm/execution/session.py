@@ -13,7 +13,7 @@ from farm.cluster import connection
 from farm.execution import preflight
 from farm.execution.observer import Observer
 from farm.leasing.lease import Lease
-from farm.leasing.queue_client import Line
+from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import RunRequest
@@ -26,7 +26,7 @@ from kernel.spec import Kernel
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
+class SessionOptions:
     """How something is measured, as opposed to what."""
 
     out: Path = Path("farm-runs")
@@ -39,7 +39,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
+class Session:
     """Leased devices, what is to be run on them, and where what becomes of it is written down."""
 
     kernel: Kernel
@@ -51,12 +51,12 @@ class Leased:
 @contextlib.contextmanager
 def leased(
     request: RunRequest,
-    options: RunOptions,
+    options: SessionOptions,
     observer: Observer | None = None,
     *,
     witnesses: bool = True,
     confinement: Confinement | None = None,
-) -> Iterator[Leased]:
+) -> Iterator[Session]:
     """`request.devices` devices, held for the block and given back at the end of the block whatever ends it.
 
     With `witnesses` each is on a physical card of its own. `confinement` has the programs that are not installed.
@@ -78,7 +78,7 @@ def leased(
             platform.name,
             str(paths.cache()),
             store,
-            Line(request.priority, f"run of {request.kernel}", shared=connection.shared(options.address)),
+            QueueClient(request.priority, f"run of {request.kernel}", shared=connection.shared(options.address)),
             request.selection,
             options.timeouts.environment() if platform.noisy else {},
             head,
@@ -87,6 +87,6 @@ def leased(
         )
         try:
             lease.acquire(request.devices, options.wait_s, waiting)
-            yield Leased(kernel, platform, lease, store)
+            yield Session(kernel, platform, lease, store)
         finally:
             lease.release()

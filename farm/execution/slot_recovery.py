@@ -11,14 +11,14 @@ from farm.leasing.lease import Replaced
 from jobs.records import Failure, Fault
 
 
-class Mending:
+class SlotRecovery:
     """Slots without a working worker, one mended after the other: the lease is not for two threads at once."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mending")
         self._slots: dict[int, Future[Replaced | None]] = {}
 
-    def __enter__(self) -> Mending:
+    def __enter__(self) -> SlotRecovery:
         return self
 
     def __exit__(

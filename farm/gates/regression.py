@@ -40,7 +40,7 @@ ALLOWED_NOISY = 0.02
 ALLOWED_EXACT = 0.0
 
 
-class Answer(str, enum.Enum):
+class RegressionAnswer(str, enum.Enum):
     """What the comparison says of the head."""
 
     BETTER_OR_EQUAL = "better or equal"
@@ -49,7 +49,7 @@ class Answer(str, enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class TimedProgram:
     """One program's wall times in µs of `clock`: device → round → time."""
 
     clock: Clock
@@ -60,10 +60,10 @@ Pairs = Mapping[str, list[tuple[float, float]]]  # device → (base, head) of ev
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ArmComparison:
     """Head against base. A ratio of 1.02 means that the head takes 2 % longer."""
 
-    answer: Answer
+    answer: RegressionAnswer
     clock: Clock
     ratio: float  # exact clock: of the device where the head does worst
     interval: tuple[float, float] | None  # of the ratio, on a noisy clock
@@ -72,7 +72,7 @@ class Comparison:
     rounds: int  # measured of both, over all devices
 
 
-def compare(base: Arm, head: Arm, allowed: float, noisy: bool) -> Comparison | None:
+def compare(base: TimedProgram, head: TimedProgram, allowed: float, noisy: bool) -> ArmComparison | None:
     """The head against the base on the devices and in the rounds that have both; None where none has.
 
     Raises `TypeError` for arms of different clocks, `ValueError` for an `allowed` below 0.
@@ -88,7 +88,7 @@ def compare(base: Arm, head: Arm, allowed: float, noisy: bool) -> Comparison | N
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingArm:
     """Why a case of the base was not run, and what that makes of the gate."""
 
     status: GateStatus
@@ -103,7 +103,7 @@ class RegressionGate:
 
     base: tuple[TrialRecord, ...]  # every attempt
     allowed: Mapping[str, float] = field(default_factory=dict)  # case → share of the base's time; else the default
-    missing: Mapping[str, Missing] = field(default_factory=dict)  # cases of which there is no base to measure
+    missing: Mapping[str, MissingArm] = field(default_factory=dict)  # cases of which there is no base to measure
 
     def judge(self, evidence: Evidence) -> GateRecord:
         """Failed for worse, inconclusive where noise decides, errored where an arm has no samples, else passed."""
@@ -114,12 +114,12 @@ class RegressionGate:
         judged = {case: self._judge_case(case, evidence)[0] for case in evidence.cases}
         return [case for case, status in judged.items() if status is GateStatus.INCONCLUSIVE]
 
-    def comparisons(self, evidence: Evidence) -> dict[str, Comparison]:
+    def comparisons(self, evidence: Evidence) -> dict[str, ArmComparison]:
         """Case → its comparison, for those that have one."""
         found = {case: self._compare(case, evidence) for case in evidence.cases}
         return {case: comparison for case, comparison in found.items() if comparison is not None}
 
-    def _compare(self, case: str, evidence: Evidence) -> Comparison | None:
+    def _compare(self, case: str, evidence: Evidence) -> ArmComparison | None:
         default = ALLOWED_NOISY if evidence.noisy else ALLOWED_EXACT
         base = replace(evidence, trials=self.base)  # the head's evidence says which devices are suspect
         return compare(_arm(case, base), _arm(case, evidence), self.allowed.get(case, default), evidence.noisy)
@@ -137,13 +137,13 @@ class RegressionGate:
 
 
 _STATUS = {
-    Answer.BETTER_OR_EQUAL: GateStatus.PASSED,
-    Answer.WORSE: GateStatus.FAILED,
-    Answer.INCONCLUSIVE: GateStatus.INCONCLUSIVE,
+    RegressionAnswer.BETTER_OR_EQUAL: GateStatus.PASSED,
+    RegressionAnswer.WORSE: GateStatus.FAILED,
+    RegressionAnswer.INCONCLUSIVE: GateStatus.INCONCLUSIVE,
 }
 
 
-def describe(comparison: Comparison) -> str:
+def describe(comparison: ArmComparison) -> str:
     """The comparison in one sentence."""
     extent = f"{comparison.rounds} rounds on {len(comparison.per_device)} devices"
     interval = ""
@@ -154,15 +154,15 @@ def describe(comparison: Comparison) -> str:
     return f"{comparison.answer.value}: {comparison.ratio:.4f} × the merge base{interval}, {limit}, {extent}"
 
 
-def _arm(case: str, evidence: Evidence) -> Arm:
+def _arm(case: str, evidence: Evidence) -> TimedProgram:
     rounds: dict[str, dict[int, float]] = defaultdict(dict)
     for trial in evidence.trusted(case):
         if trial.wall_us is not None and trial.wall_us > 0 and trial.clock is evidence.clock:
             rounds[trial.device][trial.repeat] = trial.wall_us
-    return Arm(evidence.clock, rounds)
+    return TimedProgram(evidence.clock, rounds)
 
 
-def _paired(base: Arm, head: Arm) -> Pairs:
+def _paired(base: TimedProgram, head: TimedProgram) -> Pairs:
     found = {
         device: [(of_base[number], rounds[number]) for number in sorted(rounds.keys() & of_base.keys())]
         for device, rounds in head.rounds.items()
@@ -171,29 +171,29 @@ def _paired(base: Arm, head: Arm) -> Pairs:
     return {device: pairs for device, pairs in found.items() if pairs}
 
 
-def _compare_exact(paired: Pairs, clock: Clock, allowed: float) -> Comparison:
+def _compare_exact(paired: Pairs, clock: Clock, allowed: float) -> ArmComparison:
     medians = _medians(paired)
     worse = any(
         wall_time(head, clock) - wall_time(base * (1 + allowed), clock) > RESOLUTION_US
         for base, head in medians.values()
     )
     ratios = _ratios(paired)
-    answer = Answer.WORSE if worse else Answer.BETTER_OR_EQUAL
-    return Comparison(answer, clock, max(ratios.values()), None, allowed, ratios, _count(paired))
+    answer = RegressionAnswer.WORSE if worse else RegressionAnswer.BETTER_OR_EQUAL
+    return ArmComparison(answer, clock, max(ratios.values()), None, allowed, ratios, _count(paired))
 
 
-def _compare_noisy(paired: Pairs, clock: Clock, allowed: float) -> Comparison:
+def _compare_noisy(paired: Pairs, clock: Clock, allowed: float) -> ArmComparison:
     often = {device: pairs for device, pairs in paired.items() if len(pairs) >= FEWEST_ROUNDS_OF_DEVICE}
     enough = _count(often) >= FEWEST_ROUNDS
     counted = often if enough else paired
     found = ratio_interval(counted, CONFIDENCE)
-    answer = Answer.INCONCLUSIVE
+    answer = RegressionAnswer.INCONCLUSIVE
     if enough and found.high <= 1 + allowed:
-        answer = Answer.BETTER_OR_EQUAL
+        answer = RegressionAnswer.BETTER_OR_EQUAL
     elif enough and found.low > 1 and found.ratio > 1 + allowed:
-        answer = Answer.WORSE
+        answer = RegressionAnswer.WORSE
     interval = (found.low, found.high)
-    return Comparison(answer, clock, found.ratio, interval, allowed, _ratios(counted), _count(counted))
+    return ArmComparison(answer, clock, found.ratio, interval, allowed, _ratios(counted), _count(counted))
 
 
 def _medians(paired: Pairs) -> dict[str, tuple[float, float]]:

@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from farm.execution.deadlines import Limits
-from farm.execution.failure_policy import Blame
-from farm.execution.in_flight import Flights, Landed
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.failure_policy import FailurePolicy
+from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
-from farm.execution.slot_recovery import Mending
+from farm.execution.slot_recovery import SlotRecovery
 from farm.leasing.lease import Lease, card_of
-from farm.leasing.preemption import Leaving
+from farm.leasing.preemption import PreemptionCheck
 from farm.model.run import DeviceRecord
 from farm.text import slug
-from jobs.records import Failure, Request, TrialRecord, TrialStatus
+from jobs.records import Failure, TrialRecord, TrialRequest, TrialStatus
 from kernel.harness.head import Head
 
 
@@ -36,20 +36,20 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Conductor:
+class HarnessExecutor:
     """Runs files on one lease. For one use."""
 
     lease: Lease
-    flights: Flights
-    limits: Limits
+    in_flight: InFlightTrials
+    limits: RunDeadlines
     observer: Observer
-    template: Request
+    template: TrialRequest
     heads: Mapping[str, Head]
     repeats: int
     freezes: frozenset[str]  # files whose first trial keeps its data for the others
     data: Path  # where those are kept
     keep: Callable[[TrialRecord], None]
-    blames: dict[str, Blame] = field(default_factory=lambda: defaultdict(Blame))
+    blames: dict[str, FailurePolicy] = field(default_factory=lambda: defaultdict(FailurePolicy))
     problems: list[Failure] = field(default_factory=list)
     _queue: deque[Turn] = field(default_factory=deque)
     _flying: dict[int, tuple[Turn, tuple[int, ...]]] = field(default_factory=dict)  # first slot → turn, all its slots
@@ -67,8 +67,8 @@ class Conductor:
             first = 1 if file in self.freezes else self.repeats
             self._queue.extend(Turn(file, repeat) for repeat in range(first))
         self._sit_down()
-        leave = Leaving(self.lease)
-        with Mending() as mending:
+        leave = PreemptionCheck(self.lease)
+        with SlotRecovery() as mending:
             while self._queue or self._flying or mending:
                 leaving = leave.wanted()
                 if not leaving:
@@ -76,12 +76,12 @@ class Conductor:
                 if not self._flying and not mending:
                     if not leaving:
                         break  # what is left fits on no device of this lease
-                    self.lease.give_way(self.observer.waiting)
+                    self.lease.yield_devices(self.observer.waiting)
                     self._sit_down()
                     continue
-                self.limits.check(self.flights.under_way())
-                for landed in self.flights.land():
-                    self._land(landed, mending)
+                self.limits.check(self.in_flight.under_way())
+                for outcome in self.in_flight.poll():
+                    self._land(outcome, mending)
                 self._mended(mending)
 
     def _sit_down(self) -> None:
@@ -137,7 +137,7 @@ class Conductor:
         if turn.file in self.freezes:
             tuning["save" if turn.repeat == 0 else "replay"] = str(self.data_of(turn))
         request = self.template.model_copy(update={"case": turn.file, "tuning": tuning})
-        self.flights.start(slots[0], slug(turn.file), request, turn.repeat, turn.attempt)
+        self.in_flight.start(slots[0], slug(turn.file), request, turn.repeat, turn.attempt)
         self._flying[slots[0]] = turn, slots
         self._idle.difference_update(slots)
 
@@ -146,10 +146,10 @@ class Conductor:
         attempt = turn.attempt if turn.repeat == 0 else self._kept_by[turn.file]
         return self.data / f"{slug(turn.file)}-a{attempt}"
 
-    def _land(self, landed: Landed, mending: Mending) -> None:
-        turn, slots = self._flying.pop(landed.slot)
+    def _land(self, outcome: TrialOutcome, mending: SlotRecovery) -> None:
+        turn, slots = self._flying.pop(outcome.slot)
         devices = [self._seats[slot] for slot in slots]
-        record = landed.record.model_copy(update={"beside": [device.id for device in devices[1:]]})
+        record = outcome.record.model_copy(update={"beside": [device.id for device in devices[1:]]})
         blame = self.blames[turn.file]
         blame.take(record, "+".join(sorted({card_of(device) for device in devices})))
         self.keep(record)
@@ -177,7 +177,7 @@ class Conductor:
         """A file that failed, or has no attempt left, is not tried again; the other files go on."""
         self._queue = deque(turn for turn in self._queue if turn.file != file)
 
-    def _mended(self, mending: Mending) -> None:
+    def _mended(self, mending: SlotRecovery) -> None:
         mended, lost = mending.done()
         self._idle.update(mended)
         self._seats.update({slot: self.lease.device(slot) for slot in mended})

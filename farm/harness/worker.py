@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farm.leasing.worker import DeviceWorker
-from jobs.records import Request
+from jobs.records import TrialRequest
 from kernel.harness.kernel import HarnessKernel
 from kernel.platforms.command import Command
 from kernel.platforms.protocol import Platform
@@ -13,7 +13,7 @@ from kernel.spec import Kernel
 class HarnessWorker(DeviceWorker):
     """A `DeviceWorker` whose platform is `Command`, and whose kernels are the files of the platform's repository."""
 
-    def _of(self, request: Request) -> tuple[Kernel | None, Platform]:
+    def _of(self, request: TrialRequest) -> tuple[Kernel | None, Platform]:
         """The file `request.case`; it takes further devices where the request names them beside its own."""
         platform = self._platform
         assert isinstance(platform, Command)

@@ -14,19 +14,19 @@ from farm import paths
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution import preflight
-from farm.execution.deadlines import Limits
-from farm.execution.in_flight import Flights
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.in_flight import InFlightTrials
 from farm.execution.observer import Observer
-from farm.execution.session import RunOptions
+from farm.execution.session import SessionOptions
 from farm.gates.budget import budget_records, medians
 from farm.gates.protocol import Evidence
 from farm.harness import gates as judging
 from farm.harness import verdict
-from farm.harness.executor import Conductor
+from farm.harness.executor import HarnessExecutor
 from farm.harness.file_selection import Found
 from farm.harness.worker import HarnessWorker
 from farm.leasing.lease import Lease
-from farm.leasing.queue_client import Line
+from farm.leasing.queue_client import QueueClient
 from farm.model.device_health import acquittals, events_of
 from farm.model.run import FileRecord, GateRecord, HarnessRecord, RunRecord, RunRequest, Verdict
 from farm.report.write import write_reports
@@ -34,7 +34,7 @@ from farm.source.provenance import commit_of
 from farm.store.run_store import Store
 from farm.timestamps import new_id, now
 from jobs.faults import diagnosis
-from jobs.records import Request, TrialRecord
+from jobs.records import TrialRecord, TrialRequest
 from kernel.harness.kernel import INPUT_SET
 from kernel.harness.profile import Profile, ProfileError, Timing
 from kernel.platforms.command import Command
@@ -62,12 +62,12 @@ class _Run:
     platform: Command
     lease: Lease
     store: Store
-    limits: Limits
+    limits: RunDeadlines
     observer: Observer
     directory: Path
     started_at: str = field(default_factory=now)
     trials: list[TrialRecord] = field(default_factory=list)
-    conductor: Conductor | None = None
+    conductor: HarnessExecutor | None = None
 
     @property
     def timing(self) -> Timing:
@@ -82,7 +82,7 @@ class _Run:
             self.store.observe(events_of(trial, self.id, self.platform.name, now()))
 
 
-def check(profile: Profile, platform: str, options: RunOptions) -> None:
+def check(profile: Profile, platform: str, options: SessionOptions) -> None:
     """Raise `UsageError` or `ProfileError` for what is wrong before anything is started."""
     if platform not in profile.platforms:
         known = ", ".join(sorted(profile.platforms))
@@ -103,7 +103,7 @@ def require_known_kinds(profile: Profile) -> None:
             raise ProfileError(profile.name, f"{named} is none of: device, {', '.join(sorted(known))}")
 
 
-def run(asked: HarnessRequest, options: RunOptions, observer: Observer | None = None) -> RunRecord:
+def run(asked: HarnessRequest, options: SessionOptions, observer: Observer | None = None) -> RunRecord:
     """Run every file of `asked` and return the finished record, whose reports are in `options.out / run_id`.
 
     Raises what `check` and a lease raise; once devices are leased, every end is a record.
@@ -118,7 +118,7 @@ def run(asked: HarnessRequest, options: RunOptions, observer: Observer | None = 
 
 
 @contextlib.contextmanager
-def _leased(asked: HarnessRequest, options: RunOptions, observer: Observer, *, together: bool) -> Iterator[_Run]:
+def _leased(asked: HarnessRequest, options: SessionOptions, observer: Observer, *, together: bool) -> Iterator[_Run]:
     request = asked.request
     factory = functools.partial(Command, asked.profile, request.platform, asked.root)
     platform = factory()
@@ -133,7 +133,7 @@ def _leased(asked: HarnessRequest, options: RunOptions, observer: Observer, *, t
             platform.name,
             str(paths.cache()),
             store,
-            Line(request.priority, f"harness {asked.profile.name}", shared=connection.shared(options.address)),
+            QueueClient(request.priority, f"harness {asked.profile.name}", shared=connection.shared(options.address)),
             request.selection,
             {},
             head,
@@ -146,7 +146,7 @@ def _leased(asked: HarnessRequest, options: RunOptions, observer: Observer, *, t
             run_id = new_id()
             directory = (options.out / run_id).resolve()
             (directory / "logs").mkdir(parents=True)
-            limits = Limits(options.timeouts, lease)
+            limits = RunDeadlines(options.timeouts, lease)
             yield _Run(run_id, asked, platform, lease, store, limits, observer, directory)
         finally:
             lease.release()
@@ -178,12 +178,12 @@ def _measure(going: _Run) -> None:
     asked, request = going.asked, going.asked.request
     data = asked.profile.data
     freezable = data.replay is not None and not data.seeded and bool(data.outputs) and request.repeats > 1
-    going.conductor = Conductor(
+    going.conductor = HarnessExecutor(
         lease=going.lease,
-        flights=Flights(going.lease, going.directory, going.platform.clock, going.limits.timeouts.trial_s),
+        in_flight=InFlightTrials(going.lease, going.directory, going.platform.clock, going.limits.timeouts.trial_s),
         limits=going.limits,
         observer=going.observer,
-        template=Request(
+        template=TrialRequest(
             kernel=request.kernel, case="", platform=request.platform, input_set=INPUT_SET, seed=request.seed
         ),
         heads=asked.found.files,

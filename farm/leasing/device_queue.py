@@ -23,7 +23,7 @@ STEP_UP_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class QueueEntry:
     """One request for devices that waits."""
 
     id: str
@@ -34,21 +34,21 @@ class Ticket:
 
 
 @dataclass(slots=True)
-class _Place:
-    ticket: Ticket
+class _WaitingRun:
+    ticket: QueueEntry
     heard: float
 
 
-class Turnstile:
+class DeviceQueue:
     """The line. An instance lives in an actor; its methods are called one at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, _WaitingRun] = {}
 
-    def ask(self, ticket: Ticket) -> list[Ticket]:
+    def ask(self, ticket: QueueEntry) -> list[QueueEntry]:
         """Stand in line, or go on standing; the tickets ahead of this one, none when it is its turn."""
-        self._places[ticket.id] = _Place(ticket, self._clock())
+        self._places[ticket.id] = _WaitingRun(ticket, self._clock())
         line = self.line()
         return line[: [other.id for other in line].index(ticket.id)]
 
@@ -56,17 +56,17 @@ class Turnstile:
         """Step out of the line, with devices or without. Unknown ids are gone already."""
         self._places.pop(ticket_id, None)
 
-    def line(self) -> list[Ticket]:
+    def line(self) -> list[QueueEntry]:
         """Everybody who waits, first in line first."""
         now = self._clock()
         self._places = {key: place for key, place in self._places.items() if now - place.heard <= STALE_S}
         return sorted((place.ticket for place in self._places.values()), key=_standing)
 
-    def before(self, priority: Priority) -> list[Ticket]:
+    def before(self, priority: Priority) -> list[QueueEntry]:
         """Those who wait with a better priority than `priority`, however long anybody has waited."""
         return [ticket for ticket in self.line() if ticket.priority.rank < priority.rank]
 
 
-def _standing(ticket: Ticket) -> tuple[int, float, str]:
+def _standing(ticket: QueueEntry) -> tuple[int, float, str]:
     """Priority less a step for every `STEP_UP_S` waited; among equals whoever has waited longest."""
     return ticket.priority.rank - int(ticket.waited_s // STEP_UP_S), -ticket.waited_s, ticket.id

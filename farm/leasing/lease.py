@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.cluster import connection
-from farm.cluster.head_watchdog import HeadWatch
+from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, InfrastructureError
-from farm.leasing.device_queue import Ticket
-from farm.leasing.placement import Place, Placement, at_once
-from farm.leasing.queue_client import Line
+from farm.leasing.device_queue import QueueEntry
+from farm.leasing.placement import DeviceAllocation, Placement, at_once
+from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import DeviceWorker, PlatformFactory, Ready
 from farm.leasing.worker_pool import Workers
 from farm.model.attempts import MAX_ATTEMPTS
@@ -41,7 +41,7 @@ class Replaced:
     unfit: str  # the physical card it left, as `card_of` names it, where that failed its canary; "" where it did not
 
 
-Waiting = Callable[[list[Ticket], float], None]  # those ahead, seconds waited so far
+Waiting = Callable[[list[QueueEntry], float], None]  # those ahead, seconds waited so far
 
 
 class Lease:
@@ -53,10 +53,10 @@ class Lease:
         name: str,
         cache: str,
         book: HealthBook,
-        line: Line,
+        line: QueueClient,
         selection: Selection,
         environment: Mapping[str, str],
-        head: HeadWatch,
+        head: HeadWatchdog,
         *,
         witnesses: bool,
         together: bool = False,
@@ -77,7 +77,7 @@ class Lease:
         self._witnesses = witnesses
         self._placement = Placement(selection, self._refused, together=together)
         self._unfit: set[str] = set()  # failed its canary here, or shares a card with a device of this lease
-        self._places: dict[int, Place] = {}
+        self._places: dict[int, DeviceAllocation] = {}
         self._devices: dict[int, DeviceRecord] = {}
         self._held: list[DeviceRecord] = []
         self.queue_s = 0.0  # seconds spent waiting for devices, so far
@@ -140,11 +140,11 @@ class Lease:
         """Whether this lease is to be given up between two trials where somebody who goes first waits."""
         return self._line.yields
 
-    def wanted_by_others(self) -> list[Ticket]:
+    def wanted_by_others(self) -> list[QueueEntry]:
         """Runs for which this one should give way at its next trial boundary; see `give_way`."""
         return self._line.wanted()
 
-    def give_way(self, on_wait: Waiting = lambda ahead, waited_s: None) -> None:
+    def yield_devices(self, on_wait: Waiting = lambda ahead, waited_s: None) -> None:
         """Give every device back, and take as many again once those who go first have theirs.
 
         No trial may be under way. Raises what `acquire` raises.
@@ -216,7 +216,7 @@ class Lease:
         health = self._health.get(device)
         return device in self._unfit or (health is not None and not health.usable)
 
-    def _wait_for(self, count: int, wait_s: float, on_wait: Waiting) -> list[Place]:
+    def _wait_for(self, count: int, wait_s: float, on_wait: Waiting) -> list[DeviceAllocation]:
         """The places, once it is this run's turn and they are free; none where `wait_s` ends before."""
         begin = time.monotonic()
 
@@ -285,7 +285,7 @@ class Lease:
             raise InfrastructureError(f"device {unfit}: {why}; no other is free")
         self._places[slot] = spare[0]
 
-    def _spare(self, slot: int) -> list[Place]:
+    def _spare(self, slot: int) -> list[DeviceAllocation]:
         others = [place for other, place in self._places.items() if other != slot]
         return self._placement.take(1, at_once(), others)
 

@@ -34,7 +34,7 @@ _LOOK_S = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeviceAllocation:
     """One device Ray has given: a bundle of a placement group, and what is behind it."""
 
     group: PlacementGroup
@@ -90,14 +90,14 @@ class Placement:
             remedy = f"{quarantined}ask for at most {len(usable)}, or use a larger cluster with --address"
             raise CapacityError(count, len(usable), there, remedy)
 
-    def take(self, count: int, go_on: GoOn, beside: Iterable[Place] = ()) -> list[Place]:
+    def take(self, count: int, go_on: GoOn, beside: Iterable[DeviceAllocation] = ()) -> list[DeviceAllocation]:
         """`count` devices that may be used, or none where Ray has not given them when `go_on` says no.
 
         `beside` are those the lease keeps: where each device needs a node of its own, theirs are taken. Raises
         `InfrastructureError` where Ray gives a device it cannot reach.
         """
         before = list(self._groups)
-        kept: list[Place] = []
+        kept: list[DeviceAllocation] = []
         avoid = {place.node.id for place in beside}
         while len(kept) < count:
             asked = self._ask(count - len(kept), avoid, go_on)
@@ -111,7 +111,7 @@ class Placement:
         self._remove([group for group in self._groups if group not in before and group.id not in using])
         return kept
 
-    def again(self, place: Place) -> Place | None:
+    def again(self, place: DeviceAllocation) -> DeviceAllocation | None:
         """The device behind the bundle of `place` now: Ray moves a bundle whose node has died. None for nowhere."""
         if not place.group.wait(int(SPARE_GRACE_S)):
             return None
@@ -122,7 +122,7 @@ class Placement:
         """Give every device back. Safe to call twice."""
         self._remove(list(self._groups))
 
-    def _unwanted(self, place: Place) -> bool:
+    def _unwanted(self, place: DeviceAllocation) -> bool:
         listed = self._selection.devices
         return self._refuse(place.id) or (bool(listed) and place.id not in listed)
 
@@ -180,10 +180,10 @@ class Placement:
         self._groups = [group for group in self._groups if group not in groups]
 
 
-def _identify(bundles: list[tuple[PlacementGroup, int]]) -> list[Place]:
+def _identify(bundles: list[tuple[PlacementGroup, int]]) -> list[DeviceAllocation]:
     """What is behind each bundle; asked by a task that runs there, since only there Ray tells the device's index."""
     task = ray.remote(_where_am_i)
-    places = [Place(group, bundle, Node("", "", "", 0), -1) for group, bundle in bundles]
+    places = [DeviceAllocation(group, bundle, Node("", "", "", 0), -1) for group, bundle in bundles]
     references = [
         task.options(num_cpus=0, resources={"NPU": 1}, max_retries=3, scheduling_strategy=place.strategy).remote()
         for place in places
@@ -194,7 +194,7 @@ def _identify(bundles: list[tuple[PlacementGroup, int]]) -> list[Place]:
         raise InfrastructureError(f"a device Ray gave could not be reached: {type(error).__name__}") from error
     nodes = connection.nodes()
     return [
-        Place(place.group, place.bundle, nodes[node_id], index)
+        DeviceAllocation(place.group, place.bundle, nodes[node_id], index)
         for place, (node_id, index) in zip(places, answers, strict=True)
     ]
 

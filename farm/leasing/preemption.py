@@ -12,7 +12,7 @@ _ASK_S = 1.0
 
 
 @dataclass(slots=True)
-class Leaving:
+class PreemptionCheck:
     """Of one lease. Once somebody waits it is asked every time, so that a run that drains goes on draining."""
 
     lease: Lease

@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from farm.errors import InfrastructureError
-from farm.leasing.device_queue import Ticket, Turnstile
+from farm.leasing.device_queue import DeviceQueue, QueueEntry
 from farm.model.priority import Priority
 
 # The number changes with the methods of Turnstile: runs of two versions of the farm must not share an actor.
@@ -21,7 +21,7 @@ _NAME, _NAMESPACE = "farm-device-queue-2", "farm"
 _ANSWER_S = 30.0  # an answer takes milliseconds; a turnstile whose node died is restarted elsewhere within seconds
 
 
-class Line:
+class QueueClient:
     """Stands in line for one run. A private cluster, started for one run alone, has no line."""
 
     def __init__(self, priority: Priority, purpose: str, shared: bool) -> None:
@@ -31,7 +31,7 @@ class Line:
         self._ticket = ""
         self._since = 0.0
 
-    def ahead(self, count: int) -> list[Ticket]:
+    def ahead(self, count: int) -> list[QueueEntry]:
         """Who goes before this run, which wants `count` devices; stands in line with the first call.
 
         Raises `InfrastructureError` where the cluster does not answer.
@@ -41,7 +41,7 @@ class Line:
         if not self._ticket:
             self._ticket, self._since = secrets.token_hex(8), time.monotonic()
         waited_s = time.monotonic() - self._since
-        return list(self._call("ask", Ticket(self._ticket, self.priority, count, waited_s, _who(self._purpose))))
+        return list(self._call("ask", QueueEntry(self._ticket, self.priority, count, waited_s, _who(self._purpose))))
 
     def leave(self) -> None:
         """Step out of the line. Never fails: a place nobody asks for is forgotten anyway."""
@@ -54,7 +54,7 @@ class Line:
         """Whether this run gives its devices up between two trials where somebody who goes first waits."""
         return self._turnstile is not None and self.priority.yields
 
-    def wanted(self) -> list[Ticket]:
+    def wanted(self) -> list[QueueEntry]:
         """Those for whom this run should give its devices up now; none where its priority does not yield."""
         if not self.yields:
             return []
@@ -67,7 +67,7 @@ class Line:
             raise InfrastructureError(f"the line for devices does not answer: {type(error).__name__}") from error
 
 
-def waiting() -> list[Ticket]:
+def waiting() -> list[QueueEntry]:
     """Everybody in line on the connected cluster, first in line first; empty where nobody ever stood in line."""
     try:
         turnstile = ray.get_actor(_NAME, namespace=_NAMESPACE)
@@ -78,7 +78,7 @@ def waiting() -> list[Ticket]:
 
 def _turnstile() -> Any:
     """The cluster's one turnstile, made by whoever comes first. It outlives its maker, holding nothing."""
-    actor = ray.remote(Turnstile).options(
+    actor = ray.remote(DeviceQueue).options(
         name=_NAME,
         namespace=_NAMESPACE,
         lifetime="detached",

@@ -15,7 +15,7 @@ import torch
 import jobs.build
 import jobs.probe
 import jobs.trial
-from jobs.records import BuildRecord, ProbeRecord, Request, TrialRecord
+from jobs.records import BuildRecord, ProbeRecord, TrialRecord, TrialRequest
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.spec import Confinement
 from kernel.platforms.protocol import Platform
@@ -69,13 +69,13 @@ class DeviceWorker:
             self._ready = Ready(soc, card, os.getpid(), canary, isolation)
         return self._ready
 
-    def build(self, request: Request) -> BuildRecord:
+    def build(self, request: TrialRequest) -> BuildRecord:
         """Build, or find the build of an equal request."""
         self._note(f"build {request.case}")
         kernel, platform = self._of(request)
         return jobs.build.build(request, platform, self._cache, kernel=kernel)
 
-    def trial(self, request: Request, device_id: str, repeat: int, attempt: int, directory: str) -> TrialRecord:
+    def trial(self, request: TrialRequest, device_id: str, repeat: int, attempt: int, directory: str) -> TrialRecord:
         """Run one trial on the leased device."""
         kernel, under = self._of(request)
         return jobs.trial.run_trial(
@@ -91,7 +91,7 @@ class DeviceWorker:
             kernel=kernel,
         )
 
-    def _of(self, request: Request) -> tuple[Kernel | None, Platform]:
+    def _of(self, request: TrialRequest) -> tuple[Kernel | None, Platform]:
         """The kernel, None for the installed one, and the platform it runs under."""
         if not request.tree:
             return None, self._platform

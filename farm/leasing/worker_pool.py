@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from farm.errors import InfrastructureError
-from farm.leasing.placement import Place
+from farm.leasing.placement import DeviceAllocation
 from farm.leasing.stage_board import StageBoard
 from farm.leasing.worker import DeviceWorker, PlatformFactory, Ready
 from jobs.sandbox.spec import Confinement
@@ -50,7 +50,7 @@ class Workers:
         """The worker of `slot`."""
         return self._actors[slot]
 
-    def start(self, slot: int, place: Place) -> None:
+    def start(self, slot: int, place: DeviceAllocation) -> None:
         """Begin to start a worker for `slot` on the device at `place`; `ready` waits for it."""
         worker = ray.remote(self._kind).options(
             num_cpus=0,
@@ -63,7 +63,7 @@ class Workers:
         actor.ready.remote()  # workers started one after the other run their canaries side by side
         self._actors[slot] = actor
 
-    def ready(self, slot: int, place: Place) -> Ready:
+    def ready(self, slot: int, place: DeviceAllocation) -> Ready:
         """What the worker of `slot`, started at `place`, says of its device. Raises `InfrastructureError`."""
         try:
             told: Ready = ray.get(self._actors[slot].ready.remote(), timeout=START_S)

@@ -23,7 +23,7 @@ class MetricName(str, enum.Enum):
     DETERMINISM = "determinism"  # bits differ between repeats, or between two devices
 
 
-class Outcome(str, enum.Enum):
+class CommitOutcome(str, enum.Enum):
     """How a bisect ended."""
 
     FOUND = "found"  # one commit
@@ -72,7 +72,7 @@ class TestedRecord(Record):
     failure: Failure | None
 
 
-class ProbeRecord(Record):
+class CommitTestRecord(Record):
     """The test of one commit."""
 
     position: int  # in the line of candidates; 0 is the good commit
@@ -98,14 +98,14 @@ class BisectRecord(Record):
 
     schema_version: str = SCHEMA_VERSION
     bisect_id: str
-    outcome: Outcome
+    outcome: CommitOutcome
     reason: str  # one sentence
     request: BisectRequest
     clock: Clock
     commits: int  # of the range, with the bad one and without the good one
     candidates: list[CommitRecord]  # the good commit, then those that change the program, oldest first
     devices: list[str]  # every device that was held, by id
-    probes: list[ProbeRecord]
+    probes: list[CommitTestRecord]
     rounds: int  # of the search; the ends are not counted
     search_s: float  # host seconds of those rounds
     serial: Serial | None  # None where nothing was searched
@@ -120,7 +120,7 @@ class BisectRecord(Record):
     @property
     def culprit(self) -> CommitRecord | None:
         """The commit that was found."""
-        if self.outcome is not Outcome.FOUND:
+        if self.outcome is not CommitOutcome.FOUND:
             return None
         return next(each for each in self.candidates if each.commit == self.suspects[0])
 

@@ -8,14 +8,14 @@ from jobs.records import Record
 from kernel.clock import Clock
 
 
-class StageTime(Record):
+class LedgerStageTime(Record):
     """One stage of one point: its tasks and their time over all cores."""
 
     tasks: int
     total_us: float
 
 
-class Entry(Record):
+class LedgerEntry(Record):
     """One measured point of the ledger. All µs are of the ledger's clock."""
 
     label: str
@@ -23,7 +23,7 @@ class Entry(Record):
     fingerprint: str  # of the compiled program
     wall_us: float | None
     disqualified: str  # why it does not count, "" where it does
-    stages: dict[str, StageTime] = Field(default_factory=dict)
+    stages: dict[str, LedgerStageTime] = Field(default_factory=dict)
 
 
 class StepEntry(Record):
@@ -32,9 +32,9 @@ class StepEntry(Record):
     name: str
     summary: str
     knobs: list[str]
-    so_far: Entry
+    so_far: LedgerEntry
     delta_us: float | None  # so_far against the step before; negative is faster
-    without: Entry
+    without: LedgerEntry
     loss_us: float | None  # what the best kernel loses without this step; positive is slower
 
 
@@ -48,5 +48,5 @@ class LedgerRecord(Record):
     clock: Clock
     commit: str
     toolchain: dict[str, str]
-    untuned: Entry
+    untuned: LedgerEntry
     steps: list[StepEntry]

@@ -7,6 +7,8 @@ semantic versioning: a new optional field raises the minor number, anything that
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -211,8 +213,10 @@ class RunRecord(Record):
     harness: HarnessRecord | None = None  # where an external harness compared, instead of the farm
     directory: str = ""  # where the run's files are, as an absolute path on the machine that made them
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from farm.report.run import notebook
+    # Set by `farm.api`: what draws a record is above this layer. None: a notebook falls back to the text.
+    notebook_html: ClassVar[Callable[[RunRecord], str] | None] = None
 
-        return notebook.html(self)
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows."""
+        draw = type(self).notebook_html
+        return draw(self) if draw else None

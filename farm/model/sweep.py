@@ -81,7 +81,7 @@ class Cell(Record):
     failure: Failure | None = None
 
 
-class Place(Record):
+class FindingPlace(Record):
     """One column of the matrix. `seed` is None and `output` is "" where the finding is about more than one."""
 
     case: str
@@ -95,7 +95,7 @@ class SweepFinding(Record):
     kind: Kind
     message: str  # one line for a person
     devices: list[str] = Field(default_factory=list)
-    places: list[Place] = Field(default_factory=list)
+    places: list[FindingPlace] = Field(default_factory=list)
     confirmed: bool = True  # False where a second look is due and was not taken
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, func, select
 
-from farm.execution import progress_file
+from farm.model import progress
 from farm.model.run import RunRecord
 from farm.store import row_mapping
 from farm.store.engine import transaction
@@ -31,7 +31,7 @@ class DeviceProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class ActiveRun:
     """One run that goes on."""
 
     record: RunRecord  # without its trials
@@ -42,7 +42,7 @@ class Going:
     left_s: float | None  # at the speed so far; None before the first trial
 
 
-def going(engine: Engine, run_id: str = "") -> list[Going]:
+def going(engine: Engine, run_id: str = "") -> list[ActiveRun]:
     """Every run without a verdict, or only `run_id`, the one started first at the front."""
     query = select(RUN).where(RUN.c.verdict.is_(None)).order_by(RUN.c.started_at)
     query = query.where(RUN.c.id == run_id) if run_id else query
@@ -56,13 +56,13 @@ def going(engine: Engine, run_id: str = "") -> list[Going]:
     return [_going(record, counted[record.run_id]) for record in records]
 
 
-def _going(record: RunRecord, counted: Counter[tuple[str, bool]]) -> Going:
-    noted = progress_file.read(Path(record.directory)) if record.directory else None
+def _going(record: RunRecord, counted: Counter[tuple[str, bool]]) -> ActiveRun:
+    noted = progress.read(Path(record.directory)) if record.directory else None
     each = len(record.cases) * record.request.repeats
     done = sum(number for (_, measured), number in counted.items() if measured)
     planned = max(each * record.request.devices + (noted.extra if noted else 0), done)
     elapsed_s = (datetime.now(timezone.utc) - moment(record.started_at)).total_seconds()
-    return Going(
+    return ActiveRun(
         record=record,
         devices=tuple(_devices(record, counted, each, noted.stages if noted else {})),
         done=done,

@@ -13,7 +13,7 @@ _NOTABLE = (DeviceState.SUSPECT.value, DeviceState.QUARANTINED.value, OFFLINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class DeviceRow:
     """One device as it is shown. Field names are those of `farm devices --json`."""
 
     id: str  # "node/index"
@@ -33,13 +33,13 @@ class Listed:
     fault_rate: float | None  # 0 to 1; None where there is no such trial
 
 
-def listed(present: Sequence[str], known: Mapping[str, DeviceReport]) -> list[Listed]:
+def listed(present: Sequence[str], known: Mapping[str, DeviceReport]) -> list[DeviceRow]:
     """The devices of the cluster in the order of their ids in `present`, then the other `known` ones, by id."""
     here = [_line(known[device], present=True) for device in present]
     return here + [_line(known[device], present=False) for device in sorted(set(known) - set(present))]
 
 
-def census(devices: Sequence[Listed], free: int) -> str:
+def census(devices: Sequence[DeviceRow], free: int) -> str:
     """How many there are of each kind, in one line."""
     present = sum(device.state != OFFLINE for device in devices)
     counts = {state: sum(device.state == state for device in devices) for state in _NOTABLE}
@@ -47,10 +47,10 @@ def census(devices: Sequence[Listed], free: int) -> str:
     return ", ".join([f"{present} devices", f"{free} free", *told])
 
 
-def _line(report: DeviceReport, present: bool) -> Listed:
+def _line(report: DeviceReport, present: bool) -> DeviceRow:
     seen, health = report.seen, report.health
     index = seen.id.rpartition("/")[2]
-    return Listed(
+    return DeviceRow(
         id=seen.id,
         node=seen.node,
         index=int(index) if index.isdecimal() else 0,

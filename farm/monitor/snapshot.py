@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from farm.leasing.device_queue import Ticket
-from farm.monitor.active_runs import Going
+from farm.leasing.device_queue import QueueEntry
+from farm.monitor.active_runs import ActiveRun, going
 from farm.store.run_store import Store
 from farm.text import counting_order
 
@@ -27,18 +27,19 @@ class Snapshot:
     at: str  # UTC, to the second
     address: str | None  # of the cluster that was asked, None where none was
     free: int | None  # devices of it that nobody holds
-    runs: tuple[Going, ...]  # those without a verdict, the one started first at the front
+    runs: tuple[ActiveRun, ...]  # those without a verdict, the one started first at the front
     devices: tuple[DeviceLook, ...]
-    waiting: tuple[Ticket, ...]  # first in line first
+    waiting: tuple[QueueEntry, ...]  # first in line first
 
 
 def take(store: Store, platform: str, address: str | None) -> Snapshot:
     """What is to be seen now. `address` names the connected cluster; None: only the store is asked."""
-    runs = tuple(store.going())
-    holders = {device.id: going.record.run_id for going in runs for device in going.devices}
+    store.settle()
+    runs = tuple(going(store.engine))
+    holders = {device.id: active.record.run_id for active in runs for device in active.devices}
     present = list(holders)
     free: int | None = None
-    waiting: tuple[Ticket, ...] = ()
+    waiting: tuple[QueueEntry, ...] = ()
     if address is not None:
         from farm.cluster import connection  # Ray, a second to import
         from farm.leasing import queue_client

@@ -12,7 +12,7 @@ _DEAD_STATES = ("Z", "X")  # a zombie still has its /proc entry until the parent
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class ProcessIdentity:
     """One process, for as long as it lives."""
 
     host: str
@@ -26,9 +26,9 @@ class Owner:
         return json.dumps(asdict(self))
 
     @staticmethod
-    def load(text: str) -> Owner:
+    def load(text: str) -> ProcessIdentity:
         """The owner that `dump` wrote."""
-        return Owner(**json.loads(text))
+        return ProcessIdentity(**json.loads(text))
 
     def gone(self) -> bool:
         """True where this process has certainly ended; False where it lives or cannot be seen from here."""
@@ -43,14 +43,14 @@ class Owner:
         return _started(self.pid) != self.started
 
 
-def current() -> Owner:
+def current() -> ProcessIdentity:
     """The calling process."""
     return of(os.getpid())
 
 
-def of(pid: int) -> Owner:
+def of(pid: int) -> ProcessIdentity:
     """The process that has `pid` right now; `started` is 0 where none has."""
-    return Owner(socket.gethostname(), _boot(), _namespace(), pid, _started(pid))
+    return ProcessIdentity(socket.gethostname(), _boot(), _namespace(), pid, _started(pid))
 
 
 def _boot() -> str:

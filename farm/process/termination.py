@@ -12,13 +12,13 @@ from pathlib import Path
 
 from farm.errors import InfrastructureError
 from farm.process import identity
-from farm.process.identity import Owner
+from farm.process.identity import ProcessIdentity
 
 POLITE_S = 10.0  # between SIGTERM and SIGKILL
 DEADLINE_S = 10.0  # for the kernel to end what got SIGKILL
 
 
-def end_session(leader: Owner, known: Collection[Owner], polite: bool = True) -> None:
+def end_session(leader: ProcessIdentity, known: Collection[ProcessIdentity], polite: bool = True) -> None:
     """End `leader`, which leads a session, and whatever else runs in that session; `polite` gives it time to do so.
 
     `known` were in the session at some time: after the leader's death one of them, still in it, proves that the session
@@ -35,14 +35,14 @@ def end_session(leader: Owner, known: Collection[Owner], polite: bool = True) ->
         _end(left, signal.SIGKILL, DEADLINE_S)
 
 
-def members(leader: Owner) -> list[Owner]:
+def members(leader: ProcessIdentity) -> list[ProcessIdentity]:
     """The live processes of the session with the number of `leader`."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
     found = [identity.of(pid) for pid in pids if _session_of(pid) == leader.pid]
     return [process for process in found if process.started]
 
 
-def _end(processes: list[Owner], number: signal.Signals, timeout_s: float) -> None:
+def _end(processes: list[ProcessIdentity], number: signal.Signals, timeout_s: float) -> None:
     """Send the signal and wait until they have ended, or for `timeout_s`."""
     waiting = select.poll()
     pending: set[int] = set()
@@ -65,7 +65,7 @@ def _end(processes: list[Owner], number: signal.Signals, timeout_s: float) -> No
         os.close(descriptor)
 
 
-def _session(leader: Owner, proofs: set[Owner]) -> list[Owner]:
+def _session(leader: ProcessIdentity, proofs: set[ProcessIdentity]) -> list[ProcessIdentity]:
     """The live processes of the session `leader` leads or led; none where that cannot be told for certain.
 
     The kernel gives a session's number to no new process while the session has one; but once it is empty, it may.

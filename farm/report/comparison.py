@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from farm.analysis.comparison import CaseComparison, Comparison, Side
+from farm.analysis.comparison import CaseComparison, RunComparison, Side
 from farm.model.run import RunRecord
 from farm.report.run.markdown import code, prose
 from farm.text import microseconds, one_line, signed_share
@@ -20,7 +20,7 @@ SIMULATED = "Simulated µs come from a cost model. They rank programs; they are 
 _SHOWN_STAGES = 12
 
 
-def terminal(found: Comparison) -> RenderableType:
+def terminal(found: RunComparison) -> RenderableType:
     """What changed, in 80 columns. Every name is taken as text, never as markup."""
     parts: list[RenderableType] = [_run_line("A", found.left), _run_line("B", found.right), Text()]
     parts.append(_table(["case", f"A {found.clock.value} µs", "B", "B − A", "change", ""], times(found), "case"))
@@ -33,7 +33,7 @@ def terminal(found: Comparison) -> RenderableType:
     return Group(*parts)
 
 
-def markdown(found: Comparison) -> str:
+def markdown(found: RunComparison) -> str:
     """The same as GitHub-flavoured Markdown."""
     lines = [f"## {code(found.left.run_id)} → {code(found.right.run_id)}", ""]
     lines += [f"- {name}: {_described(run)}" for name, run in (("A", found.left), ("B", found.right))]
@@ -47,7 +47,7 @@ def markdown(found: Comparison) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def html(found: Comparison) -> str:
+def html(found: RunComparison) -> str:
     """The same as a page that needs no network."""
     from farm.report.html.page import environment, text_of  # jinja2, which no other format needs
 
@@ -67,12 +67,12 @@ def html(found: Comparison) -> str:
     return content
 
 
-def as_json(found: Comparison) -> str:
+def as_json(found: RunComparison) -> str:
     """The same as JSON, every number in full."""
     return json.dumps(_facts(found), indent=2) + "\n"
 
 
-FORMATS: dict[str, Callable[[Comparison], str]] = {"md": markdown, "html": html, "json": as_json}
+FORMATS: dict[str, Callable[[RunComparison], str]] = {"md": markdown, "html": html, "json": as_json}
 
 
 def bits(case: CaseComparison) -> list[str]:
@@ -88,7 +88,7 @@ def bits(case: CaseComparison) -> list[str]:
     ]
 
 
-def remarks(found: Comparison) -> list[str]:
+def remarks(found: RunComparison) -> list[str]:
     """What else differs, and what the numbers are."""
     lines = [f"{one_line(case)} is in A alone" for case in found.only_left]
     lines += [f"{one_line(case)} is in B alone" for case in found.only_right]
@@ -103,7 +103,7 @@ def remarks(found: Comparison) -> list[str]:
     return [*lines, *([SIMULATED] if found.clock.value == "simulated" else [])]
 
 
-def times(found: Comparison) -> list[list[str]]:
+def times(found: RunComparison) -> list[list[str]]:
     """A row a case: its name, both medians, the difference, the change, and whether the intervals are apart."""
     return [
         [
@@ -173,7 +173,7 @@ def _md(heads: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in (heads, ruler, *cells)]
 
 
-def _facts(found: Comparison) -> dict[str, Any]:
+def _facts(found: RunComparison) -> dict[str, Any]:
     runs = {
         side: {"run_id": run.run_id, "commit": run.commit, "verdict": run.verdict.value if run.verdict else None}
         for side, run in (("a", found.left), ("b", found.right))

@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from farm.model.ledger import Entry, LedgerRecord
+from farm.model.ledger import LedgerEntry, LedgerRecord
 from farm.text import one_line
 from kernel.clock import Clock
 
@@ -84,7 +84,7 @@ def _stage_table(record: LedgerRecord) -> list[str]:
     return lines
 
 
-def _time(entry: Entry) -> str:
+def _time(entry: LedgerEntry) -> str:
     return f"{entry.wall_us:.2f}" if entry.wall_us is not None else one_line(entry.disqualified)
 
 

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import kernel as kernel_layer
-from farm.source.git_repository import Entry, Repository
+from farm.source.git_repository import GitRepository, TreeEntry
 from jobs.sandbox.commit_kernel import INSTALLED, Origin
 from kernel.spec import Kernel
 
@@ -38,14 +38,14 @@ def patterns(kernel: Kernel, origin: Origin, place: str) -> tuple[str, ...]:
     return (*HARNESS, *(f"{top}{deep}{name}" for name in (*own, budget)))
 
 
-def changed_between(repository: Repository, base: str, head: str, rules: tuple[str, ...]) -> list[str]:
+def changed_between(repository: GitRepository, base: str, head: str, rules: tuple[str, ...]) -> list[str]:
     """Paths among `rules` that differ between two commits, sorted."""
     before, after = _objects(repository.listing(base), rules), _objects(repository.listing(head), rules)
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
 def changed_from_installed(
-    repository: Repository, commit: str, rules: tuple[str, ...], installation: Path, source_root: str = ""
+    repository: GitRepository, commit: str, rules: tuple[str, ...], installation: Path, source_root: str = ""
 ) -> list[str]:
     """Paths among `rules` that are installed below `installation` and that `commit` has otherwise, sorted.
 
@@ -66,7 +66,7 @@ def git_digest(contents: bytes, characters: int) -> str:
     return algorithm(b"blob %d\0" % len(contents) + contents).hexdigest()
 
 
-def _objects(entries: Iterable[Entry], rules: tuple[str, ...]) -> dict[str, str]:
+def _objects(entries: Iterable[TreeEntry], rules: tuple[str, ...]) -> dict[str, str]:
     return {entry.path: entry.digest for entry in entries if any(_is_of(entry.path, pattern) for pattern in rules)}
 
 

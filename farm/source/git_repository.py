@@ -29,7 +29,7 @@ class SourceError(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TreeEntry:
     """One entry of a commit's tree."""
 
     path: str  # from the top of the repository
@@ -49,7 +49,7 @@ class Description:
     parents: tuple[str, ...]  # full ids; more than one for a merge
 
 
-class Repository:
+class GitRepository:
     """A local git repository, bare or with a work tree, whose objects are already there."""
 
     def __init__(self, path: Path) -> None:
@@ -94,7 +94,7 @@ class Repository:
             return False
         return self._git("status", "--porcelain", "--untracked-files=no", refused="") != ""
 
-    def listing(self, commit: str, below: Iterable[str] = ()) -> list[Entry]:
+    def listing(self, commit: str, below: Iterable[str] = ()) -> list[TreeEntry]:
         """Every entry of `commit`, or those at and below the paths `below`."""
         told = self._run(["ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--", *below], _LISTING_TIMEOUT_S).decode(
             errors="surrogateescape"
@@ -117,7 +117,7 @@ class Repository:
                 return Tree.of(place, dict(self._contents(checked)))
         raise SourceError(f"commit {commit[:12]} has no {' or '.join(places)}, where the kernel's program would be")
 
-    def _contents(self, entries: list[Entry]) -> Iterator[tuple[str, bytes]]:
+    def _contents(self, entries: list[TreeEntry]) -> Iterator[tuple[str, bytes]]:
         asked = "".join(f"{entry.digest}\n" for entry in entries).encode()
         told = memoryview(self._run(["cat-file", "--batch"], _LISTING_TIMEOUT_S, asked))
         at = 0
@@ -173,13 +173,13 @@ def _is_telling(message: str) -> bool:
     return any(word in message for word in ("dubious ownership", "bad object", "corrupt", "PATH"))
 
 
-def _entry(line: str) -> Entry:
+def _entry(line: str) -> TreeEntry:
     head, _, path = line.partition("\t")
     mode, _, digest, size = head.split()
-    return Entry(path, mode, digest, 0 if size == "-" else int(size))
+    return TreeEntry(path, mode, digest, 0 if size == "-" else int(size))
 
 
-def _checked(entry: Entry, commit: str) -> Entry:
+def _checked(entry: TreeEntry, commit: str) -> TreeEntry:
     where = f"{entry.path!r} in commit {commit[:12]}"
     if entry.mode == "120000":
         raise SourceError(f"{where} is a symbolic link; a program is read without links, put a file there")
@@ -195,7 +195,7 @@ def _checked(entry: Entry, commit: str) -> Entry:
     return entry
 
 
-def _bounded(entries: list[Entry], commit: str, place: str) -> None:
+def _bounded(entries: list[TreeEntry], commit: str, place: str) -> None:
     where = f"{place} in commit {commit[:12]}"
     if len(entries) > MAX_FILES:
         raise SourceError(f"{where} has {len(entries)} files; a program has at most {MAX_FILES}")

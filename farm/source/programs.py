@@ -10,10 +10,10 @@ from pathlib import Path
 from farm.errors import UsageError
 from farm.model.run import RunRequest, SourceRecord, SourceRequest
 from farm.source import gate_rules
-from farm.source.git_repository import Repository, SourceError
+from farm.source.git_repository import GitRepository, SourceError
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.commit_kernel import Origin
-from jobs.sandbox.limits import Limits
+from jobs.sandbox.limits import SandboxLimits
 from jobs.sandbox.source_tree import Tree
 from jobs.sandbox.spec import Confinement
 from kernel import file_kernels
@@ -25,9 +25,9 @@ _SHARE_OF_TRIAL = 0.9
 _SEED_BITS = 62
 
 
-def limits_within(trial_s: float) -> Limits:
+def limits_within(trial_s: float) -> SandboxLimits:
     """What a confined program may take in a trial of `trial_s` seconds."""
-    return Limits(time_s=_SHARE_OF_TRIAL * trial_s)
+    return SandboxLimits(time_s=_SHARE_OF_TRIAL * trial_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def requested(
     Raises `SourceError`, and `UsageError` for a kernel that is no installed one.
     """
     require_installed(kernel)
-    read = Repository(repository)
+    read = GitRepository(repository)
     head = read.commit(commit)
     return SourceRequest(
         repository=str(read.path),
@@ -91,7 +91,7 @@ def require_installed(kernel: str) -> None:
 
 def has_changes(repository: Path) -> bool:
     """Whether the work tree at `repository` has changes that no commit has."""
-    return Repository(repository).differs()
+    return GitRepository(repository).differs()
 
 
 def read(name: str, source: SourceRequest) -> Programs:
@@ -99,7 +99,7 @@ def read(name: str, source: SourceRequest) -> Programs:
     require_installed(name)
     kernel = find_kernel(name)
     origin = Origin.of(kernel_entry(name))
-    repository = Repository(Path(source.repository))
+    repository = GitRepository(Path(source.repository))
     commit = repository.commit(source.commit)
     head = repository.program(commit, origin.paths)
     base, lacks = _base(repository, source, origin, head)
@@ -129,7 +129,7 @@ def require_sandbox_here() -> None:
         raise UsageError(f"--require-sandbox: {found.lacks}; apt-get install bubblewrap, and see `farm doctor`")
 
 
-def _base(repository: Repository, source: SourceRequest, origin: Origin, head: Tree) -> tuple[Tree | None, str]:
+def _base(repository: GitRepository, source: SourceRequest, origin: Origin, head: Tree) -> tuple[Tree | None, str]:
     if not source.base:
         return None, ""
     try:
@@ -142,7 +142,7 @@ def _base(repository: Repository, source: SourceRequest, origin: Origin, head: T
 
 
 def _rule_changes(
-    repository: Repository, source: SourceRequest, kernel: Kernel, origin: Origin, place: str
+    repository: GitRepository, source: SourceRequest, kernel: Kernel, origin: Origin, place: str
 ) -> tuple[list[str], str]:
     wanted = gate_rules.patterns(kernel, origin, place)
     if source.base:

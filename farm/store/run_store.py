@@ -21,7 +21,6 @@ from farm.errors import InfrastructureError, UnknownRunError, UsageError
 from farm.model.device_health import Health, HealthEvent
 from farm.model.run import RunRecord, Verdict
 from farm.model.serialization import ReportError
-from farm.monitor.active_runs import Going, going
 from farm.process import identity
 from farm.store import health_store, row_mapping
 from farm.store.engine import Warn, open_engine, transaction
@@ -198,14 +197,14 @@ class Store:
         with self._read() as connection:
             running = connection.execute(select(RUN.c.id, RUN.c.owner).where(RUN.c.verdict.is_(None))).all()
         for run_id, text in running:
-            held = identity.Owner.load(text)
+            held = identity.ProcessIdentity.load(text)
             if held.gone():
                 self.interrupt(run_id, f"interrupted: process {held.pid} on {held.host} ended without a verdict")
 
-    def going(self) -> builtins.list[Going]:
-        """Every run that goes on, the one started first at the front, with its progress."""
-        self.settle()
-        return going(self._engine)
+    @property
+    def engine(self) -> Engine:
+        """The database, for queries that are modules of their own."""
+        return self._engine
 
     # Devices; see `farm.store.health_store`. With `health` and `observe` a store is a `HealthBook`.
 

@@ -21,8 +21,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from farm.analysis.sweep_matrix import Column, Fleet, columns
 from farm.gates.votes import Digests, groups, majority, minority, self_disagreeing, witnesses
-from farm.model.sweep import Cell, Kind, Place, SweepFinding
-from farm.sweep.failure_attribution import Blame, failed_trials
+from farm.model.sweep import Cell, FindingPlace, Kind, SweepFinding
+from farm.sweep.failure_attribution import FailureAttribution, failed_trials
 from farm.sweep.self_disagreement import unsteady_cards
 
 _SHOWN = 4  # devices of a group in a message
@@ -48,7 +48,7 @@ def attribute(cells: Sequence[Cell], fleet: Fleet, repeats: int) -> list[SweepFi
     return [_confirmed(finding, looked, lone_race=len(racing) == 1) for finding in _merged(blames)]
 
 
-def _other_programs(cells: Sequence[Cell], fleet: Fleet) -> tuple[list[Blame], set[tuple[str, str]]]:
+def _other_programs(cells: Sequence[Cell], fleet: Fleet) -> tuple[list[FailureAttribution], set[tuple[str, str]]]:
     """Blames for devices that ran another program, and their (case, device)."""
     prints: dict[str, dict[str, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
     for number, cell in enumerate(cells):
@@ -63,7 +63,7 @@ def _other_programs(cells: Sequence[Cell], fleet: Fleet) -> tuple[list[Blame], s
         if others:
             programs = len({each for of_device in of_case.values() for each in of_device.values()})
             why = f"the same request was compiled to {programs} different programs; their bits were not compared"
-            blames.append(Blame(Kind.FARM, tuple(sorted(others)), Place(case=case), why))
+            blames.append(FailureAttribution(Kind.FARM, tuple(sorted(others)), FindingPlace(case=case), why))
             strangers |= {(case, device) for device in others}
     return blames, strangers
 
@@ -93,22 +93,24 @@ def _by_card(
     return Counter(fleet.card(device) for device, *_ in odd), measured
 
 
-def _judge(column: Column, digests: Digests, fleet: Fleet, unsteady: frozenset[str]) -> list[Blame]:
+def _judge(column: Column, digests: Digests, fleet: Fleet, unsteady: frozenset[str]) -> list[FailureAttribution]:
     racing = self_disagreeing(digests)
     kernels = [device for device in racing if fleet.card(device) not in unsteady]
     blames = [
-        Blame(Kind.DEVICE_SUSPECT, (device,), column.place, "the only unsteady card: it disagrees with itself")
+        FailureAttribution(
+            Kind.DEVICE_SUSPECT, (device,), column.place, "the only unsteady card: it disagrees with itself"
+        )
         for device in racing
         if device not in kernels
     ]
     if kernels:
         why = "the kernel races: repeats on one device give different bits"
-        return [*blames, *(Blame(Kind.KERNEL_RACES, (device,), column.place, why) for device in kernels)]
+        return [*blames, *(FailureAttribution(Kind.KERNEL_RACES, (device,), column.place, why) for device in kernels)]
     steady = {device: repeats for device, repeats in digests.items() if device not in racing}
     return blames + _vote(column.place, steady, fleet)
 
 
-def _vote(place: Place, digests: Digests, fleet: Fleet) -> list[Blame]:
+def _vote(place: FindingPlace, digests: Digests, fleet: Fleet) -> list[FailureAttribution]:
     """Blames for one column of steady devices."""
     different = groups(digests)
     if len(different) <= 1:
@@ -119,7 +121,9 @@ def _vote(place: Place, digests: Digests, fleet: Fleet) -> list[Blame]:
             _named(group) for group in sorted(different.values(), key=lambda group: (-len(group), min(group)))
         )
         return [
-            Blame(Kind.DEPENDS_ON_DEVICE, (), place, f"no majority among {len(different)} different results: {told}")
+            FailureAttribution(
+                Kind.DEPENDS_ON_DEVICE, (), place, f"no majority among {len(different)} different results: {told}"
+            )
         ]
     agreeing = f"{witnesses(different[common], fleet.cards)} of {witnesses(digests, fleet.cards)} cards"
     blames = []
@@ -130,38 +134,40 @@ def _vote(place: Place, digests: Digests, fleet: Fleet) -> list[Blame]:
             blames.append(_shared(place, group, digests, fleet))
         else:
             why = f"{agreeing} agree on other bits"
-            blames += [Blame(Kind.DEVICE_SUSPECT, (device,), place, why) for device in sorted(group)]
+            blames += [FailureAttribution(Kind.DEVICE_SUSPECT, (device,), place, why) for device in sorted(group)]
     return blames
 
 
-def _shared(place: Place, group: set[str], digests: Digests, fleet: Fleet) -> Blame:
+def _shared(place: FindingPlace, group: set[str], digests: Digests, fleet: Fleet) -> FailureAttribution:
     """Several cards with the same odd bits."""
     nodes = {fleet.node(device) for device in group}
     if group == {device for device in digests if fleet.node(device) in nodes}:
         why = (
             f"all devices of {', '.join(sorted(nodes))} agree on bits nobody else has: look at what the node gives them"
         )
-        return Blame(Kind.FARM, tuple(sorted(group)), place, why)
+        return FailureAttribution(Kind.FARM, tuple(sorted(group)), place, why)
     chips = sorted({fleet.socs.get(device, "") for device in group})
     why = f"{len(group)} devices ({', '.join(chips)}) agree on bits that the majority does not have"
-    return Blame(Kind.DEPENDS_ON_DEVICE, tuple(sorted(group)), place, why)
+    return FailureAttribution(Kind.DEPENDS_ON_DEVICE, tuple(sorted(group)), place, why)
 
 
-def _wrong_numbers(cells: Iterable[Cell], blamed: Collection[str]) -> list[Blame]:
+def _wrong_numbers(cells: Iterable[Cell], blamed: Collection[str]) -> list[FailureAttribution]:
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for cell in cells:
         if cell.device not in blamed:
             for output in cell.wrong:
                 found[cell.case, output].add(cell.device)
     return [
-        Blame(Kind.WRONG_NUMBERS, tuple(sorted(devices)), Place(case=case, output=output), "out of tolerance")
+        FailureAttribution(
+            Kind.WRONG_NUMBERS, tuple(sorted(devices)), FindingPlace(case=case, output=output), "out of tolerance"
+        )
         for (case, output), devices in found.items()
     ]
 
 
-def _merged(blames: Iterable[Blame]) -> list[SweepFinding]:
+def _merged(blames: Iterable[FailureAttribution]) -> list[SweepFinding]:
     """One finding for each kind and set of devices, the kernel's first; the first place's reason stands for all."""
-    together: dict[tuple[Kind, tuple[str, ...]], list[Blame]] = defaultdict(list)
+    together: dict[tuple[Kind, tuple[str, ...]], list[FailureAttribution]] = defaultdict(list)
     for blame in blames:
         together[blame.kind, blame.devices].append(blame)
     order = {kind: number for number, kind in enumerate(Kind)}

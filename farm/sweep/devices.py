@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 from farm import paths
 from farm.cluster import connection
-from farm.cluster.head_watchdog import HeadWatch
+from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, InfrastructureError
 from farm.execution.device_probe import probe_devices
 from farm.leasing.lease import Lease
-from farm.leasing.queue_client import Line
+from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
 from farm.model.device_health import Health, HealthBook
 from farm.model.selection import Selection
@@ -26,7 +26,7 @@ from kernel.platforms.protocol import Platform
 _MAX_FAILED_LEASES = 3
 
 
-class Bench:
+class SweepDevices:
     """The devices of the connected cluster, for one sweep."""
 
     def __init__(
@@ -34,10 +34,10 @@ class Bench:
         factory: PlatformFactory,
         platform: Platform,
         book: HealthBook,
-        line: Line,
+        line: QueueClient,
         timeouts: Timeouts,
         address: str | None,
-        head: HeadWatch,
+        head: HeadWatchdog,
     ) -> None:
         self._head = head
         self._address = address

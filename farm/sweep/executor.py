@@ -12,15 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from farm.execution import gc_freeze
-from farm.execution.in_flight import Flights, Landed
-from farm.execution.slot_recovery import Mending
+from farm.execution.in_flight import InFlightTrials, TrialOutcome
+from farm.execution.slot_recovery import SlotRecovery
 from farm.leasing.lease import Lease
 from farm.model.sweep import Cell, cell_of
 from farm.sweep.observer import SweepObserver
-from farm.sweep.schedule import Job
+from farm.sweep.schedule import SweepCell
 from farm.sweep.state import State
 from farm.text import slug
-from jobs.records import Request, TrialRecord, TrialStatus
+from jobs.records import TrialRecord, TrialRequest, TrialStatus
 
 MAX_ATTEMPTS = 2  # of one job on its device
 MAX_FAILED_JOBS = 2  # in a row; then the device is left alone
@@ -29,26 +29,26 @@ WARM_UP = -1
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _SweepTurn:
     """A job that waits for its slot."""
 
-    job: Job
+    job: SweepCell
     attempt: int = 0
 
 
 @dataclass(slots=True)
-class Wave:
+class SweepExecutor:
     """Drives one lease. `saw` is called with every attempt, as it ends."""
 
     state: State
     lease: Lease
-    flights: Flights
+    in_flight: InFlightTrials
     observer: SweepObserver
     saw: Callable[[list[TrialRecord]], None]
     _names: dict[int, str] = field(default_factory=dict)  # slot → its device, as far as we have told it work
-    _mending: Mending = field(default_factory=Mending)
-    _queues: dict[int, deque[_Turn]] = field(default_factory=dict)
-    _under_way: dict[int, _Turn] = field(default_factory=dict)
+    _mending: SlotRecovery = field(default_factory=SlotRecovery)
+    _queues: dict[int, deque[_SweepTurn]] = field(default_factory=dict)
+    _under_way: dict[int, _SweepTurn] = field(default_factory=dict)
     _idle: set[int] = field(default_factory=set)  # slots whose process waits for work
     _used: set[int] = field(default_factory=set)  # slots whose process has had work
     _warm: set[tuple[int, str]] = field(default_factory=set)  # (slot, case) the process has run before
@@ -56,7 +56,7 @@ class Wave:
     _leaving: bool = False
     _asked: float = 0.0  # time.monotonic()
 
-    def fly(self) -> None:
+    def run(self) -> None:
         """Work until there is no more to do here. Raises what the lease and the journal raise."""
         self._hold(self.lease.slots)
         with gc_freeze.frozen(), self._mending:
@@ -69,7 +69,7 @@ class Wave:
             return False
         slots = {device: slot for slot, device in self._names.items()}
         due = {slots[device]: jobs for device, jobs in self.state.due(at_hand=slots).items() if device in slots}
-        self._queues = {slot: deque(map(_Turn, jobs)) for slot, jobs in due.items()}
+        self._queues = {slot: deque(map(_SweepTurn, jobs)) for slot, jobs in due.items()}
         again = sorted(self._used & set(due))
         if again:
             self.observer.looks_again([self._names[slot] for slot in again])
@@ -83,11 +83,11 @@ class Wave:
             if self._may_go_on():
                 for slot in sorted(self._idle):
                     self._start(slot)
-            if not self.flights.busy and not self._mending:
+            if not self.in_flight.busy and not self._mending:
                 return
-            landed = self.flights.land()
-            self.saw([each.record for each in landed])
-            cells = [cell for cell in map(self._follow, landed) if cell is not None]
+            outcome = self.in_flight.poll()
+            self.saw([each.record for each in outcome])
+            cells = [cell for cell in map(self._follow, outcome) if cell is not None]
             self.state.take(cells)
             for cell in cells:
                 self.observer.measured(cell)
@@ -108,7 +108,7 @@ class Wave:
             return
         turn = queue.popleft()
         job = turn.job
-        request = Request(
+        request = TrialRequest(
             kernel=plan.request.kernel,
             case=job.case,
             platform=plan.request.platform,
@@ -117,25 +117,25 @@ class Wave:
         )
         cold = plan.noisy and (slot, job.case) not in self._warm
         repeat = WARM_UP if cold else job.repeat
-        self.flights.start(slot, f"{slug(job.case)}-s{job.seed}", request, repeat, turn.attempt)
+        self.in_flight.start(slot, f"{slug(job.case)}-s{job.seed}", request, repeat, turn.attempt)
         self._under_way[slot] = turn
         self._idle.discard(slot)
         self._used.add(slot)
 
-    def _follow(self, landed: Landed) -> Cell | None:
+    def _follow(self, outcome: TrialOutcome) -> Cell | None:
         """What comes after a trial; its cell, unless it was a warm-up or is to be made again."""
-        slot, record, turn = landed.slot, landed.record, self._under_way.pop(landed.slot)
+        slot, record, turn = outcome.slot, outcome.record, self._under_way.pop(outcome.slot)
         device = self._names[slot]
         if record.status is TrialStatus.OK:
             self._failed[device] = 0
             self._idle.add(slot)
-            if landed.flight.repeat != WARM_UP:
+            if outcome.flight.repeat != WARM_UP:
                 return cell_of(record)
             self._warm.add((slot, record.case))
             self._queues[slot].appendleft(turn)
             return None
         if record.status is TrialStatus.ERRORED and turn.attempt + 1 < MAX_ATTEMPTS:
-            self._queues[slot].appendleft(_Turn(turn.job, turn.attempt + 1))
+            self._queues[slot].appendleft(_SweepTurn(turn.job, turn.attempt + 1))
             self._renew(slot)
             return None
         self._failed[device] += record.status is TrialStatus.ERRORED

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 from farm.analysis.sweep_matrix import Fleet
 from farm.gates.votes import witnesses
-from farm.model.sweep import Cell, Kind, Place
+from farm.model.sweep import Cell, FindingPlace, Kind
 from jobs.records import Failure, Fault
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
+class FailureAttribution:
     """One kind of trouble in one place, with the devices it shows on."""
 
     kind: Kind
     devices: tuple[str, ...]
-    place: Place
+    place: FindingPlace
     why: str
 
 
-def failed_trials(cells: Iterable[Cell], fleet: Fleet) -> list[Blame]:
+def failed_trials(cells: Iterable[Cell], fleet: Fleet) -> list[FailureAttribution]:
     """A blame for each device and case with a failed trial.
 
     A kernel's fault, or a device's, that a minority of the cards has is theirs: the others have shown that the kernel
@@ -42,7 +42,11 @@ def failed_trials(cells: Iterable[Cell], fleet: Fleet) -> list[Blame]:
         several = witnesses(of_case, fleet.cards) > 1
         for device, (failure, seed) in sorted(of_case.items()):
             kind = _kind(failure, alone=alone, several=several)
-            blames.append(Blame(kind, (device,), Place(case=case, seed=seed), f"{failure.kind}: {failure.message}"))
+            blames.append(
+                FailureAttribution(
+                    kind, (device,), FindingPlace(case=case, seed=seed), f"{failure.kind}: {failure.message}"
+                )
+            )
     return blames
 
 

@@ -10,10 +10,10 @@ from farm.leasing.worker import PlatformFactory
 from farm.model.run import RunRequest
 from farm.model.sweep import SweepPlan, SweepRequest
 from farm.source.provenance import commit_of
-from farm.sweep.devices import Bench
+from farm.sweep.devices import SweepDevices
 from farm.timestamps import new_id, now
 from jobs.cache import build_address
-from jobs.records import Request
+from jobs.records import TrialRequest
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
 from kernel.spec import Kernel
@@ -37,7 +37,7 @@ def checked(request: SweepRequest, factory: PlatformFactory | None) -> tuple[Ker
     return kernel, platform
 
 
-def plan(request: SweepRequest, kernel: Kernel, platform: Platform, bench: Bench) -> SweepPlan:
+def plan(request: SweepRequest, kernel: Kernel, platform: Platform, bench: SweepDevices) -> SweepPlan:
     """The plan of a new sweep: every device that is in the cluster now and not quarantined, or as many as asked for."""
     present, barred = bench.present(), bench.quarantined()
     healthy = [device for device in present if device not in barred]
@@ -64,7 +64,7 @@ def plan(request: SweepRequest, kernel: Kernel, platform: Platform, bench: Bench
 def _addresses(request: SweepRequest, kernel: Kernel, platform: Platform) -> dict[str, str]:
     """Case → content address of the program every device is to run."""
     asked = {
-        case: Request(kernel=request.kernel, case=case, platform=request.platform, input_set=request.input_set)
+        case: TrialRequest(kernel=request.kernel, case=case, platform=request.platform, input_set=request.input_set)
         for case in request.cases
     }
     return {case: build_address(each, kernel, kernel.tuning(case, {}), platform) for case, each in asked.items()}

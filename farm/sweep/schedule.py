@@ -13,7 +13,7 @@ from farm.model.sweep import Cell, SweepFinding, SweepRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SweepCell:
     """One trial to be made."""
 
     case: str
@@ -21,26 +21,29 @@ class Job:
     repeat: int
 
 
-def first_look(request: SweepRequest) -> list[Job]:
+def first_look(request: SweepRequest) -> list[SweepCell]:
     """What every device does, a whole seed first: a sweep cut short has at least compared everything once."""
     return [
-        Job(case, seed, repeat) for seed in request.seeds for case in request.cases for repeat in range(request.repeats)
+        SweepCell(case, seed, repeat)
+        for seed in request.seeds
+        for case in request.cases
+        for repeat in range(request.repeats)
     ]
 
 
-def job_of(cell: Cell) -> Job:
+def job_of(cell: Cell) -> SweepCell:
     """The job a cell is the answer to."""
-    return Job(cell.case, cell.seed, cell.repeat)
+    return SweepCell(cell.case, cell.seed, cell.repeat)
 
 
 def due(
     request: SweepRequest,
     devices: Iterable[str],
-    done: Mapping[str, Collection[Job]],
+    done: Mapping[str, Collection[SweepCell]],
     findings: Sequence[SweepFinding],
     fleet: Fleet,
     at_hand: Collection[str] = (),
-) -> dict[str, list[Job]]:
+) -> dict[str, list[SweepCell]]:
     """Device → what it still has to do; devices with nothing to do are left out.
 
     `done` are the jobs that need not be done again. Once a device has had its first look, it takes a second one where
@@ -61,17 +64,17 @@ def due(
     return {device: of_device for device, of_device in left.items() if of_device}
 
 
-def _again(finding: SweepFinding, request: SweepRequest) -> list[Job]:
+def _again(finding: SweepFinding, request: SweepRequest) -> list[SweepCell]:
     """As many repeats again of every case and seed in which the finding shows, numbered on from the first look."""
     shown = dict.fromkeys((place.case, place.seed) for place in finding.places if place.seed is not None)
     repeats = range(request.repeats, 2 * request.repeats)
-    return [Job(case, seed, repeat) for case, seed in shown for repeat in repeats]
+    return [SweepCell(case, seed, repeat) for case, seed in shown for repeat in repeats]
 
 
 def _control(
     findings: Sequence[SweepFinding],
     fleet: Fleet,
-    left: Mapping[str, Sequence[Job]],
+    left: Mapping[str, Sequence[SweepCell]],
     at_hand: Collection[str],
 ) -> list[str]:
     """A device on another card that nothing speaks against; none where there is no such device."""

@@ -13,7 +13,7 @@ from farm.model.sweep import Cell, SweepFinding, SweepPlan
 from farm.sweep.attribution import attribute
 from farm.sweep.failure_attribution import doomed_cases
 from farm.sweep.journal import Journal
-from farm.sweep.schedule import Job, due, job_of
+from farm.sweep.schedule import SweepCell, due, job_of
 from jobs.records import Fault
 
 
@@ -27,8 +27,8 @@ class State:
     devices: dict[str, DeviceRecord] = field(default_factory=dict)
     gone: dict[str, str] = field(default_factory=dict)  # device → why it gets no more work in this process
     doomed: set[str] = field(default_factory=set)  # cases that fail wherever they are run, by the kernel's fault
-    _cells: dict[tuple[str, Job], Cell] = field(default_factory=dict)
-    _done: dict[str, set[Job]] = field(default_factory=lambda: defaultdict(set))
+    _cells: dict[tuple[str, SweepCell], Cell] = field(default_factory=dict)
+    _done: dict[str, set[SweepCell]] = field(default_factory=lambda: defaultdict(set))
     _longest_s: float = 0.0
 
     @classmethod
@@ -70,7 +70,7 @@ class State:
         """What the cells say so far."""
         return attribute(self.cells, self.fleet, self.plan.request.repeats)
 
-    def due(self, at_hand: Collection[str] = ()) -> dict[str, list[Job]]:
+    def due(self, at_hand: Collection[str] = ()) -> dict[str, list[SweepCell]]:
         """Device → what it has still to do, for those that may get work."""
         devices = [device for device in self.plan.devices if device not in self.gone]
         left = due(self.plan.request, devices, self._done, self.findings(), self.fleet, at_hand)

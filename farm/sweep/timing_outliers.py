@@ -12,7 +12,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from farm.model.sweep import Cell, Kind, Place, SweepFinding
+from farm.model.sweep import Cell, FindingPlace, Kind, SweepFinding
 from farm.stats.robust import median, median_absolute_deviation
 from farm.stats.thresholds import MIN_SHARE, RESOLUTION_US
 
@@ -46,7 +46,7 @@ def odd_times(median_us: Mapping[str, Mapping[str, float]], noisy: bool) -> list
             kind=Kind.ODD_TIME,
             message="; ".join(f"{case}: median {us:.2f} µs, the others' {centre:.2f} µs" for case, us, centre in cases),
             devices=[device],
-            places=[Place(case=case) for case, _, _ in cases],
+            places=[FindingPlace(case=case) for case, _, _ in cases],
         )
         for device, cases in odd.items()
     ]

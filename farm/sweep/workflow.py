@@ -15,8 +15,8 @@ from farm.analysis.sweep_findings import sentence
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution import preflight
-from farm.execution.in_flight import Flights
-from farm.leasing.queue_client import Line
+from farm.execution.in_flight import InFlightTrials
+from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
 from farm.model.device_health import EventKind, HealthBook, HealthEvent, acquittals, events_of
 from farm.model.priority import Priority
@@ -26,8 +26,8 @@ from farm.model.timeouts import Timeouts
 from farm.report.sweep.write import write_sweep
 from farm.store.run_store import Store
 from farm.sweep import preparation
-from farm.sweep.devices import Bench
-from farm.sweep.executor import Wave
+from farm.sweep.devices import SweepDevices
+from farm.sweep.executor import SweepExecutor
 from farm.sweep.journal import Journal
 from farm.sweep.observer import SweepObserver
 from farm.sweep.state import State
@@ -57,7 +57,7 @@ class _Sweep:
     """What is known while a sweep goes on."""
 
     state: State
-    bench: Bench
+    bench: SweepDevices
     book: HealthBook
     options: SweepOptions
     observer: SweepObserver
@@ -121,14 +121,16 @@ def _deadline(options: SweepOptions) -> float:
 
 
 @contextlib.contextmanager
-def _connected(request: SweepRequest, platform: Platform, options: SweepOptions) -> Iterator[tuple[Bench, Store]]:
+def _connected(
+    request: SweepRequest, platform: Platform, options: SweepOptions
+) -> Iterator[tuple[SweepDevices, Store]]:
     options.timeouts.checked(simulated=not platform.noisy)
     factory = options.platform or functools.partial(find_platform, request.platform)
     shared = connection.shared(options.address)
     connected = connection.connected(options.address, simulated=not platform.noisy)
     with Store.open(paths.store_url()) as store, connected as head:
-        line = Line(Priority.NIGHTLY, f"sweep of {request.kernel}", shared=shared)
-        yield Bench(factory, platform, store, line, options.timeouts, options.address, head), store
+        line = QueueClient(Priority.NIGHTLY, f"sweep of {request.kernel}", shared=shared)
+        yield SweepDevices(factory, platform, store, line, options.timeouts, options.address, head), store
 
 
 def _conduct(going: _Sweep) -> SweepRecord:
@@ -162,8 +164,8 @@ def _measure(going: _Sweep) -> None:
         with bench.take(here) as lease:
             if lease is not None:
                 timeout_s = going.options.timeouts.trial_s
-                flights = Flights(lease, state.journal.directory, state.plan.clock, timeout_s)
-                Wave(state, lease, flights, going.observer, going.saw).fly()
+                in_flight = InFlightTrials(lease, state.journal.directory, state.plan.clock, timeout_s)
+                SweepExecutor(state, lease, in_flight, going.observer, going.saw).run()
         if lease is None and not bench.unfit.keys() >= set(here):
             going.observer.waits(len(here), "others hold them")
             time.sleep(WAIT_S)

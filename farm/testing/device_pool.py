@@ -22,9 +22,9 @@ from farm import paths
 from farm.cluster import connection, local
 from farm.errors import InfrastructureError, UsageError
 from farm.execution import preflight
-from farm.execution.in_flight import Flights, Landed
+from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.leasing.lease import Lease
-from farm.leasing.queue_client import Line
+from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
 from farm.model.attempts import MAX_ATTEMPTS
 from farm.model.priority import Priority
@@ -32,7 +32,7 @@ from farm.model.selection import Selection
 from farm.model.timeouts import Timeouts
 from farm.process import identity
 from farm.store.run_store import Store
-from jobs.records import Failure, Request, TrialRecord, TrialStatus
+from jobs.records import Failure, TrialRecord, TrialRequest, TrialStatus
 from kernel.file_kernels import absolute
 from kernel.registry import find_kernel, find_platform
 from kernel.spec import Kernel
@@ -58,7 +58,7 @@ class TestDevice:
     soc: str
 
 
-class Bench:
+class TestDevicePool:
     """One process's devices. Use as a context manager; everything is given back at its end."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Bench:
         self._lease: Lease | None = None
         self._held = 0
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> TestDevicePool:
         """Connect, starting a local cluster where no address is given. Raises what `cluster.connected` raises."""
         self._platform = self._factory()
         preflight.require(self._platform)
@@ -99,17 +99,17 @@ class Bench:
         devices = [(slot, self._lease.device(slot)) for slot in self._lease.slots]
         return [TestDevice(slot, device.id, device.soc) for slot, device in devices]
 
-    def trial(self, request: Request, slot: int, repeat: int, directory: Path) -> TrialRecord:
+    def trial(self, request: TrialRequest, slot: int, repeat: int, directory: Path) -> TrialRecord:
         """Run `request` on the device of `slot`; a fault that is not the kernel's moves the slot to another device.
 
         Raises `DeviceFaultError` after `MAX_ATTEMPTS` devices.
         """
         assert self._lease is not None, "hold() comes first"
-        flights = Flights(self._lease, directory, self._platform.clock, Timeouts().trial_s)
+        in_flight = InFlightTrials(self._lease, directory, self._platform.clock, Timeouts().trial_s)
         for attempt in range(MAX_ATTEMPTS):
             label = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.case)
-            flights.start(slot, label, request, repeat, attempt)
-            record = _landed(flights).record
+            in_flight.start(slot, label, request, repeat, attempt)
+            record = _landed(in_flight).record
             if record.status is TrialStatus.FAILED:
                 self._lease.renew(slot)  # a failed compile poisons its process
             if record.status is not TrialStatus.ERRORED:
@@ -127,7 +127,7 @@ class Bench:
             self._platform.name,
             str(paths.cache()),
             self._store,
-            Line(Priority.INTERACTIVE, "tests", shared=self._address is not None),
+            QueueClient(Priority.INTERACTIVE, "tests", shared=self._address is not None),
             Selection(),
             Timeouts().environment() if self._platform.noisy else {},
             self._head,
@@ -140,10 +140,10 @@ class Bench:
         self._lease, self._held = None, 0
 
 
-def _landed(flights: Flights) -> Landed:
+def _landed(in_flight: InFlightTrials) -> TrialOutcome:
     while True:
-        if landed := flights.land():
-            return landed[0]
+        if outcome := in_flight.poll():
+            return outcome[0]
 
 
 def request_of(
@@ -153,7 +153,7 @@ def request_of(
     input_set: str | None,
     seed: int,
     tuning: Mapping[str, str],
-) -> Request:
+) -> TrialRequest:
     """What a test asks for, checked as `farm run` checks it. Raises what `preflight.check` raises."""
     from farm.model.run import RunRequest
 
@@ -171,7 +171,7 @@ def request_of(
     )
     preflight.check(asked)
     preflight.require_reference(found, asked, paths.cache())
-    return Request(
+    return TrialRequest(
         kernel=asked.kernel,
         case=asked.cases[0],
         platform=platform,

@@ -20,7 +20,7 @@ import pytest
 from farm.testing.assertions import assert_deterministic, assert_matches_golden
 
 if TYPE_CHECKING:
-    from farm.testing.device_pool import Bench, TestDevice
+    from farm.testing.device_pool import TestDevice, TestDevicePool
     from jobs.records import TrialRecord
     from kernel.spec import Kernel
 
@@ -64,23 +64,23 @@ def _end_shared(directory: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def _farm_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+def _farm_bench(request: pytest.FixtureRequest) -> Iterator[TestDevicePool]:
     for package in ("ray", "torch"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed, and devices are leased through it: pip install npu-kernel-farm")
     from farm.cluster.connection import simulated_devices
-    from farm.testing.device_pool import Bench, shared_address
+    from farm.testing.device_pool import TestDevicePool, shared_address
 
     config: Any = request.config  # xdist adds `workerinput`
     address = config.getoption("farm_address")
     if address is None and _is_worker(config) and _SHARED in os.environ:
         address = shared_address(Path(os.environ[_SHARED]), max(simulated_devices(), config.workerinput["workercount"]))
-    with Bench(config.getoption("farm_platform"), address, config.getoption("farm_wait")) as bench:
+    with TestDevicePool(config.getoption("farm_platform"), address, config.getoption("farm_wait")) as bench:
         yield bench
 
 
 @pytest.fixture
-def farm_devices(_farm_bench: Bench, request: pytest.FixtureRequest) -> list[TestDevice]:
+def farm_devices(_farm_bench: TestDevicePool, request: pytest.FixtureRequest) -> list[TestDevice]:
     """As many devices as the test's mark says, one without a mark, exclusively and at once."""
     count = _marked(request.node, "devices", 1)
     devices = _farm_bench.hold(count)
@@ -97,7 +97,7 @@ def farm_device(farm_devices: list[TestDevice]) -> TestDevice:
 
 @pytest.fixture
 def farm_trial(
-    _farm_bench: Bench, farm_devices: list[TestDevice], request: pytest.FixtureRequest, tmp_path: Path
+    _farm_bench: TestDevicePool, farm_devices: list[TestDevice], request: pytest.FixtureRequest, tmp_path: Path
 ) -> Callable[..., TrialRecord]:
     """A function that runs a kernel once on the leased device and returns the trial's record.
 

@@ -24,7 +24,7 @@ _TIDY_S = 60.0  # for giving devices back and ending the cluster; seconds on an 
 
 
 @dataclass(frozen=True, slots=True)
-class Suite:
+class DeviceSuite:
     """How a suite ended."""
 
     tests: int
@@ -35,7 +35,7 @@ class Suite:
     junit: str  # path of the file
 
 
-def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: Path, *, quiet: bool) -> Suite:
+def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: Path, *, quiet: bool) -> DeviceSuite:
     """Run pytest with `arguments` in `devices` processes and write `junit`, whole or not at all.
 
     `options` are the plugin's. With `quiet` pytest writes to stderr. Raises `UsageError` where pytest does not take the
@@ -83,7 +83,7 @@ def _require_ended(code: int) -> None:
         raise InfrastructureError(f"pytest broke (exit code {code}); see above")
 
 
-def _gathered(part: Path, junit: Path, wanted: int) -> Suite:
+def _gathered(part: Path, junit: Path, wanted: int) -> DeviceSuite:
     """The workers' results merged into one suite whose properties name the devices, written to `junit`."""
     suites = list(junitparser.JUnitXml.fromfile(str(part)))
     used = Counter(
@@ -105,4 +105,6 @@ def _gathered(part: Path, junit: Path, wanted: int) -> Suite:
     fresh = junit.with_name(f".{junit.name}.fresh")
     document.write(str(fresh))
     fresh.replace(junit)
-    return Suite(merged.tests, merged.failures, merged.errors, merged.skipped, dict(sorted(used.items())), str(junit))
+    return DeviceSuite(
+        merged.tests, merged.failures, merged.errors, merged.skipped, dict(sorted(used.items())), str(junit)
+    )

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from farm.errors import InfrastructureError
-from farm.execution.in_flight import Flights, Landed
+from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.leasing.lease import Lease
 from farm.model.attempts import MAX_ATTEMPTS
 from farm.text import slug
-from jobs.records import Request, TrialRecord, TrialStatus
+from jobs.records import TrialRecord, TrialRequest, TrialStatus
 from kernel.clock import Clock
 
 
@@ -55,53 +55,53 @@ def disqualification(record: TrialRecord) -> str:
 def conduct(
     campaign: Campaign,
     lease: Lease,
-    template: Request,
+    template: TrialRequest,
     directory: Path,
     clock: Clock,
     trial_s: float,
     deadline: float | None = None,
 ) -> None:
-    """Measure points of `campaign` until it has none, or until `deadline` (time.monotonic()) and the last has landed.
+    """Measure points of `campaign` until it has none, or until `deadline` (time.monotonic()) and the last has ended.
 
     A point lost with its device is tried again on another, at most `MAX_ATTEMPTS` times in all. Raises
     `InfrastructureError` where no device is left.
     """
-    flights = Flights(lease, directory, clock, trial_s)
+    in_flight = InFlightTrials(lease, directory, clock, trial_s)
     points: dict[int, Point] = {}
     out_of_order: set[int] = set()
     while True:
         open_until = deadline is None or time.monotonic() < deadline
         for slot in lease.slots:
-            if slot in flights.busy or slot in out_of_order or not open_until:
+            if slot in in_flight.busy or slot in out_of_order or not open_until:
                 continue
             point = campaign.next()
             if point is None:
                 break
             points[slot] = point
             request = template.model_copy(update={"tuning": {**template.tuning, **point.overrides}})
-            flights.start(slot, slug(point.label), request, 0, 0)
-        if not flights.busy:
+            in_flight.start(slot, slug(point.label), request, 0, 0)
+        if not in_flight.busy:
             break
-        for landed in flights.land():
-            if landed.record.status is TrialStatus.ERRORED:
-                _try_elsewhere(landed, lease, flights)
-            if landed.slot not in flights.busy and landed.record.status is not TrialStatus.OK:
-                out_of_order.update(_unrenewed(landed.slot, lease))
-            if landed.slot not in flights.busy:
-                campaign.took(points[landed.slot], landed.record)
+        for outcome in in_flight.poll():
+            if outcome.record.status is TrialStatus.ERRORED:
+                _try_elsewhere(outcome, lease, in_flight)
+            if outcome.slot not in in_flight.busy and outcome.record.status is not TrialStatus.OK:
+                out_of_order.update(_unrenewed(outcome.slot, lease))
+            if outcome.slot not in in_flight.busy:
+                campaign.took(points[outcome.slot], outcome.record)
     if len(out_of_order) == len(lease.slots):
         raise InfrastructureError("every device of the lease failed; see the logs of the last trials")
 
 
-def _try_elsewhere(landed: Landed, lease: Lease, flights: Flights) -> None:
-    flight = landed.flight
+def _try_elsewhere(outcome: TrialOutcome, lease: Lease, in_flight: InFlightTrials) -> None:
+    flight = outcome.flight
     if flight.attempt + 1 >= MAX_ATTEMPTS:
         return
     try:
-        lease.replace(landed.slot)
+        lease.replace(outcome.slot)
     except InfrastructureError:
         return
-    flights.start(landed.slot, flight.label, flight.request, flight.repeat, flight.attempt + 1)
+    in_flight.start(outcome.slot, flight.label, flight.request, flight.repeat, flight.attempt + 1)
 
 
 def _unrenewed(slot: int, lease: Lease) -> set[int]:

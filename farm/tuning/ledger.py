@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from farm.model.ledger import Entry, LedgerRecord, StageTime, StepEntry
+from farm.model.ledger import LedgerEntry, LedgerRecord, LedgerStageTime, StepEntry
 from farm.tuning.campaign import Point, disqualification
 from jobs.records import TrialRecord
 from kernel.clock import Clock
@@ -27,8 +27,8 @@ class Ledger:
 
     kernel: TunableKernel
     case: str
-    report: Callable[[Entry, int, int], None]  # entry, how many are done, of how many
-    entries: dict[str, Entry] = field(default_factory=dict)  # by label
+    report: Callable[[LedgerEntry, int, int], None]  # entry, how many are done, of how many
+    entries: dict[str, LedgerEntry] = field(default_factory=dict)  # by label
     _waiting: Iterator[Point] | None = None
     _total: int = 0
 
@@ -50,7 +50,7 @@ class Ledger:
     def took(self, point: Point, record: TrialRecord) -> None:
         """Keep what was measured."""
         self._keep(
-            Entry(
+            LedgerEntry(
                 label=point.label,
                 tuning=self.kernel.tuning(self.case, point.overrides).as_dict(),
                 fingerprint=record.fingerprint,
@@ -62,7 +62,7 @@ class Ledger:
 
     def record(self, platform: str, clock: Clock, commit: str, toolchain: dict[str, str]) -> LedgerRecord:
         """The history, once every point is measured; points that are not have no time and say so."""
-        entries: dict[str, Entry] = defaultdict(lambda: _unmeasured())
+        entries: dict[str, LedgerEntry] = defaultdict(lambda: _unmeasured())
         entries.update(self.entries)
         steps = []
         before = entries[UNTUNED]
@@ -103,7 +103,7 @@ class Ledger:
             points.append(Point(without_label(step.name), _only(untuned, step.knobs)))
         return points
 
-    def _keep(self, entry: Entry) -> None:
+    def _keep(self, entry: LedgerEntry) -> None:
         self.entries[entry.label] = entry
         self.report(entry, len(self.entries), self._total)
 
@@ -122,22 +122,22 @@ def _only(untuned: Mapping[str, str], knobs: tuple[str, ...]) -> dict[str, str]:
     return {key: value for key, value in untuned.items() if key in knobs}
 
 
-def _refused(point: Point, why: str) -> Entry:
-    return Entry(label=point.label, tuning={}, fingerprint="", wall_us=None, disqualified=why)
+def _refused(point: Point, why: str) -> LedgerEntry:
+    return LedgerEntry(label=point.label, tuning={}, fingerprint="", wall_us=None, disqualified=why)
 
 
-def _unmeasured() -> Entry:
-    return Entry(label="", tuning={}, fingerprint="", wall_us=None, disqualified="not measured")
+def _unmeasured() -> LedgerEntry:
+    return LedgerEntry(label="", tuning={}, fingerprint="", wall_us=None, disqualified="not measured")
 
 
-def _difference(entry: Entry, reference: Entry) -> float | None:
+def _difference(entry: LedgerEntry, reference: LedgerEntry) -> float | None:
     if entry.wall_us is None or reference.wall_us is None:
         return None
     return entry.wall_us - reference.wall_us
 
 
-def _stages(record: TrialRecord) -> dict[str, StageTime]:
+def _stages(record: TrialRecord) -> dict[str, LedgerStageTime]:
     durations: dict[str, list[float]] = defaultdict(list)
     for task in record.tasks:
         durations[task.stage].append(task.duration_us)
-    return {stage: StageTime(tasks=len(us), total_us=sum(us)) for stage, us in durations.items()}
+    return {stage: LedgerStageTime(tasks=len(us), total_us=sum(us)) for stage, us in durations.items()}

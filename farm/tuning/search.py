@@ -41,7 +41,7 @@ class Measured:
 
 
 @dataclass(slots=True)
-class Search:
+class TuningSearch:
     """A `farm.tuning.campaign.Campaign` that asks Optuna for every next point."""
 
     kernel: TunableKernel

@@ -20,12 +20,12 @@ from pathlib import Path
 from farm.errors import UsageError
 from farm.execution.plan import Plan, PlannedTrial
 from farm.model.run import RunRecord, Verdict
-from farm.source.git_repository import Repository, SourceError
+from farm.source.git_repository import GitRepository, SourceError
 from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ReusedTrials:
     """What of an interrupted run needs no second measurement."""
 
     head: tuple[TrialRecord, ...] = ()
@@ -48,7 +48,7 @@ def _require_commits(record: RunRecord) -> None:
     if source is None:
         return
     try:
-        repository = Repository(Path(source.repository))
+        repository = GitRepository(Path(source.repository))
         for commit in (source.commit, *([source.base] if source.base else [])):
             repository.commit(commit)
     except SourceError as error:
@@ -58,7 +58,7 @@ def _require_commits(record: RunRecord) -> None:
 
 def finished(
     record: RunRecord, builds: Sequence[BuildRecord], base_builds: Sequence[BuildRecord], leased: Collection[str]
-) -> Taken:
+) -> ReusedTrials:
     """The trials of `record` that stand, for a run with these builds and `leased` devices (ids).
 
     Only those of cases whose build has the content address it had then: another program's trials are measured again. A
@@ -73,11 +73,11 @@ def finished(
     ]
     source = record.request.source
     if source is None:
-        return Taken(tuple(stand))
+        return ReusedTrials(tuple(stand))
     faults = [trial for trial in stand if trial.status is TrialStatus.FAILED]
     measured = [trial for trial in stand if trial.status is TrialStatus.OK and trial.device in leased]
     if not source.base or not base_builds:
-        return Taken((*measured, *faults))
+        return ReusedTrials((*measured, *faults))
     compared = _same(record.base.builds if record.base else (), base_builds)
     of_base = {
         _round(trial): trial
@@ -85,7 +85,7 @@ def finished(
         if trial.status is TrialStatus.OK and trial.case in compared
     }
     whole = [trial for trial in measured if _round(trial) in of_base]
-    return Taken((*whole, *faults), tuple(of_base[_round(trial)] for trial in whole))
+    return ReusedTrials((*whole, *faults), tuple(of_base[_round(trial)] for trial in whole))
 
 
 def _same(then: Iterable[BuildRecord], now: Iterable[BuildRecord]) -> set[str]:
@@ -98,7 +98,7 @@ def _round(trial: TrialRecord) -> tuple[str, str, int]:
     return trial.case, trial.device, trial.repeat
 
 
-def copy_logs(record: RunRecord, taken: Taken, directory: Path) -> None:
+def copy_logs(record: RunRecord, taken: ReusedTrials, directory: Path) -> None:
     """Copy the logs of what is taken over from `record` below `directory`, where they can still be read."""
     for trial in (*taken.head, *taken.base):
         source = Path(record.directory) / trial.log

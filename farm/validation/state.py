@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from farm.execution.deadlines import Limits
-from farm.execution.executor import Execution
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.executor import TrialExecutor
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan
-from farm.execution.session import Leased
+from farm.execution.session import Session
 from farm.gates.budget import BudgetGate, budget_records, medians
 from farm.gates.control import ControlGate
 from farm.gates.determinism import DeterminismGate, suspect_devices
 from farm.gates.protocol import Evidence, Gate
-from farm.gates.regression import Comparison, Missing, RegressionGate
+from farm.gates.regression import ArmComparison, MissingArm, RegressionGate
 from farm.gates.tolerance import ToleranceGate
 from farm.leasing.lease import Lease
 from farm.model.budgets import Budget
@@ -33,7 +33,7 @@ from farm.model.run import (
 from farm.source.programs import Programs
 from farm.source.provenance import commit_of
 from farm.timestamps import now
-from farm.validation.resume import Taken
+from farm.validation.resume import ReusedTrials
 from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
 
 _NO_CASE = "no-case"  # kind of the failure of a program that does not know a case
@@ -41,20 +41,20 @@ GATES: tuple[Gate, ...] = (ToleranceGate(), DeterminismGate(), BudgetGate())
 
 
 @dataclass(slots=True)
-class UnderWay:
+class RunState:
     """One run under way."""
 
     id: str
     request: RunRequest
-    held: Leased
+    held: Session
     budgets: dict[str, Budget]
     directory: Path
     started_at: str
     observer: Observer
-    limits: Limits
+    limits: RunDeadlines
     resumed: RunRecord | None  # an interrupted run of the same request
     programs: Programs | None  # None: the installed program is run
-    execution: Execution = field(init=False)
+    execution: TrialExecutor = field(init=False)
     plans: list[Plan] = field(default_factory=list)
     builds: list[BuildRecord] = field(default_factory=list)
     base_builds: list[BuildRecord] = field(default_factory=list)
@@ -62,12 +62,12 @@ class UnderWay:
     base_trials: list[TrialRecord] = field(default_factory=list)
     controls: list[TrialRecord] = field(default_factory=list)
     looked_again: frozenset[str] = frozenset()
-    taken: Taken = field(default_factory=Taken)  # of `resumed`
+    taken: ReusedTrials = field(default_factory=ReusedTrials)  # of `resumed`
 
     def __post_init__(self) -> None:
         """What drives the devices tells this run of every trial."""
         clock = self.held.platform.clock
-        self.execution = Execution(self.lease, self.directory, clock, self.limits, self.observer, self.keep)
+        self.execution = TrialExecutor(self.lease, self.directory, clock, self.limits, self.observer, self.keep)
 
     @property
     def lease(self) -> Lease:
@@ -188,23 +188,23 @@ def _without_tasks(trial: TrialRecord) -> TrialRecord:
     return trial.model_copy(update={"tasks": []})
 
 
-def _missing(programs: Programs, request: RunRequest, builds: list[BuildRecord]) -> dict[str, Missing]:
+def _missing(programs: Programs, request: RunRequest, builds: list[BuildRecord]) -> dict[str, MissingArm]:
     if programs.base is None:
         why = programs.base_lacks
-        return {case: Missing(GateStatus.NOT_APPLICABLE, why) for case in request.cases}
+        return {case: MissingArm(GateStatus.NOT_APPLICABLE, why) for case in request.cases}
     missing = {}
     for build in builds:
         if build.failure is None:
             continue
         if build.failure.kind == _NO_CASE:
-            missing[build.case] = Missing(GateStatus.NOT_APPLICABLE, "the merge base has no such case")
+            missing[build.case] = MissingArm(GateStatus.NOT_APPLICABLE, "the merge base has no such case")
         else:
             why = f"the merge base could not be built: {build.failure.message}"
-            missing[build.case] = Missing(GateStatus.ERRORED, why)
+            missing[build.case] = MissingArm(GateStatus.ERRORED, why)
     return missing
 
 
-def _recorded(comparison: Comparison) -> ComparisonRecord:
+def _recorded(comparison: ArmComparison) -> ComparisonRecord:
     return ComparisonRecord(
         clock=comparison.clock,
         answer=comparison.answer.value,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from farm.errors import FarmError
 from farm.execution import plan, preflight
 from farm.execution.builder import Building
-from farm.execution.deadlines import Limits
+from farm.execution.deadlines import RunDeadlines
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan, Sourced, rounds
 from farm.execution.progress_file import ProgressFile
-from farm.execution.session import Leased, RunOptions, leased
+from farm.execution.session import Session, SessionOptions, leased
 from farm.gates.budget import undecided_cases
 from farm.gates.determinism import suspect_devices
 from farm.gates.verdict import decide
@@ -24,7 +24,7 @@ from farm.source.programs import Programs
 from farm.store.run_store import RunExistsError
 from farm.timestamps import new_id, now
 from farm.validation import resume
-from farm.validation.state import UnderWay
+from farm.validation.state import RunState
 from jobs.records import Arm
 
 # Enough samples a device for a 95 % interval of its own median, and no more than a gate's patience.
@@ -33,7 +33,7 @@ MAX_REPEATS_NOISY = 12
 
 def run(
     request: RunRequest,
-    options: RunOptions | None = None,
+    options: SessionOptions | None = None,
     observer: Observer | None = None,
     resumed: RunRecord | None = None,
 ) -> RunRecord:
@@ -43,7 +43,7 @@ def run(
     trials are taken over. Raises what `farm.execution.session.leased` raises; once devices are leased, every end is a
     record: Ctrl-C gives `errored: interrupted` with what was measured until then.
     """
-    options = options or RunOptions()
+    options = options or SessionOptions()
     observer = observer or Observer()
     found, confinement = None, None
     if request.source is not None:
@@ -59,12 +59,12 @@ def run(
 
 def _begin(
     request: RunRequest,
-    options: RunOptions,
-    held: Leased,
+    options: SessionOptions,
+    held: Session,
     observer: Observer,
     resumed: RunRecord | None,
     found: Programs | None,
-) -> UnderWay:
+) -> RunState:
     budgets = options.budgets if options.budgets is not None else preflight.budgets(held.kernel, request)
     run_id = options.run_id or new_id()
     directory = (options.out / run_id).resolve()
@@ -72,14 +72,14 @@ def _begin(
         (directory / "logs").mkdir(parents=True)
     except FileExistsError:
         raise RunExistsError(run_id) from None
-    limits = Limits(options.timeouts, held.lease)
+    limits = RunDeadlines(options.timeouts, held.lease)
     told = ProgressFile(directory, observer)
-    going = UnderWay(run_id, request, held, budgets, directory, now(), told, limits, resumed, found)
+    going = RunState(run_id, request, held, budgets, directory, now(), told, limits, resumed, found)
     held.store.begin(going.record(None, "running", []))
     return going
 
 
-def _conduct(going: UnderWay) -> RunRecord:
+def _conduct(going: RunState) -> RunRecord:
     gates: list[GateRecord] = []
     try:
         gates = _measure(going)
@@ -98,7 +98,7 @@ def _conduct(going: UnderWay) -> RunRecord:
     return record
 
 
-def _measure(going: UnderWay) -> list[GateRecord]:
+def _measure(going: RunState) -> list[GateRecord]:
     _build(going)
     if any(build.failure for build in going.builds):
         return []
@@ -109,7 +109,7 @@ def _measure(going: UnderWay) -> list[GateRecord]:
     return [gate.judge(evidence) for gate in going.gates()]
 
 
-def _build(going: UnderWay) -> None:
+def _build(going: RunState) -> None:
     """Build every program, then draw what its inputs are drawn from, and so have the plan of the run."""
     unseeded = _plan(going)
     going.observer.began(going.id, going.lease.held, len(unseeded.trials))
@@ -128,7 +128,7 @@ def _build(going: UnderWay) -> None:
     going.held.store.update(going.record(None, "running", []))
 
 
-def _plan(going: UnderWay) -> Plan:
+def _plan(going: RunState) -> Plan:
     sourced = None
     if going.programs is not None:
         base = going.programs.base.address if going.programs.base else ""
@@ -136,7 +136,7 @@ def _plan(going: UnderWay) -> Plan:
     return plan.make(going.request, warm_up=going.held.platform.noisy, sourced=sourced)
 
 
-def _take_over(going: UnderWay, whole: Plan) -> Plan:
+def _take_over(going: RunState, whole: Plan) -> Plan:
     """What is left to measure once the finished trials of the resumed run, if there is one, are taken over."""
     if going.resumed is None:
         return whole
@@ -153,7 +153,7 @@ def _take_over(going: UnderWay, whole: Plan) -> Plan:
     return resume.remaining(whole, taken.head, {slot: going.lease.device(slot).id for slot in going.lease.slots})
 
 
-def _look_again(going: UnderWay) -> None:
+def _look_again(going: RunState) -> None:
     """Devices that lost a determinism vote repeat their trials: one look is not proof against a device."""
     suspects = suspect_devices(going.evidence())
     slots = [slot for slot in going.lease.slots if going.lease.device(slot).id in suspects]
@@ -171,7 +171,7 @@ def _look_again(going: UnderWay) -> None:
     )
 
 
-def _sample_more(going: UnderWay) -> None:
+def _sample_more(going: RunState) -> None:
     """While noise decides whether a median is within its budget, take more samples, up to a cap."""
     rounds = MAX_REPEATS_NOISY // going.request.repeats
     while going.held.platform.noisy and len(going.plans) < rounds:
@@ -184,7 +184,7 @@ def _sample_more(going: UnderWay) -> None:
         _run_more(going, going.lease.slots, [case for case in evidence.cases if case in {*budget, *against}], why)
 
 
-def _run_more(going: UnderWay, slots: Sequence[int], cases: list[str], why: str) -> None:
+def _run_more(going: RunState, slots: Sequence[int], cases: list[str], why: str) -> None:
     """One more round of repeats, numbered on from the rounds before."""
     done = len(going.plans) * going.request.repeats
     repeats = range(done, done + going.request.repeats)

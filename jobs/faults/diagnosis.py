@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.faults.model import Action, Row, Source
+from jobs.faults.model import Action, FaultRow, Source
 from jobs.faults.table import TABLE
 from jobs.records import Fault
 from kernel.errors import DeviceError, HarnessError, KernelLayerError
@@ -37,11 +37,11 @@ _SIGNS = re.compile("|".join([_CODE, _LATCHED, *(f"(?P<l{n}>{row.signal})" for n
 class Sighting:
     """A fault seen in a log, and where."""
 
-    row: Row
+    row: FaultRow
     line: str
 
 
-def of_kind(kind: str) -> Row:
+def of_kind(kind: str) -> FaultRow:
     """The row behind a record's kind. A kind that no row has is taken for a crash of the farm's own."""
     if kind in _KINDS:
         return _KINDS[kind]
@@ -54,7 +54,7 @@ def kinds() -> frozenset[str]:
     return frozenset(_KINDS)
 
 
-def of_exception(error: BaseException, kernel: Kernel) -> Row:
+def of_exception(error: BaseException, kernel: Kernel) -> FaultRow:
     """The row of `error`, raised while `kernel` was built or run."""
     if isinstance(error, DeviceError):
         return of_device_code(error.code)
@@ -71,7 +71,7 @@ def of_exception(error: BaseException, kernel: Kernel) -> Row:
     return _ROWS[Source.EXCEPTION, _OTHER]
 
 
-def of_worker(signal: str, detail: str) -> Row:
+def of_worker(signal: str, detail: str) -> FaultRow:
     """The row of a worker that gave no record: `signal` is a kind of the table or the name of Ray's exception.
 
     `detail` is all of Ray's text. It decides where Ray uses one type for several things: `ActorDiedError` is raised for
@@ -90,13 +90,13 @@ def of_worker(signal: str, detail: str) -> Row:
     return _ROWS.get((Source.WORKER, signal), _ROWS[Source.WORKER, _OTHER])
 
 
-def of_exit(code: int) -> Row:
+def of_exit(code: int) -> FaultRow:
     """The row of an exit code, or of a negated signal as `subprocess` gives it."""
     code = code if code >= 0 else _FIRST_SIGNAL - code
     return _ROWS.get((Source.EXIT, str(code)), _ROWS[Source.EXIT, _OTHER])
 
 
-def of_device_code(code: str) -> Row:
+def of_device_code(code: str) -> FaultRow:
     """The row of a runtime's error code; one that is not listed gets its family's, under its own name."""
     row = _ROWS.get((Source.RUNTIME, code))
     if row is not None:
@@ -143,7 +143,7 @@ def _sightings(text: str) -> Iterator[Sighting]:
         yield Sighting(_row_of(found), shortened(line))
 
 
-def _row_of(found: re.Match[str]) -> Row:
+def _row_of(found: re.Match[str]) -> FaultRow:
     if found["code"]:
         return of_device_code(found["code"])
     if found["latch"]:
@@ -159,12 +159,12 @@ def shortened(text: str) -> str:
     return line if len(line) <= _LINE_CHARACTERS else line[: _LINE_CHARACTERS - 1] + "…"
 
 
-def _of_type(error: BaseException) -> Row | None:
+def _of_type(error: BaseException) -> FaultRow | None:
     found = (_ROWS.get((Source.EXCEPTION, ancestor.__name__)) for ancestor in type(error).__mro__)
     return next((row for row in found if row is not None), None)
 
 
-def _of_machine(error: BaseException) -> Row | None:
+def _of_machine(error: BaseException) -> FaultRow | None:
     """The row of an error that is the machine's: by its errno, its type, or the words of torch's allocator."""
     if isinstance(error, OSError):
         number = errno.errorcode.get(error.errno or 0, "")
@@ -184,7 +184,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _of_raised(signal: str, detail: str) -> Row:
+def _of_raised(signal: str, detail: str) -> FaultRow:
     """An exception that left a job: Ray names its type in brackets, and its errno is in the text."""
     number = re.search(r"\[Errno (\d+)\]", detail)
     names = (errno.errorcode.get(int(number[1]), "") if number else "", signal.partition("(")[2].rstrip(")"))

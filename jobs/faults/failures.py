@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.faults import diagnosis
-from jobs.faults.model import Action, Row
+from jobs.faults.model import Action, FaultRow
 from jobs.records import Failure
 from kernel.errors import DeviceError, HarnessError, KernelLayerError
 from kernel.spec import Kernel
@@ -40,12 +40,12 @@ def lost(signal: str, detail: str, printed: str = "", log: str = "") -> Failure:
     return _record(first.row, f"{first.row.label}: {first.line}; then {told}", log)
 
 
-def _explains(first: Row, last: Row) -> bool:
+def _explains(first: FaultRow, last: FaultRow) -> bool:
     """Whether the log's first fault is another one than the last, and not mere fallout beside a real error."""
     return first.kind != last.kind and (first.action is not Action.FALLOUT or last.action is Action.FALLOUT)
 
 
-def _told(signal: str, detail: str, row: Row) -> str:
+def _told(signal: str, detail: str, row: FaultRow) -> str:
     """Ray's page on a lost worker in one clause."""
     if signal == row.kind:
         return diagnosis.shortened(detail)
@@ -59,5 +59,5 @@ def _told(signal: str, detail: str, row: Row) -> str:
     return f"{signal}: {diagnosis.shortened(first)}" if first else signal
 
 
-def _record(row: Row, message: str, log: str) -> Failure:
+def _record(row: FaultRow, message: str, log: str) -> Failure:
     return Failure(fault=row.fault, kind=row.kind, message=message, log=log)

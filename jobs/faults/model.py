@@ -34,7 +34,7 @@ class Source(str, enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FaultRow:
     """One fault."""
 
     source: Source

@@ -14,40 +14,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jobs.faults.model import Action, Row, Source
+from jobs.faults.model import Action, FaultRow, Source
 from jobs.records import Fault
 
 
 def _rows(
     source: Source, signals: Mapping[str, str], kind: str, fault: Fault, action: Action, reason: str
-) -> tuple[Row, ...]:
+) -> tuple[FaultRow, ...]:
     """Rows that share all but signal and name; `{}` in `kind` stands for the signal, and so does an empty `kind`."""
     return tuple(
-        Row(source, sign, name, (kind or sign).format(sign), fault, action, reason) for sign, name in signals.items()
+        FaultRow(source, sign, name, (kind or sign).format(sign), fault, action, reason)
+        for sign, name in signals.items()
     )
 
 
-def _kernel(signal: str, kind: str, reason: str, source: Source = Source.EXCEPTION) -> tuple[Row, ...]:
+def _kernel(signal: str, kind: str, reason: str, source: Source = Source.EXCEPTION) -> tuple[FaultRow, ...]:
     """What one occurrence proves."""
     return _rows(source, {signal: ""}, kind, Fault.KERNEL, Action.FAIL, reason)
 
 
-def _node(source: Source, signals: Mapping[str, str], kind: str, reason: str) -> tuple[Row, ...]:
+def _node(source: Source, signals: Mapping[str, str], kind: str, reason: str) -> tuple[FaultRow, ...]:
     """The machine's, which another machine may not have."""
     return _rows(source, signals, kind, Fault.NODE, Action.RETRY_ELSEWHERE, reason)
 
 
-def _codes(signals: Mapping[str, str], action: Action, reason: str) -> tuple[Row, ...]:
+def _codes(signals: Mapping[str, str], action: Action, reason: str) -> tuple[FaultRow, ...]:
     """Error codes of the runtime on the host."""
     return _rows(Source.RUNTIME, signals, "device-{}", Fault.DEVICE, action, reason)
 
 
-def _latched(signals: Mapping[str, str], fault: Fault, action: Action, reason: str) -> tuple[Row, ...]:
+def _latched(signals: Mapping[str, str], fault: Fault, action: Action, reason: str) -> tuple[FaultRow, ...]:
     """Codes the device keeps: more exact than the host's code for the same event, and older."""
     return _rows(Source.LATCHED, signals, "", fault, action, reason)
 
 
-TABLE: tuple[Row, ...] = (
+TABLE: tuple[FaultRow, ...] = (
     *_kernel("CompileError", "compile", "The compiler gives the same answer on every machine."),
     *_kernel("TuningError", "tuning", "A guard is arithmetic on the tuning; no device was asked."),
     *_kernel("TensorError", "tensor", "Names, shapes and dtypes are what the kernel itself declares."),

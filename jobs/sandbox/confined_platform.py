@@ -19,8 +19,8 @@ from jobs.sandbox import bubblewrap
 from jobs.sandbox import limits as supervision
 from jobs.sandbox.bubblewrap import View
 from jobs.sandbox.commit_kernel import InputChangedError, Origin, Overrides
-from jobs.sandbox.limits import ADDRESS_FACTOR, Limits
-from jobs.sandbox.protocol import MAX_ANSWER_BYTES, Action, Answer, Job, plain
+from jobs.sandbox.limits import ADDRESS_FACTOR, SandboxLimits
+from jobs.sandbox.protocol import MAX_ANSWER_BYTES, SandboxAction, SandboxAnswer, SandboxOrder, plain
 from jobs.sandbox.validation import fill, require_consistent, tasks_of, understood
 from kernel.clock import wall_time
 from kernel.errors import (
@@ -49,7 +49,7 @@ _RECORDING_BYTES = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _SandboxPaths:
     """Where the files of one confined process are: on this machine, and as it sees them."""
 
     scratch: Path  # of this machine, for this process alone
@@ -65,17 +65,17 @@ class _Place:
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[_Place]:
+def _scratch() -> Iterator[_SandboxPaths]:
     """Files for one confined process, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="farm-confined-") as scratch:
-        yield _Place(Path(scratch), bubblewrap.isolation().bubblewrap)
+        yield _SandboxPaths(Path(scratch), bubblewrap.isolation().bubblewrap)
 
 
 class Confined:
     """`inner` for a program from `tree`."""
 
     def __init__(
-        self, inner: Platform, origin: Origin, tree: Path, place: str, limits: Limits, *, require_sandbox: bool
+        self, inner: Platform, origin: Origin, tree: Path, place: str, limits: SandboxLimits, *, require_sandbox: bool
     ) -> None:
         """`tree` is an unpacked tree, `place` the program in it."""
         self.inner = inner
@@ -121,7 +121,7 @@ class Confined:
     def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
         """Compile in a confined process. Raises `BadProgramAnswerError`, and what `_error_of` makes of a complaint."""
         with _scratch() as place:
-            answer = self._ask(Action.BUILD, case, tuning, {}, None, directory, place)
+            answer = self._ask(SandboxAction.BUILD, case, tuning, {}, None, directory, place)
         wall = None if answer.wall_us is None else wall_time(answer.wall_us, self.clock)
         return Built(answer.fingerprint, wall, tasks_of(answer), dict(answer.tuning))
 
@@ -136,7 +136,7 @@ class Confined:
         operands = {f"input/{name}": tensor for name, tensor in inputs.items()}
         operands.update({f"output/{name}": tensor for name, tensor in outputs.items()})
         with _scratch() as place:
-            answer = self._ask(Action.RUN, case, tuning, operands, device, directory, place)
+            answer = self._ask(SandboxAction.RUN, case, tuning, operands, device, directory, place)
             if answer.changed_inputs:
                 names = ", ".join(f"'{plain(name)}'" for name in answer.changed_inputs)
                 raise InputChangedError(f"the kernel wrote to its input {names}")
@@ -150,14 +150,14 @@ class Confined:
 
     def _ask(
         self,
-        action: Action,
+        action: SandboxAction,
         case: str,
         tuning: Tuning,
         operands: Tensors,
         device: int | None,
         directory: Path,
-        place: _Place,
-    ) -> Answer:
+        place: _SandboxPaths,
+    ) -> SandboxAnswer:
         needs = self.inner.needs(device) if isinstance(self.inner, Confinable) else Needs()
         directory.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in operands.items()}, place.outer("operands"))
@@ -186,7 +186,7 @@ class Confined:
             _keep(directory / LOG_NAME, (printed, place.outer("log")), self._limits.log_bytes)
         return understood(ended, place.outer("answer"), printed)
 
-    def _command(self, place: _Place, needs: Needs) -> list[str]:
+    def _command(self, place: _SandboxPaths, needs: Needs) -> list[str]:
         trusted = bubblewrap.TRUSTED if place.isolated else _installation()
         program = trusted / "jobs" / "sandbox" / "entrypoint.py"
         inside = [sys.executable, "-I", str(program), str(place.inner("job")), str(trusted)]
@@ -201,10 +201,12 @@ class Confined:
         write = {place.inner(name): place.outer(name) for name in _WRITTEN}
         return bubblewrap.command(inside, View(read, write, needs.devices, self._limits.scratch_bytes))
 
-    def _job(self, action: Action, case: str, tuning: Tuning, device: int | None, needs: Needs, place: _Place) -> Job:
+    def _job(
+        self, action: SandboxAction, case: str, tuning: Tuning, device: int | None, needs: Needs, place: _SandboxPaths
+    ) -> SandboxOrder:
         assert isinstance(tuning, Overrides)
         kind, isolated, limits = type(self.inner), place.isolated, self._limits
-        return Job(
+        return SandboxOrder(
             action=action,
             platform=f"{kind.__module__}:{kind.__qualname__}",
             kernel=self._origin.entry,

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.sandbox.protocol import Answer, Job, Problem
+    from jobs.sandbox.protocol import SandboxAnswer, SandboxOrder, SandboxProblem
     from kernel.spec import Kernel, Tensors
 
 _PR_SET_PDEATHSIG = 1
@@ -30,9 +30,9 @@ _PR_SET_PDEATHSIG = 1
 def main(job_file: str, trusted: str) -> None:
     """Do what `job_file` says with the farm's own packages from directory `trusted`."""
     sys.path.insert(0, trusted)
-    from jobs.sandbox.protocol import Answer, Job
+    from jobs.sandbox.protocol import SandboxAnswer, SandboxOrder
 
-    job = Job.model_validate_json(Path(job_file).read_text())
+    job = SandboxOrder.model_validate_json(Path(job_file).read_text())
     sys.path.extend(str(path) for path in job.python)
     _limit(job)
     job.directory.mkdir(parents=True, exist_ok=True)
@@ -40,11 +40,11 @@ def main(job_file: str, trusted: str) -> None:
         try:
             answer = _work(job)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a program raises is its answer
-            answer = Answer(problem=_problem(error))
+            answer = SandboxAnswer(problem=_problem(error))
     job.answer.write_text(answer.model_dump_json())
 
 
-def _limit(job: Job) -> None:
+def _limit(job: SandboxOrder) -> None:
     """Take on the limits, and the user id that goes with them, for good."""
     with contextlib.suppress(OSError):
         # Without a sandbox nothing else would end this process when the worker is killed.
@@ -66,7 +66,7 @@ def _limit(job: Job) -> None:
 
 
 @contextlib.contextmanager
-def _log_handed_over(job: Job) -> Iterator[None]:
+def _log_handed_over(job: SandboxOrder) -> Iterator[None]:
     """What the platform has logged, copied to where the worker finds it."""
     from kernel.platforms.protocol import LOG_NAME
 
@@ -79,12 +79,12 @@ def _log_handed_over(job: Job) -> Iterator[None]:
                 shutil.copyfileobj(source, target)
 
 
-def _work(job: Job) -> Answer:
+def _work(job: SandboxOrder) -> SandboxAnswer:
     import torch
     from safetensors.torch import load_file, save_file
 
     from jobs import poison
-    from jobs.sandbox.protocol import Action, Answer, AnsweredTask
+    from jobs.sandbox.protocol import AnsweredTask, SandboxAction, SandboxAnswer
 
     changed: list[str] = []
     torch.set_num_threads(1)  # as in the worker: a sum's order must not depend on how many there are
@@ -94,7 +94,7 @@ def _work(job: Job) -> Answer:
     kernel = _kernel(job)
     _require_case(kernel, job.case)
     tuning = kernel.tuning(job.case, job.overrides)
-    if job.action is Action.BUILD:
+    if job.action is SandboxAction.BUILD:
         done = platform.build(kernel, job.case, tuning, job.directory)
     else:
         operands = load_file(job.operands)
@@ -107,7 +107,7 @@ def _work(job: Job) -> Answer:
         _copy(fresh, job.outputs)
     if job.recording is not None:
         _copy(job.directory / platform.recording, job.recording)
-    return Answer(
+    return SandboxAnswer(
         wall_us=None if done.wall is None else done.wall.us,
         fingerprint=done.fingerprint,
         tuning=dict(tuning.as_dict()),
@@ -125,7 +125,7 @@ def _work(job: Job) -> Answer:
     )
 
 
-def _share_cache(job: Job) -> None:
+def _share_cache(job: SandboxOrder) -> None:
     """Let the platform find in its cache what the worker has prepared."""
     if job.shared_cache is not None and job.shared_cache.is_dir():
         job.cache.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,7 @@ def _require_case(kernel: Kernel, case: str) -> None:
         raise _UnknownCaseError(f"the program knows no case '{case}', only {', '.join(sorted(kernel.cases))}")
 
 
-def _kernel(job: Job) -> Kernel:
+def _kernel(job: SandboxOrder) -> Kernel:
     """The kernel object from the tree. Nothing but `job.module` and what is below it comes from there."""
     _load_from_tree(job.module, job.place)
     kernel: Kernel = _named(job.kernel)
@@ -193,21 +193,23 @@ def _named(where: str) -> Any:
     return found
 
 
-def _problem(error: BaseException) -> Problem:
+def _problem(error: BaseException) -> SandboxProblem:
     """`error` as an answer; the trusted side decides what to make of it."""
-    from jobs.sandbox.protocol import Complaint, Problem, plain
+    from jobs.sandbox.protocol import Complaint, SandboxProblem, plain
     from kernel.errors import CompileError, DeviceError, PlatformUnavailableError, TensorError, TuningError
 
     message = plain(str(error))[:4000] or type(error).__name__
     if isinstance(error, CompileError):
-        return Problem(
+        return SandboxProblem(
             complaint=Complaint.COMPILE,
             message=plain(error.summary)[:4000],
             code=plain(error.code)[:200],
             operation=plain(error.operation)[:200],
         )
     if isinstance(error, DeviceError):
-        return Problem(complaint=Complaint.DEVICE, message=plain(error.summary)[:4000], code=plain(error.code)[:200])
+        return SandboxProblem(
+            complaint=Complaint.DEVICE, message=plain(error.summary)[:4000], code=plain(error.code)[:200]
+        )
     for kind, complaint in (
         (TuningError, Complaint.TUNING),
         (TensorError, Complaint.TENSOR),
@@ -215,8 +217,8 @@ def _problem(error: BaseException) -> Problem:
         (PlatformUnavailableError, Complaint.PLATFORM),
     ):
         if isinstance(error, kind):
-            return Problem(complaint=complaint, message=message)
-    return Problem(complaint=Complaint.RAISED, message=f"{type(error).__name__}: {message}"[:4000])
+            return SandboxProblem(complaint=complaint, message=message)
+    return SandboxProblem(complaint=Complaint.RAISED, message=f"{type(error).__name__}: {message}"[:4000])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ _GONE_S = 10.0  # a killed process that the kernel still holds after this is lef
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SandboxLimits:
     """What one confined process and its descendants may use."""
 
     memory_bytes: int = 12 << 30  # resident, over all of its processes
@@ -32,7 +32,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class SandboxExit:
     """How a process ended."""
 
     code: int | None  # as `subprocess` gives it; None where it was ended here
@@ -43,11 +43,11 @@ class Ended:
 def run(
     command: Sequence[str],
     environment: Mapping[str, str],
-    limits: Limits,
+    limits: SandboxLimits,
     log: Path,
     answers: Mapping[Path, int],
     directory: Path,
-) -> Ended:
+) -> SandboxExit:
     """Run `command` to its end or to a limit. What it prints is appended to `log`.
 
     `answers` are the files it may write outside of its scratch directory, with how large each may become. `directory`
@@ -70,17 +70,17 @@ def run(
     try:
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return Ended(process.wait(_LOOK_S), "", hung=False)
+                return SandboxExit(process.wait(_LOOK_S), "", hung=False)
             known |= _descendants(process.pid)
             if time.monotonic() > deadline:
-                return Ended(None, f"no answer within {limits.time_s:g} s", hung=True)
+                return SandboxExit(None, f"no answer within {limits.time_s:g} s", hung=True)
             if over := _excess(known, limits, bounded):
-                return Ended(None, over, hung=False)
+                return SandboxExit(None, over, hung=False)
     finally:
         _end(process, known)
 
 
-def _excess(members: set[psutil.Process], limits: Limits, bounded: Mapping[Path, int]) -> str:
+def _excess(members: set[psutil.Process], limits: SandboxLimits, bounded: Mapping[Path, int]) -> str:
     for file, most in bounded.items():
         if file.exists() and file.stat().st_size > most:
             return f"more than {_mb(most)} written to {file.name}"

@@ -23,17 +23,17 @@ _Line = Annotated[str, StringConstraints(max_length=4000)]
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
-class Action(str, enum.Enum):
+class SandboxAction(str, enum.Enum):
     """What the confined process is to do."""
 
     BUILD = "build"
     RUN = "run"
 
 
-class Job(Record):
+class SandboxOrder(Record):
     """What the confined process is to do. Every path is as that process sees it."""
 
-    action: Action
+    action: SandboxAction
     platform: str  # "module:class", from the installation
     kernel: str  # "module:attribute", from the tree
     module: str  # the module or package that comes from the tree; everything else comes from the installation
@@ -69,7 +69,7 @@ class Complaint(str, enum.Enum):
     RAISED = "raised"  # anything else
 
 
-class Problem(Record):
+class SandboxProblem(Record):
     """An error of the confined process."""
 
     complaint: Complaint
@@ -88,10 +88,10 @@ class AnsweredTask(Record):
     duration_us: Annotated[FiniteFloat, Field(ge=0)]
 
 
-class Answer(Record):
+class SandboxAnswer(Record):
     """What the confined process says of its work."""
 
-    problem: Problem | None = None
+    problem: SandboxProblem | None = None
     wall_us: Annotated[FiniteFloat, Field(gt=0)] | None = None
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,64}$")] = ""
     tuning: Annotated[dict[_Word, bool | int | FiniteFloat | _Word], Field(max_length=1000)] = Field(
@@ -105,7 +105,7 @@ class BadAnswerError(ValueError):
     """An answer that is missing, too long, or not of the one form answers have."""
 
 
-def read_answer(path: Path) -> Answer:
+def read_answer(path: Path) -> SandboxAnswer:
     """The answer in `path`. Raises `BadAnswerError`."""
     size = path.stat().st_size
     if size == 0:
@@ -113,7 +113,7 @@ def read_answer(path: Path) -> Answer:
     if size > MAX_ANSWER_BYTES:
         raise BadAnswerError(f"the program's answer has {size} bytes; at most {MAX_ANSWER_BYTES} are read")
     try:
-        return Answer.model_validate_json(path.read_bytes())
+        return SandboxAnswer.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the whole"

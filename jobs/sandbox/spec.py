@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.sandbox.commit_kernel import ForeignKernel, Origin
 from jobs.sandbox.confined_platform import Confined
-from jobs.sandbox.limits import Limits
+from jobs.sandbox.limits import SandboxLimits
 from jobs.sandbox.source_tree import Tree
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_kernel
@@ -22,7 +22,7 @@ class Confinement:
     origin: Origin
     trees: tuple[Tree, ...]
     require_sandbox: bool  # refuse where programs cannot be isolated
-    limits: Limits = field(default_factory=Limits)
+    limits: SandboxLimits = field(default_factory=SandboxLimits)
 
     def arrange(self, address: str, platform: Platform, cache: Path) -> tuple[Kernel, Confined]:
         """The kernel and the platform that stand for the program at tree `address`, which is unpacked for it."""

@@ -20,8 +20,8 @@ from jobs.sandbox.commit_kernel import (
     ProgramRaisedError,
     UnknownCaseError,
 )
-from jobs.sandbox.limits import Ended
-from jobs.sandbox.protocol import Answer, BadAnswerError, Complaint, Problem, plain, read_answer
+from jobs.sandbox.limits import SandboxExit
+from jobs.sandbox.protocol import BadAnswerError, Complaint, SandboxAnswer, SandboxProblem, plain, read_answer
 from kernel.errors import CompileError, DeviceError, KernelLayerError, TensorError, TuningError
 from kernel.platforms import swimlane
 from kernel.platforms.protocol import Platform, Recorded, Task
@@ -31,7 +31,7 @@ _RESOLUTION_US = 1e-5  # times are rounded to 1e-6 µs each
 _CONTRADICTION = "the program's answer contradicts itself"
 
 
-def understood(ended: Ended, answer_file: Path, printed: Path) -> Answer:
+def understood(ended: SandboxExit, answer_file: Path, printed: Path) -> SandboxAnswer:
     """The answer, once the process has ended well and answered without a complaint; else the error it comes to."""
     if ended.hung:
         raise ProgramHungError(f"{ended.over}; the program was killed")
@@ -49,7 +49,7 @@ def understood(ended: Ended, answer_file: Path, printed: Path) -> Answer:
     return answer
 
 
-def _error_of(problem: Problem) -> KernelLayerError:
+def _error_of(problem: SandboxProblem) -> KernelLayerError:
     message = plain(problem.message)
     if problem.complaint is Complaint.COMPILE:
         return CompileError(plain(problem.code), plain(problem.operation), message)
@@ -84,7 +84,7 @@ def fill(outputs: Tensors, file: Path) -> None:
         tensor.copy_(answered)
 
 
-def tasks_of(answer: Answer) -> tuple[Task, ...]:
+def tasks_of(answer: SandboxAnswer) -> tuple[Task, ...]:
     """The tasks the process answers with, their names made harmless."""
     return tuple(
         Task(plain(task.name), plain(task.stage), plain(task.core), task.start_us, task.duration_us)
@@ -93,7 +93,7 @@ def tasks_of(answer: Answer) -> tuple[Task, ...]:
 
 
 def require_consistent(
-    platform: Platform, answer: Answer, tasks: tuple[Task, ...], moved: int, recording: Path
+    platform: Platform, answer: SandboxAnswer, tasks: tuple[Task, ...], moved: int, recording: Path
 ) -> None:
     """What can be checked of a time from outside. Raises `BadProgramAnswerError`."""
     if answer.wall_us is None or not tasks:

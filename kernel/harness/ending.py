@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 
 from kernel.errors import DeviceError, HarnessError
-from kernel.harness.process_tree import Ended, Stop
+from kernel.harness.process_tree import ProcessExit, Stop
 from kernel.harness.profile import Profile
 from kernel.harness.reading import Seen
 
@@ -22,7 +22,7 @@ _CRASHES = tuple(
 _KILLED = _FIRST_SIGNAL + signal.SIGKILL
 
 
-def require_measured(profile: Profile, seen: Seen, ended: Ended, printed: str) -> None:
+def require_measured(profile: Profile, seen: Seen, ended: ProcessExit, printed: str) -> None:
     """Return where the run is a measurement, its numbers right or wrong; else raise `HarnessError` or `DeviceError`.
 
     `printed` is what the harness printed, as far as it is kept, for whoever looks for the first fault.
@@ -49,7 +49,7 @@ def _require_pass(profile: Profile, seen: Seen) -> None:
         raise HarnessError("nothing-measured", "a pass line, but no output was compared")
 
 
-def _stopped(profile: Profile, seen: Seen, ended: Ended, printed: str) -> Exception:
+def _stopped(profile: Profile, seen: Seen, ended: ProcessExit, printed: str) -> Exception:
     """The innermost message goes first: a device's own error says more than the limit it led to."""
     if ended.stopped is Stop.QUOTA:
         used = f"{ended.used_bytes / 1e6:.0f} MB of {profile.limits.disk_mb} MB"
@@ -78,7 +78,7 @@ def _signed(profile: Profile, seen: Seen, printed: str) -> HarnessError | Device
     return HarnessError(kind, line)
 
 
-def _exited(seen: Seen, ended: Ended, printed: str) -> HarnessError:
+def _exited(seen: Seen, ended: ProcessExit, printed: str) -> HarnessError:
     """What the exit code alone says."""
     code = ended.exit_code
     if code is None:

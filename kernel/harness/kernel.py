@@ -16,7 +16,7 @@ INPUT_SET = "own"  # the harness draws its inputs itself
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class HarnessCall:
     """What one trial of a file adds to the harness's command."""
 
     seed: int = 0  # of the inputs, where the harness takes one
@@ -77,13 +77,13 @@ class HarnessKernel:
         """None."""
         return {}
 
-    def tuning(self, case: str, overrides: Mapping[str, str]) -> Call:
+    def tuning(self, case: str, overrides: Mapping[str, str]) -> HarnessCall:
         """What the trial adds to the command. Raises `TuningError`."""
-        known = [knob.name for knob in fields(Call)]
+        known = [knob.name for knob in fields(HarnessCall)]
         if unknown := sorted(set(overrides) - set(known)):
             raise TuningError(f"a harness has no knob '{unknown[0]}'; known: {', '.join(known)}")
         texts = {name: value for name, value in overrides.items() if name != "seed"}
-        return Call(int(overrides.get("seed", "0")), **texts)
+        return HarnessCall(int(overrides.get("seed", "0")), **texts)
 
     def program(self, case: str, tuning: AnyTuning) -> Program:
         """Raises `TuningError`: the program is the harness's own business."""

@@ -52,7 +52,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ProcessExit:
     """How a command ended."""
 
     exit_code: int | None  # negative for a signal; None where nobody saw it end
@@ -95,7 +95,7 @@ def run(
     environment: Mapping[str, str],
     bounds: Bounds,
     on_output: Callable[[bytes], None],
-) -> Ended:
+) -> ProcessExit:
     """Run `command` in `directory` with exactly `environment`; `on_output` gets what it prints, stderr included.
 
     Returns when no process of it is left. `on_output` may raise; then everything is ended first. Raises `OSError`.
@@ -108,7 +108,7 @@ def run(
     finally:
         swept = _sweep(mark)
     ended: dict[str, Any] = json.loads(told) if told else {"exit": None}
-    return Ended(
+    return ProcessExit(
         exit_code=ended["exit"],
         stopped=under.stopped,
         left=(*ended.get("left", ()), *swept),

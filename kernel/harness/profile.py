@@ -69,13 +69,13 @@ Template = Annotated[str, AfterValidator(_template)]
 Below = Annotated[str, AfterValidator(_below)]  # a glob below the trial's working directory
 
 
-class Section(BaseModel):
+class ProfileSection(BaseModel):
     """A table of the file: immutable, and strict about names, so that a misspelt key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Files(Section):
+class Files(ProfileSection):
     """Which files of the repository are kernels."""
 
     include: list[str] = Field(min_length=1)  # globs below the repository's root, for a run that names none
@@ -83,7 +83,7 @@ class Files(Section):
     runnable: Pattern = ""  # what a file's text holds where it can be run by itself; "" for all
 
 
-class Skip(Section):
+class Skip(ProfileSection):
     """A mark in a file's head that keeps it from some platforms."""
 
     mark: Pattern
@@ -91,7 +91,7 @@ class Skip(Section):
     reason: str
 
 
-class Markers(Section):
+class Markers(ProfileSection):
     """What a file says of itself in its first lines."""
 
     head_lines: int = Field(default=40, ge=1)
@@ -105,14 +105,14 @@ class Markers(Section):
         return self
 
 
-class Flag(Section):
+class Flag(ProfileSection):
     """Arguments that only some files understand."""
 
     offered: Pattern  # what the text of a file that understands them holds
     arguments: list[Template] = Field(min_length=1)
 
 
-class Replay(Section):
+class Replay(ProfileSection):
     """How a run's data is kept, and fed to later runs of the same file."""
 
     offered: Pattern  # what the text of a file that can do both holds
@@ -121,7 +121,7 @@ class Replay(Section):
     use: list[Template] = Field(min_length=1)  # arguments that make a run take them from `{data}`
 
 
-class Data(Section):
+class Data(ProfileSection):
     """What the runs of one file have in common."""
 
     seeded: bool = False  # the same seed, or none at all, gives the same inputs
@@ -137,7 +137,7 @@ class Timing(str, enum.Enum):
     HOST = "host"  # CPU time of a functional simulator: shows that it ran, ranks nothing, is never gated
 
 
-class Platform(Section):
+class ProfilePlatform(ProfileSection):
     """One value of `{platform}`."""
 
     simulated: bool  # needs no NPU
@@ -146,13 +146,13 @@ class Platform(Section):
     set: dict[str, Template] = Field(default_factory=dict)  # environment of this platform only
 
     @model_validator(mode="after")
-    def _honest(self) -> Platform:
+    def _honest(self) -> ProfilePlatform:
         if self.simulated and self.clock is Timing.MEASURED:
             raise ValueError("a simulator's times are not measured; its clock is 'host', or 'simulated' (a cost model)")
         return self
 
 
-class Environment(Section):
+class Environment(ProfileSection):
     """What a harness's process finds in its environment; nothing else of the farm's own gets there."""
 
     inherit: list[str] = Field(default_factory=lambda: ["PATH", "HOME", "LANG", "LC_*", "TZ"])  # names or globs
@@ -160,7 +160,7 @@ class Environment(Section):
     directories: list[Below] = Field(default_factory=list)  # made in the working directory beforehand
 
 
-class Mismatch(Section):
+class Mismatch(ProfileSection):
     """What follows where outputs are wrong. All patterns are searched in single lines."""
 
     begin: Pattern = ""  # with a group `names`: the outputs that are wrong, quoted
@@ -184,7 +184,7 @@ class Mismatch(Section):
         return self
 
 
-class Lines(Section):
+class Lines(ProfileSection):
     """How the output is read. All patterns are searched in single lines."""
 
     passed: Pattern  # the pass line
@@ -204,21 +204,21 @@ class Lines(Section):
         return self
 
 
-class Swimlane(Section):
+class Swimlane(ProfileSection):
     """The task records a run leaves: `l2_perf_records.json`, version 2."""
 
     records: list[Below] = Field(min_length=1)  # globs; the first that matches counts
     names: list[Below] = Field(default_factory=list)  # `kernel_config.py`: func_id → name and core type
 
 
-class Signature(Section):
+class Signature(ProfileSection):
     """What a failure looks like, and its kind in the farm's table of faults. The first that is seen counts."""
 
     lines: list[Pattern] = Field(min_length=1)  # any of them; a group `code` is the runtime's error code
     kind: str = Field(min_length=1)  # "device" takes it from the code
 
 
-class Limits(Section):
+class HarnessLimits(ProfileSection):
     """What one run may use."""
 
     seconds: float = Field(default=600.0, gt=0)
@@ -227,14 +227,14 @@ class Limits(Section):
     stop_seconds: float = Field(default=2.0, ge=0)  # between SIGTERM and SIGKILL
 
 
-class Ceiling(Section):
+class Ceiling(ProfileSection):
     """What a file may take."""
 
     ceiling_us: float = Field(gt=0)  # of the harness's own median
     source: str = Field(min_length=1)  # where the number comes from
 
 
-class Profile(Section):
+class Profile(ProfileSection):
     """One harness."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -243,13 +243,13 @@ class Profile(Section):
     files: Files
     markers: Markers = Field(default_factory=Markers)
     flags: list[Flag] = Field(default_factory=list)
-    platforms: dict[str, Platform] = Field(min_length=1)
+    platforms: dict[str, ProfilePlatform] = Field(min_length=1)
     environment: Environment = Field(default_factory=Environment)
     lines: Lines
     swimlane: Swimlane | None = None
     data: Data = Field(default_factory=Data)
     signatures: list[Signature] = Field(default_factory=list)
-    limits: Limits = Field(default_factory=Limits)
+    limits: HarnessLimits = Field(default_factory=HarnessLimits)
     budgets: dict[str, dict[str, Ceiling]] = Field(default_factory=dict)  # platform → file → what it may take
     imports: list[str] = Field(default_factory=lambda: ["."])  # where a file's imports are found, besides beside it
     ignore: list[str] = Field(default_factory=list)  # changes to these paths (globs) concern no kernel

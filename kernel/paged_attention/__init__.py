@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from kernel.paged_attention import operator
 from kernel.paged_attention.program import build
-from kernel.paged_attention.tuning import HISTORY, Tuning, check
+from kernel.paged_attention.tuning import HISTORY, AttentionTuning, check
 from kernel.spec import Case, Program, Tensors, TensorSpec, Tolerance, TunableKernel
 from kernel.tuned import TunedKernel
 
 __all__ = ["KERNEL", "PagedAttention"]
 
 
-class PagedAttention(TunedKernel[Tuning]):
+class PagedAttention(TunedKernel[AttentionTuning]):
     """The kernel, as the farm sees it. Every method follows `kernel.spec.Kernel`."""
 
     name = "paged_attention"
@@ -22,7 +22,7 @@ class PagedAttention(TunedKernel[Tuning]):
     cases: Mapping[str, Case] = operator.CASES
     input_sets: Mapping[str, str] = operator.INPUT_SETS
     tolerances: Mapping[str, Tolerance] = operator.TOLERANCES
-    knobs = Tuning()
+    knobs = AttentionTuning()
     history = HISTORY
 
     def input_specs(self, case: str) -> tuple[TensorSpec, ...]:
@@ -41,11 +41,11 @@ class PagedAttention(TunedKernel[Tuning]):
         """The reference output for `inputs`."""
         return operator.golden(self.dims(case), inputs)
 
-    def check(self, case: str, tuning: Tuning) -> None:
+    def check(self, case: str, tuning: AttentionTuning) -> None:
         """Raise `GuardError` for a tiling that does not fit."""
         check(self.dims(case), tuning)
 
-    def build(self, case: str, tuning: Tuning) -> Program:
+    def build(self, case: str, tuning: AttentionTuning) -> Program:
         """The program that computes `case` under `tuning`."""
         return build(self.dims(case), tuning)
 

@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kernel.paged_attention.operator import input_specs, output_specs
-from kernel.paged_attention.tuning import Tuning
+from kernel.paged_attention.tuning import AttentionTuning
 from kernel.recorder import Recorder
 from kernel.spec import Argument, Program, TensorSpec
 
 
-def build(dims: Mapping[str, int], tuning: Tuning) -> Program:
+def build(dims: Mapping[str, int], tuning: AttentionTuning) -> Program:
     """The program that computes `dims` under `tuning`."""
     arguments = _arguments(dims)
 
     def trace(*operands: Any) -> None:
-        from kernel.paged_attention.stages import Operands, record
+        from kernel.paged_attention.stages import AttentionOperands, record
 
-        record(Operands(*operands), dims, tuning)
+        record(AttentionOperands(*operands), dims, tuning)
 
     return Program(
         entry=_entry(Recorder(arguments, trace)),

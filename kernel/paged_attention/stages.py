@@ -12,7 +12,7 @@ from typing import Any
 
 import pypto
 
-from kernel.paged_attention.tuning import Tuning
+from kernel.paged_attention.tuning import AttentionTuning
 
 Tensor = Any  # pypto.Tensor, which has no type information
 Scalar = Any  # pypto.SymbolicScalar: an integer known on the device only
@@ -21,7 +21,7 @@ _F32, _BF16 = pypto.DT_FP32, pypto.DT_BF16
 
 
 @dataclass(frozen=True, slots=True)
-class Operands:
+class AttentionOperands:
     """The entry's parameters; queries and output a head a row, the caches a position a row."""
 
     q: Tensor
@@ -32,7 +32,7 @@ class Operands:
     out: Tensor
 
 
-def record(operands: Operands, dims: Mapping[str, int], tuning: Tuning) -> None:
+def record(operands: AttentionOperands, dims: Mapping[str, int], tuning: AttentionTuning) -> None:
     """Record the whole operator."""
     pypto.experimental.set_operation_options(combine_axis=True)
     for sequence in pypto.loop(dims["B"], name="SEQUENCE", idx_name="sequence"):
@@ -45,12 +45,14 @@ def record(operands: Operands, dims: Mapping[str, int], tuning: Tuning) -> None:
             pypto.assemble(pypto.cast(pypto.div(values, total), _BF16), [row, 0], operands.out)
 
 
-def _begin(operands: Operands, sequence: Scalar, index: int, head: int, dims: Mapping[str, int]) -> list[Scalar]:
+def _begin(
+    operands: AttentionOperands, sequence: Scalar, index: int, head: int, dims: Mapping[str, int]
+) -> list[Scalar]:
     """Row and column at which block `index` of the sequence begins in a cache, for one of its heads."""
     return [operands.table[sequence, index] * dims["P"], head * dims["D"]]
 
 
-def _scores(operands: Operands, sequence: Scalar, row: Scalar, head: int, dims: Mapping[str, int]) -> Tensor:
+def _scores(operands: AttentionOperands, sequence: Scalar, row: Scalar, head: int, dims: Mapping[str, int]) -> Tensor:
     """q · kᵀ of one group over all blocks, FP32 [G, M·P]; what lies past the length is of no meaning."""
     group, width, block = dims["G"], dims["D"], dims["P"]
     pypto.set_semantic_label("qk")
@@ -63,7 +65,7 @@ def _scores(operands: Operands, sequence: Scalar, row: Scalar, head: int, dims: 
     return scores
 
 
-def _softmax(scores: Tensor, length: Scalar, dims: Mapping[str, int], tuning: Tuning) -> tuple[Tensor, Tensor]:
+def _softmax(scores: Tensor, length: Scalar, dims: Mapping[str, int], tuning: AttentionTuning) -> tuple[Tensor, Tensor]:
     """exp(s − max s) over the valid positions as BF16 [G, M·P], and its sum FP32 [G, 1]."""
     positions = dims["M"] * dims["P"]
     pypto.set_semantic_label("softmax")
@@ -75,7 +77,7 @@ def _softmax(scores: Tensor, length: Scalar, dims: Mapping[str, int], tuning: Tu
 
 
 def _values(
-    operands: Operands, weights: Tensor, sequence: Scalar, length: Scalar, head: int, dims: Mapping[str, int]
+    operands: AttentionOperands, weights: Tensor, sequence: Scalar, length: Scalar, head: int, dims: Mapping[str, int]
 ) -> Tensor:
     """Weights times values summed over the blocks, FP32 [G, D]."""
     group, width, block = dims["G"], dims["D"], dims["P"]

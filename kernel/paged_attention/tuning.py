@@ -16,8 +16,8 @@ _LIVE_TILES = 3  # FP32 tiles of scores alive at once: the scores, what is expon
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning(Knobs):
-    """Every knob. Building a `Tuning` checks nothing, because the guards need the shape."""
+class AttentionTuning(Knobs):
+    """Every knob. Building a `AttentionTuning` checks nothing, because the guards need the shape."""
 
     rows: int = 16  # query heads of one softmax tile
     merge: int = 1  # matrix products of one cube task
@@ -44,7 +44,7 @@ HISTORY = History(
 )
 
 
-def check(dims: Mapping[str, int], tuning: Tuning) -> None:
+def check(dims: Mapping[str, int], tuning: AttentionTuning) -> None:
     """Raise `GuardError` for a shape or a tiling of it that does not divide or does not fit."""
     positions = dims["M"] * dims["P"]
     divides("G / rows", dims["G"], tuning.rows)

@@ -20,8 +20,8 @@ from kernel.errors import DeviceError, HarnessError, PlatformUnavailableError, T
 from kernel.harness import head, perf_records, process_tree
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.ending import require_measured
-from kernel.harness.kernel import Call, HarnessKernel
-from kernel.harness.process_tree import Bounds, Ended
+from kernel.harness.kernel import HarnessCall, HarnessKernel
+from kernel.harness.process_tree import Bounds, ProcessExit
 from kernel.harness.profile import Profile, Timing
 from kernel.harness.reading import Reader, Seen
 from kernel.platforms import npu_smi
@@ -81,7 +81,7 @@ class Command:
         """Run the file `case`. Raises `HarnessError` or `DeviceError` where the run is no measurement."""
         if inputs or outputs:
             raise TensorError("a harness brings its own operands; none can be handed to it")
-        assert isinstance(tuning, Call)
+        assert isinstance(tuning, HarnessCall)
         return self._execute(self._own(kernel).path(case), tuning, device, directory)
 
     def probe(self, device: int, directory: Path) -> Probe:
@@ -92,7 +92,7 @@ class Command:
         if driver.healthy is False or not self._how.canary:
             return Probe(driver.healthy is not False, f"{driver.detail}; the profile names no canary")
         try:
-            execution = self._execute(self.root / self._how.canary, Call(), device, directory)
+            execution = self._execute(self.root / self._how.canary, HarnessCall(), device, directory)
         except (HarnessError, DeviceError, OSError) as error:
             return Probe(False, f"{self._how.canary}: {error}")
         wrong = [name for name, claim in execution.claims.items() if not claim.passed]
@@ -103,7 +103,7 @@ class Command:
             raise PlatformUnavailableError("command", f"'{kernel.name}' is no harness's file", "use farm run --harness")
         return kernel
 
-    def _execute(self, file: Path, call: Call, device: int, directory: Path) -> Execution:
+    def _execute(self, file: Path, call: HarnessCall, device: int, directory: Path) -> Execution:
         with self._workplace(directory) as work:
             seen, ended = self._started(file, call, device, directory, work)
             require_measured(self.profile, seen, ended, _printed(directory / LOG_NAME))
@@ -130,7 +130,9 @@ class Command:
         finally:
             _remove(work)
 
-    def _started(self, file: Path, call: Call, device: int, directory: Path, work: Path) -> tuple[Seen, Ended]:
+    def _started(
+        self, file: Path, call: HarnessCall, device: int, directory: Path, work: Path
+    ) -> tuple[Seen, ProcessExit]:
         limits = self.profile.limits
         values = self._values(file, call, device, work)
         bounds = Bounds(limits.seconds, limits.stop_seconds, limits.disk_mb << 20)
@@ -146,7 +148,7 @@ class Command:
             ended = process_tree.run(command, work, self._environment(values), bounds, take)
         return reader.close(), ended
 
-    def _values(self, file: Path, call: Call, device: int, work: Path) -> dict[str, str]:
+    def _values(self, file: Path, call: HarnessCall, device: int, work: Path) -> dict[str, str]:
         return {
             "file": str(file),
             "root": str(self.root),
@@ -157,7 +159,7 @@ class Command:
             "data": call.replay,
         }
 
-    def _words(self, file: Path, call: Call) -> list[str]:
+    def _words(self, file: Path, call: HarnessCall) -> list[str]:
         """The command's words, as templates."""
         words = [*self.profile.command, *head.read(file, self.profile, self.name).arguments]
         replay = self.profile.data.replay

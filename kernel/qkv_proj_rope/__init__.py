@@ -9,7 +9,7 @@ from kernel.qkv_proj_rope import golden as reference
 from kernel.qkv_proj_rope import history, shapes
 from kernel.qkv_proj_rope.inputs import DOCUMENTED, INPUT_SETS, draw
 from kernel.qkv_proj_rope.program import build
-from kernel.qkv_proj_rope.tuning import TUNINGS, Tuning, tuned
+from kernel.qkv_proj_rope.tuning import TUNINGS, ProjectionTuning, tuned
 from kernel.spec import Case, Program, Step, Tensors, TensorSpec, Tolerance, TunableKernel
 from kernel.spec import Tuning as AnyTuning
 
@@ -48,7 +48,7 @@ class QkvProjRope:
             return golden
         return reference.staged(shapes.shape_of(case), inputs, golden, actual)
 
-    def tuning(self, case: str, overrides: Mapping[str, str]) -> Tuning:
+    def tuning(self, case: str, overrides: Mapping[str, str]) -> ProjectionTuning:
         """The best known tuning of `case` with `overrides` applied."""
         return tuned(case, overrides)
 
@@ -74,7 +74,7 @@ class QkvProjRope:
 
     def program(self, case: str, tuning: AnyTuning) -> Program:
         """The program that computes `case` under `tuning`."""
-        if not isinstance(tuning, Tuning):
+        if not isinstance(tuning, ProjectionTuning):
             raise TypeError(f"{self.name} takes its own Tuning, not {type(tuning).__name__}")
         return build(shapes.shape_of(case), tuning)
 

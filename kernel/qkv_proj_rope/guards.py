@@ -9,7 +9,7 @@ from kernel.errors import GuardError, TuningError
 from kernel.qkv_proj_rope.shapes import Shape
 
 if TYPE_CHECKING:
-    from kernel.qkv_proj_rope.tuning import Tuning
+    from kernel.qkv_proj_rope.tuning import ProjectionTuning
 
 FP16_MAX = 65504
 MAX_M = 128  # rows of the largest cube tile used here
@@ -23,13 +23,13 @@ def cube_rows(shape: Shape) -> int:
     return min(max(shape.t, MIN_M), MAX_M)
 
 
-def head_load_rows(shape: Shape, tuning: Tuning) -> int:
+def head_load_rows(shape: Shape, tuning: ProjectionTuning) -> int:
     """Tokens that one copy of a head task loads: no more than the task has, and half as many of the wider INT32."""
     tiles = tuning.head_load_tiles if tuning.q_staging == "fp16" else max(1, tuning.head_load_tiles // 2)
     return min(tuning.head_tile_rows * tiles, tuning.head_rows, shape.t)
 
 
-def check(shape: Shape, tuning: Tuning) -> None:
+def check(shape: Shape, tuning: ProjectionTuning) -> None:
     """Hold `tuning` to every guard for `shape`. Raises `GuardError`, or `TuningError` for a value out of range."""
     _check_ranges(tuning)
     _check_divisions(shape, tuning)
@@ -40,7 +40,7 @@ def check(shape: Shape, tuning: Tuning) -> None:
         raise GuardError("q-proj sum fits FP16", largest, FP16_MAX, "use q_staging=int32")
 
 
-def _check_ranges(tuning: Tuning) -> None:
+def _check_ranges(tuning: ProjectionTuning) -> None:
     for key, value in tuning.as_dict().items():
         if isinstance(value, int) and not isinstance(value, bool) and value < 1:
             raise TuningError(f"tuning key '{key}' is {value}; it must be at least 1")
@@ -48,7 +48,7 @@ def _check_ranges(tuning: Tuning) -> None:
         raise TuningError(f"tuning key 'q_staging' is {tuning.q_staging!r}; known: fp16, int32")
 
 
-def _check_divisions(shape: Shape, tuning: Tuning) -> None:
+def _check_divisions(shape: Shape, tuning: ProjectionTuning) -> None:
     divides("D / attn_norm_partials", shape.d, tuning.attn_norm_partials)
     divides("Q_LORA / qr_norm_partials", shape.q_lora, tuning.qr_norm_partials)
     divides("D / split_k", shape.d, tuning.split_k)
@@ -68,7 +68,7 @@ def _check_divisions(shape: Shape, tuning: Tuning) -> None:
     divides("head_rows / (head_tile_rows * head_load_tiles)", rows, head_load_rows(shape, tuning))
 
 
-def _check_cube_buffers(shape: Shape, tuning: Tuning) -> None:
+def _check_cube_buffers(shape: Shape, tuning: ProjectionTuning) -> None:
     rows, k_l0 = cube_rows(shape), tuning.proj_k_l0
     widest = max(tuning.proj_n_tile, tuning.kv_n_tile)
     fits("projection L0B bytes", k_l0 * widest * _BF16, L0_BYTES)
@@ -81,7 +81,7 @@ def _check_cube_buffers(shape: Shape, tuning: Tuning) -> None:
     fits("q-proj L0C bytes", rows * tuning.q_proj_n_tile * _FP32, L0C_BYTES)
 
 
-def _check_vector_buffers(shape: Shape, tuning: Tuning) -> None:
+def _check_vector_buffers(shape: Shape, tuning: ProjectionTuning) -> None:
     # What is alive at once: a value, its square or product, and a third tile where a row vector is broadcast. A tile
     # that does not fit is not refused by the compiler: it is spilled to global memory and back, silently and slowly.
     fits("attn-norm UB bytes", 2 * tuning.attn_norm_rows * shape.d * _FP32, UB_BYTES)

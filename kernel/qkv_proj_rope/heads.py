@@ -16,7 +16,7 @@ import pypto
 from kernel.qkv_proj_rope.guards import FIXPIPE_SHIFT, head_load_rows
 from kernel.qkv_proj_rope.rope import Tables, load_tables, rotate
 from kernel.qkv_proj_rope.shapes import EPS, Shape
-from kernel.qkv_proj_rope.tuning import FP16, Tuning
+from kernel.qkv_proj_rope.tuning import FP16, ProjectionTuning
 
 Tensor = Any  # pypto.Tensor, which has no type information
 
@@ -54,7 +54,7 @@ class HeadSources:
     q: Tensor  # BF16 [T, H·HEAD_DIM], written
 
 
-def record_heads(block: HeadBlock, sources: HeadSources, shape: Shape, tuning: Tuning) -> None:
+def record_heads(block: HeadBlock, sources: HeadSources, shape: Shape, tuning: ProjectionTuning) -> None:
     """Record the task of `block`; the caller keeps it one task."""
     width, group = shape.head_dim, tuning.head_group
     load_rows, tile_rows = head_load_rows(shape, tuning), min(tuning.head_tile_rows, block.rows)
@@ -86,7 +86,7 @@ def _load(sums: Tensor, extents: list[int], at: list[int], tile_rows: int) -> Te
     return pypto.cast(part, _F32)
 
 
-def _row_eps(block: HeadBlock, sources: HeadSources, tuning: Tuning) -> Tensor:
+def _row_eps(block: HeadBlock, sources: HeadSources, tuning: ProjectionTuning) -> Tensor:
     """EPS over the square of what the sums still lack per row, FP32 [rows, 1]."""
     unit = 2.0**FIXPIPE_SHIFT if tuning.q_staging == FP16 else 1.0
     pypto.set_vec_tile_shapes(block.rows, 1)

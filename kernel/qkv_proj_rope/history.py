@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kernel.qkv_proj_rope.tuning import Tuning, best
+from kernel.qkv_proj_rope.tuning import ProjectionTuning, best
 from kernel.spec import Step
 
 UNTUNED: Mapping[str, str] = MappingProxyType(
@@ -92,7 +92,7 @@ def space(case: str) -> Mapping[str, tuple[str, ...]]:
 
 def defaults() -> Mapping[str, int | float | bool | str]:
     """Every knob as it is where the tunings file says nothing."""
-    return Tuning().as_dict()
+    return ProjectionTuning().as_dict()
 
 
 def _text(value: int | float | bool | str) -> str:

@@ -10,22 +10,22 @@ from typing import Any
 from kernel.qkv_proj_rope.guards import check
 from kernel.qkv_proj_rope.shapes import Shape, input_specs, output_specs
 from kernel.qkv_proj_rope.task_groups import cube_merges, l1_merges
-from kernel.qkv_proj_rope.tuning import Tuning
+from kernel.qkv_proj_rope.tuning import ProjectionTuning
 from kernel.recorder import Recorder
 from kernel.spec import Argument, Program, TensorSpec
 
 _NZ_OPERANDS = ("wq_a", "wq_b", "wkv")
 
 
-def build(shape: Shape, tuning: Tuning) -> Program:
+def build(shape: Shape, tuning: ProjectionTuning) -> Program:
     """The program that computes `shape` under `tuning`. Raises `GuardError`."""
     check(shape, tuning)
     arguments = _arguments(shape)
 
     def trace(*operands: Any) -> None:
-        from kernel.qkv_proj_rope.stages import Operands, compute
+        from kernel.qkv_proj_rope.stages import ProjectionOperands, compute
 
-        compute(Operands(*operands), shape, tuning)
+        compute(ProjectionOperands(*operands), shape, tuning)
 
     return Program(_entry(Recorder(arguments, trace)), arguments, _pass_options(tuning))
 
@@ -42,7 +42,7 @@ def _view(spec: TensorSpec, shape: Shape) -> tuple[int, ...]:
     return matrices.get(spec.name, spec.shape if len(spec.shape) == 2 else (1, *spec.shape))
 
 
-def _pass_options(tuning: Tuning) -> dict[str, dict[int, int]]:
+def _pass_options(tuning: ProjectionTuning) -> dict[str, dict[int, int]]:
     return {
         "vec_nbuffer_setting": {-1: tuning.vec_merge},
         "cube_l1_reuse_setting": l1_merges(tuning),

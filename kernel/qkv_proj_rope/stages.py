@@ -18,7 +18,7 @@ from kernel.qkv_proj_rope.guards import FIXPIPE_SHIFT, cube_rows
 from kernel.qkv_proj_rope.heads import HeadBlock, HeadSources, record_heads
 from kernel.qkv_proj_rope.rope import build_tables, load_tables, rotate
 from kernel.qkv_proj_rope.shapes import EPS, INT8_AMAX_EPS, INT8_SCALE_MAX, Shape
-from kernel.qkv_proj_rope.tuning import FP16, Tuning
+from kernel.qkv_proj_rope.tuning import FP16, ProjectionTuning
 
 Tensor = Any  # pypto.Tensor, which has no type information
 
@@ -27,7 +27,7 @@ _I32, _I8 = pypto.DT_INT32, pypto.DT_INT8
 
 
 @dataclass(frozen=True, slots=True)
-class Operands:
+class ProjectionOperands:
     """The entry's parameters, dtypes as in the operator's table.
 
     Vectors come as [1, N], `x` as [T, D] and `q` as [T, H·HEAD_DIM]: reshaping them on the device would put a task of
@@ -50,7 +50,7 @@ class Operands:
     qr_scale: Tensor
 
 
-def compute(operands: Operands, shape: Shape, tuning: Tuning) -> None:
+def compute(operands: ProjectionOperands, shape: Shape, tuning: ProjectionTuning) -> None:
     """Record the whole operator."""
     scopes = itertools.count(1)
     pypto.experimental.set_operation_options(combine_axis=True)
@@ -105,7 +105,7 @@ def _gamma(weight: Tensor, rows: int) -> Tensor:
     return pypto.cast(pypto.expand_clone(weight, [rows, weight.shape[1]]), _F32)
 
 
-def _attn_norm(operands: Operands, shape: Shape, tuning: Tuning) -> Tensor:
+def _attn_norm(operands: ProjectionOperands, shape: Shape, tuning: ProjectionTuning) -> Tensor:
     """token_x = bf16(x · rsqrt(mean(x²) + EPS) · norm_w), BF16 [T, D]."""
     pypto.set_semantic_label("attn-norm")
     pypto.set_vec_tile_shapes(tuning.attn_norm_rows, shape.d)
@@ -141,21 +141,23 @@ def _sum_parts(parts: Tensor, splits: int, tile_rows: int) -> Tensor:
     return total
 
 
-def _set_projection_tiles(shape: Shape, tuning: Tuning, columns: int) -> None:
+def _set_projection_tiles(shape: Shape, tuning: ProjectionTuning, columns: int) -> None:
     rows, k_l0 = cube_rows(shape), tuning.proj_k_l0
     k_weight = k_l0 * tuning.proj_k_stages
     k_tiles = [k_l0, k_weight * tuning.proj_x_span, k_weight]  # L0, L1 for token_x, L1 for the weight
     pypto.set_cube_tile_shapes([rows, rows], k_tiles, [columns, columns])
 
 
-def _query_projection(token_x: Tensor, operands: Operands, shape: Shape, tuning: Tuning) -> Tensor:
+def _query_projection(token_x: Tensor, operands: ProjectionOperands, shape: Shape, tuning: ProjectionTuning) -> Tensor:
     """token_x @ wq_a in partial products, FP32 [T, split_k·Q_LORA]."""
     pypto.set_semantic_label("wq_a")
     _set_projection_tiles(shape, tuning, tuning.proj_n_tile)
     return _partial_products(token_x, operands.wq_a, tuning.split_k)
 
 
-def _qr_norm_quant(parts: Tensor, operands: Operands, shape: Shape, tuning: Tuning, scopes: Iterator[int]) -> Tensor:
+def _qr_norm_quant(
+    parts: Tensor, operands: ProjectionOperands, shape: Shape, tuning: ProjectionTuning, scopes: Iterator[int]
+) -> Tensor:
     """RMS norm, BF16 rounding and per-row INT8: writes qr INT8 [T, Q_LORA], writes and returns qr_scale FP32 [T, 1].
 
     One task per block of rows when the amax is folded in, else one for the norm and one for the quantisation.
@@ -188,7 +190,7 @@ def _quantise(qr_b: Tensor) -> tuple[Tensor, Tensor]:
     return pypto.cast(halves, _I8, pypto.CastMode.CAST_TRUNC), pypto.div(_one(rows), gain)
 
 
-def _q_projection(operands: Operands, shape: Shape, tuning: Tuning) -> Tensor:
+def _q_projection(operands: ProjectionOperands, shape: Shape, tuning: ProjectionTuning) -> Tensor:
     """qr @ wq_b [T, H·HEAD_DIM]: exact INT32, or FP16 of the sum times 2**-FIXPIPE_SHIFT.
 
     Reads `qr` where it was written out: as the quantisation's result it would be written a second time.
@@ -202,7 +204,7 @@ def _q_projection(operands: Operands, shape: Shape, tuning: Tuning) -> Tensor:
     return pypto.matmul(operands.qr, operands.wq_b, _I32)
 
 
-def _heads(sources: HeadSources, shape: Shape, tuning: Tuning, scopes: Iterator[int]) -> None:
+def _heads(sources: HeadSources, shape: Shape, tuning: ProjectionTuning, scopes: Iterator[int]) -> None:
     """Dequantise, per-head RMS norm and RoPE; one task per block of rows and `head_group · head_merge` heads."""
     pypto.set_semantic_label("heads")
     rows = min(tuning.head_rows, shape.t)
@@ -225,14 +227,16 @@ def head_blocks(heads: int, size: int) -> Iterator[tuple[int, int]]:
         yield first, size
 
 
-def _kv_projection(token_x: Tensor, operands: Operands, shape: Shape, tuning: Tuning) -> Tensor:
+def _kv_projection(token_x: Tensor, operands: ProjectionOperands, shape: Shape, tuning: ProjectionTuning) -> Tensor:
     """token_x @ wkv in partial products, FP32 [T, kv_split_k·HEAD_DIM]."""
     pypto.set_semantic_label("wkv")
     _set_projection_tiles(shape, tuning, tuning.kv_n_tile)
     return _partial_products(token_x, operands.wkv, tuning.kv_split_k)
 
 
-def _kv_norm_rope(parts: Tensor, table: Tensor, operands: Operands, shape: Shape, tuning: Tuning) -> None:
+def _kv_norm_rope(
+    parts: Tensor, table: Tensor, operands: ProjectionOperands, shape: Shape, tuning: ProjectionTuning
+) -> None:
     """kv = rms_norm(parts summed) · gamma_ckv with RoPE on its tail, BF16 [T, HEAD_DIM]."""
     pypto.set_semantic_label("kv-norm-rope")
     rows, width = shape.t, shape.head_dim

@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kernel.qkv_proj_rope.tuning import Tuning
+    from kernel.qkv_proj_rope.tuning import ProjectionTuning
 
 _OTHERS = -1
 
 
-def cube_merges(tuning: Tuning) -> dict[int, int]:
+def cube_merges(tuning: ProjectionTuning) -> dict[int, int]:
     """How many products of a group become one task: `q_proj_merge` of the q-proj, one of every other group."""
     q_proj = 1 if tuning.split_k == tuning.kv_split_k else 2
     return {_OTHERS: 1, q_proj: tuning.q_proj_merge}
 
 
-def l1_merges(tuning: Tuning) -> dict[int, int]:
+def l1_merges(tuning: ProjectionTuning) -> dict[int, int]:
     """The same for products that load the same operand."""
     return {_OTHERS: tuning.l1_reuse}

@@ -21,7 +21,7 @@ FP16, INT32 = "fp16", "int32"  # values of `q_staging`
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
+class ProjectionTuning:
     """Knobs of the compiled program. S, T, U, V, X are the steps of the operator's published history.
 
     X has no loop to unroll here: PyPTO pipelines the copies of a matrix product by itself, between L1 and L0, over the
@@ -59,7 +59,7 @@ class Tuning:
         return asdict(self)
 
 
-def tuned(case: str, overrides: Mapping[str, str]) -> Tuning:
+def tuned(case: str, overrides: Mapping[str, str]) -> ProjectionTuning:
     """The best known tuning of `case` with `overrides` applied, every guard checked.
 
     Raises `TuningError` for an unknown key or an unreadable value, `GuardError` for a tiling that does not fit.
@@ -74,11 +74,11 @@ TUNINGS = Path(__file__).parent / "tunings.toml"
 
 
 @functools.cache
-def _best() -> Mapping[str, Tuning]:
+def _best() -> Mapping[str, ProjectionTuning]:
     entries = tomllib.loads(TUNINGS.read_text())
-    return {case: Tuning(**entry) for case, entry in entries.items()}
+    return {case: ProjectionTuning(**entry) for case, entry in entries.items()}
 
 
-def best(case: str) -> Tuning:
+def best(case: str) -> ProjectionTuning:
     """The best known tuning of `case`, from `tunings.toml`."""
     return _best()[case]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from kernel.spec import Case, Program, Tensors, TensorSpec, Tolerance, TunableKernel
 from kernel.swiglu_int8 import operator
 from kernel.swiglu_int8.program import build
-from kernel.swiglu_int8.tuning import HISTORY, Tuning, check
+from kernel.swiglu_int8.tuning import HISTORY, SwigluTuning, check
 from kernel.tuned import TunedKernel
 
 __all__ = ["KERNEL", "SwigluInt8"]
 
 
-class SwigluInt8(TunedKernel[Tuning]):
+class SwigluInt8(TunedKernel[SwigluTuning]):
     """The kernel, as the farm sees it. Every method follows `kernel.spec.Kernel`."""
 
     name = "swiglu_int8"
@@ -22,7 +22,7 @@ class SwigluInt8(TunedKernel[Tuning]):
     cases: Mapping[str, Case] = operator.CASES
     input_sets: Mapping[str, str] = operator.INPUT_SETS
     tolerances: Mapping[str, Tolerance] = operator.TOLERANCES
-    knobs = Tuning()
+    knobs = SwigluTuning()
     history = HISTORY
 
     def input_specs(self, case: str) -> tuple[TensorSpec, ...]:
@@ -41,11 +41,11 @@ class SwigluInt8(TunedKernel[Tuning]):
         """The reference outputs for `inputs`."""
         return operator.golden(inputs)
 
-    def check(self, case: str, tuning: Tuning) -> None:
+    def check(self, case: str, tuning: SwigluTuning) -> None:
         """Raise `GuardError` for a tiling that does not fit."""
         check(self.dims(case), tuning)
 
-    def build(self, case: str, tuning: Tuning) -> Program:
+    def build(self, case: str, tuning: SwigluTuning) -> Program:
         """The program that computes `case` under `tuning`."""
         return build(self.dims(case), tuning, self.arguments(case, nz=("w",)))
 

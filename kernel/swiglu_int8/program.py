@@ -9,10 +9,10 @@ from typing import Any
 
 from kernel.recorder import Recorder
 from kernel.spec import Argument, Program
-from kernel.swiglu_int8.tuning import Tuning
+from kernel.swiglu_int8.tuning import SwigluTuning
 
 
-def build(dims: Mapping[str, int], tuning: Tuning, arguments: tuple[Argument, ...]) -> Program:
+def build(dims: Mapping[str, int], tuning: SwigluTuning, arguments: tuple[Argument, ...]) -> Program:
     """The program that computes `dims` under `tuning`; `arguments` as they are specified, `w` in NZ."""
 
     def trace(*operands: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pypto
 
 from kernel.swiglu_int8.operator import AMAX_FLOOR, INT8_MAX
-from kernel.swiglu_int8.tuning import Tuning, cube_rows
+from kernel.swiglu_int8.tuning import SwigluTuning, cube_rows
 
 Tensor = Any  # pypto.Tensor, which has no type information
 
@@ -25,7 +25,7 @@ def record(
     y_scale: Tensor,
     *,
     dims: Mapping[str, int],
-    tuning: Tuning,
+    tuning: SwigluTuning,
 ) -> None:
     """Record the whole operator; operands as `operator.input_specs` and `output_specs` give them."""
     pypto.experimental.set_operation_options(combine_axis=True)
@@ -44,7 +44,7 @@ def record(
         pypto.set_pass_options(sg_set_scope=-1)
 
 
-def _projection(x: Tensor, w: Tensor, dims: Mapping[str, int], tuning: Tuning) -> Tensor:
+def _projection(x: Tensor, w: Tensor, dims: Mapping[str, int], tuning: SwigluTuning) -> Tensor:
     """x @ w as exact INT32 [T, 2·F]."""
     pypto.set_semantic_label("gate-up")
     rows, columns = cube_rows(dims), tuning.n_tile

@@ -15,8 +15,8 @@ _LIVE_TILES = 4  # FP32 tiles of a token block alive at once: gate, up, the expo
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning(Knobs):
-    """Every knob. Building a `Tuning` checks nothing, because the guards need the shape."""
+class SwigluTuning(Knobs):
+    """Every knob. Building a `SwigluTuning` checks nothing, because the guards need the shape."""
 
     n_tile: int = 256  # columns of w of one matrix product
     k_tile: int = 1024  # rows of w in one L1 load
@@ -53,7 +53,7 @@ def cube_rows(dims: Mapping[str, int]) -> int:
     return max(dims["T"], MIN_M)
 
 
-def check(dims: Mapping[str, int], tuning: Tuning) -> None:
+def check(dims: Mapping[str, int], tuning: SwigluTuning) -> None:
     """Raise `GuardError` for a tiling of `dims` that does not divide or does not fit."""
     rows = cube_rows(dims)
     divides("2*F / n_tile", 2 * dims["F"], tuning.n_tile)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from farm import paths
 from farm.execution.observer import Observer
-from farm.execution.session import RunOptions
+from farm.execution.session import SessionOptions
 from farm.model.budgets import Budget
 from farm.model.run import DeviceRecord, RunRecord, RunRequest, Verdict
 from farm.store.run_store import Store
@@ -65,7 +65,7 @@ def request() -> RunRequest:
 
 def carry_out(work: str, address: str, out: Path) -> RunRecord:
     kind, _, resumed = work.partition(":")
-    options = RunOptions(
+    options = SessionOptions(
         out=out,
         address=address,
         wait_s=WAIT_S,

@@ -8,10 +8,10 @@ from farm.model.bisect import (
     Answer,
     BisectRecord,
     BisectRequest,
+    CommitOutcome,
     CommitRecord,
+    CommitTestRecord,
     MetricName,
-    Outcome,
-    ProbeRecord,
     Serial,
     TestedRecord,
 )
@@ -31,9 +31,9 @@ def commit(number: int, subject: str = "", parents: int = 1) -> CommitRecord:
     )
 
 
-def probe(position: int, number: int, answer: Answer, reason: str = "as it is") -> ProbeRecord:
+def probe(position: int, number: int, answer: Answer, reason: str = "as it is") -> CommitTestRecord:
     """The test of one commit in round `number`."""
-    return ProbeRecord(
+    return CommitTestRecord(
         position=position,
         commit=commit(position).commit,
         round=number,
@@ -60,7 +60,7 @@ def bisect(**changes: Any) -> BisectRecord:
     """Eight versions, the sixth of which is slower; found in one round and a half."""
     record = BisectRecord(
         bisect_id="20261125-100000-abcdef",
-        outcome=Outcome.FOUND,
+        outcome=CommitOutcome.FOUND,
         reason=f"{'6' * 12} is the first bad commit: worse: 41.00 µs, 40.00 µs at the good commit",
         request=BisectRequest(
             repository="/repositories/kernels",
@@ -102,7 +102,7 @@ def bisect(**changes: Any) -> BisectRecord:
 def interrupted() -> BisectRecord:
     """The same, ended after its first round."""
     return bisect(
-        outcome=Outcome.INTERRUPTED,
+        outcome=CommitOutcome.INTERRUPTED,
         reason="interrupted; 1 commits are left to test",
         rounds=1,
         suspects=[commit(5).commit, commit(6).commit],
@@ -114,7 +114,7 @@ def interrupted() -> BisectRecord:
 def narrowed() -> BisectRecord:
     """The same, where the commit before the first bad one does not build."""
     return bisect(
-        outcome=Outcome.NARROWED,
+        outcome=CommitOutcome.NARROWED,
         reason="one of 2 commits: those before the first bad one cannot be judged",
         suspects=[commit(5).commit, commit(6).commit],
         last_good=commit(4).commit,

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from farm import doctor
 from farm.cli.doctor import command
-from farm.doctor import Check, Status
+from farm.doctor import DoctorCheck, Status
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.bubblewrap import Isolation
 from kernel.errors import UnknownNameError
@@ -55,7 +55,7 @@ def sound_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, 
     return platforms
 
 
-def problems(checks: list[Check]) -> list[str]:
+def problems(checks: list[DoctorCheck]) -> list[str]:
     return [check.name for check in checks if check.status is Status.PROBLEM]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.records import Request
+from jobs.records import TrialRequest
 
 
 @pytest.fixture
-def request_small() -> Request:
+def request_small() -> TrialRequest:
     """The small kernel on its default case."""
-    return Request(kernel="small", case="small", platform="quick", input_set="integers")
+    return TrialRequest(kernel="small", case="small", platform="quick", input_set="integers")

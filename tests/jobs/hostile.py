@@ -6,16 +6,16 @@ import textwrap
 from pathlib import Path
 
 from jobs.build import build
-from jobs.records import BuildRecord, Request, TrialRecord
+from jobs.records import BuildRecord, TrialRecord, TrialRequest
 from jobs.sandbox.commit_kernel import ForeignKernel, Origin
 from jobs.sandbox.confined_platform import Confined
-from jobs.sandbox.limits import Limits
+from jobs.sandbox.limits import SandboxLimits
 from jobs.sandbox.source_tree import Tree
 from jobs.trial import run_trial
 from tests.fakes.plain_platform import PlainPlatform
 from tests.fakes.small_kernel import SmallKernel
 
-LIMITS = Limits(
+LIMITS = SandboxLimits(
     memory_bytes=2 << 30,
     processes=128,
     file_bytes=64 << 20,
@@ -54,7 +54,9 @@ def program(entry: str) -> Tree:
     return Tree.of("attacked.py", {"attacked.py": f"{RIGHT}\ndef entry(inputs, outputs):\n{body}\n{_KERNEL}".encode()})
 
 
-def under(tree: Tree, place: Path, limits: Limits = LIMITS, *, require: bool = True) -> tuple[ForeignKernel, Confined]:
+def under(
+    tree: Tree, place: Path, limits: SandboxLimits = LIMITS, *, require: bool = True
+) -> tuple[ForeignKernel, Confined]:
     """The kernel and the platform for `tree`, unpacked below `place`."""
     top = tree.unpack(place / "cache")
     origin = Origin("attacked:KERNEL", "attacked", ("attacked.py",))
@@ -62,12 +64,14 @@ def under(tree: Tree, place: Path, limits: Limits = LIMITS, *, require: bool = T
     return kernel, Confined(PlainPlatform(), origin, top, tree.place, limits, require_sandbox=require)
 
 
-def request(seed: int = 11) -> Request:
+def request(seed: int = 11) -> TrialRequest:
     """The small kernel on a seed that no program here knows."""
-    return Request(kernel="small", case="small", platform="plain", input_set="integers", seed=seed)
+    return TrialRequest(kernel="small", case="small", platform="plain", input_set="integers", seed=seed)
 
 
-def attempt(entry: str, place: Path, limits: Limits = LIMITS, *, seed: int = 11, require: bool = True) -> TrialRecord:
+def attempt(
+    entry: str, place: Path, limits: SandboxLimits = LIMITS, *, seed: int = 11, require: bool = True
+) -> TrialRecord:
     """One trial of the program with that body."""
     kernel, platform = under(program(entry), place, limits, require=require)
     return run_trial(request(seed), 0, "node/0", 0, 0, platform, place / "trial", place / "cache", kernel=kernel)

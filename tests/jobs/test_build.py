@@ -9,7 +9,7 @@ import pytest
 
 from jobs import cache
 from jobs.build import RECORD_NAME, build
-from jobs.records import Fault, Request
+from jobs.records import Fault, TrialRequest
 from kernel.errors import CompileError
 from tests.fakes.quick_platform import QuickPlatform
 from tests.fakes.small_kernel import SmallKernel
@@ -17,7 +17,7 @@ from tests.fakes.small_kernel import SmallKernel
 KERNEL = SmallKernel()
 
 
-def test_the_second_build_is_the_first_ones_record(request_small: Request, tmp_path: Path) -> None:
+def test_the_second_build_is_the_first_ones_record(request_small: TrialRequest, tmp_path: Path) -> None:
     platform = QuickPlatform()
 
     first = build(request_small, platform, tmp_path, kernel=KERNEL)
@@ -30,7 +30,7 @@ def test_the_second_build_is_the_first_ones_record(request_small: Request, tmp_p
 
 @pytest.mark.parametrize("change", [{"tuning": {"rows": "32"}}, {"case": "tall"}])
 def test_another_tuning_or_case_is_another_build(
-    change: dict[str, object], request_small: Request, tmp_path: Path
+    change: dict[str, object], request_small: TrialRequest, tmp_path: Path
 ) -> None:
     first = build(request_small, QuickPlatform(), tmp_path, kernel=KERNEL)
     other = build(request_small.model_copy(update=change), QuickPlatform(), tmp_path, kernel=KERNEL)
@@ -39,14 +39,14 @@ def test_another_tuning_or_case_is_another_build(
     assert other.address != first.address
 
 
-def test_inputs_and_seed_do_not_make_another_build(request_small: Request, tmp_path: Path) -> None:
+def test_inputs_and_seed_do_not_make_another_build(request_small: TrialRequest, tmp_path: Path) -> None:
     build(request_small, QuickPlatform(), tmp_path, kernel=KERNEL)
     other = request_small.model_copy(update={"seed": 9, "input_set": "shifted"})
 
     assert build(other, QuickPlatform(), tmp_path, kernel=KERNEL).cached
 
 
-def test_another_toolchain_is_another_build(request_small: Request, tmp_path: Path) -> None:
+def test_another_toolchain_is_another_build(request_small: TrialRequest, tmp_path: Path) -> None:
     build(request_small, QuickPlatform(), tmp_path, kernel=KERNEL)
     upgraded = QuickPlatform()
     upgraded.version = "2"
@@ -54,7 +54,9 @@ def test_another_toolchain_is_another_build(request_small: Request, tmp_path: Pa
     assert not build(request_small, upgraded, tmp_path, kernel=KERNEL).cached
 
 
-def test_an_edited_source_is_another_build_and_a_moved_checkout_is_not(request_small: Request, tmp_path: Path) -> None:
+def test_an_edited_source_is_another_build_and_a_moved_checkout_is_not(
+    request_small: TrialRequest, tmp_path: Path
+) -> None:
     class Elsewhere(SmallKernel):
         def __init__(self, directory: Path) -> None:
             self._directory = directory
@@ -76,7 +78,9 @@ def test_an_edited_source_is_another_build_and_a_moved_checkout_is_not(request_s
     assert (moved.cached, edited.cached) == (True, False)
 
 
-def test_a_failed_build_is_a_record_with_its_log_and_is_tried_again(request_small: Request, tmp_path: Path) -> None:
+def test_a_failed_build_is_a_record_with_its_log_and_is_tried_again(
+    request_small: TrialRequest, tmp_path: Path
+) -> None:
     platform = QuickPlatform()
     platform.error = CompileError("F21004", "MATMUL", "bad tile")
 
@@ -92,7 +96,7 @@ def test_a_failed_build_is_a_record_with_its_log_and_is_tried_again(request_smal
     assert (mended.failure, mended.cached, mended.address) == (None, False, failed.address)
 
 
-def test_a_bad_tuning_is_a_record_without_an_address(request_small: Request, tmp_path: Path) -> None:
+def test_a_bad_tuning_is_a_record_without_an_address(request_small: TrialRequest, tmp_path: Path) -> None:
     request = request_small.model_copy(update={"tuning": {"colour": "red"}})
 
     record = build(request, QuickPlatform(), tmp_path, kernel=KERNEL)
@@ -102,7 +106,7 @@ def test_a_bad_tuning_is_a_record_without_an_address(request_small: Request, tmp
     assert record.address == ""
 
 
-def test_a_damaged_record_is_built_again(request_small: Request, tmp_path: Path) -> None:
+def test_a_damaged_record_is_built_again(request_small: TrialRequest, tmp_path: Path) -> None:
     first = build(request_small, QuickPlatform(), tmp_path, kernel=KERNEL)
     path = cache.build_directory(tmp_path, first.address) / RECORD_NAME
     path.write_text(path.read_text()[:40])

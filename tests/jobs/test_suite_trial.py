@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.records import Fault, Request, TrialRecord, TrialStatus
+from jobs.records import Fault, TrialRecord, TrialRequest, TrialStatus
 from jobs.trial import run_trial
 from kernel.clock import Clock
 from kernel.harness.kernel import HarnessKernel
@@ -26,7 +26,7 @@ def trial(
     profile = profile or shipped(seconds=GENEROUS_S)
     file = f"models/{name}.py"
     return run_trial(
-        Request(kernel=profile.name, case=file, platform=platform, tuning=dict(call), input_set="own"),
+        TrialRequest(kernel=profile.name, case=file, platform=platform, tuning=dict(call), input_set="own"),
         device=5,
         device_id="node/5",
         repeat=0,

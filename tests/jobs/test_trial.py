@@ -10,7 +10,7 @@ import torch
 from jobs import poison
 from jobs.build import build
 from jobs.probe import probe
-from jobs.records import Fault, Request, TrialRecord, TrialStatus
+from jobs.records import Fault, TrialRecord, TrialRequest, TrialStatus
 from jobs.trial import run_trial
 from kernel.errors import CompileError, DeviceError, PlatformUnavailableError, UnknownNameError
 from kernel.platforms.a2a3sim import A2A3Sim
@@ -20,7 +20,9 @@ from tests.fakes.quick_platform import TASKS, QuickPlatform
 from tests.fakes.small_kernel import SmallKernel
 
 
-def trial(request: Request, platform: QuickPlatform, place: Path, kernel: SmallKernel | None = None) -> TrialRecord:
+def trial(
+    request: TrialRequest, platform: QuickPlatform, place: Path, kernel: SmallKernel | None = None
+) -> TrialRecord:
     return run_trial(
         request,
         device=0,
@@ -34,7 +36,7 @@ def trial(request: Request, platform: QuickPlatform, place: Path, kernel: SmallK
     )
 
 
-def test_a_trial_records_time_tasks_digests_and_tolerances(request_small: Request, tmp_path: Path) -> None:
+def test_a_trial_records_time_tasks_digests_and_tolerances(request_small: TrialRequest, tmp_path: Path) -> None:
     record = trial(request_small, QuickPlatform(), tmp_path)
 
     assert (record.status, record.failure) == (TrialStatus.OK, None)
@@ -51,7 +53,7 @@ def test_a_trial_records_time_tasks_digests_and_tolerances(request_small: Reques
     assert TrialRecord.model_validate_json(record.model_dump_json()) == record
 
 
-def test_wrong_numbers_are_for_the_gates_not_a_void_trial(request_small: Request, tmp_path: Path) -> None:
+def test_wrong_numbers_are_for_the_gates_not_a_void_trial(request_small: TrialRequest, tmp_path: Path) -> None:
     platform = QuickPlatform()
     platform.after_run = lambda inputs, outputs: outputs["y"][3, 7].add_(0.5)
 
@@ -62,7 +64,7 @@ def test_wrong_numbers_are_for_the_gates_not_a_void_trial(request_small: Request
     assert (found.passed, found.worst_index, found.offenders) == (False, [3, 7], [[3, 7]])
 
 
-def test_an_output_compared_in_stages_says_so(request_small: Request, tmp_path: Path) -> None:
+def test_an_output_compared_in_stages_says_so(request_small: TrialRequest, tmp_path: Path) -> None:
     platform = QuickPlatform()
 
     def off_in_both(inputs: Tensors, outputs: Tensors) -> None:
@@ -96,7 +98,7 @@ def leave_rows_unwritten(name: str) -> QuickPlatform:
 
 
 @pytest.mark.parametrize("name", ["y", "rounded"])
-def test_rows_left_unwritten_fail_the_trial(name: str, request_small: Request, tmp_path: Path) -> None:
+def test_rows_left_unwritten_fail_the_trial(name: str, request_small: TrialRequest, tmp_path: Path) -> None:
     record = trial(request_small, leave_rows_unwritten(name), tmp_path)
 
     assert record.status is TrialStatus.FAILED
@@ -107,7 +109,7 @@ def test_rows_left_unwritten_fail_the_trial(name: str, request_small: Request, t
     assert record.outputs == {}
 
 
-def test_a_changed_input_fails_the_trial(request_small: Request, tmp_path: Path) -> None:
+def test_a_changed_input_fails_the_trial(request_small: TrialRequest, tmp_path: Path) -> None:
     platform = QuickPlatform()
     platform.after_run = lambda inputs, outputs: inputs["w"][0, 0].add_(1.0)
 
@@ -129,7 +131,7 @@ def test_a_changed_input_fails_the_trial(request_small: Request, tmp_path: Path)
     ],
 )
 def test_an_error_becomes_a_record_with_its_fault(
-    error: Exception, status: TrialStatus, fault: Fault, kind: str, request_small: Request, tmp_path: Path
+    error: Exception, status: TrialStatus, fault: Fault, kind: str, request_small: TrialRequest, tmp_path: Path
 ) -> None:
     platform = QuickPlatform()
     platform.error = error
@@ -142,7 +144,7 @@ def test_an_error_becomes_a_record_with_its_fault(
     assert "\n" not in record.failure.message
 
 
-def test_what_the_kernels_own_code_raises_is_the_kernels_fault(request_small: Request, tmp_path: Path) -> None:
+def test_what_the_kernels_own_code_raises_is_the_kernels_fault(request_small: TrialRequest, tmp_path: Path) -> None:
     class Broken(SmallKernel):
         def sources(self) -> tuple[Path, ...]:
             return (Path(__file__),)
@@ -157,7 +159,7 @@ def test_what_the_kernels_own_code_raises_is_the_kernels_fault(request_small: Re
     assert record.failure.message == "IndexError: past the end"
 
 
-def test_a_bad_tuning_is_refused_with_its_numbers(request_small: Request, tmp_path: Path) -> None:
+def test_a_bad_tuning_is_refused_with_its_numbers(request_small: TrialRequest, tmp_path: Path) -> None:
     request = request_small.model_copy(update={"tuning": {"rows": "24"}})
 
     record = trial(request, QuickPlatform(), tmp_path)
@@ -167,14 +169,14 @@ def test_a_bad_tuning_is_refused_with_its_numbers(request_small: Request, tmp_pa
     assert "24 and 16" in record.failure.message
 
 
-def test_an_unknown_kernel_or_platform_is_the_callers_mistake(request_small: Request, tmp_path: Path) -> None:
+def test_an_unknown_kernel_or_platform_is_the_callers_mistake(request_small: TrialRequest, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="unknown platform 'quick'"):
         run_trial(request_small, 0, "n/0", 0, 0, None, tmp_path, tmp_path)
     with pytest.raises(UnknownNameError, match="unknown kernel 'small'"):
         run_trial(request_small, 0, "n/0", 0, 0, QuickPlatform(), tmp_path, tmp_path)
 
 
-def test_stages_are_told_in_order(request_small: Request, tmp_path: Path) -> None:
+def test_stages_are_told_in_order(request_small: TrialRequest, tmp_path: Path) -> None:
     stages: list[str] = []
 
     run_trial(
@@ -196,7 +198,7 @@ def test_a_probe_is_a_record_also_where_the_device_fails(tmp_path: Path) -> None
 
 @pytest.mark.sim
 def test_the_small_kernel_passes_on_the_simulator_twice_alike(sim_cache: Path, tmp_path: Path) -> None:
-    request = Request(kernel="small", case="small", platform="a2a3sim", input_set="integers", seed=5)
+    request = TrialRequest(kernel="small", case="small", platform="a2a3sim", input_set="integers", seed=5)
     platform = A2A3Sim()
 
     first, second = (
@@ -212,7 +214,9 @@ def test_the_small_kernel_passes_on_the_simulator_twice_alike(sim_cache: Path, t
 
 @pytest.mark.sim
 def test_a_wrong_factor_is_seen_on_the_simulator(sim_cache: Path, tmp_path: Path) -> None:
-    request = Request(kernel="small", case="small", platform="a2a3sim", input_set="integers", tuning={"factor": "0.25"})
+    request = TrialRequest(
+        kernel="small", case="small", platform="a2a3sim", input_set="integers", tuning={"factor": "0.25"}
+    )
 
     record = run_trial(request, 0, "n/0", 0, 0, A2A3Sim(), tmp_path, sim_cache, kernel=SmallKernel())
 
@@ -222,7 +226,7 @@ def test_a_wrong_factor_is_seen_on_the_simulator(sim_cache: Path, tmp_path: Path
 
 @pytest.mark.sim
 def test_a_registered_kernel_builds_and_runs_from_a_repl(sim_cache: Path, tmp_path: Path) -> None:
-    request = Request(kernel="qkv_proj_rope", case="tiny", platform="a2a3sim", input_set="documented")
+    request = TrialRequest(kernel="qkv_proj_rope", case="tiny", platform="a2a3sim", input_set="documented")
 
     built = build(request, None, sim_cache)
     record = run_trial(request, 0, "here/0", 0, 0, None, tmp_path / "trial", sim_cache)

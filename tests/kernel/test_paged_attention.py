@@ -8,7 +8,7 @@ import torch
 from kernel.errors import GuardError
 from kernel.paged_attention import KERNEL
 from kernel.paged_attention.operator import CASES
-from kernel.paged_attention.tuning import Tuning, check
+from kernel.paged_attention.tuning import AttentionTuning, check
 from kernel.spec import Tensors
 from kernel.tolerance import compare
 
@@ -66,13 +66,15 @@ def test_one_position_gives_its_value() -> None:
 @pytest.mark.parametrize(
     ("changes", "tuning", "words"),
     [
-        ({}, Tuning(rows=3), "16 and 3"),
-        ({"M": 64, "N": 512}, Tuning(), "softmax UB bytes"),
-        ({"G": 12}, Tuning(rows=4), "G of whole cube rows: 12 and 16"),
-        ({"N": 8}, Tuning(), "B\\*M blocks of the cache: 64 and 8"),
-        ({"P": 512}, Tuning(), "K block L0B bytes"),
+        ({}, AttentionTuning(rows=3), "16 and 3"),
+        ({"M": 64, "N": 512}, AttentionTuning(), "softmax UB bytes"),
+        ({"G": 12}, AttentionTuning(rows=4), "G of whole cube rows: 12 and 16"),
+        ({"N": 8}, AttentionTuning(), "B\\*M blocks of the cache: 64 and 8"),
+        ({"P": 512}, AttentionTuning(), "K block L0B bytes"),
     ],
 )
-def test_a_shape_or_tiling_that_does_not_fit_is_refused(changes: dict[str, int], tuning: Tuning, words: str) -> None:
+def test_a_shape_or_tiling_that_does_not_fit_is_refused(
+    changes: dict[str, int], tuning: AttentionTuning, words: str
+) -> None:
     with pytest.raises(GuardError, match=words):
         check({**CASES["decode-b8"].dims, **changes}, tuning)

@@ -10,10 +10,10 @@ from anyio import from_thread
 from fastapi import Depends, Form, HTTPException, Request
 
 from ci.api import tokens
-from ci.api.access import Gate, GateHere
+from ci.api.access import ApiContext, GateHere
 from ci.store.states import Scope
 from ci.web.auth.members import Members
-from ci.web.auth.session import Session, Sessions
+from ci.web.auth.session import BrowserSession, Sessions
 
 
 class SignInNeededError(Exception):
@@ -24,7 +24,7 @@ class SignInNeededError(Exception):
 class Viewer:
     """Whoever asks."""
 
-    session: Session
+    session: BrowserSession
     name: str  # of the token or the account; "" for nobody
     scopes: frozenset[Scope]
 
@@ -76,7 +76,7 @@ def viewer(request: Request, gate: GateHere, sessions: SessionsHere, members: Me
     return Viewer(session, token.name if token else "", (token.scopes if token else frozenset()) | _open(gate))
 
 
-def _open(gate: Gate) -> frozenset[Scope]:
+def _open(gate: ApiContext) -> frozenset[Scope]:
     return frozenset({Scope.READ}) if gate.config.api.public_read else frozenset()
 
 

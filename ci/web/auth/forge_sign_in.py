@@ -14,7 +14,7 @@ from ci.errors import ForgeRefusedError, ForgeUnavailableError
 from ci.forge.accounts import Accounts
 from ci.web.auth.access import MembersHere, SessionsHere, Viewer
 from ci.web.auth.oauth_state import Errands
-from ci.web.auth.session import Account, Session, keep
+from ci.web.auth.session import Account, BrowserSession, keep
 from ci.web.auth.sign_in import Place, here, shown
 
 LOG = logging.getLogger(__name__)
@@ -105,7 +105,9 @@ def _callback(gate: GateHere, forge: str) -> str:
     return f"{str(gate.config.server.public_url).rstrip('/')}/sign-in/{forge}/callback"
 
 
-def _refused(request: Request, session: Session | None, forge: str, status: int, told: str, logged: str) -> Response:
+def _refused(
+    request: Request, session: BrowserSession | None, forge: str, status: int, told: str, logged: str
+) -> Response:
     """The sign-in page with what went wrong, and a line in the log."""
     LOG.warning("sign-in by %s refused: %s", forge, logged)
     sessions = request.app.state.sessions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from itsdangerous import BadData, Signer, URLSafeTimedSerializer
 
-from ci.web.auth.session import Session
+from ci.web.auth.session import BrowserSession
 
 LIFE_S = 600  # as long as GitHub's codes live
 _LONGEST_PLACE = 500  # characters; the state goes through addresses
@@ -34,12 +34,12 @@ class Errands:
         self._states = URLSafeTimedSerializer(key, salt="farm.errand", signer_kwargs={"digest_method": digest})
         self._verifiers = Signer(key, salt="farm.verifier", digest_method=digest)
 
-    def begin(self, session: Session, forge: str, place: str) -> Errand:
+    def begin(self, session: BrowserSession, forge: str, place: str) -> Errand:
         """A new one."""
         kept = place if len(place) <= _LONGEST_PLACE else "/"
         return self._errand(str(self._states.dumps([session.id, forge, kept, secrets.token_urlsafe(16)])), kept)
 
-    def end(self, state: str, session: Session | None, forge: str) -> Errand | None:
+    def end(self, state: str, session: BrowserSession | None, forge: str) -> Errand | None:
         """The errand of that state; None where it is forged, too old, or of another session or forge."""
         try:
             told = self._states.loads(state, max_age=LIFE_S)

@@ -31,7 +31,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BrowserSession:
     """One browser."""
 
     id: str  # random; what its forms are tied to
@@ -51,16 +51,16 @@ class Sessions:
         self._cookies = URLSafeTimedSerializer(key, salt="farm.session", signer_kwargs={"digest_method": digest})
         self._forms = Signer(key, salt="farm.form", digest_method=digest)
 
-    def begin(self, token: str = "", account: Account | None = None) -> Session:
+    def begin(self, token: str = "", account: Account | None = None) -> BrowserSession:
         """A new session; signing in takes a new one, so that nobody can have planted its id."""
-        return Session(secrets.token_urlsafe(16), token, account)
+        return BrowserSession(secrets.token_urlsafe(16), token, account)
 
-    def dump(self, session: Session) -> str:
+    def dump(self, session: BrowserSession) -> str:
         """The cookie's value."""
         account = [session.account.forge, session.account.login] if session.account else []
         return str(self._cookies.dumps([session.id, session.token, *account]))
 
-    def load(self, value: str | None) -> Session | None:
+    def load(self, value: str | None) -> BrowserSession | None:
         """The session of a cookie; None where there is none, or it is forged or too old."""
         if not value:
             return None
@@ -70,18 +70,20 @@ class Sessions:
             return None
         if not isinstance(told, list) or len(told) not in (2, 4):
             return None
-        return Session(str(told[0]), str(told[1]), Account(str(told[2]), str(told[3])) if len(told) == 4 else None)
+        return BrowserSession(
+            str(told[0]), str(told[1]), Account(str(told[2]), str(told[3])) if len(told) == 4 else None
+        )
 
-    def mark(self, session: Session) -> str:
+    def mark(self, session: BrowserSession) -> str:
         """What a form of this session carries."""
         return self._forms.get_signature(session.id).decode()
 
-    def marked(self, session: Session, mark: str) -> bool:
+    def marked(self, session: BrowserSession, mark: str) -> bool:
         """Whether a form came out of a page of this session."""
         return mark.isascii() and self._forms.verify_signature(session.id, mark)
 
 
-def keep(answer: Response, sessions: Sessions, session: Session) -> None:
+def keep(answer: Response, sessions: Sessions, session: BrowserSession) -> None:
     """Have the browser send `session` from now on."""
     answer.set_cookie(
         sessions.cookie,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farm.model.bisect import BisectRecord, Outcome
+from farm.model.bisect import BisectRecord, CommitOutcome
 from farm.text import counted
 
 
@@ -26,7 +26,7 @@ def extent(record: BisectRecord) -> str:
 
 def go_on(record: BisectRecord) -> str:
     """The command that searches what is left; "" where nothing is."""
-    if record.outcome not in (Outcome.INTERRUPTED, Outcome.ERRORED):
+    if record.outcome not in (CommitOutcome.INTERRUPTED, CommitOutcome.ERRORED):
         return ""
     request = record.request
     words = ["farm bisect", record.last_good[:12], record.suspects[-1][:12], "--kernel", request.kernel]

@@ -5,15 +5,15 @@ Names and messages come from outside and are escaped as in `farm.report.run.mark
 
 from __future__ import annotations
 
-from farm.model.bisect import Answer, BisectRecord, CommitRecord, Outcome
+from farm.model.bisect import Answer, BisectRecord, CommitOutcome, CommitRecord
 from farm.report.bisect.figures import effort, extent, go_on, minutes
 from farm.report.run.markdown import code, prose
 
 _MARKS = {
-    Outcome.FOUND: "🎯 found",
-    Outcome.NARROWED: "⚠️ narrowed",
-    Outcome.INTERRUPTED: "⚠️ interrupted",
-    Outcome.ERRORED: "⚠️ errored",
+    CommitOutcome.FOUND: "🎯 found",
+    CommitOutcome.NARROWED: "⚠️ narrowed",
+    CommitOutcome.INTERRUPTED: "⚠️ interrupted",
+    CommitOutcome.ERRORED: "⚠️ errored",
 }
 _ANSWERS = {Answer.GOOD: "✅ good", Answer.BAD: "❌ bad", Answer.SKIPPED: "⏭️ skipped"}
 _SHOWN_SUSPECTS = 20
@@ -33,7 +33,7 @@ def page(record: BisectRecord) -> str:
 def _commits(record: BisectRecord) -> list[str]:
     by_id = {each.commit: each for each in record.candidates}
     suspects = [by_id[commit] for commit in record.suspects]
-    if record.outcome not in (Outcome.FOUND, Outcome.NARROWED):
+    if record.outcome not in (CommitOutcome.FOUND, CommitOutcome.NARROWED):
         return [f"Left to search: {len(suspects)} commits. Go on with\n\n    {go_on(record)}"]
     lines = [_commit(each) for each in suspects[:_SHOWN_SUSPECTS]]
     if len(suspects) > _SHOWN_SUSPECTS:

@@ -6,15 +6,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from farm.model.bisect import Answer, BisectRecord, CommitRecord, Outcome
+from farm.model.bisect import Answer, BisectRecord, CommitOutcome, CommitRecord
 from farm.report.bisect.figures import effort, extent, go_on
 from farm.text import one_line
 
 _STYLES = {
-    Outcome.FOUND: "bold green",
-    Outcome.NARROWED: "bold yellow",
-    Outcome.INTERRUPTED: "bold yellow",
-    Outcome.ERRORED: "bold yellow",
+    CommitOutcome.FOUND: "bold green",
+    CommitOutcome.NARROWED: "bold yellow",
+    CommitOutcome.INTERRUPTED: "bold yellow",
+    CommitOutcome.ERRORED: "bold yellow",
 }
 _ANSWERS = {Answer.GOOD: "green", Answer.BAD: "red", Answer.SKIPPED: "yellow"}
 _SHOWN_SUSPECTS = 8
@@ -67,7 +67,7 @@ def _facts(record: BisectRecord) -> Table:
 
 
 def _suspects(record: BisectRecord) -> list[tuple[str, str]]:
-    if record.outcome not in (Outcome.FOUND, Outcome.NARROWED):
+    if record.outcome not in (CommitOutcome.FOUND, CommitOutcome.NARROWED):
         return []
     by_id = {each.commit: each for each in record.candidates}
     found = [by_id[commit] for commit in record.suspects]

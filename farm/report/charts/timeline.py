@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from farm.analysis.stages import (
     CoreTime,
-    Profile,
+    StageProfile,
     StageTime,
     core_times,
     stage_times,
@@ -29,7 +29,7 @@ _HOVER = (
 )
 
 
-def timeline_chart(chart_id: str, trial: TrialRecord, of: Profile, max_tasks: int = MAX_TASKS) -> Chart:
+def timeline_chart(chart_id: str, trial: TrialRecord, of: StageProfile, max_tasks: int = MAX_TASKS) -> Chart:
     """The timeline of `trial`, whose tasks `of` holds; x is µs from its start. Of more than `max_tasks` the longest."""
     path = {id(step.task) for step in of.path}
     drawn = sorted(trial.tasks, key=lambda task: (id(task) not in path, -task.duration_us))[:max_tasks]
@@ -84,7 +84,7 @@ def _bars(stage: str, tasks: list[TaskRecord], first_us: float, path: set[int], 
     )
 
 
-def _said(trial: TrialRecord, of: Profile, cores: list[CoreTime], stages: list[StageTime], drawn: int) -> str:
+def _said(trial: TrialRecord, of: StageProfile, cores: list[CoreTime], stages: list[StageTime], drawn: int) -> str:
     waited = waiting_share(of)
     busy = sum(core.busy_share for core in cores) / len(cores)
     words = [

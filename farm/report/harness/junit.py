@@ -14,7 +14,7 @@ from farm.gates.claims import describe
 from farm.model.run import FileStatus, HarnessRecord, RunRecord, Verdict
 from farm.report.harness import figures
 from farm.report.harness.figures import FileFigures
-from farm.report.junit.elements import Suite, timestamp, xml
+from farm.report.junit.elements import JunitSuite, timestamp, xml
 from farm.text import one_line
 
 _KINDS = {
@@ -77,8 +77,8 @@ def _verdict(record: RunRecord) -> junitparser.TestCase:
     return case
 
 
-def _suite(record: RunRecord, name: str, cases: list[junitparser.TestCase]) -> Suite:
-    suite = Suite(xml(name))
+def _suite(record: RunRecord, name: str, cases: list[junitparser.TestCase]) -> JunitSuite:
+    suite = JunitSuite(xml(name))
     suite.package = xml(record.kernel)
     suite.hostname = xml(record.devices[0].node) if record.devices else "localhost"
     suite.timestamp = timestamp(record.started_at)

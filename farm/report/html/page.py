@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from farm.analysis.digests import Agreement
+from farm.analysis.digests import DigestAgreement
 from farm.analysis.figures import time_spent
 from farm.model.run import GateStatus, RunRecord, Verdict
 from farm.report.charts.errors import bin_names, outlier_share
@@ -124,7 +124,9 @@ def furnish(made: jinja2.Environment) -> None:
         moment=_moment,
         json_of=lambda chart: Markup(chart.json()),
     )
-    made.globals.update(Agreement=Agreement, GateStatus=GateStatus, bin_names=bin_names, outlier_share=outlier_share)
+    made.globals.update(
+        Agreement=DigestAgreement, GateStatus=GateStatus, bin_names=bin_names, outlier_share=outlier_share
+    )
     made.globals.update(span=merge_base.span)
 
 

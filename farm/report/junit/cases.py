@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import junitparser
 
 from farm.model.run import GateStatus, RunRecord
-from farm.report.junit.elements import Suite, timestamp, xml
+from farm.report.junit.elements import JunitSuite, timestamp, xml
 from farm.text import one_line
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CaseOutcome:
     """How one test case ended."""
 
     status: GateStatus
@@ -21,19 +21,19 @@ class Outcome:
     message: str
 
 
-PASSED = Outcome(GateStatus.PASSED, "", "")
+PASSED = CaseOutcome(GateStatus.PASSED, "", "")
 
 
-def skipped(message: str) -> Outcome:
+def skipped(message: str) -> CaseOutcome:
     """What says nothing about the kernel, with the reason."""
-    return Outcome(GateStatus.NOT_APPLICABLE, "not-applicable", message)
+    return CaseOutcome(GateStatus.NOT_APPLICABLE, "not-applicable", message)
 
 
 def suite_of(
     record: RunRecord, name: str, host: str, properties: dict[str, str], cases: Iterable[junitparser.TestCase]
-) -> Suite:
+) -> JunitSuite:
     """A suite with what every suite of the run has; `host` is the node of its device, "" for none."""
-    made = Suite(xml(name))
+    made = JunitSuite(xml(name))
     made.package = xml(record.kernel)
     made.hostname = xml(host) or "localhost"
     made.timestamp = timestamp(record.started_at)
@@ -47,7 +47,7 @@ def suite_of(
     return made
 
 
-def case_of(record: RunRecord, of: str, name: str, seconds: float, outcome: Outcome) -> junitparser.TestCase:
+def case_of(record: RunRecord, of: str, name: str, seconds: float, outcome: CaseOutcome) -> junitparser.TestCase:
     """One test case of the kernel's case `of`, or of "run"."""
     found = junitparser.TestCase(xml(name), xml(f"{record.kernel}.{of}"), round(seconds, 3))
     kinds = {GateStatus.FAILED: junitparser.Failure, GateStatus.NOT_APPLICABLE: junitparser.Skipped}

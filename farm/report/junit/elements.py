@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import junitparser
 
 
-class Suite(junitparser.TestSuite):  # type: ignore[misc]  # junitparser is not followed, see pyproject.toml
+class JunitSuite(junitparser.TestSuite):  # type: ignore[misc]  # junitparser is not followed, see pyproject.toml
     """A suite with the two attributes the common schema asks for and junitparser has no field for."""
 
     package = junitparser.Attr()

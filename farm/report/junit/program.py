@@ -9,19 +9,19 @@ from __future__ import annotations
 import junitparser
 
 from farm.model.run import BaseRecord, GateStatus, RunRecord, SourceRecord
-from farm.report.junit.cases import PASSED, Outcome, case_of, skipped, suite_of
-from farm.report.junit.elements import Suite
+from farm.report.junit.cases import PASSED, CaseOutcome, case_of, skipped, suite_of
+from farm.report.junit.elements import JunitSuite
 from farm.report.run import provenance
 from farm.report.run.merge_base import BaseCase, base_cases, sentence
 
 
-def suites(record: RunRecord) -> list[Suite]:
+def suites(record: RunRecord) -> list[JunitSuite]:
     """None where the installed program was run."""
     found = [] if record.source is None else [_program(record, record.source)]
     return found if record.base is None else [*found, _merge_base(record, record.base)]
 
 
-def _program(record: RunRecord, source: SourceRecord) -> Suite:
+def _program(record: RunRecord, source: SourceRecord) -> JunitSuite:
     properties = {
         "source.commit": source.commit,
         "source.place": source.place,
@@ -37,7 +37,7 @@ def _program(record: RunRecord, source: SourceRecord) -> Suite:
     return suite_of(record, "program", "", properties, cases)
 
 
-def _isolation(record: RunRecord) -> Outcome:
+def _isolation(record: RunRecord) -> CaseOutcome:
     told = provenance.isolation(record)
     if not told:
         return skipped("no device ran the program")
@@ -45,7 +45,7 @@ def _isolation(record: RunRecord) -> Outcome:
     return skipped("\n".join(lacking)) if lacking else PASSED
 
 
-def _merge_base(record: RunRecord, base: BaseRecord) -> Suite:
+def _merge_base(record: RunRecord, base: BaseRecord) -> JunitSuite:
     found = base_cases(record)
     properties = {"base.commit": base.commit, "base.tree": base.tree or "none"}
     for each in found:
@@ -69,7 +69,7 @@ def _measured(record: RunRecord, of_case: BaseCase) -> junitparser.TestCase:
     """Whether the base was measured; the answer of the comparison is the regression gate's suite."""
     outcome = PASSED
     if of_case.comparison is None and of_case.status is GateStatus.ERRORED:
-        outcome = Outcome(GateStatus.ERRORED, "merge-base", of_case.note)
+        outcome = CaseOutcome(GateStatus.ERRORED, "merge-base", of_case.note)
     elif of_case.comparison is None:
         outcome = skipped(of_case.note)
     return case_of(record, of_case.case, "merge base", 0.0, outcome)

@@ -16,8 +16,8 @@ from farm.analysis.figures import gate, stood_in_for
 from farm.model.run import Finding, GateRecord, GateStatus, RunRecord, Verdict
 from farm.report.harness import junit
 from farm.report.junit import program
-from farm.report.junit.cases import PASSED, Outcome, case_of, suite_of
-from farm.report.junit.elements import Suite
+from farm.report.junit.cases import PASSED, CaseOutcome, case_of, suite_of
+from farm.report.junit.elements import JunitSuite
 from jobs.records import BuildRecord, Failure, Fault, OutputRecord, TrialRecord, TrialStatus
 
 _ACROSS = ("determinism", "budget")  # gates with a suite of their own even where nobody ran them
@@ -52,7 +52,7 @@ def _device_ids(record: RunRecord) -> list[str]:
     return [*ids] or ([""] if record.builds else [])
 
 
-def _device_suite(record: RunRecord, device: str, first: bool) -> Suite:
+def _device_suite(record: RunRecord, device: str, first: bool) -> JunitSuite:
     held = next((held for held in record.devices if held.id == device), None)
     trials = [trial for trial in record.trials if trial.device == device]
     properties = {"device": device} if device else {}
@@ -91,20 +91,22 @@ def _trial_cases(record: RunRecord, trial: TrialRecord) -> list[junitparser.Test
     return cases
 
 
-def _of_trial(record: RunRecord, trial: TrialRecord) -> Outcome:
-    outcome = _of_failure(trial.failure) if trial.failure else Outcome(GateStatus.ERRORED, "farm", "no reason recorded")
+def _of_trial(record: RunRecord, trial: TrialRecord) -> CaseOutcome:
+    outcome = (
+        _of_failure(trial.failure) if trial.failure else CaseOutcome(GateStatus.ERRORED, "farm", "no reason recorded")
+    )
     if trial.status is TrialStatus.ERRORED and stood_in_for(record, trial):
-        return Outcome(GateStatus.NOT_APPLICABLE, "moved", f"measured on another device instead: {outcome.message}")
+        return CaseOutcome(GateStatus.NOT_APPLICABLE, "moved", f"measured on another device instead: {outcome.message}")
     return outcome
 
 
-def _of_failure(failure: Failure) -> Outcome:
+def _of_failure(failure: Failure) -> CaseOutcome:
     status = GateStatus.FAILED if failure.fault is Fault.KERNEL else GateStatus.ERRORED
     log = f" (log: {failure.log})" if failure.log else ""
-    return Outcome(status, f"{failure.fault.value}/{failure.kind}", failure.message + log)
+    return CaseOutcome(status, f"{failure.fault.value}/{failure.kind}", failure.message + log)
 
 
-def _of_output(record: RunRecord, trial: TrialRecord, name: str, output: OutputRecord) -> Outcome:
+def _of_output(record: RunRecord, trial: TrialRecord, name: str, output: OutputRecord) -> CaseOutcome:
     """Out of tolerance is the kernel's fault unless the gate, which does not believe a suspect device, left it out."""
     tolerance = output.tolerance
     if tolerance.passed:
@@ -119,14 +121,14 @@ def _of_output(record: RunRecord, trial: TrialRecord, name: str, output: OutputR
         (finding.case, finding.device, finding.repeat, finding.output) == place for finding in judged.findings
     )
     if named:
-        return Outcome(GateStatus.FAILED, "kernel/tolerance", message)
-    return Outcome(GateStatus.ERRORED, "device/suspect", f"not held against the kernel: {message}")
+        return CaseOutcome(GateStatus.FAILED, "kernel/tolerance", message)
+    return CaseOutcome(GateStatus.ERRORED, "device/suspect", f"not held against the kernel: {message}")
 
 
-def _without_outputs(record: RunRecord) -> Outcome:
+def _without_outputs(record: RunRecord) -> CaseOutcome:
     judged = gate(record, "tolerance")
     if judged is None or judged.status is GateStatus.PASSED:
-        return Outcome(GateStatus.NOT_APPLICABLE, "not-applicable", "the trial recorded no output")
+        return CaseOutcome(GateStatus.NOT_APPLICABLE, "not-applicable", "the trial recorded no output")
     return _of_gate(judged, judged.findings[:1])
 
 
@@ -135,7 +137,7 @@ def _gate_names(record: RunRecord) -> list[str]:
     return [*_ACROSS, *found]
 
 
-def _gate_suite(record: RunRecord, name: str) -> Suite:
+def _gate_suite(record: RunRecord, name: str) -> JunitSuite:
     """A case per kernel case, for determinism per output of it; findings that fit none of them get one of their own."""
     judged = gate(record, name)
     slots: list[tuple[str, str | None]] = [(case, None) for case in record.cases]
@@ -160,20 +162,20 @@ def _fits(finding: Finding, case: str, output: str | None) -> bool:
     return finding.case in (None, case) and (output is None or finding.output in (None, output))
 
 
-def _of_gate(judged: GateRecord | None, findings: list[Finding]) -> Outcome:
+def _of_gate(judged: GateRecord | None, findings: list[Finding]) -> CaseOutcome:
     """What a gate says of one test case. A gate with findings speaks only where they point."""
     if judged is None:
-        return Outcome(GateStatus.NOT_APPLICABLE, "not-judged", "the run ended before this gate")
+        return CaseOutcome(GateStatus.NOT_APPLICABLE, "not-judged", "the run ended before this gate")
     if judged.findings and not findings:
         return PASSED
     by_weight = (GateStatus.FAILED, GateStatus.ERRORED, GateStatus.INCONCLUSIVE, GateStatus.NOT_APPLICABLE)
     said = {finding.status or judged.status for finding in findings} or {judged.status}
     status = next((status for status in by_weight if status in said), GateStatus.PASSED)
     lines = [f"{finding.device}: {finding.message}" if finding.device else finding.message for finding in findings]
-    return Outcome(status, f"gate/{status.value}", "\n".join(lines) or f"{judged.name} {status.value}")
+    return CaseOutcome(status, f"gate/{status.value}", "\n".join(lines) or f"{judged.name} {status.value}")
 
 
-def _run_suite(record: RunRecord, suites: list[Suite]) -> list[Suite]:
+def _run_suite(record: RunRecord, suites: list[JunitSuite]) -> list[JunitSuite]:
     """Faults of no single trial, and the verdict itself where no test case shows why the run did not pass."""
     cases = [
         case_of(record, "run", f"fault {number}", 0.0, _of_failure(failure))
@@ -188,5 +190,5 @@ def _run_suite(record: RunRecord, suites: list[Suite]) -> list[Suite]:
     if record.verdict is None or not red[record.verdict]:
         status = GateStatus.FAILED if record.verdict is Verdict.FAILED else GateStatus.ERRORED
         word = record.verdict.value if record.verdict else "unfinished"
-        cases.append(case_of(record, "run", "verdict", 0.0, Outcome(status, f"verdict/{word}", record.reason)))
+        cases.append(case_of(record, "run", "verdict", 0.0, CaseOutcome(status, f"verdict/{word}", record.reason)))
     return [suite_of(record, "run", "", {}, cases)] if cases else []

@@ -13,7 +13,7 @@ import junitparser
 from farm.analysis.sweep_findings import sentence
 from farm.model.run import Verdict
 from farm.model.sweep import Cell, SweepFinding, SweepRecord
-from farm.report.junit.elements import Suite as _Suite
+from farm.report.junit.elements import JunitSuite as _Suite
 from farm.report.junit.elements import timestamp as _timestamp
 from farm.report.junit.elements import xml as _xml
 from farm.text import one_line

@@ -18,7 +18,7 @@ from ci.forge.github import GitHubForge
 from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion
 from ci.outbox import outbox
 from ci.outbox.backoff import delay_s
-from ci.outbox.outbox import Letter
+from ci.outbox.outbox import OutboxMessage
 from ci.outbox.sender import Sender
 from ci.store.engine import open_database
 from ci.store.tables import OUTBOX
@@ -78,7 +78,7 @@ def due_now(engine: Engine) -> None:
         connection.execute(update(OUTBOX).values(next_at=timestamps.as_text(timestamps.utc_now())))
 
 
-def claim(engine: Engine) -> list[Letter]:
+def claim(engine: Engine) -> list[OutboxMessage]:
     return outbox.claim(engine, timestamps.utc_now() + timedelta(seconds=1), 10)
 
 

@@ -15,7 +15,7 @@ from ci.notify.notice import Notice
 from ci.queue.claims import LEASE, Claims
 from ci.queue.intents import Validate
 from ci.queue.job_queue import Queue
-from ci.queue.outcome import Outcome
+from ci.queue.outcome import JobOutcome
 from ci.store.engine import open_database
 from ci.store.states import JobKind, JobState, Operation
 from ci.store.tables import JOB, OUTBOX
@@ -24,7 +24,7 @@ from farm.model.device_health import EventKind, HealthEvent
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.process import identity
-from farm.process.identity import Owner
+from farm.process.identity import ProcessIdentity
 from farm.store import health_store
 from farm.store.engine import transaction
 from tests.ci.configuration import ENVIRONMENT, configuration
@@ -57,7 +57,7 @@ class Jobs:
             for job_id in self.rows("id"):
                 Queue(connection, self.config, self.repository).cancel_job(job_id[0], "by somebody")
 
-    def claims(self, who: Owner) -> Claims:
+    def claims(self, who: ProcessIdentity) -> Claims:
         """The claims of a service."""
         return Claims(self.engine, self.config, who)
 
@@ -82,8 +82,8 @@ def jobs(tmp_path: Path, url: str) -> Iterator[Jobs]:
 
 
 ME = identity.current()
-DEAD = Owner(ME.host, ME.boot, ME.namespace, ME.pid, ME.started - 1)  # a process of that number that is gone
-ELSEWHERE = Owner("another-host", "boot", "pid:[1]", 1, 1)
+DEAD = ProcessIdentity(ME.host, ME.boot, ME.namespace, ME.pid, ME.started - 1)  # a process of that number that is gone
+ELSEWHERE = ProcessIdentity("another-host", "boot", "pid:[1]", 1, 1)
 
 
 def test_who_has_lost_a_job_changes_nothing_of_it(jobs: Jobs) -> None:
@@ -98,7 +98,7 @@ def test_who_has_lost_a_job_changes_nothing_of_it(jobs: Jobs) -> None:
     slow.hold(claim, "x", "x")
     slow.say(claim, "x", "x")
 
-    assert not slow.settle(claim, Outcome(Verdict.PASSED, "x"))
+    assert not slow.settle(claim, JobOutcome(Verdict.PASSED, "x"))
     assert (slow.started(claim, ME), slow.look([claim.id])) == (False, {})
     assert jobs.rows() == before
     assert fast.look([taken.id]) == {taken.id: JobState.RUNNING}
@@ -132,7 +132,7 @@ def test_whoever_asks_hears_which_devices_a_run_has_taken_out(
     mine = [sick("n/2", claim.run_id), sick("n/9", claim.run_id), sick("n/1", claim.run_id, EventKind.TRIAL_OK)]
     health_store.observe(jobs.engine, [*mine, sick("n/3", "another run"), sick("n/2", claim.run_id)])
 
-    assert claims.settle(claim, Outcome(Verdict.ERRORED, "a device lost the vote"))
+    assert claims.settle(claim, JobOutcome(Verdict.ERRORED, "a device lost the vote"))
 
     with transaction(jobs.engine, "read") as connection:
         query = select(OUTBOX.c.payload).where(OUTBOX.c.operation == Operation.NOTICE.value)
@@ -153,7 +153,7 @@ def test_the_merge_queue_goes_first_and_then_the_oldest(jobs: Jobs) -> None:
 def test_many_services_at_once_have_each_job_once(jobs: Jobs) -> None:
     for number in range(1, 13):
         jobs.queue(number)
-    services = [jobs.claims(Owner(ME.host, ME.boot, ME.namespace, 10_000 + each, 1)) for each in range(4)]
+    services = [jobs.claims(ProcessIdentity(ME.host, ME.boot, ME.namespace, 10_000 + each, 1)) for each in range(4)]
 
     with ThreadPoolExecutor(4) as pool:
         taken = [claim.number for found in pool.map(lambda service: service.take(5), services) for claim in found]
@@ -166,8 +166,8 @@ def test_a_job_has_one_verdict(jobs: Jobs) -> None:
     claims = jobs.claims(ME)
     [claim] = claims.take(1)
 
-    assert claims.settle(claim, Outcome(Verdict.FAILED, "wrong numbers"))
-    assert not claims.settle(claim, Outcome(Verdict.PASSED, "right after all"))
+    assert claims.settle(claim, JobOutcome(Verdict.FAILED, "wrong numbers"))
+    assert not claims.settle(claim, JobOutcome(Verdict.PASSED, "right after all"))
 
     assert jobs.rows("state", "verdict", "reason") == [("done", "failed", "wrong numbers")]
 
@@ -180,7 +180,7 @@ def test_a_job_that_was_cancelled_meanwhile_is_not_started_and_gets_no_verdict(j
 
     assert not claims.started(claim, ME)
     assert claims.look([claim.id]) == {claim.id: JobState.CANCELLING}
-    claims.settle(claim, Outcome(Verdict.PASSED, "x"))
+    claims.settle(claim, JobOutcome(Verdict.PASSED, "x"))
 
     assert jobs.rows("state", "verdict") == [("cancelled", "")]
 

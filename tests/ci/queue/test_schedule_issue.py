@@ -19,7 +19,7 @@ from ci.outbox.sender import Sender
 from ci.queue import schedule_issue
 from ci.queue.intents import Validate
 from ci.queue.job_queue import Queue
-from ci.queue.options import RunOptions
+from ci.queue.options import JobOptions
 from ci.store.engine import open_database
 from ci.store.states import JobKind, JobState, Operation
 from ci.store.tables import JOB, OUTBOX
@@ -61,7 +61,7 @@ def night(engine: Engine, config: Config, verdict: Verdict, reason: str = "why",
     head = "" if schedule else sha(1)
     asked = Validate(kind, subject, None, head, "", "", False, "", Priority.NIGHTLY)
     with transaction(engine, "written", write=True) as connection:
-        Queue(connection, config, repository).schedule(asked, RunOptions(schedule=schedule))
+        Queue(connection, config, repository).schedule(asked, JobOptions(schedule=schedule))
         job = connection.execute(select(JOB).order_by(JOB.c.sequence.desc()).limit(1)).one()
         connection.execute(update(JOB).where(JOB.c.id == job.id).values(state=JobState.DONE.value))
         schedule_issue.settled(connection, config, job, verdict, reason, f"## the report of {reason}")

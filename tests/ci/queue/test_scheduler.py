@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select, update
 from ci.config.schedule import Schedule
 from ci.config.settings import Config, load
 from ci.errors import ConfigError, ForgeUnavailableError
-from ci.queue.options import RunOptions
+from ci.queue.options import JobOptions
 from ci.queue.scheduler import Scheduler
 from ci.store.engine import open_database
 from ci.store.states import JobState
@@ -107,7 +107,7 @@ def test_a_sweep_is_queued_at_its_time_and_once(nights: Clock) -> None:
 
     [job] = nights.jobs()
     assert (job.kind, job.subject, job.priority, job.state) == ("sweep", "schedule/nightly-sweep", "nightly", "queued")
-    options = RunOptions.model_validate_json(job.options)
+    options = JobOptions.model_validate_json(job.options)
     assert options.sweep is not None
     assert (options.schedule, options.cases, options.sweep.seeds) == ("nightly-sweep", ["tiny"], 2)
 

@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ci.runner.git_mirror import CommitMissingError, FetchError, Limits, Mirror, Remote, environment
+from ci.runner.git_mirror import CommitMissingError, FetchError, FetchLimits, Mirror, Remote, environment
 from tests.fakes.git_remote import GitRemote
 from tests.fakes.served import served
 
-LIMITS = Limits(bytes=1 << 26, seconds=60)
+LIMITS = FetchLimits(bytes=1 << 26, seconds=60)
 TOKEN = SecretStr("ghs_of_the_tests")
 
 Answer = TypeVar("Answer")
@@ -35,7 +35,7 @@ def remote(tmp_path: Path) -> GitRemote:
     return GitRemote(tmp_path / "remote.git")
 
 
-def mirror(tmp_path: Path, limits: Limits = LIMITS) -> Mirror:
+def mirror(tmp_path: Path, limits: FetchLimits = LIMITS) -> Mirror:
     return Mirror(tmp_path / "mirrors" / "octo-org" / "kernels.git", limits)
 
 
@@ -94,7 +94,7 @@ def test_more_than_the_limit_is_given_up_and_leaves_nothing(tmp_path: Path, remo
     head = remote.pull(7, {"big": os.urandom(3 << 20).hex()})
 
     with pytest.raises(FetchError, match="larger than 1048576 bytes"):
-        ask(mirror(tmp_path, Limits(bytes=1 << 20, seconds=60)).bring(Remote(remote.url), head, ""))
+        ask(mirror(tmp_path, FetchLimits(bytes=1 << 20, seconds=60)).bring(Remote(remote.url), head, ""))
 
     assert list((tmp_path / "mirrors").rglob("tmp_*")) == []
 
@@ -108,7 +108,7 @@ def test_a_remote_that_does_not_end_is_given_up(tmp_path: Path) -> None:
         served(Starlette(routes=[Route("/{path:path}", silent)])) as url,
         pytest.raises(FetchError, match="within 1 s"),
     ):
-        ask(mirror(tmp_path, Limits(bytes=1 << 20, seconds=1)).bring(Remote(f"{url}/x.git", TOKEN), "f" * 40, ""))
+        ask(mirror(tmp_path, FetchLimits(bytes=1 << 20, seconds=1)).bring(Remote(f"{url}/x.git", TOKEN), "f" * 40, ""))
 
 
 def test_nothing_that_a_commit_brings_is_acted_on(tmp_path: Path, remote: GitRemote) -> None:

@@ -22,7 +22,7 @@ from ci.outbox.sender import Sender
 from ci.queue.claims import Claims
 from ci.queue.intents import Validate
 from ci.queue.job_queue import Queue
-from ci.queue.options import RunOptions, SweepTerms
+from ci.queue.options import JobOptions, SweepTerms
 from ci.runner.runner import Runner
 from ci.store.engine import open_database
 from ci.store.states import JobKind
@@ -30,7 +30,7 @@ from ci.store.tables import JOB
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.process import identity
-from farm.process.identity import Owner
+from farm.process.identity import ProcessIdentity
 from farm.store.engine import transaction
 from farm.store.run_store import Store
 from tests.ci.configuration import ENVIRONMENT, executing
@@ -211,7 +211,7 @@ def test_a_cancelled_run_is_ended_and_gets_no_verdict(gate: Gate) -> None:
     assert gate.jobs("state", "verdict", "reason") == [("cancelled", "", "by somebody")]
     assert gate.checks() == [("completed", "cancelled")]
     assert [verdict for _, verdict in gate.runs()] == [Verdict.ERRORED]
-    assert Owner.load(gate.jobs("process")[0]).gone()
+    assert ProcessIdentity.load(gate.jobs("process")[0]).gone()
 
 
 def test_a_service_that_ends_in_order_ends_its_runs_and_queues_their_jobs(gate: Gate) -> None:
@@ -225,7 +225,7 @@ def test_a_service_that_ends_in_order_ends_its_runs_and_queues_their_jobs(gate: 
     gate.work(it_runs)
 
     assert gate.jobs("state", "owner", "process") == [("queued", "", "")]
-    assert Owner.load(process[0]).gone()
+    assert ProcessIdentity.load(process[0]).gone()
 
 
 def test_rules_that_change_wait_for_an_approval_and_are_named_in_the_report(gate: Gate) -> None:
@@ -262,10 +262,10 @@ def test_a_forks_commit_runs_only_in_a_sandbox(gate: Gate, tmp_path: Path) -> No
     assert "--require-sandbox" in words
 
 
-def gone() -> Owner:
+def gone() -> ProcessIdentity:
     """A process that was here and is not any more."""
     me = identity.current()
-    return Owner(me.host, me.boot, me.namespace, me.pid, me.started - 1)
+    return ProcessIdentity(me.host, me.boot, me.namespace, me.pid, me.started - 1)
 
 
 def test_a_dead_services_jobs_are_claimed_anew_followed_or_settled(gate: Gate) -> None:
@@ -291,7 +291,7 @@ def queue_sweep(gate: Gate, seeds: int) -> None:
     asked = Validate(JobKind.SWEEP, "schedule/nightly", None, "", "", "", False, "", Priority.NIGHTLY)
     terms = SweepTerms(seeds=seeds, repeats=2, budget_minutes=10)
     with transaction(gate.engine, "written", write=True) as connection:
-        Queue(connection, gate.config, gate.repository).schedule(asked, RunOptions(schedule="nightly", sweep=terms))
+        Queue(connection, gate.config, gate.repository).schedule(asked, JobOptions(schedule="nightly", sweep=terms))
 
 
 def test_a_sweep_that_finds_a_bad_device_names_it_in_an_issue_and_the_next_clean_one_closes_it(gate: Gate) -> None:

@@ -7,19 +7,21 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from ci.config.repository import Repository
-from ci.queue.options import RunOptions, SweepTerms
+from ci.config.repository import RepositorySection
+from ci.queue.options import JobOptions, SweepTerms
 from ci.runner.sweep_command import command, record_in, report
 from farm.cli.sweep import command as farm_sweep
 from farm.report.sweep.write import write_sweep
 from tests.farm.sweep_samples import one_bad
 
-KERNELS = Repository.model_construct(kernel="qkv_proj_rope", cases=["tiny"], platform="a2a3sim", devices=3, repeats=3)
+KERNELS = RepositorySection.model_construct(
+    kernel="qkv_proj_rope", cases=["tiny"], platform="a2a3sim", devices=3, repeats=3
+)
 TERMS = SweepTerms(seeds=2, repeats=1, budget_minutes=30)
 
 
 def test_it_asks_for_what_the_schedule_says(tmp_path: Path) -> None:
-    words = command(["farm"], KERNELS, RunOptions(devices=5, cases=["flash-s1"], sweep=TERMS), "head:6379", tmp_path)
+    words = command(["farm"], KERNELS, JobOptions(devices=5, cases=["flash-s1"], sweep=TERMS), "head:6379", tmp_path)
 
     assert words[:2] == ["farm", "sweep"] and "qkv_proj_rope" in words
     told = dict(itertools.pairwise(words))
@@ -29,7 +31,7 @@ def test_it_asks_for_what_the_schedule_says(tmp_path: Path) -> None:
 
 
 def test_without_a_number_it_is_of_all_devices_and_the_repositorys_cases(tmp_path: Path) -> None:
-    words = command(["farm"], KERNELS, RunOptions(sweep=TERMS), "", tmp_path)
+    words = command(["farm"], KERNELS, JobOptions(sweep=TERMS), "", tmp_path)
 
     told = dict(itertools.pairwise(words))
     assert (told["--devices"], told["--case"]) == ("all", "tiny")
@@ -40,7 +42,7 @@ def test_one_that_was_begun_is_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / "20261125-023000-abcdef").mkdir()
     (tmp_path / "20261125-023000-abcdef" / "plan.json").write_text("{}")
 
-    words = command(["farm"], KERNELS, RunOptions(sweep=TERMS), "", tmp_path)
+    words = command(["farm"], KERNELS, JobOptions(sweep=TERMS), "", tmp_path)
 
     assert words[-2:] == ["--resume", "latest"]
     assert "--seeds" not in words and "qkv_proj_rope" not in words
@@ -48,7 +50,7 @@ def test_one_that_was_begun_is_gone_on_with(tmp_path: Path) -> None:
 
 def test_farm_sweep_understands_both_forms(tmp_path: Path) -> None:
     runner = CliRunner()
-    for options in (RunOptions(sweep=TERMS), RunOptions(devices=2)):
+    for options in (JobOptions(sweep=TERMS), JobOptions(devices=2)):
         words = command([], KERNELS, options, "nobody-is-here:1", tmp_path)
         answer = runner.invoke(farm_sweep, words[1:])
         assert "No such option" not in answer.output and answer.exit_code != 2, answer.output

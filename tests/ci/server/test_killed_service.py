@@ -20,7 +20,7 @@ from ci.store.engine import open_database
 from ci.store.tables import JOB, OUTBOX
 from farm import timestamps
 from farm.model.run import Verdict
-from farm.process.identity import Owner
+from farm.process.identity import ProcessIdentity
 from farm.store.engine import transaction
 from farm.store.run_store import Store
 from tests.ci import serve_quickly
@@ -111,4 +111,4 @@ def _assert_judged_once(stream: Stream) -> None:
     # A run is followed on by the next service, not begun again: its own process was never killed.
     runs = {run.run_id: run.verdict for run in Store(engine).list(limit=10 * len(jobs))}
     assert runs == {job.run_id: Verdict(job.verdict) for job in jobs}
-    assert [job.id for job in jobs if not Owner.load(job.process).gone()] == []
+    assert [job.id for job in jobs if not ProcessIdentity.load(job.process).gone()] == []

@@ -13,9 +13,9 @@ from benchmarks.pages_store import seed
 from ci.api import tokens
 from ci.store.states import JobState, Scope
 from ci.store.tables import JOB
-from farm.execution import progress_file
-from farm.execution.progress_file import Progress
+from farm.model import progress
 from farm.model.device_health import DeviceState
+from farm.model.progress import Progress
 from farm.model.run import RunRecord, Verdict
 from farm.model.sweep import SweepPlan, SweepRecord
 from farm.store.run_store import Store
@@ -194,7 +194,7 @@ def test_a_running_run_moves_on_an_open_page_and_ends_there(place: Place, open_t
     expect(page.locator("main")).to_contain_text("left")
     noted = Progress(extra=3, stages={record.devices[1].id: "golden"})
     Path(record.directory).mkdir(parents=True)
-    (Path(record.directory) / progress_file.NAME).write_text(noted.model_dump_json())
+    (Path(record.directory) / progress.NAME).write_text(noted.model_dump_json())
     expect(page.locator("main")).to_contain_text("2 of 12 trials")
     expect(page.get_by_role("row", name=record.devices[1].id)).to_contain_text("golden")
     assert page.evaluate("window.same") is True

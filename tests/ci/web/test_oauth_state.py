@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.web.auth.oauth_state import Errands
-from ci.web.auth.session import Session, Sessions
+from ci.web.auth.session import BrowserSession, Sessions
 
 KEY = b"k" * 32
 ERRANDS = Errands(KEY)
-SESSION = Session("an id", "")
+SESSION = BrowserSession("an id", "")
 
 
 @given(st.text(max_size=500))
@@ -34,12 +34,14 @@ def test_no_two_have_the_same_state_or_verifier() -> None:
     ("session", "forge", "key"),
     [
         (None, "github", KEY),
-        (Session("another id", ""), "github", KEY),
+        (BrowserSession("another id", ""), "github", KEY),
         (SESSION, "codeberg", KEY),
         (SESSION, "github", b"o" * 32),
     ],
 )
-def test_an_errand_of_another_session_forge_or_key_is_none(session: Session | None, forge: str, key: bytes) -> None:
+def test_an_errand_of_another_session_forge_or_key_is_none(
+    session: BrowserSession | None, forge: str, key: bytes
+) -> None:
     state = ERRANDS.begin(SESSION, "github", "/").state
 
     assert Errands(key).end(state, session, forge) is None

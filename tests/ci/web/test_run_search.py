@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, insert
 
-from ci.queue.options import RunOptions
+from ci.queue.options import JobOptions
 from ci.store.engine import open_database
 from ci.store.states import JobKind, JobState, Scope
 from ci.store.tables import JOB
@@ -45,7 +45,7 @@ def job(of: int, **fields: object) -> dict[str, object]:
         "repository": "octo-org/kernels",
         "head_sha": HEADS[of % 2],
     }
-    told |= {"base_sha": "", "from_fork": False, "priority": "pull-request", "options": RunOptions().model_dump_json()}
+    told |= {"base_sha": "", "from_fork": False, "priority": "pull-request", "options": JobOptions().model_dump_json()}
     told |= {"state": JobState.RUNNING.value, "reason": "", "approved_by": "", "run_id": f"2026-run{of}"}
     return {**told, "created_at": "2026-01-01T00:00:00.000+00:00", **fields}
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select, update
 from ci.config.settings import Config
 from ci.forge.github import GitHubForge
 from ci.outbox.sender import Sender
-from ci.queue.options import RunOptions
+from ci.queue.options import JobOptions
 from ci.store.engine import open_database
 from ci.store.tables import DELIVERY, JOB, OUTBOX
 from ci.webhook.catch_up import recover
@@ -187,7 +187,7 @@ def test_commands_are_obeyed_and_answered(gate: Gate) -> None:
     gate.comment("/farm cancel")
 
     assert gate.jobs("state") == ["done", "cancelled"]
-    assert RunOptions.model_validate_json(gate.jobs("options")[1]) == RunOptions(devices=5, cases=["tiny"])
+    assert JobOptions.model_validate_json(gate.jobs("options")[1]) == JobOptions(devices=5, cases=["tiny"])
     assert len(gate.replies()) == 2
     assert "Cancelled 1: by will." in gate.replies()[1]
 

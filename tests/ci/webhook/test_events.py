@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from ci.forge import webhook_payloads
 from ci.queue.intents import Cancel, Rerun, Validate
-from ci.queue.options import RunOptions
+from ci.queue.options import JobOptions
 from ci.store.states import JobKind
 from ci.webhook.commands import Approve, Help, Run
 from ci.webhook.events import EVENTS, Ask, Nothing, PayloadError, intents
@@ -136,7 +136,7 @@ def test_comments_are_read_line_by_line_and_only_once() -> None:
     found = intents("issue_comment", comment_event(text))
 
     assert [each.command for each in found if isinstance(each, Ask)] == [
-        Run(RunOptions(devices=5, cases=["flash-s2"])),
+        Run(JobOptions(devices=5, cases=["flash-s2"])),
         Approve(sha(5)),
     ]
     edited = json.dumps({**json.loads(comment_event("/farm run")), "action": "edited"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farm.analysis.digests import Agreement, matrix
+from farm.analysis.digests import DigestAgreement, matrix
 from farm.analysis.figures import measured
 from jobs.records import TrialRecord
 from tests.farm import planted, samples
@@ -15,7 +15,7 @@ def kinds(trials: list[TrialRecord]) -> dict[str, list[str]]:
 def test_all_agree() -> None:
     found = matrix(samples.run().trials)
 
-    assert {cell.agreement for row in found.rows for cell in row.cells} == {Agreement.AGREES}
+    assert {cell.agreement for row in found.rows for cell in row.cells} == {DigestAgreement.AGREES}
     assert found.outputs == samples.OUTPUTS
     assert found.majority == (True,) * 4
 
@@ -33,7 +33,7 @@ def test_a_race_names_the_odd_repeat() -> None:
     first, *others = matrix(measured(record, samples.CASE)).rows
 
     assert first.device == planted.CULPRIT
-    assert (first.cells[1].agreement, first.cells[1].odd_repeats) == (Agreement.RACES, (2,))
+    assert (first.cells[1].agreement, first.cells[1].odd_repeats) == (DigestAgreement.RACES, (2,))
     assert not any(row.odd for row in others)
 
 

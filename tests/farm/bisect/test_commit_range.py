@@ -23,7 +23,7 @@ def commits(tmp_path: Path) -> Commits:
     return made
 
 
-def read(commits: Commits, good: str, bad: str) -> commit_range.History:
+def read(commits: Commits, good: str, bad: str) -> commit_range.CommitRange:
     return commit_range.read(commits.path, good, bad, ORIGIN)
 
 

@@ -1,4 +1,4 @@
-"""Which commit is tested on which slot, on a lease and flights that exist on paper only."""
+"""Which commit is tested on which slot, on a lease and trials in flight that exist on paper only."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from farm.bisect import executor
-from farm.bisect.executor import Bench, Probe
+from farm.bisect.executor import BisectExecutor, CommitTest
 from farm.bisect.metrics import Determinism
-from farm.execution.in_flight import Flight, Landed
-from jobs.records import Request
+from farm.execution.in_flight import InFlightTrial, TrialOutcome
+from jobs.records import TrialRequest
 from kernel.clock import Clock
 from tests.farm import evidence
 
-REQUEST = Request(kernel="k", case="tiny", platform="x", input_set="documented", seed=0)
+REQUEST = TrialRequest(kernel="k", case="tiny", platform="x", input_set="documented", seed=0)
 
 
 @dataclass
@@ -30,14 +30,14 @@ class PaperFlights:
     trial_s: float
     under_way: list[tuple[int, int]] = field(default_factory=list)  # slot, repeat
 
-    def start(self, slot: int, label: str, request: Request, repeat: int, attempt: int) -> None:
+    def start(self, slot: int, label: str, request: TrialRequest, repeat: int, attempt: int) -> None:
         assert slot not in [busy for busy, _ in self.under_way]
         self.under_way.append((slot, repeat))
 
-    def land(self) -> list[Landed]:
+    def poll(self) -> list[TrialOutcome]:
         slot, repeat = self.under_way.pop(0)
-        flight = Flight("", REQUEST, repeat, 0, None, 0.0, Path())
-        return [Landed(slot, flight, evidence.trial(f"n/{slot}", repeat))]
+        flight = InFlightTrial("", REQUEST, repeat, 0, None, 0.0, Path())
+        return [TrialOutcome(slot, flight, evidence.trial(f"n/{slot}", repeat))]
 
 
 @dataclass
@@ -49,9 +49,9 @@ def devices_after(slots: Sequence[int], commits: int, monkeypatch: pytest.Monkey
     """The devices of each commit's trials, by commit."""
     monkeypatch.setattr(executor, "Flights", PaperFlights)
     lease: Any = PaperLease(list(slots))
-    probes = [Probe(position, f"c{position}", REQUEST, REQUEST) for position in range(commits)]
-    ended: list[Probe] = []
-    Bench(lease, Path(), Clock.SIMULATED, 1.0, Determinism()).test(probes, ended.append)
+    probes = [CommitTest(position, f"c{position}", REQUEST, REQUEST) for position in range(commits)]
+    ended: list[CommitTest] = []
+    BisectExecutor(lease, Path(), Clock.SIMULATED, 1.0, Determinism()).test(probes, ended.append)
     assert sorted(probe.position for probe in ended) == list(range(commits))
     return [[trial.device for trial in probe.trials] for probe in probes]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.bisect.search import Search, contradictions, rounds_needed
+from farm.bisect.search import BisectSearch, contradictions, rounds_needed
 from farm.model.bisect import Answer
 
 Test = Callable[[int], Answer]
@@ -25,9 +25,9 @@ def turning_at(culprit: int, broken: Collection[int] = ()) -> Test:
     return test
 
 
-def search(bad: int, devices: int, test: Test) -> tuple[Search, int, list[int]]:
+def search(bad: int, devices: int, test: Test) -> tuple[BisectSearch, int, list[int]]:
     """The end of a search over positions 0 to `bad`, its rounds, and every position it tested."""
-    state, rounds, tested = Search(0, bad), 0, list[int]()
+    state, rounds, tested = BisectSearch(0, bad), 0, list[int]()
     while asked := state.probes(devices):
         state, rounds = state.after({position: test(position) for position in asked}), rounds + 1
         tested += asked
@@ -78,7 +78,7 @@ def test_broken_commits_hide_the_change_only_where_they_stand_before_it(
 
 @given(st.integers(2, 300), st.integers(1, 12))
 def test_a_round_never_asks_for_more_than_there_are_devices(bad: int, devices: int) -> None:
-    asked = Search(0, bad).probes(devices)
+    asked = BisectSearch(0, bad).probes(devices)
 
     assert asked == sorted(set(asked))
     assert len(asked) == min(devices, bad - 1)
@@ -86,14 +86,14 @@ def test_a_round_never_asks_for_more_than_there_are_devices(bad: int, devices: i
 
 
 def test_neighbours_need_no_test() -> None:
-    assert Search(3, 4).probes(5) == []
-    assert Search(3, 4).suspects == [4]
+    assert BisectSearch(3, 4).probes(5) == []
+    assert BisectSearch(3, 4).suspects == [4]
 
 
 def test_of_two_changes_the_older_one_is_followed_and_the_contradiction_is_seen() -> None:
     answers = {16: Answer.BAD, 32: Answer.GOOD, 48: Answer.BAD}
 
-    left = Search(0, 64).after(answers)
+    left = BisectSearch(0, 64).after(answers)
 
     assert (left.good, left.bad) == (0, 16)
     assert contradictions(answers) == [32]
@@ -102,7 +102,7 @@ def test_of_two_changes_the_older_one_is_followed_and_the_contradiction_is_seen(
 
 def test_a_range_without_anything_in_it_is_refused() -> None:
     with pytest.raises(ValueError, match="does not come before"):
-        Search(4, 4)
+        BisectSearch(4, 4)
 
 
 @pytest.mark.parametrize(

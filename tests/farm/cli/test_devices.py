@@ -19,7 +19,7 @@ from farm.cli.app import main
 from farm.cluster import connection as cluster
 from farm.execution.device_probe import probe_devices
 from farm.leasing.lease import Lease
-from farm.leasing.queue_client import Line
+from farm.leasing.queue_client import QueueClient
 from farm.model.device_health import DeviceState, EventKind, HealthEvent
 from farm.model.priority import Priority
 from farm.model.selection import Selection
@@ -255,7 +255,7 @@ def test_a_quarantined_device_can_be_probed_and_a_leased_one_cannot() -> None:
             "fake",
             str(paths.cache()),
             store,
-            Line(Priority.INTERACTIVE, "test", shared=False),
+            QueueClient(Priority.INTERACTIVE, "test", shared=False),
             Selection(devices=[held]),
             {},
             head,

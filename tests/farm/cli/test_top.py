@@ -16,7 +16,7 @@ from rich.console import Console
 
 from farm import paths
 from farm.cli import top
-from farm.leasing.device_queue import Ticket
+from farm.leasing.device_queue import QueueEntry
 from farm.model.priority import Priority
 from farm.monitor.snapshot import DeviceLook, Snapshot, take
 from farm.store.run_store import Store
@@ -78,7 +78,7 @@ def test_devices_come_in_counting_order_with_state_and_holder_and_the_line_below
         free=1,
         runs=(),
         devices=(DeviceLook("n/2", "healthy", "run-1"), DeviceLook("n/10", "quarantined", "")),
-        waiting=(Ticket("t", Priority.INTERACTIVE, 3, 12.0, "ann@host pid 1, run of [bold]x"),),
+        waiting=(QueueEntry("t", Priority.INTERACTIVE, 3, 12.0, "ann@host pid 1, run of [bold]x"),),
     )
     out = io.StringIO()
     Console(file=out, width=80).print(top.view(look))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from farm.cluster.head_watchdog import HeadLostError, HeadWatch
+from farm.cluster.head_watchdog import HeadLostError, HeadWatchdog
 from tests.fakes.installed import install
 
 FARM = [sys.executable, "-c", "from farm.cli.app import main; main()"]
@@ -31,7 +31,7 @@ def waited_for(condition: Any, limit_s: float = 20.0) -> bool:
 def test_a_head_that_answers_is_never_lost_and_one_that_stops_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        watch = HeadWatch(address, lost_after_s=1.0, look_s=0.1)
+        watch = HeadWatchdog(address, lost_after_s=1.0, look_s=0.1)
         time.sleep(1.5)
         watch.check()
     assert waited_for(lambda: watch.lost)

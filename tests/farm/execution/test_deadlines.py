@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import UsageError
-from farm.execution.session import RunOptions
+from farm.execution.session import SessionOptions
 from farm.model.budgets import Budget
 from farm.model.run import RunRecord, RunRequest, Verdict
 from farm.model.timeouts import Timeouts
@@ -28,7 +28,7 @@ def validate(out: Path, timeouts: Timeouts) -> RunRecord:
         seed=0,
     )
     budgets = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
-    return run(request, RunOptions(out=out, timeouts=timeouts, platform=platforms.TakesASecond, budgets=budgets))
+    return run(request, SessionOptions(out=out, timeouts=timeouts, platform=platforms.TakesASecond, budgets=budgets))
 
 
 def test_a_run_over_its_limit_is_errored_and_keeps_what_it_measured(tmp_path: Path) -> None:

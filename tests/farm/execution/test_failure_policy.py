@@ -7,19 +7,19 @@ import time
 
 import pytest
 
-from farm.execution.failure_policy import Blame
+from farm.execution.failure_policy import FailurePolicy
 from farm.model.attempts import MAX_ATTEMPTS
 from jobs.faults.table import TABLE
 from jobs.records import Failure, Fault
 from tests.farm.evidence import lost, trial
 
 
-def kinds(blame: Blame) -> list[str]:
+def kinds(blame: FailurePolicy) -> list[str]:
     return [failure.kind for failure in blame.kernel]
 
 
 def test_what_one_trial_proves_is_the_kernels_at_once() -> None:
-    blame = Blame()
+    blame = FailurePolicy()
 
     blame.take(lost("d0", 0, "unwritten-output", Fault.KERNEL), "node/0")
 
@@ -29,7 +29,7 @@ def test_what_one_trial_proves_is_the_kernels_at_once() -> None:
 
 @pytest.mark.parametrize("kind", ["hang", "worker-died", "killed", "device-507014", "device-507999", "scheduler-100"])
 def test_the_same_on_two_cards_is_the_kernels(kind: str) -> None:
-    blame = Blame()
+    blame = FailurePolicy()
 
     blame.take(lost("d0", 0, kind), "node/0")
     blame.take(lost("d0", 1, kind), "node/0")
@@ -42,7 +42,7 @@ def test_the_same_on_two_cards_is_the_kernels(kind: str) -> None:
 
 
 def test_two_dies_of_one_card_are_one_witness() -> None:
-    blame = Blame()
+    blame = FailurePolicy()
 
     blame.take(lost("node/0", 0), "node/card0")
     blame.take(lost("node/1", 0), "node/card0")
@@ -53,7 +53,7 @@ def test_two_dies_of_one_card_are_one_witness() -> None:
 
 
 def test_two_codes_and_two_cases_agree_on_nothing() -> None:
-    blame = Blame()
+    blame = FailurePolicy()
 
     blame.take(lost("d0", 0, "device-507014"), "0")
     blame.take(lost("d1", 0, "device-507015"), "1")
@@ -67,7 +67,7 @@ def test_two_codes_and_two_cases_agree_on_nothing() -> None:
     ["device-507899", "device-107003", "device-507033", "device-unknown", "orchestrator-10", "killed-9"],
 )
 def test_what_is_never_the_kernels_is_not_for_being_seen_often(kind: str) -> None:
-    blame = Blame()
+    blame = FailurePolicy()
 
     for number in range(5):
         blame.take(lost(f"d{number}", 0, kind), str(number))
@@ -77,7 +77,7 @@ def test_what_is_never_the_kernels_is_not_for_being_seen_often(kind: str) -> Non
 
 @pytest.mark.parametrize("kind", ["out-of-memory", "disk-full", "unreachable", "crash"])
 def test_a_nodes_trouble_on_every_card_stays_the_nodes(kind: str) -> None:
-    blame = Blame()
+    blame = FailurePolicy()
 
     for number in range(5):
         blame.take(lost(f"d{number}", 0, kind, Fault.NODE), str(number))
@@ -86,7 +86,7 @@ def test_a_nodes_trouble_on_every_card_stays_the_nodes(kind: str) -> None:
 
 
 def test_a_card_that_failed_its_canary_is_no_witness() -> None:
-    blame = Blame()
+    blame = FailurePolicy()
 
     blame.take(lost("d0", 0), "0", trusted=False)
     blame.take(lost("d1", 0), "1")
@@ -98,7 +98,7 @@ def test_a_card_that_failed_its_canary_is_no_witness() -> None:
 
 
 def test_a_card_found_broken_later_takes_its_word_back() -> None:
-    blame = Blame()
+    blame = FailurePolicy()
     blame.take(lost("d0", 0), "0")
     blame.take(lost("d0", 0, "unwritten-output", Fault.KERNEL), "0")
     blame.take(lost("d1", 0), "1")
@@ -112,7 +112,7 @@ def test_a_card_found_broken_later_takes_its_word_back() -> None:
 
 
 def test_a_third_witness_keeps_the_proof_when_one_falls() -> None:
-    blame = Blame()
+    blame = FailurePolicy()
     for number in range(3):
         blame.take(lost(f"d{number}", 0), str(number))
 
@@ -124,7 +124,7 @@ def test_a_third_witness_keeps_the_proof_when_one_falls() -> None:
 
 
 def test_good_trials_say_nothing_for_or_against() -> None:
-    blame = Blame()
+    blame = FailurePolicy()
 
     for repeat in range(3):
         blame.take(trial("d0", repeat), "0")
@@ -155,7 +155,7 @@ def test_each_fault_has_its_number_of_attempts(kind: str, fault: Fault, attempts
     failure = Failure(fault=fault, kind=kind, message="")
 
     made = 1
-    while Blame().may_retry(failure, made - 1):
+    while FailurePolicy().may_retry(failure, made - 1):
         made += 1
 
     assert made == attempts
@@ -163,9 +163,9 @@ def test_each_fault_has_its_number_of_attempts(kind: str, fault: Fault, attempts
 
 def test_nothing_is_ever_tried_more_than_three_times_or_once_the_kernel_is_guilty() -> None:
     failures = [Failure(fault=row.fault, kind=row.kind, message="") for row in TABLE]
-    assert not any(Blame().may_retry(failure, MAX_ATTEMPTS - 1) for failure in failures)
+    assert not any(FailurePolicy().may_retry(failure, MAX_ATTEMPTS - 1) for failure in failures)
 
-    guilty = Blame()
+    guilty = FailurePolicy()
     guilty.take(lost("d0", 0, "compile", Fault.KERNEL), "0")
     assert not any(guilty.may_retry(failure, 0) for failure in failures)
 
@@ -174,7 +174,7 @@ def test_a_campaign_of_a_hundred_thousand_trials_is_weighed_in_seconds() -> None
     rng = random.Random(1)
     made = [lost(f"d{n}", n, kind) for n in range(64) for kind in ("hang", "device-507014", "unreachable")]
     made += [trial(f"d{n}", n) for n in range(64)]
-    blame = Blame()
+    blame = FailurePolicy()
 
     begin = time.process_time()
     for _ in range(100_000):

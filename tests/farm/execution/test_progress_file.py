@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from farm.execution import progress_file
 from farm.execution.observer import Observer
-from farm.execution.progress_file import NAME, Progress, ProgressFile
+from farm.execution.progress_file import ProgressFile
+from farm.model import progress
+from farm.model.progress import NAME, Progress
 from farm.model.run import DeviceRecord
 from tests.farm import samples
 
@@ -39,14 +40,14 @@ def test_everything_is_handed_on(tmp_path: Path) -> None:
 def test_another_process_reads_what_each_device_does(tmp_path: Path) -> None:
     devices = [samples.device(index) for index in range(2)]
     told = ProgressFile(tmp_path, Observer())
-    assert progress_file.read(tmp_path) is None
+    assert progress.read(tmp_path) is None
     told.began("r1", devices, 9)
-    assert progress_file.read(tmp_path) == Progress(extra=0, stages={device.id: "build" for device in devices})
+    assert progress.read(tmp_path) == Progress(extra=0, stages={device.id: "build" for device in devices})
 
     told.working(devices[1], 1, "golden")  # too soon after the last time
     told.extended(3, "more")
 
-    found = progress_file.read(tmp_path)
+    found = progress.read(tmp_path)
     assert found == Progress(extra=3, stages={devices[0].id: "build", devices[1].id: "golden"})
 
 
@@ -54,7 +55,7 @@ def test_another_process_reads_what_each_device_does(tmp_path: Path) -> None:
 def test_a_file_that_is_none_says_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / NAME).write_text(content)
 
-    assert progress_file.read(tmp_path) is None
+    assert progress.read(tmp_path) is None
 
 
 def test_a_directory_that_cannot_be_written_ends_no_run(tmp_path: Path) -> None:

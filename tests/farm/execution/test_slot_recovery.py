@@ -8,12 +8,12 @@ import time
 import pytest
 
 from farm.errors import InfrastructureError
-from farm.execution.slot_recovery import Mending
+from farm.execution.slot_recovery import SlotRecovery
 from farm.leasing.lease import Replaced
 from jobs.records import Failure
 
 
-def drained(mending: Mending) -> tuple[dict[int, Replaced | None], dict[int, Failure]]:
+def drained(mending: SlotRecovery) -> tuple[dict[int, Replaced | None], dict[int, Failure]]:
     mended: dict[int, Replaced | None] = {}
     lost: dict[int, Failure] = {}
     while mending:
@@ -26,7 +26,7 @@ def drained(mending: Mending) -> tuple[dict[int, Replaced | None], dict[int, Fai
 
 def test_each_slot_comes_back_once_with_what_became_of_it() -> None:
     moved = Replaced(moved=True, unfit="node/0")
-    with Mending() as mending:
+    with SlotRecovery() as mending:
         mending.begin(0, lambda slot: moved)
         mending.begin(1, lambda slot: None)
         assert drained(mending) == ({0: moved, 1: None}, {})
@@ -37,7 +37,7 @@ def test_a_slot_that_cannot_be_helped_says_why() -> None:
     def hopeless(slot: int) -> None:
         raise InfrastructureError(f"no device for {slot}")
 
-    with Mending() as mending:
+    with SlotRecovery() as mending:
         mending.begin(4, hopeless)
         _, lost = drained(mending)
     assert [(slot, each.kind, each.message) for slot, each in lost.items()] == [
@@ -53,7 +53,7 @@ def test_two_slots_are_never_mended_at_once() -> None:
         time.sleep(0.02)
         at_work.release()
 
-    with Mending() as mending:
+    with SlotRecovery() as mending:
         for slot in range(5):
             mending.begin(slot, alone)
         assert len(drained(mending)[0]) == 5
@@ -66,7 +66,7 @@ def test_leaving_early_does_not_wait_for_what_is_under_way() -> None:
         never.wait(30)
 
     begin = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), Mending() as mending:
+    with pytest.raises(KeyboardInterrupt), SlotRecovery() as mending:
         mending.begin(0, waits)
         raise KeyboardInterrupt
     assert time.monotonic() - begin < 10

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.gates.protocol import Evidence, Gate
-from farm.gates.regression import Answer, Arm, RegressionGate, compare
+from farm.gates.regression import RegressionAnswer, RegressionGate, TimedProgram, compare
 from farm.model.run import GateStatus
 from farm.stats.bootstrap import ratio_interval
 from jobs.records import TrialRecord
@@ -75,7 +75,7 @@ def test_slower_than_the_base_but_within_what_is_allowed_is_no_regression() -> N
 
     assert found.interval is not None
     assert found.interval[0] > 1
-    assert found.answer is Answer.BETTER_OR_EQUAL
+    assert found.answer is RegressionAnswer.BETTER_OR_EQUAL
 
 
 def test_the_finding_says_how_much_how_sure_and_what_was_allowed() -> None:
@@ -116,8 +116,8 @@ def test_too_few_rounds_prove_nothing_however_far_apart(devices: int, rounds: in
 
 
 def test_only_rounds_of_both_arms_on_one_device_count() -> None:
-    base = Arm(Clock.MEASURED, {"d0": dict.fromkeys(range(7), 100.0), "d1": {0: 1.0}})
-    head = Arm(Clock.MEASURED, {"d0": dict.fromkeys(range(2, 12), 100.0), "d2": {0: 900.0}})
+    base = TimedProgram(Clock.MEASURED, {"d0": dict.fromkeys(range(7), 100.0), "d1": {0: 1.0}})
+    head = TimedProgram(Clock.MEASURED, {"d0": dict.fromkeys(range(2, 12), 100.0), "d2": {0: 900.0}})
     found = compare(base, head, 0.02, noisy=True)
 
     assert found is not None
@@ -130,7 +130,7 @@ def test_a_suspect_device_does_not_count_in_either_arm() -> None:
     found = RegressionGate(noisy(SPEEDS)).comparisons(head)[CASE]
 
     assert set(found.per_device) == {"d0", "d1"}
-    assert found.answer is Answer.BETTER_OR_EQUAL
+    assert found.answer is RegressionAnswer.BETTER_OR_EQUAL
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_an_exact_clock_takes_what_a_case_allows() -> None:
 
 def test_simulated_and_measured_are_never_compared() -> None:
     with pytest.raises(TypeError, match="different yardsticks"):
-        compare(Arm(Clock.SIMULATED, {}), Arm(Clock.MEASURED, {}), 0.02, noisy=True)
+        compare(TimedProgram(Clock.SIMULATED, {}), TimedProgram(Clock.MEASURED, {}), 0.02, noisy=True)
 
     judged = RegressionGate(trials({"d0": [100.0] * 9}, Clock.SIMULATED)).judge(of_head(noisy({"d0": 100.0})))
     assert judged.status is GateStatus.ERRORED
@@ -171,7 +171,7 @@ def test_simulated_and_measured_are_never_compared() -> None:
 @pytest.mark.parametrize("allowed", [-0.01, float("nan"), float("inf")])
 def test_a_share_that_makes_no_sense_is_refused(allowed: float) -> None:
     with pytest.raises(ValueError, match="allowed is"):
-        compare(Arm(Clock.MEASURED, {}), Arm(Clock.MEASURED, {}), allowed, noisy=True)
+        compare(TimedProgram(Clock.MEASURED, {}), TimedProgram(Clock.MEASURED, {}), allowed, noisy=True)
 
 
 def test_a_base_that_was_tried_and_not_measured_is_no_pass() -> None:

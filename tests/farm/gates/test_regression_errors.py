@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from farm.gates.regression import CONFIDENCE, Answer, Arm, compare
+from farm.gates.regression import CONFIDENCE, RegressionAnswer, TimedProgram, compare
 from farm.stats.bootstrap import ratio_interval
 from kernel.clock import Clock
 
@@ -55,7 +55,7 @@ NOISES: dict[str, Noise] = {
 class Rates:
     """What became of many comparisons."""
 
-    answers: dict[Answer, float]  # share of each
+    answers: dict[RegressionAnswer, float]  # share of each
     rounds: float  # mean rounds a device until the answer
 
 
@@ -68,19 +68,21 @@ def times_of_run(
     return np.asarray(times * np.array([1.0, ratio]))
 
 
-def arm(times: NDArray[np.float64]) -> Arm:
+def arm(times: NDArray[np.float64]) -> TimedProgram:
     """`times` is [device, round]."""
-    return Arm(Clock.MEASURED, {f"d{index}": dict(enumerate(map(float, rounds))) for index, rounds in enumerate(times)})
+    return TimedProgram(
+        Clock.MEASURED, {f"d{index}": dict(enumerate(map(float, rounds))) for index, rounds in enumerate(times)}
+    )
 
 
-def conclude(times: NDArray[np.float64], allowed: float) -> tuple[Answer, int]:
+def conclude(times: NDArray[np.float64], allowed: float) -> tuple[RegressionAnswer, int]:
     """The first answer that is not inconclusive, and the rounds it took; inconclusive after the last look."""
     for rounds in LOOKS:
         found = compare(arm(times[:, :rounds, 0]), arm(times[:, :rounds, 1]), allowed, noisy=True)
         assert found is not None
-        if found.answer is not Answer.INCONCLUSIVE:
+        if found.answer is not RegressionAnswer.INCONCLUSIVE:
             return found.answer, rounds
-    return Answer.INCONCLUSIVE, LOOKS[-1]
+    return RegressionAnswer.INCONCLUSIVE, LOOKS[-1]
 
 
 def rates(noise: Noise, ratio: float, allowed: float, tries: int = TRIES, devices: int = DEVICES) -> Rates:
@@ -88,7 +90,9 @@ def rates(noise: Noise, ratio: float, allowed: float, tries: int = TRIES, device
     generator = np.random.default_rng(20261124)
     ends = [conclude(times_of_run(noise, ratio, generator, devices), allowed) for _ in range(tries)]
     counted = Counter(answer for answer, _ in ends)
-    return Rates({answer: counted[answer] / tries for answer in Answer}, sum(rounds for _, rounds in ends) / len(ends))
+    return Rates(
+        {answer: counted[answer] / tries for answer in RegressionAnswer}, sum(rounds for _, rounds in ends) / len(ends)
+    )
 
 
 def coverage(noise: Noise, rounds: int, tries: int) -> float:
@@ -112,29 +116,29 @@ def over_limit(noise: Noise, ratio: float, drift: float, tries: int) -> float:
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_an_unchanged_kernel_is_hardly_ever_called_worse(noise: str) -> None:
-    assert rates(NOISES[noise], ratio=1.0, allowed=0.02).answers[Answer.WORSE] <= 0.03
+    assert rates(NOISES[noise], ratio=1.0, allowed=0.02).answers[RegressionAnswer.WORSE] <= 0.03
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_five_percent_slower_is_hardly_ever_let_through(noise: str) -> None:
     found = rates(NOISES[noise], ratio=1.05, allowed=0.02).answers
 
-    assert found[Answer.BETTER_OR_EQUAL] <= 0.02
-    assert found[Answer.WORSE] >= (0.9 if noise.startswith("normal") else 0.6)
+    assert found[RegressionAnswer.BETTER_OR_EQUAL] <= 0.02
+    assert found[RegressionAnswer.WORSE] >= (0.9 if noise.startswith("normal") else 0.6)
 
 
 def test_an_unchanged_kernel_passes_on_a_quiet_device_after_few_rounds() -> None:
     found = rates(NOISES["normal 1 %"], ratio=1.0, allowed=0.02)
 
-    assert found.answers[Answer.BETTER_OR_EQUAL] >= 0.97
+    assert found.answers[RegressionAnswer.BETTER_OR_EQUAL] >= 0.97
     assert found.rounds < 5
 
 
 def test_two_percent_slower_is_told_from_one_percent_allowed() -> None:
     found = rates(NOISES["normal 1 %"], ratio=1.02, allowed=0.01).answers
 
-    assert found[Answer.WORSE] >= 0.85
-    assert found[Answer.BETTER_OR_EQUAL] <= 0.02
+    assert found[RegressionAnswer.WORSE] >= 0.85
+    assert found[RegressionAnswer.BETTER_OR_EQUAL] <= 0.02
 
 
 def test_the_noisier_the_device_the_more_rounds_it_takes() -> None:
@@ -154,8 +158,8 @@ def test_against_the_base_in_turn_is_better_than_three_runs_against_a_limit() ->
     missed = 1 - over_limit(noise, ratio=1.05, drift=DRIFT, tries=1000)
     unchanged, slower = (rates(noise, ratio, allowed=0.02).answers for ratio in (1.0, 1.05))
 
-    assert unchanged[Answer.WORSE] < 0.1 * false_alarm
-    assert slower[Answer.BETTER_OR_EQUAL] < 0.1 * missed
+    assert unchanged[RegressionAnswer.WORSE] < 0.1 * false_alarm
+    assert slower[RegressionAnswer.BETTER_OR_EQUAL] < 0.1 * missed
 
 
 def table(tries: int) -> None:
@@ -170,7 +174,7 @@ def table(tries: int) -> None:
         for name, noise in NOISES.items():
             for ratio in (1.0, 1.02, 1.05):
                 found = rates(noise, ratio, allowed, tries)
-                shares = " | ".join(f"{100 * found.answers[answer]:.1f} %" for answer in Answer)
+                shares = " | ".join(f"{100 * found.answers[answer]:.1f} %" for answer in RegressionAnswer)
                 print(f"| {allowed:.0%} | {name} | {ratio} | {shares} | {found.rounds:.1f} |", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Who runs what on which devices, on a lease and flights that exist on paper only."""
+"""Who runs what on which devices, on a lease and trials in flight that exist on paper only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from farm.execution.in_flight import Flight, Landed
+from farm.execution.in_flight import InFlightTrial, TrialOutcome
 from farm.execution.observer import Observer
-from farm.harness.executor import Conductor
+from farm.harness.executor import HarnessExecutor
 from farm.model.run import DeviceRecord
-from jobs.records import Failure, Fault, Request, TrialRecord
+from jobs.records import Failure, Fault, TrialRecord, TrialRequest
 from kernel.harness.head import Head
 
 HANG = Failure(fault=Fault.DEVICE, kind="hang", message="no end")
@@ -43,7 +43,7 @@ class PaperLease:
     def wanted_by_others(self) -> list[str]:
         return ["somebody"] if self.started >= self.wanted_after and not self.given else []
 
-    def give_way(self, on_wait: Any) -> None:
+    def yield_devices(self, on_wait: Any) -> None:
         self.given += 1
         self.given_with = self.under_way
 
@@ -70,16 +70,16 @@ class PaperFlights:
     flown: list[tuple[str, int, str, dict[str, str]]] = field(default_factory=list)  # file, slot, repeat/attempt, knobs
     most: int = 0
     _looks: int = 0
-    _waiting: list[tuple[int, Request, int, int]] = field(default_factory=list)
+    _waiting: list[tuple[int, TrialRequest, int, int]] = field(default_factory=list)
 
-    def start(self, slot: int, label: str, request: Request, repeat: int, attempt: int) -> None:
+    def start(self, slot: int, label: str, request: TrialRequest, repeat: int, attempt: int) -> None:
         self.flown.append((request.case, slot, f"{repeat}/{attempt}", dict(request.tuning)))
         self.lease.started += 1
         self.lease.under_way += 1
         self._waiting.append((slot, request, repeat, attempt))
         self.most = max(self.most, len(self._waiting))
 
-    def land(self) -> list[Landed]:
+    def poll(self) -> list[TrialOutcome]:
         if not self._waiting:
             return []
         quick = [flight for flight in self._waiting if flight[1].case != "slow.py"]
@@ -104,7 +104,7 @@ class PaperFlights:
                 "failure": failure,
             }
         )
-        return [Landed(slot, Flight("", request, repeat, attempt, None, 0.0, Path()), record)]
+        return [TrialOutcome(slot, InFlightTrial("", request, repeat, attempt, None, 0.0, Path()), record)]
 
     def under_way(self) -> list[str]:
         return []
@@ -123,14 +123,14 @@ def conducted(
     fails: dict[str, Failure] | None = None,
     freezes: str = "",
     wanted_after: int = -1,
-) -> tuple[Conductor, PaperFlights, list[TrialRecord]]:
+) -> tuple[HarnessExecutor, PaperFlights, list[TrialRecord]]:
     lease, kept = PaperLease(count, wanted_after=wanted_after), list[TrialRecord]()
-    flights = PaperFlights(lease, fails or {})
-    paper: dict[str, Any] = {"lease": lease, "flights": flights, "limits": NoLimits()}
-    conductor = Conductor(
+    in_flight = PaperFlights(lease, fails or {})
+    paper: dict[str, Any] = {"lease": lease, "in_flight": in_flight, "limits": NoLimits()}
+    conductor = HarnessExecutor(
         **paper,
         observer=Observer(),
-        template=Request(kernel="k", case="", platform="x", input_set="own"),
+        template=TrialRequest(kernel="k", case="", platform="x", input_set="own"),
         heads=heads,
         repeats=repeats,
         freezes=frozenset({freezes} - {""}),
@@ -138,27 +138,27 @@ def conducted(
         keep=kept.append,
     )
     conductor.run()
-    return conductor, flights, kept
+    return conductor, in_flight, kept
 
 
 def test_every_file_runs_as_often_as_asked_and_devices_work_side_by_side() -> None:
-    _, flights, kept = conducted({f"{number}.py": head() for number in range(5)}, count=3, repeats=2)
+    _, in_flight, kept = conducted({f"{number}.py": head() for number in range(5)}, count=3, repeats=2)
 
     assert sorted((record.case, record.repeat) for record in kept) == [
         (f"{number}.py", repeat) for number in range(5) for repeat in range(2)
     ]
-    assert flights.most == 3
+    assert in_flight.most == 3
 
 
 def test_devices_are_given_up_at_a_trial_boundary_and_the_rest_runs_afterwards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("farm.leasing.preemption._ASK_S", 0.0)
-    conductor, flights, kept = conducted({f"{number}.py": head() for number in range(5)}, count=2, wanted_after=2)
+    conductor, in_flight, kept = conducted({f"{number}.py": head() for number in range(5)}, count=2, wanted_after=2)
 
     lease: Any = conductor.lease
     assert (lease.given, lease.given_with) == (1, 0)
-    assert lease.started == len(flights.flown) == len(kept) == 5
+    assert lease.started == len(in_flight.flown) == len(kept) == 5
 
 
 def test_nobody_is_waited_for_when_nothing_is_left_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,9 +170,9 @@ def test_nobody_is_waited_for_when_nothing_is_left_to_run(monkeypatch: pytest.Mo
 
 
 def test_a_file_that_takes_two_devices_gets_them_of_one_node() -> None:
-    conductor, flights, kept = conducted({"two.py": head(2), "one.py": head()}, count=3, repeats=3)
+    conductor, in_flight, kept = conducted({"two.py": head(2), "one.py": head()}, count=3, repeats=3)
 
-    two = [(slot, knobs["beside"]) for file, slot, _, knobs in flights.flown if file == "two.py"]
+    two = [(slot, knobs["beside"]) for file, slot, _, knobs in in_flight.flown if file == "two.py"]
     assert two == [(0, "1")] * 3
     assert [record.beside for record in kept if record.case == "two.py"] == [["node0/1"]] * 3
     assert not conductor.unreached
@@ -186,9 +186,9 @@ def test_a_file_that_fits_on_no_node_is_left_and_the_others_run() -> None:
 
 
 def test_a_hang_is_tried_on_another_device_and_two_prove_it() -> None:
-    conductor, flights, kept = conducted({"hangs.py": head(), "fine.py": head()}, count=2, fails={"hangs.py": HANG})
+    conductor, in_flight, kept = conducted({"hangs.py": head(), "fine.py": head()}, count=2, fails={"hangs.py": HANG})
 
-    tried = [slot for file, slot, _, _ in flights.flown if file == "hangs.py"]
+    tried = [slot for file, slot, _, _ in in_flight.flown if file == "hangs.py"]
     assert sorted(tried) == [0, 1]
     assert [failure.kind for failure in conductor.blames["hangs.py"].kernel] == ["hang"]
     assert not conductor.blames["fine.py"].kernel
@@ -197,33 +197,35 @@ def test_a_hang_is_tried_on_another_device_and_two_prove_it() -> None:
 
 
 def test_a_hang_waits_for_another_device_though_its_own_is_free_again() -> None:
-    _, flights, _ = conducted({"hangs.py": head(), "slow.py": head()}, count=2, fails={"hangs.py": HANG})
+    _, in_flight, _ = conducted({"hangs.py": head(), "slow.py": head()}, count=2, fails={"hangs.py": HANG})
 
-    assert [slot for file, slot, _, _ in flights.flown if file == "hangs.py"] == [0, 1]
+    assert [slot for file, slot, _, _ in in_flight.flown if file == "hangs.py"] == [0, 1]
 
 
 def test_on_a_single_device_a_hang_proves_nothing() -> None:
-    conductor, flights, _ = conducted({"hangs.py": head()}, count=1, fails={"hangs.py": HANG})
+    conductor, in_flight, _ = conducted({"hangs.py": head()}, count=1, fails={"hangs.py": HANG})
 
-    assert [attempt for _, _, attempt, _ in flights.flown] == ["0/0", "0/1"]
+    assert [attempt for _, _, attempt, _ in in_flight.flown] == ["0/0", "0/1"]
     assert conductor.blames["hangs.py"].kernel == []
 
 
 def test_a_failure_of_the_file_itself_is_not_tried_again() -> None:
-    _, flights, _ = conducted({"bad.py": head()}, count=1, repeats=3, fails={"bad.py": RAISED})
+    _, in_flight, _ = conducted({"bad.py": head()}, count=1, repeats=3, fails={"bad.py": RAISED})
 
-    assert [attempt for _, _, attempt, _ in flights.flown] == ["0/0"]
+    assert [attempt for _, _, attempt, _ in in_flight.flown] == ["0/0"]
 
 
 def test_the_first_trial_keeps_the_data_that_the_others_take() -> None:
-    _, flights, _ = conducted({"steady.py": head()}, count=3, repeats=3, freezes="steady.py")
+    _, in_flight, _ = conducted({"steady.py": head()}, count=3, repeats=3, freezes="steady.py")
 
-    knobs = [knobs for _, _, _, knobs in flights.flown]
+    knobs = [knobs for _, _, _, knobs in in_flight.flown]
     assert [sorted(each) for each in knobs] == [["beside", "save", "seed"], *[["beside", "replay", "seed"]] * 2]
     assert {each.get("save") or each.get("replay") for each in knobs} == {"/data/steady.py-a0"}
 
 
 def test_where_the_first_trial_is_lost_no_other_waits_for_its_data() -> None:
-    _, flights, _ = conducted({"steady.py": head()}, count=2, repeats=3, freezes="steady.py", fails={"steady.py": HANG})
+    _, in_flight, _ = conducted(
+        {"steady.py": head()}, count=2, repeats=3, freezes="steady.py", fails={"steady.py": HANG}
+    )
 
-    assert [attempt for _, _, attempt, _ in flights.flown] == ["0/0", "0/1"]
+    assert [attempt for _, _, attempt, _ in in_flight.flown] == ["0/0", "0/1"]

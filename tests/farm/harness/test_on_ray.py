@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from farm.errors import UsageError
-from farm.execution.session import RunOptions
+from farm.execution.session import SessionOptions
 from farm.harness.file_selection import discover
 from farm.harness.workflow import HarnessRequest, run
 from farm.model.run import FileStatus, GateStatus, RunRecord, RunRequest, Verdict
@@ -63,7 +63,7 @@ def validate(
         seed=0,
     )
     return run(
-        HarnessRequest(profile, ROOT, found, "named", request), RunOptions(out=out, timeouts=Timeouts(trial_s=120))
+        HarnessRequest(profile, ROOT, found, "named", request), SessionOptions(out=out, timeouts=Timeouts(trial_s=120))
     )
 
 
@@ -148,7 +148,7 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("farm.harness.executor.Conductor._mended", interrupt)
+    monkeypatch.setattr("farm.harness.executor.HarnessExecutor._mended", interrupt)
 
     record = validate(shipped(seconds=60.0), ["hangs"], tmp_path, devices=1)
 

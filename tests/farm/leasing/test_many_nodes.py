@@ -17,9 +17,9 @@ from farm import paths
 from farm.cluster import connection
 from farm.errors import CapacityError, InfrastructureError, UsageError
 from farm.execution.observer import Observer
-from farm.execution.session import RunOptions
+from farm.execution.session import SessionOptions
 from farm.leasing import queue_client
-from farm.leasing.device_queue import Ticket
+from farm.leasing.device_queue import QueueEntry
 from farm.leasing.worker import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.device_health import EventKind, HealthEvent
@@ -87,7 +87,7 @@ def validate(
         priority=priority,
         selection=selection or Selection(),
     )
-    return run(request, RunOptions(out=out, wait_s=wait_s, platform=platform, budgets=BUDGETS), observer)
+    return run(request, SessionOptions(out=out, wait_s=wait_s, platform=platform, budgets=BUDGETS), observer)
 
 
 class TwoDiesACard(platforms.Honest):
@@ -186,10 +186,10 @@ class Waits(Observer):
 
     def __init__(self) -> None:
         self.began_at = 0.0
-        self.ahead: list[list[Ticket]] = []
+        self.ahead: list[list[QueueEntry]] = []
         self.first = threading.Event()
 
-    def waiting(self, ahead: list[Ticket], waited_s: float) -> None:
+    def waiting(self, ahead: list[QueueEntry], waited_s: float) -> None:
         self.ahead.append(ahead)
 
     def measured(self, trial: TrialRecord, kept: bool) -> None:

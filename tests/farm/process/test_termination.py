@@ -13,7 +13,7 @@ from farm.process import identity, termination
 
 
 @pytest.fixture
-def orphan() -> Iterator[tuple[identity.Owner, identity.Owner]]:
+def orphan() -> Iterator[tuple[identity.ProcessIdentity, identity.ProcessIdentity]]:
     """A session whose leader has died, and the process that is left in it."""
     with subprocess.Popen(
         ["sh", "-c", "sleep 600 & echo $!; read wait"],
@@ -44,7 +44,7 @@ def test_a_leader_and_what_it_started_are_ended() -> None:
         assert child.gone()
 
 
-def test_what_a_dead_leader_left_is_ended(orphan: tuple[identity.Owner, identity.Owner]) -> None:
+def test_what_a_dead_leader_left_is_ended(orphan: tuple[identity.ProcessIdentity, identity.ProcessIdentity]) -> None:
     leader, left = orphan
 
     termination.end_session(leader, [left])
@@ -52,7 +52,9 @@ def test_what_a_dead_leader_left_is_ended(orphan: tuple[identity.Owner, identity
     assert left.gone()
 
 
-def test_a_session_without_a_known_member_is_somebody_else_s(orphan: tuple[identity.Owner, identity.Owner]) -> None:
+def test_a_session_without_a_known_member_is_somebody_else_s(
+    orphan: tuple[identity.ProcessIdentity, identity.ProcessIdentity],
+) -> None:
     leader, left = orphan
 
     termination.end_session(leader, [dataclasses.replace(left, started=1)])
@@ -65,7 +67,9 @@ def test_a_session_without_a_known_member_is_somebody_else_s(orphan: tuple[ident
     [lambda now: dataclasses.replace(now, started=1), lambda now: dataclasses.replace(now, boot="another boot")],
     ids=["of this boot", "of another boot"],
 )
-def test_a_reused_process_number_is_never_ended(earlier: Callable[[identity.Owner], identity.Owner]) -> None:
+def test_a_reused_process_number_is_never_ended(
+    earlier: Callable[[identity.ProcessIdentity], identity.ProcessIdentity],
+) -> None:
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
         now = identity.of(stranger.pid)
         try:

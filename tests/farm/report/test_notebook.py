@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from farm.model.run import RunRecord
+from farm.report.run import notebook
 from tests.farm import samples
 
 
@@ -35,7 +36,7 @@ class Outline(HTMLParser):
 
 @pytest.mark.parametrize("record", [samples.run(), samples.running(), samples.compile_failure(), samples.over_budget()])
 def test_every_record_has_a_well_formed_table(record: RunRecord) -> None:
-    shown = Outline(record._repr_html_())
+    shown = Outline(notebook.html(record))
 
     assert shown.open == []
     assert shown.tags == {"div", "strong", "br", "small", "table", "thead", "tbody", "tr", "th", "td"}
@@ -47,7 +48,7 @@ def test_what_comes_from_outside_stays_text() -> None:
     hostile = "<img src=x onerror=alert(1)>&amp;"
     record = samples.run(reason=hostile, commit=hostile, kernel=hostile)
 
-    shown = Outline(record._repr_html_())
+    shown = Outline(notebook.html(record))
 
     assert "img" not in shown.tags
     assert shown.words.count(hostile) == 3

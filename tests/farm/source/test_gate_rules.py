@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from farm.source.gate_rules import HARNESS, changed_between
-from farm.source.git_repository import Repository
+from farm.source.git_repository import GitRepository
 from tests.fakes.git_remote import GitRemote
 
 
@@ -24,6 +24,6 @@ def test_a_kernels_program_is_no_rule_and_what_judges_it_is(
     remote = GitRemote(tmp_path_factory.mktemp("git") / "remote.git")
     head = remote.commit({path: "changed"}, remote.main)
 
-    found = changed_between(Repository(remote.path), remote.main, head, HARNESS)
+    found = changed_between(GitRepository(remote.path), remote.main, head, HARNESS)
 
     assert found == ([path] if is_rule else [])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from farm.source import gate_rules, git_repository
-from farm.source.git_repository import Repository, SourceError
+from farm.source.git_repository import GitRepository, SourceError
 from jobs.sandbox.commit_kernel import Origin
 from kernel.registry import find_kernel
 
@@ -44,7 +44,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_a_program_is_its_files_and_nothing_else(repository: Path, tmp_path: Path) -> None:
-    read = Repository(repository)
+    read = GitRepository(repository)
 
     tree = read.program(read.commit("main"), PLACES)
 
@@ -59,7 +59,7 @@ def test_a_program_is_its_files_and_nothing_else(repository: Path, tmp_path: Pat
 
 
 def test_equal_programs_of_two_commits_have_one_address(repository: Path) -> None:
-    read = Repository(repository)
+    read = GitRepository(repository)
     before = read.program(read.commit("HEAD"), PLACES)
     commit(repository, {"other.py": "Y = 3\n"})
     same = read.program(read.commit("HEAD"), PLACES)
@@ -73,7 +73,7 @@ def test_equal_programs_of_two_commits_have_one_address(repository: Path) -> Non
 def test_a_bare_repository_will_do(repository: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare.git"
     subprocess.run(["git", "clone", "-q", "--bare", str(repository), str(bare)], check=True)
-    read = Repository(bare)
+    read = GitRepository(bare)
 
     assert read.program(read.commit("main"), PLACES).files
     assert not read.differs()
@@ -84,7 +84,7 @@ def test_filters_and_attributes_of_the_repository_are_not_run(repository: Path, 
     commit(repository, {".gitattributes": "* filter=evil ident eol=crlf\n", "pack/kernel/x.py": "$Id$\n"})
     git(repository, "config", "filter.evil.smudge", f"touch {ran}; cat")
     git(repository, "config", "filter.evil.process", f"touch {ran}")
-    read = Repository(repository)
+    read = GitRepository(repository)
 
     files = dict(read.program(read.commit("HEAD"), PLACES).files)
 
@@ -97,7 +97,7 @@ def test_a_symbolic_link_is_refused(repository: Path) -> None:
     head = commit(repository, {})
 
     with pytest.raises(SourceError, match=r"link\.py.* is a symbolic link"):
-        Repository(repository).program(head, PLACES)
+        GitRepository(repository).program(head, PLACES)
 
 
 def test_a_submodule_is_refused(repository: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_submodule_is_refused(repository: Path) -> None:
     git(repository, "commit", "-q", "-m", "submodule")
 
     with pytest.raises(SourceError, match="is a submodule"):
-        Repository(repository).program(git(repository, "rev-parse", "HEAD"), PLACES)
+        GitRepository(repository).program(git(repository, "rev-parse", "HEAD"), PLACES)
 
 
 @pytest.mark.parametrize("name", ["..", ".git", ".GIT", "a\\b", "new\nline"])
@@ -119,7 +119,7 @@ def test_an_odd_path_is_refused(repository: Path, name: str) -> None:
     head = git(repository, "commit-tree", "-m", "odd", top)
 
     with pytest.raises(SourceError, match="is no path for a file"):
-        Repository(repository).program(head, PLACES)
+        GitRepository(repository).program(head, PLACES)
 
 
 def _tree(repository: Path, entries: str) -> str:
@@ -129,7 +129,7 @@ def _tree(repository: Path, entries: str) -> str:
 
 
 def test_too_much_is_refused_before_it_is_read(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    head = Repository(repository).commit("HEAD")
+    head = GitRepository(repository).commit("HEAD")
     for limit, words in (
         ("MAX_FILES", "has 2 files"),
         ("MAX_FILE_BYTES", "a file has at most"),
@@ -138,24 +138,24 @@ def test_too_much_is_refused_before_it_is_read(repository: Path, monkeypatch: py
         with monkeypatch.context() as patched:
             patched.setattr(git_repository, limit, 1)
             with pytest.raises(SourceError, match=words):
-                Repository(repository).program(head, PLACES)
+                GitRepository(repository).program(head, PLACES)
 
 
 @pytest.mark.parametrize("name", ["", "--all", "nobody", "0123456789abcdef0123456789abcdef01234567", "a b"])
 def test_what_is_no_commit_is_named(repository: Path, name: str) -> None:
     with pytest.raises(SourceError, match=f"there is no commit '{name}'"):
-        Repository(repository).commit(name)
+        GitRepository(repository).commit(name)
 
 
 def test_what_is_no_repository_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is no git repository"):
-        Repository(tmp_path)
+        GitRepository(tmp_path)
     with pytest.raises(SourceError, match="is no directory"):
-        Repository(tmp_path / "nowhere")
+        GitRepository(tmp_path / "nowhere")
 
 
 def test_commits_without_a_common_ancestor_are_refused(repository: Path) -> None:
-    read = Repository(repository)
+    read = GitRepository(repository)
     other = git(repository, "commit-tree", "-m", "orphan", git(repository, "rev-parse", "HEAD^{tree}"))
 
     with pytest.raises(SourceError, match="no common ancestor"):
@@ -163,7 +163,7 @@ def test_commits_without_a_common_ancestor_are_refused(repository: Path) -> None
 
 
 def test_a_change_to_the_rules_is_found_in_either_comparison(repository: Path, tmp_path: Path) -> None:
-    read = Repository(repository)
+    read = GitRepository(repository)
     base = commit(repository, {"jobs/trial.py": "old\n", "pack/kernel/golden.py": "G = 1\n"})
     head = commit(
         repository, {"jobs/trial.py": "new\n", "pack/kernel/golden.py": "G = 2\n", "pack/kernel/__init__.py": "X = 9\n"}
@@ -189,7 +189,7 @@ def test_git_is_given_no_configuration_to_obey(repository: Path, monkeypatch: py
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", "/bin/false")
 
     assert (
-        Repository(repository).commit("HEAD")
+        GitRepository(repository).commit("HEAD")
         == subprocess.run(
             ["git", "rev-parse", "HEAD"],
             cwd=repository,

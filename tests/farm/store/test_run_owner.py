@@ -10,12 +10,12 @@ import sys
 import pytest
 
 from farm.process import identity
-from farm.process.identity import Owner
+from farm.process.identity import ProcessIdentity
 
 
 def test_the_calling_process_is_not_gone() -> None:
     assert not identity.current().gone()
-    assert Owner.load(identity.current().dump()) == identity.current()
+    assert ProcessIdentity.load(identity.current().dump()) == identity.current()
 
 
 def test_a_process_that_took_over_the_number_is_another_one() -> None:
@@ -38,7 +38,7 @@ def test_a_dead_process_is_gone_even_before_its_parent_reaps_it() -> None:
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdin is not None
     assert child.stdout is not None
-    theirs = Owner.load(child.stdout.readline())
+    theirs = ProcessIdentity.load(child.stdout.readline())
     assert not theirs.gone()
 
     child.kill()

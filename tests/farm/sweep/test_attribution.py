@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from farm.model.sweep import Kind, Place
+from farm.model.sweep import FindingPlace, Kind
 from jobs.records import Fault
 from tests.farm.sweep_samples import CASE, OUTPUT, cell, failed, fleet, judged, votes
 
-HERE = Place(case=CASE, seed=0, output=OUTPUT)
+HERE = FindingPlace(case=CASE, seed=0, output=OUTPUT)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_device_that_ran_another_program_is_the_farms_and_votes_with_nobody() 
 
     (found,) = judged(devices, cells)
 
-    assert (found.kind, found.devices, found.places) == (Kind.FARM, [devices[3].id], [Place(case=CASE)])
+    assert (found.kind, found.devices, found.places) == (Kind.FARM, [devices[3].id], [FindingPlace(case=CASE)])
 
 
 def test_wrong_numbers_that_all_agree_on_are_the_kernels() -> None:

@@ -16,7 +16,7 @@ from farm import paths
 from farm.cluster import connection
 from farm.errors import UsageError
 from farm.leasing.lease import Lease
-from farm.leasing.queue_client import Line
+from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
 from farm.model.device_health import DeviceState, Health
 from farm.model.priority import Priority
@@ -221,7 +221,7 @@ class Guest(Watcher):
             self.thread.start()
 
     def visit(self) -> None:
-        line = Line(Priority.INTERACTIVE, "a person", shared=True)
+        line = QueueClient(Priority.INTERACTIVE, "a person", shared=True)
         with Store.open(paths.store_url()) as store, connection.connected(None, simulated=True) as head:
             cache = str(paths.cache())
             lease = Lease(platforms.Honest, "fake", cache, store, line, Selection(), {}, head, witnesses=False)

@@ -11,7 +11,7 @@ from farm.errors import UsageError
 from farm.model.run import Verdict
 from farm.model.sweep import Cell, Kind, SweepPlan
 from farm.sweep.journal import CELLS, Journal, JournalError, find
-from farm.sweep.schedule import Job, due, first_look, job_of
+from farm.sweep.schedule import SweepCell, due, first_look, job_of
 from farm.sweep.self_disagreement import chance, unsteady_cards
 from farm.sweep.state import State
 from farm.sweep.timing_outliers import odd_times
@@ -80,8 +80,8 @@ def test_a_card_is_unsteady_only_where_chance_cannot_explain_it(
     assert unsteady_cards(odd_trials, trials) == unsteady
 
 
-def done(cells: list[Cell]) -> dict[str, set[Job]]:
-    found: dict[str, set[Job]] = {}
+def done(cells: list[Cell]) -> dict[str, set[SweepCell]]:
+    found: dict[str, set[SweepCell]] = {}
     for each in cells:
         found.setdefault(each.device, set()).add(job_of(each))
     return found
@@ -109,7 +109,10 @@ def test_a_suspect_and_a_steady_device_at_hand_look_again_and_then_nobody() -> N
     again = cells + [cell(names[number], repeat, "ab"[number == 1]) for number in (1, 3) for repeat in (2, 3)]
     after = due(request(), names, done(again), judged(devices, again), Fleet.of(devices))
 
-    assert wanted == {names[1]: [Job(CASE, 0, 2), Job(CASE, 0, 3)], names[3]: [Job(CASE, 0, 2), Job(CASE, 0, 3)]}
+    assert wanted == {
+        names[1]: [SweepCell(CASE, 0, 2), SweepCell(CASE, 0, 3)],
+        names[3]: [SweepCell(CASE, 0, 2), SweepCell(CASE, 0, 3)],
+    }
     assert after == {}
 
 
@@ -120,7 +123,7 @@ def test_nobody_looks_again_before_the_first_look_is_over() -> None:
 
     wanted = due(request(), names, done(cells), judged(devices, cells), Fleet.of(devices))
 
-    assert wanted[names[1]] == [Job(CASE, 0, 1)]
+    assert wanted[names[1]] == [SweepCell(CASE, 0, 1)]
 
 
 def plan_of(directory: Path) -> SweepPlan:
@@ -210,7 +213,7 @@ def test_a_resumed_sweep_makes_lost_trials_again_and_keeps_what_the_kernel_faile
 
     state = State.load(written.plan(), written, deadline=0.0)
 
-    assert state.due() == {names[0]: [Job(CASE, 0, 0)]}
+    assert state.due() == {names[0]: [SweepCell(CASE, 0, 0)]}
 
 
 def test_a_clean_sweep_passes_and_says_how_much_it_saw() -> None:

@@ -18,7 +18,7 @@ from farm.cli.app import main
 from farm.errors import UsageError
 from farm.testing import suite
 from farm.testing.assertions import assert_deterministic, assert_matches_golden
-from farm.testing.device_pool import Bench, DeviceFaultError, named, request_of
+from farm.testing.device_pool import DeviceFaultError, TestDevicePool, named, request_of
 from jobs.records import Failure, Fault, TrialRecord, TrialStatus
 from kernel.clock import Clock
 from kernel.registry import find_kernel
@@ -242,7 +242,7 @@ def test_farm_test_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.Monkey
 class TestBench:
     def test_it_holds_as_many_devices_as_asked_for(self, tmp_path: Path) -> None:
         asked = request_of("qkv_proj_rope", "a2a3sim", "tiny", None, 0, {})
-        with Bench("fake", None, 5.0, platforms.Honest) as bench:
+        with TestDevicePool("fake", None, 5.0, platforms.Honest) as bench:
             one = bench.hold(1)
             two = bench.hold(2)
             records = [bench.trial(asked, device.slot, 0, tmp_path) for device in two]
@@ -254,7 +254,7 @@ class TestBench:
 
     def test_a_device_s_fault_moves_the_trial_to_another(self, tmp_path: Path) -> None:
         asked = request_of("qkv_proj_rope", "a2a3sim", "tiny", None, 0, {})
-        with Bench("fake", None, 5.0, platforms.FaultsOnOneDevice) as bench:
+        with TestDevicePool("fake", None, 5.0, platforms.FaultsOnOneDevice) as bench:
             faulty = next(device for device in bench.hold(3) if device.id.endswith("/1"))
             record = bench.trial(asked, faulty.slot, 0, tmp_path)
 
@@ -263,7 +263,7 @@ class TestBench:
 
     def test_a_trial_no_device_can_run_is_the_farm_s_error(self, tmp_path: Path) -> None:
         asked = request_of("qkv_proj_rope", "a2a3sim", "tiny", None, 0, {})
-        with Bench("fake", None, 5.0, platforms.DiesEverywhere) as bench:
+        with TestDevicePool("fake", None, 5.0, platforms.DiesEverywhere) as bench:
             bench.hold(1)
             with pytest.raises(DeviceFaultError, match="no device could run the trial"):
                 bench.trial(asked, 0, 0, tmp_path)

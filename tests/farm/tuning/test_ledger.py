@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from farm.errors import UsageError
-from farm.model.ledger import Entry
+from farm.model.ledger import LedgerEntry
 from farm.report.ledger import markdown, plot
 from farm.tuning.campaign import Campaign
 from farm.tuning.ledger import BEST, UNTUNED, Ledger, so_far_label, without_label
-from farm.tuning.search import Measured, Search, fruitless, open_study, patch
+from farm.tuning.search import Measured, TuningSearch, fruitless, open_study, patch
 from jobs.records import TrialRecord
 from kernel.clock import Clock
 from kernel.errors import TuningError
@@ -117,11 +117,11 @@ def test_an_interrupted_ledger_says_what_is_missing(tmp_path: Path) -> None:
     assert "not measured" in markdown(record)
 
 
-def search(path: Path, trials: int, measured: list[Measured] | None = None) -> Search:
+def search(path: Path, trials: int, measured: list[Measured] | None = None) -> TuningSearch:
     kernel = Pretended(path)
     study = open_study(path / "tune.journal", kernel, "tiny", "fake", "sources")  # type: ignore[arg-type]
     kept = measured if measured is not None else []
-    return Search(kernel, "tiny", study, trials, lambda point, done, total: kept.append(point))  # type: ignore[arg-type]
+    return TuningSearch(kernel, "tiny", study, trials, lambda point, done, total: kept.append(point))  # type: ignore[arg-type]
 
 
 def test_the_search_starts_from_the_best_known_and_never_repeats_or_breaks_a_guard(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_space_without_a_valid_point_is_said_in_one_line(tmp_path: Path) -> No
 
     kernel = Hopeless(tmp_path)
     study = open_study(tmp_path / "tune.journal", kernel, "tiny", "fake", "sources")  # type: ignore[arg-type]
-    found = Search(kernel, "tiny", study, 3, lambda point, done, total: None)  # type: ignore[arg-type]
+    found = TuningSearch(kernel, "tiny", study, 3, lambda point, done, total: None)  # type: ignore[arg-type]
 
     with pytest.raises(UsageError, match="holds every guard"):
         found.next()
@@ -206,5 +206,5 @@ def test_the_patch_writes_only_what_is_not_default(tmp_path: Path) -> None:
 
 def test_labels_are_unique() -> None:
     assert len({UNTUNED, BEST, so_far_label("S"), without_label("S")}) == 4
-    assert Entry(label="x", tuning={}, fingerprint="", wall_us=None, disqualified="").stages == {}
+    assert LedgerEntry(label="x", tuning={}, fingerprint="", wall_us=None, disqualified="").stages == {}
     assert isinstance(trial("d0", 0), TrialRecord)

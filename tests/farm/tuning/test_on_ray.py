@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from farm.execution.plan import make
-from farm.execution.session import RunOptions, leased
+from farm.execution.session import SessionOptions, leased
 from farm.leasing.worker import PlatformFactory
 from farm.model.run import RunRequest
 from farm.tuning.campaign import Point, conduct, disqualification
@@ -45,7 +45,7 @@ def measure(platform: PlatformFactory, out: Path) -> Fixed:
         seed=0,
     )
     campaign = Fixed()
-    with leased(request, RunOptions(out=out, platform=platform)) as held:
+    with leased(request, SessionOptions(out=out, platform=platform)) as held:
         template = make(request, warm_up=False).requests["tiny"]
         conduct(campaign, held.lease, template, out, held.platform.clock, trial_s=60)
     return campaign

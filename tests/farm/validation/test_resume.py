@@ -15,7 +15,7 @@ from farm.execution import plan
 from farm.model.run import BaseRecord, RunRecord, RunRequest, SourceRequest, Verdict
 from farm.source import programs
 from farm.validation import resume
-from farm.validation.resume import Taken
+from farm.validation.resume import ReusedTrials
 from jobs.records import Arm, Failure, Fault, TrialRecord, TrialStatus
 from tests.fakes.commits import Commits
 from tests.farm import samples
@@ -98,10 +98,10 @@ def test_only_finished_trials_of_the_same_program_are_taken_over() -> None:
     build = samples.build()
     old = samples.running().model_copy(update={"builds": [build], "trials": trials, "verdict": Verdict.ERRORED})
 
-    assert resume.finished(old, [build], [], []) == Taken((trials[0],))
+    assert resume.finished(old, [build], [], []) == ReusedTrials((trials[0],))
     other = build.model_copy(update={"address": "f" * 64})
-    assert resume.finished(old, [other], [], []) == Taken()
-    assert resume.finished(old.model_copy(update={"builds": []}), [build], [], []) == Taken()
+    assert resume.finished(old, [other], [], []) == ReusedTrials()
+    assert resume.finished(old.model_copy(update={"builds": []}), [build], [], []) == ReusedTrials()
 
 
 def test_rounds_beyond_those_asked_for_are_measured_again() -> None:
@@ -172,8 +172,8 @@ def test_without_the_bases_trials_or_with_another_base_every_round_is_made_again
     killed = interrupted(source=asked_for("b" * 40), base=None)
     changed = interrupted(source=asked_for("b" * 40), base=base_with(everything))
 
-    assert resume.finished(killed, [samples.build()], [samples.build()], DEVICES) == Taken()
-    assert resume.finished(changed, [samples.build()], [other], DEVICES) == Taken()
+    assert resume.finished(killed, [samples.build()], [samples.build()], DEVICES) == ReusedTrials()
+    assert resume.finished(changed, [samples.build()], [other], DEVICES) == ReusedTrials()
 
 
 def test_a_failure_that_is_the_kernels_stands_wherever_it_was() -> None:

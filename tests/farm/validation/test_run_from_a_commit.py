@@ -10,7 +10,7 @@ import pytest
 from junitparser import JUnitXml
 
 import kernel.qkv_proj_rope
-from farm.execution.session import RunOptions
+from farm.execution.session import SessionOptions
 from farm.model.budgets import Budget
 from farm.model.run import GateStatus, RunRecord, RunRequest, Verdict
 from farm.model.selection import Selection
@@ -49,8 +49,8 @@ def validate(repository: Path, out: Path) -> RunRecord:
     return run(request, options(out))
 
 
-def options(out: Path) -> RunOptions:
-    return RunOptions(out=out, platform=platforms.Honest, budgets=BUDGETS)
+def options(out: Path) -> SessionOptions:
+    return SessionOptions(out=out, platform=platforms.Honest, budgets=BUDGETS)
 
 
 def interrupted(record: RunRecord) -> RunRecord:

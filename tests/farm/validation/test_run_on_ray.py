@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import CapacityError
-from farm.execution.session import RunOptions
+from farm.execution.session import SessionOptions
 from farm.leasing.worker import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import GateRecord, GateStatus, RunRecord, RunRequest, Verdict
@@ -33,7 +33,7 @@ def validate(
         input_set="documented",
         seed=0,
     )
-    options = RunOptions(
+    options = SessionOptions(
         out=out,
         timeouts=Timeouts(trial_s=timeout_s),
         platform=platform,
@@ -85,7 +85,7 @@ def test_a_kernel_named_by_its_file_reaches_every_worker(tmp_path: Path) -> None
         seed=0,
     )
 
-    record = run(request, RunOptions(out=tmp_path / "runs", platform=platforms.Honest))
+    record = run(request, SessionOptions(out=tmp_path / "runs", platform=platforms.Honest))
 
     assert (record.verdict, len(record.trials)) == (Verdict.PASSED, 4), record.reason
     assert record.kernel == request.kernel

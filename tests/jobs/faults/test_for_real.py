@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobs.faults import diagnosis, failures
-from jobs.records import Fault, Request, TrialRecord, TrialStatus
+from jobs.records import Fault, TrialRecord, TrialRequest, TrialStatus
 from jobs.trial import run_trial
 from kernel.platforms.protocol import LOG_NAME
 from kernel.spec import Tensors
@@ -102,11 +102,11 @@ def test_a_process_that_crashes_leaves_its_last_words_in_the_trials_log(tmp_path
     assert "Segmentation fault" in found.message
 
 
-def trial_here(request: Request, place: Path, platform: QuickPlatform) -> TrialRecord:
+def trial_here(request: TrialRequest, place: Path, platform: QuickPlatform) -> TrialRecord:
     return run_trial(request, 0, "n/0", 0, 0, platform, place / "trial", place / "cache", kernel=SmallKernel())
 
 
-def test_a_disk_that_fills_up_is_the_nodes(request_small: Request, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_is_the_nodes(request_small: TrialRequest, tmp_path: Path) -> None:
     (tmp_path / "trial").mkdir()
     (tmp_path / "trial" / LOG_NAME).symlink_to("/dev/full")  # every write to it is answered with ENOSPC
 
@@ -118,7 +118,7 @@ def test_a_disk_that_fills_up_is_the_nodes(request_small: Request, tmp_path: Pat
     assert "No space left on device" in record.failure.message
 
 
-def test_a_trials_directory_that_goes_away_is_the_nodes(request_small: Request, tmp_path: Path) -> None:
+def test_a_trials_directory_that_goes_away_is_the_nodes(request_small: TrialRequest, tmp_path: Path) -> None:
     def gone(inputs: Tensors, outputs: Tensors) -> None:
         shutil.rmtree(tmp_path / "trial")
 
@@ -150,7 +150,7 @@ def test_a_full_disk_behind_the_kernels_own_code_is_still_the_nodes() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_directory_that_may_not_be_written_is_the_nodes(request_small: Request, tmp_path: Path) -> None:
+def test_a_directory_that_may_not_be_written_is_the_nodes(request_small: TrialRequest, tmp_path: Path) -> None:
     def locked(inputs: Tensors, outputs: Tensors) -> None:
         (tmp_path / "trial").chmod(0o500)
 

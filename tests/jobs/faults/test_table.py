@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from jobs.faults.model import Action, Row, Source
+from jobs.faults.model import Action, FaultRow, Source
 from jobs.faults.table import TABLE
 from jobs.records import Fault
 
@@ -15,7 +15,7 @@ HEAD = "| signal | kind | whose | then | why |\n|---|---|---|---|---|\n"
 
 def documented() -> str:
     """The table as Markdown: rows that differ only in their signal share a line."""
-    groups: dict[tuple[object, ...], list[Row]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[FaultRow]] = defaultdict(list)
     for row in TABLE:
         groups[row.fault, row.action, row.reason].append(row)
     lines = []
@@ -26,13 +26,13 @@ def documented() -> str:
     return HEAD + "".join(lines)
 
 
-def kind(row: Row) -> str:
+def kind(row: FaultRow) -> str:
     if row.kind.startswith("device-") and row.source is Source.RUNTIME:
         return "`device-CODE`"
     return "the same" if row.source in (Source.LATCHED, Source.FARM) else f"`{row.kind}`"
 
 
-def signal(row: Row) -> str:
+def signal(row: FaultRow) -> str:
     if row.source is Source.LOG:
         return f"log: {row.name}"
     head = {Source.EXIT: "exit code ", Source.WORKER: "Ray: "}.get(row.source, "")

@@ -17,7 +17,7 @@ import pytest
 from jobs.records import Failure, Fault, TrialRecord, TrialStatus
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.bubblewrap import Isolation
-from jobs.sandbox.limits import Limits
+from jobs.sandbox.limits import SandboxLimits
 from jobs.sandbox.source_tree import Tree
 from kernel.platforms.swimlane import read_trace
 from tests.fakes.plain_platform import TASKS, WALL_US
@@ -309,7 +309,7 @@ class TestWithoutBubblewrap:
         assert (record.failure, record.wall_us) == (None, WALL_US)
 
     def test_a_hang_takes_its_children_along(self, tmp_path: Path) -> None:
-        limits = Limits(time_s=15)
+        limits = SandboxLimits(time_s=15)
         entry = "import subprocess, time\nsubprocess.Popen(['sleep', '4242'])\ntime.sleep(3600)"
 
         record = attempt(entry, tmp_path, limits, require=False)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from kernel.harness.bounded_log import BoundedLog
-from kernel.harness.process_tree import Bounds, Ended, Stop, run
+from kernel.harness.process_tree import Bounds, ProcessExit, Stop, run
 
 PATIENCE_S = 60.0  # a busy machine's; what is waited for comes within a second
 BOUNDS = Bounds(seconds=PATIENCE_S, stop_seconds=0.2, disk_bytes=64 << 20)
@@ -34,7 +34,7 @@ while not os.path.exists("orphan"):
 """
 
 
-def python(code: str, directory: Path, bounds: Bounds = BOUNDS) -> tuple[Ended, bytes]:
+def python(code: str, directory: Path, bounds: Bounds = BOUNDS) -> tuple[ProcessExit, bytes]:
     printed: list[bytes] = []
     ended = run([sys.executable, "-c", code], directory, dict(os.environ), bounds, printed.append)
     return ended, b"".join(printed)
@@ -59,7 +59,7 @@ def test_output_and_exit_code_come_back(tmp_path: Path) -> None:
         "import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(7)", tmp_path
     )
 
-    assert (ended, printed) == (Ended(7), b"out\nerr\n")
+    assert (ended, printed) == (ProcessExit(7), b"out\nerr\n")
 
 
 def test_a_signal_is_a_negative_exit_code(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kernel.errors import GuardError, TuningError, UnknownNameError
 from kernel.qkv_proj_rope import KERNEL
 from kernel.qkv_proj_rope.shapes import shape_of
-from kernel.qkv_proj_rope.tuning import Tuning
+from kernel.qkv_proj_rope.tuning import ProjectionTuning
 
 CASES = list(KERNEL.cases)
 
@@ -31,14 +31,14 @@ def test_overrides_are_read_by_the_type_of_their_knob() -> None:
 
 def test_tunings_are_values() -> None:
     assert KERNEL.tuning("flash-s2", {}) == KERNEL.tuning("flash-s2", {})
-    assert len({Tuning(), Tuning(split_k=2)}) == 2
+    assert len({ProjectionTuning(), ProjectionTuning(split_k=2)}) == 2
 
 
 def test_an_unknown_key_names_the_known_ones() -> None:
     with pytest.raises(TuningError) as caught:
         KERNEL.tuning("tiny", {"speed": "11"})
     assert "'speed'" in str(caught.value)
-    assert all(field.name in str(caught.value) for field in fields(Tuning))
+    assert all(field.name in str(caught.value) for field in fields(ProjectionTuning))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_guard_names_both_numbers(case: str, overrides: Mapping[str, str], who
 
 def test_building_checks_the_guards_again() -> None:
     with pytest.raises(GuardError):
-        KERNEL.program("flash-s2", Tuning(split_k=3))
+        KERNEL.program("flash-s2", ProjectionTuning(split_k=3))
 
 
 def test_an_unknown_case_is_refused() -> None:
@@ -133,7 +133,7 @@ def test_whatever_passes_the_guards_divides(case: str, key: str, part: int) -> N
     assert whole % part == 0
 
 
-@given(value=st.text(max_size=8), key=st.sampled_from([field.name for field in fields(Tuning)]))
+@given(value=st.text(max_size=8), key=st.sampled_from([field.name for field in fields(ProjectionTuning)]))
 def test_no_text_breaks_the_reader(value: str, key: str) -> None:
     try:
         KERNEL.tuning("tiny", {key: value})

@@ -8,7 +8,7 @@ import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
 from ci.web.auth import key
-from ci.web.auth.session import LIFE_S, Account, Session, Sessions
+from ci.web.auth.session import LIFE_S, Account, BrowserSession, Sessions
 from ci.web.auth.sign_in import here
 
 KEY = b"k" * 32
@@ -26,7 +26,7 @@ def test_a_session_comes_back_out_of_its_cookie() -> None:
 
 @pytest.mark.parametrize(
     "cookie",
-    [None, "", "x", "WyJhIiwiYiJd.x.y", Sessions(b"o" * 32, True).dump(Session("a", "b"))],
+    [None, "", "x", "WyJhIiwiYiJd.x.y", Sessions(b"o" * 32, True).dump(BrowserSession("a", "b"))],
     ids=["none", "empty", "no-cookie", "forged", "of-another-key"],  # the last one's text changes by the second
 )
 def test_a_cookie_that_this_key_has_not_signed_is_no_session(cookie: str | None) -> None:
@@ -35,7 +35,7 @@ def test_a_cookie_that_this_key_has_not_signed_is_no_session(cookie: str | None)
 
 def test_a_cookie_ends_after_a_working_day(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions = Sessions(KEY, secure=True)
-    cookie = sessions.dump(Session("a", "me"))
+    cookie = sessions.dump(BrowserSession("a", "me"))
     later = int(time.time()) + LIFE_S + 2
     monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: later)
 
