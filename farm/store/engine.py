@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from farm.errors import InfrastructureError, UsageError
 from farm.store.schema_migration import Migrations, migrate
 from farm.store.tables import REVISION
+from farm.timestamps import utc_now
 
 Warn = Callable[[str], None]
 
@@ -135,7 +135,7 @@ def _damage(path: Path) -> str:
 
 
 def _move_aside(path: Path) -> Path:
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = utc_now().strftime("%Y%m%dT%H%M%S.%fZ")
     aside = path.with_name(f"{path.name}.corrupt-{stamp}")
     path.rename(aside)
     for suffix in ("-wal", "-shm"):  # they belong to the old file; left behind, SQLite would replay them into the new
