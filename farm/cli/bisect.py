@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +16,7 @@ from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, rounds_needed
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.model.bisect import BisectRequest, CommitOutcome, CommitTestRecord, MetricName
 from farm.model.run import DeviceRecord
 from farm.model.timeouts import Timeouts
@@ -167,7 +166,7 @@ def _carry_out(
     from farm.report.bisect.terminal import summary
     from farm.source import programs
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
     if programs.has_changes(Path(request.repository)):
         click.echo(f"farm: {request.repository} has changes that are not committed; they are not tested", err=True)
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
@@ -179,8 +178,3 @@ def _carry_out(
     else:
         Console().print(summary(record))
     sys.exit(ExitCode.PASSED if record.outcome is CommitOutcome.FOUND else ExitCode.ERRORED)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A polite kill ends a bisect the way Ctrl-C does."""
-    raise KeyboardInterrupt

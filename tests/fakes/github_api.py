@@ -58,7 +58,6 @@ class GitHubApi:
         self.issues: dict[int, dict[str, Any]] = {}
         self.heads: dict[str, str] = {}  # branch → hash
         self.pulls: dict[int, dict[str, Any]] = {}
-        self.files: list[dict[str, Any]] = []
         self.permissions: dict[str, str] = {}
         self.deliveries: list[dict[str, Any]] = []
         self.redelivered: list[int] = []
@@ -86,7 +85,6 @@ class GitHubApi:
             ("GET", f"{repository}/collaborators/{{login}}/permission", self._permission),
             ("GET", f"{repository}/pulls", self._list_pulls),
             ("GET", f"{repository}/pulls/{{number:int}}", self._pull),
-            ("GET", f"{repository}/pulls/{{number:int}}/files", lambda request, body: self._page(request, self.files)),
             ("GET", "/app/hook/deliveries", lambda request, body: self._page(request, self.deliveries)),
             ("POST", "/app/hook/deliveries/{id:int}/attempts", self._redeliver),
             ("GET", f"{repository}/hooks", self._hooks),

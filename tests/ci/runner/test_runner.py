@@ -17,7 +17,6 @@ from sqlalchemy import Engine, select, update
 
 from ci.config.settings import Config
 from ci.forge.github import GitHubForge
-from ci.outbox.outbox import next_due
 from ci.outbox.sender import Sender
 from ci.queue.claims import Claims
 from ci.queue.intents import Validate
@@ -25,8 +24,8 @@ from ci.queue.job_queue import Queue
 from ci.queue.options import JobOptions, SweepTerms
 from ci.runner.runner import Runner
 from ci.store.engine import open_database
-from ci.store.states import JobKind
-from ci.store.tables import JOB
+from ci.store.states import JobKind, OutboxState
+from ci.store.tables import JOB, OUTBOX
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.process import identity
@@ -91,7 +90,11 @@ class Gate:
 
     def done(self) -> bool:
         """Whether every job is settled, and the forge knows it."""
-        return not {"queued", "running", "cancelling"} & set(self.jobs("state")) and next_due(self.engine) is None
+        if {"queued", "running", "cancelling"} & set(self.jobs("state")):
+            return False
+        with transaction(self.engine, "read") as connection:
+            pending = select(OUTBOX.c.sequence).where(OUTBOX.c.state == OutboxState.PENDING.value)
+            return connection.execute(pending).first() is None
 
     def jobs(self, *columns: str) -> list[Any]:
         with transaction(self.engine, "read") as connection:
