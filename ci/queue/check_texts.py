@@ -7,11 +7,11 @@ from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion
 from ci.queue.outcome import JobOutcome
 from farm.model.run import Verdict
 
-# An errored run says nothing about the kernel: it must neither pass nor be held against it.
+# An errored run says nothing about the kernel. A forge counts "neutral" as met, so it would be merged unjudged.
 CONCLUSIONS = {
     Verdict.PASSED: Conclusion.SUCCESS,
     Verdict.FAILED: Conclusion.FAILURE,
-    Verdict.ERRORED: Conclusion.NEUTRAL,
+    Verdict.ERRORED: Conclusion.ACTION_REQUIRED,
 }
 _LONGEST_TITLE = 250  # characters
 FORK = "This commit comes from a fork."  # why it is held
