@@ -56,9 +56,9 @@ def completed(name: str, head_sha: str, job_id: str, url: str, outcome: JobOutco
     return check.model_copy(update={**said, "offers_retry": outcome.verdict is Verdict.ERRORED})
 
 
-def report_comment(number: int, report: str) -> Comment:
-    """The one comment on a pull request that has the newest report."""
-    return Comment(number=number, marker=f"{MARKER} report -->", body=report)
+def report_comment(number: int, report: str, kind: str = "report") -> Comment:
+    """The one comment on a pull request that has the newest report of a `kind`."""
+    return Comment(number=number, marker=f"{MARKER} {kind} -->", body=report)
 
 
 def reply(number: int, to: str, text: str) -> Comment:
