@@ -20,11 +20,11 @@ _MOST_PAGES = 100
 _MENDABLE = (401, 403)  # as at GitHub
 _GONE = (404, 410)  # of an issue: deleted
 
-# A status has no neutral. "warning" would be one in name, but lets a required check pass.
+# A status cannot ask for an action. "warning" would come closest, but lets a required check pass.
 _STATES = {
     Conclusion.SUCCESS: "success",
     Conclusion.FAILURE: "failure",
-    Conclusion.NEUTRAL: "error",
+    Conclusion.ACTION_REQUIRED: "error",
     Conclusion.CANCELLED: "error",
 }
 _PERMISSIONS = {
