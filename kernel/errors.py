@@ -5,6 +5,17 @@ Every message is one line: what is wrong, which value, what to do. The command l
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+
+def unknown(noun: str, name: str, known: Iterable[str]) -> str:
+    """Say that no `noun` is called `name`: the nearest known name where one is near, and all that are known."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"unknown {noun} '{name}'; {hint}known: {', '.join(names) or 'none'}"
+
 
 class KernelLayerError(Exception):
     """Root of every error this layer raises on purpose."""
@@ -17,7 +28,10 @@ class UnknownNameError(KernelLayerError):
         self.noun = noun
         self.name = name
         self.known = known
-        super().__init__(f"unknown {noun} '{name}'; known: {', '.join(sorted(known)) or 'none'}")
+        super().__init__(unknown(noun, name, known))
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, list[str]]]:
+        return (type(self), (self.noun, self.name, self.known))
 
 
 class KernelLoadError(KernelLayerError):
