@@ -6,7 +6,15 @@ Comparing or averaging them is the commonest way a kernel benchmark lies, so it 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
+
+from kernel.errors import NotATimeError
+
+
+def is_time(us: float) -> bool:
+    """Return whether `us` is a number, finite and above 0: anything else is no time."""
+    return isinstance(us, (int, float)) and not isinstance(us, bool) and 0 < us < math.inf
 
 
 class Clock(str, enum.Enum):
@@ -21,6 +29,11 @@ class WallTime:
     """A wall-clock time in µs; use one of the subclasses, which compare only with their own kind."""
 
     us: float
+
+    def __post_init__(self) -> None:
+        """Raise `NotATimeError` for what is no time: a division of two counters that never ran gives NaN."""
+        if not is_time(self.us):
+            raise NotATimeError(f"{self.us!r:.40} µs is no time; a time is finite and above 0")
 
     @property
     def clock(self) -> Clock:
