@@ -6,16 +6,34 @@ A record is a value: a trial returns its record and writes to no store.
 from __future__ import annotations
 
 import enum
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from kernel.clock import Clock
+from kernel.clock import Clock, is_time
+from kernel.errors import NotATimeError
+from kernel.platforms.protocol import sound_mode_time
 
 
 class Record(BaseModel):
     """Immutable, and strict about unknown fields: a misspelt field is an error, not silence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _only_a_time(value: Any, info: ValidationInfo) -> Any:
+    """Keep a time. What is not one is refused when a record is made, and is no time in a record that is read back.
+
+    Records written before times were checked hold zeros; they stay readable, and say that nothing was measured.
+    """
+    if value is None or is_time(value):
+        return value
+    if info.mode == "json":
+        return None
+    raise ValueError(str(NotATimeError(value)))
+
+
+Time: TypeAlias = Annotated[float | None, BeforeValidator(_only_a_time)]  # µs, finite and above 0; None for no time
 
 
 class Fault(str, enum.Enum):
@@ -146,6 +164,12 @@ class ModeTimeRecord(Record):
     mean_us: float
     max_us: float
 
+    @model_validator(mode="after")
+    def _sound(self) -> ModeTimeRecord:
+        if not sound_mode_time(self.rounds, self.min_us, self.median_us, self.mean_us, self.max_us):
+            raise ValueError(f"{self.rounds} rounds, {self.min_us} to {self.max_us} µs are no measurement")
+        return self
+
 
 class BuildRecord(Record):
     """One build, by content address."""
@@ -156,7 +180,7 @@ class BuildRecord(Record):
     tuning: dict[str, int | float | bool | str]  # every knob in force
     cached: bool  # True where an earlier build of the same address was reused
     build_s: float  # host seconds the build took when it was made
-    predicted_us: float | None = None
+    predicted_us: Time = None
     clock: Clock
     failure: Failure | None = None
 
@@ -172,7 +196,7 @@ class TrialRecord(Record):
     arm: Arm = Arm.HEAD
     status: TrialStatus
     clock: Clock
-    wall_us: float | None = None
+    wall_us: Time = None
     outputs: dict[str, OutputRecord] = Field(default_factory=dict)
     tasks: list[TaskRecord] = Field(default_factory=list)
     fingerprint: str = ""  # of the program this trial compiled, where the platform compiles per process
@@ -181,14 +205,29 @@ class TrialRecord(Record):
     failure: Failure | None = None
     claims: dict[str, ClaimRecord] = Field(default_factory=dict)  # by output, where a harness compared, not the farm
     times_us: dict[str, ModeTimeRecord] = Field(default_factory=dict)  # by mode, where a harness timed itself
-    simulator_us: float | None = None  # CPU time of a functional simulator: shows that it ran, is never gated
+    simulator_us: Time = None  # CPU time of a functional simulator: shows that it ran, is never gated
     beside: list[str] = Field(default_factory=list)  # further devices the trial held
+
+    @field_validator("times_us", mode="before")
+    @classmethod
+    def _only_sound_times(cls, value: Any, info: ValidationInfo) -> Any:
+        """Leave out of a record that is read back what was kept before times were checked."""
+        if info.mode != "json" or not isinstance(value, dict):
+            return value
+        return {mode: each for mode, each in value.items() if _is_sound(each)}
 
     def digest(self, output: str) -> str:
         """SHA-256 of `output`, whoever compared it; "" where there is none."""
         if output in self.outputs:
             return self.outputs[output].sha256
         return self.claims[output].sha256 if output in self.claims else ""
+
+
+def _is_sound(stored: Any) -> bool:
+    names = ("rounds", "min_us", "median_us", "mean_us", "max_us")
+    if not isinstance(stored, dict) or any(stored.get(name) is None for name in names):
+        return False
+    return sound_mode_time(*(stored[name] for name in names))
 
 
 class ProbeRecord(Record):

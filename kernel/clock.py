@@ -6,7 +6,10 @@ Comparing or averaging them is the commonest way a kernel benchmark lies, so it 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
+
+from kernel.errors import NotATimeError
 
 
 class Clock(str, enum.Enum):
@@ -16,11 +19,29 @@ class Clock(str, enum.Enum):
     MEASURED = "measured"  # a device's own time: noisy
 
 
+def is_time(us: object) -> bool:
+    """Return whether `us` is a wall time: a finite number above 0."""
+    if isinstance(us, bool) or not isinstance(us, (int, float)):
+        return False
+    try:
+        return math.isfinite(us) and us > 0
+    except OverflowError:  # an integer beyond the range of FP64
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class WallTime:
-    """A wall-clock time in µs; use one of the subclasses, which compare only with their own kind."""
+    """A wall-clock time in µs, finite and above 0; use a subclass, which compares with its own kind only.
+
+    Raises `NotATimeError` for any other number: NaN is neither faster nor slower than a limit, so it would pass all.
+    """
 
     us: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a time."""
+        if not is_time(self.us):
+            raise NotATimeError(self.us)
 
     @property
     def clock(self) -> Clock:
@@ -80,5 +101,5 @@ class HostUs(WallTime):
 
 
 def wall_time(us: float, clock: Clock) -> WallTime:
-    """`us` as the type of its clock, for values that come back from a file."""
+    """Return `us` as the type of its clock. Raises `NotATimeError` unless it is finite and above 0."""
     return SimulatedUs(us) if clock is Clock.SIMULATED else MeasuredUs(us)

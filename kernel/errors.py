@@ -51,6 +51,21 @@ class TensorError(KernelLayerError):
     """A tensor handed in has the wrong name, shape or dtype, or holds NaN or Inf."""
 
 
+class ToleranceError(KernelLayerError):
+    """A tolerance is not one: its share is outside 0 to 1, or a bound is negative or not finite."""
+
+
+class NotATimeError(KernelLayerError):
+    """A wall time is NaN, infinite, zero or negative: nothing was measured. `value` is what was given as one."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+        super().__init__(f"a wall time of {str(value)[:120]} µs is not a time; the platform must give a number above 0")
+
+    def __reduce__(self) -> tuple[type, tuple[object]]:
+        return (type(self), (self.value,))
+
+
 class PlatformUnavailableError(KernelLayerError):
     """The platform cannot run here: a package, a tool or a device is missing."""
 

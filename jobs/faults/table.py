@@ -183,6 +183,14 @@ TABLE: tuple[FaultRow, ...] = (
         "Ended well without a time: nothing was measured, which is never a pass.",
     ),
     *_rows(
+        Source.EXCEPTION,
+        {"NotATimeError": "time that is not a time"},
+        "nothing-measured",
+        Fault.FARM,
+        Action.FAIL_CLOSED,
+        "Ended well without a time: nothing was measured, which is never a pass.",
+    ),
+    *_rows(
         Source.FARM,
         {"hang": "no answer"},
         "hang",

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from kernel.clock import Clock, HostUs, WallTime
+from kernel.clock import Clock, HostUs, WallTime, is_time
+from kernel.errors import NotATimeError
 from kernel.spec import Kernel, Tensors, Tuning
 
 # What a build or run leaves in the directory it is given, besides whatever else helps a person.
@@ -54,13 +55,31 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ModeTime:
-    """What a program that times itself says of one of its modes."""
+    """What a program that times itself says of one of its modes.
+
+    Raises `NotATimeError` unless there is a round, every time is one, and median and mean lie within the range.
+    """
 
     rounds: int
     min_us: float
     median_us: float
     mean_us: float
     max_us: float
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no measurement gives."""
+        if not sound_mode_time(self.rounds, self.min_us, self.median_us, self.mean_us, self.max_us):
+            raise NotATimeError(
+                f"{self.median_us} (of {self.rounds} rounds, {self.min_us} to {self.max_us}, mean {self.mean_us})"
+            )
+
+
+def sound_mode_time(rounds: int, min_us: float, median_us: float, mean_us: float, max_us: float) -> bool:
+    """Return whether these can be the times of `rounds` rounds."""
+    if rounds < 1 or not all(map(is_time, (min_us, median_us, mean_us, max_us))):
+        return False
+    slack = 1e-9 * max_us  # a mean of equal times may differ from them in its last bit
+    return min_us <= median_us <= max_us and min_us - slack <= mean_us <= max_us + slack
 
 
 @dataclass(frozen=True, slots=True)
