@@ -5,10 +5,12 @@ Knows the profile's patterns and no harness. Whatever the size of the output, it
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from dataclasses import dataclass, field, replace
 
+from kernel.errors import NotATimeError
 from kernel.harness.profile import Lines, Profile
 from kernel.platforms.protocol import Claim, ModeTime
 
@@ -102,7 +104,8 @@ class Reader:
         numbers = [_number(found[name]) for name in ("min", "median", "mean", "max")]
         known = [number for number in numbers if number is not None]
         if len(known) == len(numbers) and len(self._seen.times) < _MOST_TIMES:
-            self._seen.times[self._mode] = ModeTime(int(found["rounds"][:9]), *known)
+            with contextlib.suppress(NotATimeError):  # a line without a time in it: nothing was measured
+                self._seen.times[self._mode] = ModeTime(int(found["rounds"][:9]), *known)
 
     def _begin_mode(self, began: re.Match[str]) -> None:
         self._modes += 1
