@@ -97,6 +97,7 @@ class RunnerSection(Section):
     limit_s: float = Field(default=28800, gt=0)  # for a whole job, waiting included
     fetch_s: float = Field(default=600, gt=0)
     fetch_bytes: int = Field(default=1 << 30, ge=1 << 20)  # of one fetch
+    alarm_after: int = Field(default=3, ge=1, le=1000)  # jobs in a row that ended errored
 
 
 class Config(Section):
