@@ -79,7 +79,8 @@ class _Run:
         self.trials.append(trial)
         self.store.save_trials(self.id, [trial])
         if not trial.beside:
-            self.store.observe(events_of(trial, self.id, self.platform.name, now()))
+            whose = {"claimed": True, "simulated": not self.platform.noisy}  # nobody has installed its programs
+            self.store.observe(events_of(trial, self.id, self.platform.name, now(), **whose))
 
 
 def check(profile: Profile, platform: str, options: SessionOptions) -> None:

@@ -83,8 +83,10 @@ class RunState:
         self.base_trials.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.BASE)
         self.controls.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.CONTROL)
         self.held.store.save_trials(self.id, own)
-        platform = self.held.platform.name
-        self.held.store.observe([event for each in trials for event in events_of(each, self.id, platform, now())])
+        platform = self.held.platform
+        whose = {"claimed": self.request.source is not None, "simulated": not platform.noisy}
+        told = [event for each in trials for event in events_of(each, self.id, platform.name, now(), **whose)]
+        self.held.store.observe(told)
 
     def evidence(self) -> Evidence:
         """What the gates may look at."""
