@@ -16,6 +16,7 @@ from rich.console import Console
 
 from farm.cli.exit_codes import of_verdict
 from farm.cli.run_progress import view
+from farm.errors import InfrastructureError
 from farm.execution.observer import Observer
 from farm.model.run import RunRecord
 from farm.report.run.terminal import summary
@@ -34,8 +35,16 @@ def shown(run: Callable[[Observer], RunRecord], as_json: bool) -> NoReturn:
     if as_json:
         click.echo(record.model_dump_json(indent=2))
     else:
-        console.print(summary(record, history(record)))
+        console.print(summary(record, _history(record)))
     sys.exit(of_verdict(record.verdict))
+
+
+def _history(record: RunRecord) -> dict[str, list[float]]:
+    """Nothing where the store is away: the run has its verdict all the same."""
+    try:
+        return history(record)
+    except InfrastructureError:
+        return {}
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
