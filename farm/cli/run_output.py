@@ -15,6 +15,7 @@ from rich.console import Console
 from farm.cli.exit_codes import of_verdict
 from farm.cli.run_progress import view
 from farm.cli.termination_signal import interrupt_on_sigterm
+from farm.errors import InfrastructureError
 from farm.execution.observer import Observer
 from farm.model.run import RunRecord
 from farm.report.run.terminal import summary
@@ -33,5 +34,13 @@ def shown(run: Callable[[Observer], RunRecord], as_json: bool) -> NoReturn:
     if as_json:
         click.echo(record.model_dump_json(indent=2))
     else:
-        console.print(summary(record, history(record)))
+        console.print(summary(record, _history(record)))
     sys.exit(of_verdict(record.verdict))
+
+
+def _history(record: RunRecord) -> dict[str, list[float]]:
+    """Nothing where the store is away: the run has its verdict all the same."""
+    try:
+        return history(record)
+    except InfrastructureError:
+        return {}

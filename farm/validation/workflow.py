@@ -30,6 +30,7 @@ from jobs.records import Arm
 
 # Enough samples a device for a 95 % interval of its own median, and no more than a gate's patience.
 MAX_REPEATS_NOISY = 12
+INTERRUPTED = "interrupted"  # reason of a run that a person ended, who waits for nothing more
 
 
 def run(
@@ -90,14 +91,15 @@ def _conduct(going: RunState) -> RunRecord:
         verdict, reason = decide(going.builds, going.trials, gates, going.shortfall(), proven)
         going.observer.judged(gates)
     except KeyboardInterrupt:
-        verdict, reason = Verdict.ERRORED, "interrupted"
+        verdict, reason = Verdict.ERRORED, INTERRUPTED
     except FarmError as error:
         verdict, reason = Verdict.ERRORED, str(error)
     record = going.record(verdict, reason, gates)
-    store, proven = going.held.store, going.execution.blame.kernel
-    store.observe(acquittals(going.trials, proven, going.id, going.held.platform.name, now()))
-    store.finish(record)  # first: the verdict must stand even where a full disk takes the files
-    write_reports(record, going.directory)
+    cleared = acquittals(going.trials, going.execution.blame.kernel, going.id, going.held.platform.name, now())
+    patience_s = going.held.store_wait_s if reason != INTERRUPTED else 0.0
+    going.held.store.conclude(
+        record, cleared, lambda: write_reports(record, going.directory), going.directory, patience_s
+    )
     return record
 
 

@@ -186,6 +186,15 @@ class Confinable(Protocol):
 
 
 @runtime_checkable
+class Identified(Protocol):
+    """A platform whose devices are things that can be moved from one slot or machine to another."""
+
+    def identity(self, device: int) -> str:
+        """What device `device` is called wherever it is plugged in; "" where nothing tells."""
+        ...
+
+
+@runtime_checkable
 class Recorded(Protocol):
     """A platform that leaves a raw recording of its times, to hold against what a foreign program says of them."""
 
