@@ -17,7 +17,7 @@ from farm.model.selection import Selection
 from jobs.records import BuildRecord, Failure, Record, TimeUs, TrialRecord
 from kernel.clock import Clock, is_time
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 
 
 class Verdict(str, enum.Enum):

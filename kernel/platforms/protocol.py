@@ -99,6 +99,7 @@ class Execution:
     claims: Mapping[str, Claim] = field(default_factory=dict)  # by output, from a program that judges itself
     times: Mapping[str, ModeTime] = field(default_factory=dict)  # by mode, from a program that times itself
     host: HostUs | None = None  # instead of `wall`, from a functional simulator
+    untimed: str = ""  # why there is no time, or only a partial recording, of a program that runs by itself
 
 
 @dataclass(frozen=True, slots=True)
