@@ -14,7 +14,7 @@ from farm.model.priority import Priority
 from farm.model.run import RunRecord, RunRequest
 from farm.model.selection import Selection
 from farm.model.timeouts import Timeouts
-from kernel.registry import find_kernel
+from jobs.kernel_process.described import kernel_of
 
 if TYPE_CHECKING:
     from farm.execution.session import SessionOptions
@@ -81,7 +81,7 @@ def command(
     program = options.source_request(
         kernel, source, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox
     )
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     request = RunRequest(
         kernel=kernel,
         cases=list(cases) or [found.default_case],

@@ -73,7 +73,7 @@ def leased(
     options.timeouts.checked(simulated=not platform.noisy)
     preflight.require(platform)
     preflight.require_writable(options.out)
-    preflight.require_reference(kernel, request, paths.cache())
+    preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
     waiting = (observer or Observer()).waiting
     connected = connection.connected(options.address, simulated=not platform.noisy)
     patience_s = run_writer.wait_s()

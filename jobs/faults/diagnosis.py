@@ -35,7 +35,7 @@ _SIGNS = re.compile("|".join([_CODE, _LATCHED, *(f"(?P<l{n}>{row.signal})" for n
 
 
 # Errors about one file, which are the kernel's where it asked for the file itself. A full disk is not among them.
-_OWN_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError)
+OWN_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError)
 _TOOLCHAINS = {"pypto", "torch_npu", "ray"}
 
 
@@ -70,7 +70,7 @@ def of_exception(error: BaseException, kernel: Kernel) -> FaultRow:
         return of_kind(error.kind)
     if isinstance(error, KernelLayerError) and (row := _of_type(error)) is not None:
         return row
-    if isinstance(error, _OWN_FILES) and _opened_by(error, kernel):
+    if any(isinstance(link, OWN_FILES) and _opened_by(link, kernel) for link in _chain(error)):
         return _ROWS[Source.FARM, "kernel-raised"]
     # Whatever wraps it: PyPTO makes a RuntimeError of a full disk, and the kernel's code is on the stack then as well.
     for link in _chain(error):
