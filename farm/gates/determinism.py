@@ -148,8 +148,8 @@ def _against_others(case: str, found: Divergence, device: str, evidence: Evidenc
     else:
         looked = ", twice looked at" if device in evidence.looked_again else ""
         message = (
-            f"device is suspect{looked}, or the kernel depends on the device: {votes}, the same on all "
-            f"{len(found.digests[device])} repeats of this one; another kernel on this device tells"
+            f"device is suspect{looked}: {votes}, the same on all {len(found.digests[device])} repeats of this one; "
+            "or else the kernel depends on the device, which another kernel on it tells"
         )
     return Finding(message=message, case=case, device=device, output=found.output)
 

@@ -30,8 +30,10 @@ def decide(
         return Verdict.FAILED, _reason(failed[0])
     if shortfall:  # before the gates that miss what it names the cause of
         return Verdict.ERRORED, shortfall
+    # What determinism doubts, the other gates doubt as well: its reason is the first one.
+    doubting = sorted(gates, key=lambda gate: gate.name != "determinism")
     for status in (GateStatus.ERRORED, GateStatus.INCONCLUSIVE):
-        for gate in gates:
+        for gate in doubting:
             if gate.status is status:
                 return Verdict.ERRORED, _reason(gate)
     passed = [gate.name for gate in gates if gate.status is GateStatus.PASSED]

@@ -105,11 +105,11 @@ def slow_stage() -> RunRecord:
 
 
 def race() -> RunRecord:
-    """Two devices give other bits of `kv` in one repeat than in the others."""
+    """One device gives other bits of `kv` in its repeat 2 than in the others: a race, or an unsteady card."""
     base = passed()
     trials = [
         trial.model_copy(update={"outputs": {**trial.outputs, "kv": output("kv", digest="raced")}})
-        if (trial.device, trial.repeat) in {(CULPRIT, 2), ("10.0.0.1/2", 0)}
+        if (trial.device, trial.repeat) == (CULPRIT, 2)
         else trial
         for trial in base.trials
     ]
