@@ -6,34 +6,59 @@ A record is a value: a trial returns its record and writes to no store.
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
+from jobs.visible_text import VisibleText
 from kernel.clock import Clock, is_time
-from kernel.errors import NotATimeError
-from kernel.platforms.protocol import sound_mode_time
+from kernel.platforms.protocol import ModeTime
+
+
+def _time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> float | None:
+    """A time, or None for what is none: so a NaN in an old store is read as a run without a time."""
+    us: float | None = read(value)
+    return us if us is not None and is_time(us) else None
+
+
+def _only_valid(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """`value` without the entries that are no valid records: an old store may hold times that are none."""
+    try:
+        return read(value)
+    except ValidationError:
+        if isinstance(value, dict):
+            return read({name: each for name, each in value.items() if _is_valid({name: each}, read)})
+        if isinstance(value, (list, tuple)):
+            return read([each for each in value if _is_valid([each], read)])
+        raise
+
+
+def _is_valid(value: Any, read: ValidatorFunctionWrapHandler) -> bool:
+    try:
+        read(value)
+    except ValidationError as error:
+        if any(problem["type"] in ("missing", "extra_forbidden") for problem in error.errors()):
+            raise  # another form of record, and no matter of its numbers
+        return False
+    return True
+
+
+TimeUs = Annotated[float | None, WrapValidator(_time_or_none)]
 
 
 class Record(BaseModel):
     """Immutable, and strict about unknown fields: a misspelt field is an error, not silence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _only_a_time(value: Any, info: ValidationInfo) -> Any:
-    """Keep a time. What is not one is refused when a record is made, and is no time in a record that is read back.
-
-    Records written before times were checked hold zeros; they stay readable, and say that nothing was measured.
-    """
-    if value is None or is_time(value):
-        return value
-    if info.mode == "json":
-        return None
-    raise ValueError(str(NotATimeError(value)))
-
-
-Time: TypeAlias = Annotated[float | None, BeforeValidator(_only_a_time)]  # µs, finite and above 0; None for no time
 
 
 class Fault(str, enum.Enum):
@@ -66,7 +91,7 @@ class Failure(Record):
 
     fault: Fault
     kind: str  # short slug: "compile", "unwritten-output", "input-changed", "hang", "worker-died", …
-    message: str  # one line for a person
+    message: VisibleText  # one line for a person
     log: str = ""  # path relative to the run's directory
 
 
@@ -86,11 +111,11 @@ class TrialRequest(Record):
 class TaskRecord(Record):
     """One task as it ran on one core."""
 
-    name: str
-    stage: str
-    core: str
-    start_us: float
-    duration_us: float
+    name: VisibleText
+    stage: VisibleText
+    core: VisibleText
+    start_us: FiniteFloat
+    duration_us: FiniteFloat
     after: list[str] = Field(default_factory=list)  # names of the tasks whose results it needs, where known
 
 
@@ -141,14 +166,14 @@ class ClaimRecord(Record):
     """What a program that compares its outputs itself says of one of them; the farm has not seen the numbers."""
 
     passed: bool
-    shape: str = ""  # as it prints it, "(128, 512)"
-    dtype: str = ""
-    how: str = ""  # how it compared, in its own words
+    shape: VisibleText = ""  # as it prints it, "(128, 512)"
+    dtype: VisibleText = ""
+    how: VisibleText = ""  # how it compared, in its own words
     wrong: int | None = None  # elements, where it counts them
     total: int | None = None
     max_abs_err: float | None = None
-    first: str = ""  # the first wrong element: index, what stands there, what should
-    detail: str = ""  # the first lines of what it says about a mismatch
+    first: VisibleText = ""  # the first wrong element: index, what stands there, what should
+    detail: VisibleText = ""  # the first lines of what it says about a mismatch
     sha256: str = ""  # of the output's file, "" where it keeps none
 
 
@@ -165,9 +190,10 @@ class ModeTimeRecord(Record):
     max_us: float
 
     @model_validator(mode="after")
-    def _sound(self) -> ModeTimeRecord:
-        if not sound_mode_time(self.rounds, self.min_us, self.median_us, self.mean_us, self.max_us):
-            raise ValueError(f"{self.rounds} rounds, {self.min_us} to {self.max_us} µs are no measurement")
+    def _require_times(self) -> ModeTimeRecord:
+        problem = ModeTime(self.rounds, self.min_us, self.median_us, self.mean_us, self.max_us).problem
+        if problem:
+            raise ValueError(problem)
         return self
 
 
@@ -180,7 +206,7 @@ class BuildRecord(Record):
     tuning: dict[str, int | float | bool | str]  # every knob in force
     cached: bool  # True where an earlier build of the same address was reused
     build_s: float  # host seconds the build took when it was made
-    predicted_us: Time = None
+    predicted_us: TimeUs = None
     clock: Clock
     failure: Failure | None = None
 
@@ -196,25 +222,19 @@ class TrialRecord(Record):
     arm: Arm = Arm.HEAD
     status: TrialStatus
     clock: Clock
-    wall_us: Time = None
+    wall_us: TimeUs = None
     outputs: dict[str, OutputRecord] = Field(default_factory=dict)
-    tasks: list[TaskRecord] = Field(default_factory=list)
+    tasks: Annotated[list[TaskRecord], WrapValidator(_only_valid)] = Field(default_factory=list)
     fingerprint: str = ""  # of the program this trial compiled, where the platform compiles per process
     host_s: float = 0.0  # host seconds the whole trial took, never gated
     log: str = ""  # path relative to the run's directory
     failure: Failure | None = None
     claims: dict[str, ClaimRecord] = Field(default_factory=dict)  # by output, where a harness compared, not the farm
-    times_us: dict[str, ModeTimeRecord] = Field(default_factory=dict)  # by mode, where a harness timed itself
-    simulator_us: Time = None  # CPU time of a functional simulator: shows that it ran, is never gated
+    times_us: Annotated[dict[str, ModeTimeRecord], WrapValidator(_only_valid)] = Field(
+        default_factory=dict
+    )  # by mode, where a harness timed itself
+    simulator_us: TimeUs = None  # CPU time of a functional simulator: shows that it ran, is never gated
     beside: list[str] = Field(default_factory=list)  # further devices the trial held
-
-    @field_validator("times_us", mode="before")
-    @classmethod
-    def _only_sound_times(cls, value: Any, info: ValidationInfo) -> Any:
-        """Leave out of a record that is read back what was kept before times were checked."""
-        if info.mode != "json" or not isinstance(value, dict):
-            return value
-        return {mode: each for mode, each in value.items() if _is_sound(each)}
 
     def digest(self, output: str) -> str:
         """SHA-256 of `output`, whoever compared it; "" where there is none."""
@@ -223,17 +243,10 @@ class TrialRecord(Record):
         return self.claims[output].sha256 if output in self.claims else ""
 
 
-def _is_sound(stored: Any) -> bool:
-    names = ("rounds", "min_us", "median_us", "mean_us", "max_us")
-    if not isinstance(stored, dict) or any(stored.get(name) is None for name in names):
-        return False
-    return sound_mode_time(*(stored[name] for name in names))
-
-
 class ProbeRecord(Record):
     """Whether a device is fit for work."""
 
     device: int
     healthy: bool
-    detail: str
+    detail: VisibleText
     probe_s: float

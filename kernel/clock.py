@@ -12,15 +12,8 @@ from dataclasses import dataclass
 from kernel.errors import NotATimeError
 
 
-class Clock(str, enum.Enum):
-    """Where a wall time comes from."""
-
-    SIMULATED = "simulated"  # a cost model's prediction: exact, the same on every call
-    MEASURED = "measured"  # a device's own time: noisy
-
-
 def is_time(us: object) -> bool:
-    """Return whether `us` is a wall time: a finite number above 0."""
+    """Return whether `us` is a time: a finite number above 0."""
     if isinstance(us, bool) or not isinstance(us, (int, float)):
         return False
     try:
@@ -29,19 +22,23 @@ def is_time(us: object) -> bool:
         return False
 
 
+class Clock(str, enum.Enum):
+    """Where a wall time comes from."""
+
+    SIMULATED = "simulated"  # a cost model's prediction: exact, the same on every call
+    MEASURED = "measured"  # a device's own time: noisy
+
+
 @dataclass(frozen=True, slots=True)
 class WallTime:
-    """A wall-clock time in µs, finite and above 0; use a subclass, which compares with its own kind only.
-
-    Raises `NotATimeError` for any other number: NaN is neither faster nor slower than a limit, so it would pass all.
-    """
+    """A wall-clock time in µs; use one of the subclasses, which compare only with their own kind."""
 
     us: float
 
     def __post_init__(self) -> None:
-        """Refuse what is not a time."""
+        """Raise `NotATimeError` for what is no time: a division of two counters that never ran gives NaN."""
         if not is_time(self.us):
-            raise NotATimeError(self.us)
+            raise NotATimeError(f"{self.us!r:.40} µs is no time; a time is finite and above 0")
 
     @property
     def clock(self) -> Clock:
@@ -101,5 +98,5 @@ class HostUs(WallTime):
 
 
 def wall_time(us: float, clock: Clock) -> WallTime:
-    """Return `us` as the type of its clock. Raises `NotATimeError` unless it is finite and above 0."""
+    """`us` as the type of its clock, for values that come back from a file."""
     return SimulatedUs(us) if clock is Clock.SIMULATED else MeasuredUs(us)

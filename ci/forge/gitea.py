@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
-from ci.forge.protocol import ChangedFile, Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
+from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
 from ci.forge.webhook_payloads import Part, PullRequest, User
 
 _TIMEOUT_S = 20.0
@@ -20,11 +20,11 @@ _MOST_PAGES = 100
 _MENDABLE = (401, 403)  # as at GitHub
 _GONE = (404, 410)  # of an issue: deleted
 
-# A status has no neutral. "warning" would be one in name, but lets a required check pass.
+# A status cannot ask for an action. "warning" would come closest, but lets a required check pass.
 _STATES = {
     Conclusion.SUCCESS: "success",
     Conclusion.FAILURE: "failure",
-    Conclusion.NEUTRAL: "error",
+    Conclusion.ACTION_REQUIRED: "error",
     Conclusion.CANCELLED: "error",
 }
 _PERMISSIONS = {
@@ -61,12 +61,6 @@ class _Commit(Part):
 
 class _Branch(Part):
     commit: _Commit
-
-
-class _ChangedFile(Part):
-    filename: str
-    previous_filename: str = ""
-    status: str = Field(default="")
 
 
 class GiteaForge:
@@ -148,14 +142,6 @@ class GiteaForge:
         """Every open pull request."""
         pages = self._pages(f"/repos/{repository}/pulls", {"state": "open"})
         return [PullRequest.model_validate(each) async for each in pages]
-
-    async def changed_files(self, repository: str, number: int) -> list[ChangedFile]:
-        """What a pull request touches."""
-        files = [
-            _ChangedFile.model_validate(each)
-            async for each in self._pages(f"/repos/{repository}/pulls/{number}/files", {})
-        ]
-        return [ChangedFile(each.filename, each.previous_filename, each.status) for each in files]
 
     async def fetch_token(self, repository: str) -> SecretStr:
         """The same token: the API makes no lesser one."""

@@ -19,14 +19,13 @@ from ci.forge.github_answers import (
     CheckRunAnswer,
     CommentAnswer,
     DeliveryAnswer,
-    FileAnswer,
     Hook,
     IssueAnswer,
     to_redeliver,
 )
 from ci.forge.github_errors import translated
 from ci.forge.markers import RETRY_ACTION
-from ci.forge.protocol import Annotation, ChangedFile, Check, CheckStatus, Comment, Issue, Permission, Trail
+from ci.forge.protocol import Annotation, Check, CheckStatus, Comment, Issue, Permission, Trail
 from ci.forge.webhook_payloads import PullRequest
 
 _VERSION = {"X-GitHub-Api-Version": "2022-11-28"}
@@ -123,13 +122,6 @@ class GitHubForge:
         github = await self._of(repository)
         pages = self._pages(github, f"/repos/{repository}/pulls", {"state": "open"})
         return [PullRequest.model_validate(each) async for each in pages]
-
-    async def changed_files(self, repository: str, number: int) -> list[ChangedFile]:
-        """What a pull request touches; GitHub tells the first 3000 files."""
-        github = await self._of(repository)
-        files = self._pages(github, f"/repos/{repository}/pulls/{number}/files", {})
-        answers = [FileAnswer.model_validate(each) async for each in files]
-        return [ChangedFile(each.filename, each.previous_filename, each.status) for each in answers]
 
     async def fetch_token(self, repository: str) -> SecretStr:
         """Of an App a fresh token that can read this one repository's contents; else the token there is."""

@@ -64,6 +64,19 @@ class Scope(str, enum.Enum):
     ADMIN = "admin"  # what forges delivered; devices: quarantine, release
 
 
+class AuditAction(str, enum.Enum):
+    """What is in the audit log."""
+
+    APPROVED = "approved"  # a job
+    CANCELLED = "cancelled"  # a job, by somebody
+    RETRIED = "retried"  # a job
+    SUBMITTED = "submitted"  # a commit, by a token
+    QUARANTINED = "quarantined"  # a device
+    RELEASED = "released"  # a device
+    TOKEN_CREATED = "token-created"
+    TOKEN_REVOKED = "token-revoked"
+
+
 class Event(str, enum.Enum):
     """What a channel may choose to hear of. Nothing is told that was not chosen."""
 

@@ -11,6 +11,7 @@ import click
 from farm import __version__
 from farm.cli import (
     bisect,
+    budgets,
     cluster,
     compare,
     completion,
@@ -101,6 +102,7 @@ main.add_command(report.command, "report")
 main.add_command(devices.command, "devices")
 main.add_command(cluster.command, "cluster")
 main.add_command(kernel.command, "kernel")
+main.add_command(budgets.command, "budgets")
 main.add_command(ledger.command, "ledger")
 main.add_command(compare.command, "compare")
 main.add_command(top.command, "top")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -16,6 +14,7 @@ from rich.console import Console
 
 from farm.cli.exit_codes import of_verdict
 from farm.cli.run_progress import view
+from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.execution.observer import Observer
 from farm.model.run import RunRecord
 from farm.report.run.terminal import summary
@@ -24,7 +23,7 @@ from farm.store.run_lookup import history
 
 def shown(run: Callable[[Observer], RunRecord], as_json: bool) -> NoReturn:
     """Call `run`, show what it does and what it says, and end the process with the verdict's exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
     console = Console(file=sys.stdout)
     chatter = io.StringIO()  # Ray prints what befalls its workers to sys.stdout, from a thread of its own
     with view(console, quiet=as_json) as observer, contextlib.redirect_stdout(chatter):
@@ -36,8 +35,3 @@ def shown(run: Callable[[Observer], RunRecord], as_json: bool) -> NoReturn:
     else:
         console.print(summary(record, history(record)))
     sys.exit(of_verdict(record.verdict))
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A polite kill ends a run the way Ctrl-C does."""
-    raise KeyboardInterrupt

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -21,6 +20,7 @@ from rich.console import Console
 
 from farm.cli.exit_codes import of_verdict
 from farm.cli.service_client import RemoteJob, ServiceAddress, Submitted
+from farm.cli.termination_signal import raise_interrupt
 from farm.errors import UsageError
 from farm.report.run.terminal import summary
 
@@ -125,11 +125,7 @@ def _token(file: Path | None) -> str:
 @contextmanager
 def _cancelling(server: ServiceAddress, job: RemoteJob) -> Iterator[None]:
     """Who stops waiting stops the job."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, raise_interrupt)
     try:
         yield
     except KeyboardInterrupt:

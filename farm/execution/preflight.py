@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from farm.errors import FarmError, UsageError
-from farm.model.budgets import Budget, load_budget
+from farm.model.budgets import Budget, load_budget, load_budgets, require_known
 from farm.model.run import RunRequest
 from kernel.errors import KernelLayerError, KernelLoadError, PlatformUnavailableError, UnknownNameError
 from kernel.platforms.protocol import Platform
-from kernel.registry import find_kernel
+from kernel.registry import clock_of, find_kernel, platform_names
 from kernel.spec import Kernel
 
 MAX_DEVICES = 4096
@@ -81,8 +81,19 @@ def require(platform: Platform) -> None:
         raise PlatformUnavailableError(platform.name, f"{first.what} is missing{more}: {first.why}", first.remedy)
 
 
+def require_budgets(kernel: Kernel, *platforms: str) -> int:
+    """Raise `BudgetError` unless every entry of the kernel's budget file is valid; return how many there are.
+
+    `platforms` are known besides the installed ones.
+    """
+    path = kernel.budgets()
+    require_known(path, kernel.cases, {*platform_names(), *platforms}, clock_of)
+    return len(load_budgets(path))
+
+
 def budgets(kernel: Kernel, request: RunRequest) -> dict[str, Budget]:
     """The budget of each case that has one on the request's platform. Raises `BudgetError`."""
+    require_budgets(kernel, request.platform)
     found = {case: load_budget(kernel.budgets(), request.platform, case) for case in request.cases}
     return {case: budget for case, budget in found.items() if budget is not None}
 

@@ -192,7 +192,7 @@ def _measure(going: _Run) -> None:
         repeats=request.repeats,
         freezes=frozenset(file for file, head in asked.found.files.items() if freezable and head.replays),
         data=going.directory / "data",
-        keep=going.keep,
+        save=going.keep,
     )
     going.observer.began(going.id, going.lease.held, len(asked.found.files) * request.repeats)
     going.conductor.run()

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from farm.model.priority import Priority
 from farm.model.selection import Selection
-from jobs.records import BuildRecord, Failure, Record, Time, TrialRecord
+from jobs.records import BuildRecord, Failure, Record, TimeUs, TrialRecord
 from kernel.clock import Clock, is_time
 
 SCHEMA_VERSION = "1.3"
@@ -77,7 +77,7 @@ class MedianRecord(Record):
 
     clock: Clock
     per_device: dict[str, float]  # device id → median over its repeats
-    overall: Time  # median over all samples; None when nothing was measured
+    overall: TimeUs  # median over all samples; None when nothing was measured
     mad_us: float | None  # median absolute deviation from `overall`
     samples: list[float]
     interval_us: list[float] | None = None  # 95 % interval of the median on a noisy platform, [low, high]

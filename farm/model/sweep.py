@@ -11,7 +11,7 @@ import enum
 from pydantic import Field
 
 from farm.model.run import DeviceRecord, Verdict
-from jobs.records import Failure, Record, Time, TrialRecord
+from jobs.records import Failure, Record, TimeUs, TrialRecord
 from kernel.clock import Clock
 
 SCHEMA_VERSION = "1.1"
@@ -74,7 +74,7 @@ class Cell(Record):
     repeat: int  # 0-based; from the request's `repeats` on it belongs to a second look
     sha256: dict[str, str] = Field(default_factory=dict)  # output → digest of its bytes; empty where it failed
     wrong: list[str] = Field(default_factory=list)  # outputs out of tolerance
-    wall_us: Time = None
+    wall_us: TimeUs = None
     fingerprint: str = ""  # of the program this trial compiled, where the platform compiles per process
     host_s: float = 0.0
     log: str = ""  # path relative to the sweep's directory

@@ -8,6 +8,7 @@ from pathlib import Path
 from farm.analysis.sweep_matrix import Fleet
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.executor import TrialExecutor
+from farm.execution.in_flight import InFlightTrials
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan
 from farm.execution.session import Session
@@ -71,7 +72,8 @@ class RunState:
     def __post_init__(self) -> None:
         """What drives the devices tells this run of every trial."""
         clock = self.held.platform.clock
-        self.execution = TrialExecutor(self.lease, self.directory, clock, self.limits, self.observer, self.keep)
+        in_flight = InFlightTrials(self.lease, self.directory, clock, self.limits.timeouts.trial_s)
+        self.execution = TrialExecutor(self.lease, in_flight, self.limits, self.observer, self.keep)
 
     @property
     def lease(self) -> Lease:

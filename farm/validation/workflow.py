@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from farm.errors import FarmError
 from farm.execution import plan, preflight
@@ -43,8 +44,10 @@ def run(
     options = options or SessionOptions()
     observer = observer or Observer()
     found, confinement = None, None
+    kernel = preflight.check(request)
+    if options.budgets is None:  # before anything is leased: a broken file is a usage error
+        options = replace(options, budgets=preflight.budgets(kernel, request))
     if request.source is not None:
-        preflight.check(request)
         found = programs.read(request.kernel, request.source)
         confinement = found.confinement(request.kernel, request.source, options.timeouts.trial_s)
         if request.source.require_sandbox and options.address is None:
@@ -62,7 +65,7 @@ def _begin(
     resumed: RunRecord | None,
     found: Programs | None,
 ) -> RunState:
-    budgets = options.budgets if options.budgets is not None else preflight.budgets(held.kernel, request)
+    budgets = options.budgets or {}
     run_id = options.run_id or new_id()
     directory = (options.out / run_id).resolve()
     try:

@@ -52,6 +52,9 @@ TABLE: tuple[FaultRow, ...] = (
     *_kernel("CompileError", "compile", "The compiler gives the same answer on every machine."),
     *_kernel("TuningError", "tuning", "A guard is arithmetic on the tuning; no device was asked."),
     *_kernel("TensorError", "tensor", "Names, shapes and dtypes are what the kernel itself declares."),
+    *_kernel(
+        "KernelContractError", "kernel-contract", "Its inputs and golden are computed on the host, by its own code."
+    ),
     *_kernel("UnwrittenOutputError", "unwritten-output", "The poison put into the output is still there."),
     *_kernel("unwritten-output", "unwritten-output", "The poison put into the output is still there.", Source.FARM),
     *_kernel("input-changed", "input-changed", "The input's digest differs after the run.", Source.FARM),
@@ -62,6 +65,14 @@ TABLE: tuple[FaultRow, ...] = (
         "disk-quota",
         "It wrote more than its harness's profile allows, on whatever machine.",
         Source.FARM,
+    ),
+    *_rows(
+        Source.EXCEPTION,
+        {"NotATimeError": ""},
+        "no-time",
+        Fault.FARM,
+        Action.FAIL_CLOSED,
+        "A time that is NaN, infinite or not above 0 is no measurement, and says nothing about the kernel.",
     ),
     *_kernel("ProgramRaisedError", "kernel-raised", "The kernel's own Python code was running when it raised."),
     *_kernel("UnknownCaseError", "no-case", "The commit's program does not know the case."),
@@ -177,14 +188,6 @@ TABLE: tuple[FaultRow, ...] = (
     *_rows(
         Source.RUNTIME,
         {"no-swimlane": "no tasks recorded"},
-        "nothing-measured",
-        Fault.FARM,
-        Action.FAIL_CLOSED,
-        "Ended well without a time: nothing was measured, which is never a pass.",
-    ),
-    *_rows(
-        Source.EXCEPTION,
-        {"NotATimeError": "time that is not a time"},
         "nothing-measured",
         Fault.FARM,
         Action.FAIL_CLOSED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from kernel.spec import Kernel, Tensors, Tuning
 # What a build or run leaves in the directory it is given, besides whatever else helps a person.
 LOG_NAME = "platform.log"  # everything printed meanwhile, native code and child processes included
 TRACE_NAME = "trace.json"  # the run's tasks as Chrome trace events
+
+PRINTED_PRECISION = 1e-3  # relative: a mean that is printed with few digits may be rounded past the maximum
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,14 @@ class Task:
     duration_us: float
     after: tuple[str, ...] = ()  # names of the tasks whose results it needs, where the platform knows them
 
+    def __post_init__(self) -> None:
+        """Raise `NotATimeError` where start and duration are no points in time: NaN would vanish in a maximum."""
+        if not (math.isfinite(self.start_us) and math.isfinite(self.duration_us) and self.duration_us >= 0):
+            raise NotATimeError(
+                f"task '{self.name}' starts at {self.start_us!r} µs and takes {self.duration_us!r} µs; "
+                "both are finite, and no task takes less than 0"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -55,10 +66,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ModeTime:
-    """What a program that times itself says of one of its modes.
-
-    Raises `NotATimeError` unless there is a round, every time is one, and median and mean lie within the range.
-    """
+    """What a program that times itself says of one of its modes."""
 
     rounds: int
     min_us: float
@@ -66,20 +74,19 @@ class ModeTime:
     mean_us: float
     max_us: float
 
-    def __post_init__(self) -> None:
-        """Refuse numbers that no measurement gives."""
-        if not sound_mode_time(self.rounds, self.min_us, self.median_us, self.mean_us, self.max_us):
-            raise NotATimeError(
-                f"{self.median_us} (of {self.rounds} rounds, {self.min_us} to {self.max_us}, mean {self.mean_us})"
-            )
-
-
-def sound_mode_time(rounds: int, min_us: float, median_us: float, mean_us: float, max_us: float) -> bool:
-    """Return whether these can be the times of `rounds` rounds."""
-    if rounds < 1 or not all(map(is_time, (min_us, median_us, mean_us, max_us))):
-        return False
-    slack = 1e-9 * max_us  # a mean of equal times may differ from them in its last bit
-    return min_us <= median_us <= max_us and min_us - slack <= mean_us <= max_us + slack
+    @property
+    def problem(self) -> str:
+        """Why these are no times of one mode, in words; "" where they are."""
+        shown = f"{self.rounds} rounds, min {self.min_us} median {self.median_us} mean {self.mean_us} max {self.max_us}"
+        if self.rounds < 1:
+            return f"{shown}: a time is of at least one round"
+        if not all(map(is_time, (self.min_us, self.median_us, self.mean_us, self.max_us))):
+            return f"{shown}: a time is finite and above 0"
+        slack = 1 + PRINTED_PRECISION
+        low, high = self.min_us / slack, self.max_us * slack
+        if not (low <= self.median_us <= high and low <= self.mean_us <= high):
+            return f"{shown}: median and mean are within minimum and maximum"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
