@@ -174,6 +174,7 @@ class RunState:
             devices=self._devices(),
             builds=self.builds,
             trials=self.trials,
+            warm_ups=self.warm_ups,
             gates=gates,
             median_us=medians(evidence),
             budget=budget_records(evidence),
