@@ -38,7 +38,7 @@ class TrialExecutor:
     in_flight: InFlightTrials
     limits: RunDeadlines
     observer: Observer
-    save: Callable[[list[TrialRecord]], None]  # called with the kept attempts of each round, as they end
+    save: Callable[[list[TrialRecord]], None]  # called with the attempts of each round, as they end
     blame: FailurePolicy = field(default_factory=FailurePolicy)
     base_blame: FailurePolicy = field(default_factory=FailurePolicy)  # of the base's program: no evidence for the head
     problems: list[Failure] = field(default_factory=list)
@@ -81,8 +81,7 @@ class TrialExecutor:
         record, warm_up = outcome.record, launch.repeat < 0
         blame = self._blame_of(record.arm)
         blame.take(record, card_of(self.lease.device(outcome.slot)))
-        if not warm_up or record.status is not TrialStatus.OK:
-            self._fresh.append(record)
+        self._fresh.append(record)
         self.observer.measured(record, not warm_up)
         after = self._after(launch, record.status, retry=may_retry and not blame.kernel)
         self._drop_what_is_proven()

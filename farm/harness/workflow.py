@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm import paths
+from farm.analysis.sweep_matrix import Fleet
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution import preflight
@@ -168,7 +169,8 @@ def _conduct(going: _Run) -> RunRecord:
         stopped = str(error)
     finally:
         shutil.rmtree(going.directory / "data", ignore_errors=True)  # frozen inputs, 100 MB and more a file
-    gates = judging.judge(_evidence(going), going.platform.name, going.timing)
+    required = going.asked.profile.lines.outputs_required
+    gates = judging.judge(_evidence(going), going.platform.name, going.timing, required)
     going.observer.judged(gates)
     files = _files(going, gates, f"not reached: {stopped}" if stopped else "no device of the lease could run it")
     found, reason = (Verdict.ERRORED, stopped) if stopped else verdict.verdict(files)
@@ -205,7 +207,10 @@ def _measure(going: _Run) -> None:
 def _evidence(going: _Run) -> Evidence:
     profile = going.asked.profile
     ceilings = profile.budgets.get(going.platform.name, {})
-    return judging.evidence(going.asked.found, profile.data, going.trials, going.platform.clock, ceilings)
+    repeats, cards = going.asked.request.repeats, Fleet.of(going.lease.held).cards
+    return judging.evidence(
+        going.asked.found, profile.data, going.trials, going.platform.clock, ceilings, repeats, cards
+    )
 
 
 def _acquittals(going: _Run) -> list[HealthEvent]:

@@ -216,6 +216,7 @@ class RunRecord(Record):
     devices: list[DeviceRecord]
     builds: list[BuildRecord]
     trials: list[TrialRecord]  # every attempt, failed ones too
+    warm_ups: list[TrialRecord] = Field(default_factory=list)  # first launches: without times, their outputs are judged
     gates: list[GateRecord]
     median_us: dict[str, MedianRecord]  # by case
     budget: dict[str, BudgetRecord]  # by case, those that have one

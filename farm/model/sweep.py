@@ -14,7 +14,7 @@ from farm.model.run import DeviceRecord, Verdict
 from jobs.records import Failure, Record, TimeUs, TrialRecord
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 
 class Kind(str, enum.Enum):
@@ -71,7 +71,7 @@ class Cell(Record):
     device: str
     case: str
     seed: int
-    repeat: int  # 0-based; from the request's `repeats` on it belongs to a second look
+    repeat: int  # 0-based; below 0 a first launch, without a time; from the request's `repeats` on a second look
     sha256: dict[str, str] = Field(default_factory=dict)  # output → digest of its bytes; empty where it failed
     wrong: list[str] = Field(default_factory=list)  # outputs out of tolerance
     wall_us: TimeUs = None

@@ -91,13 +91,14 @@ class SweepExecutor:
         return self._launch(slot)
 
     def ended(self, launch: Launch[_SweepTurn], outcome: TrialOutcome, *, may_retry: bool) -> Next:
-        """Keep the trial's cell, unless it was a warm-up or is to be made again."""
+        """Keep the trial's cell, unless it is to be made again."""
         self._working -= 1
         self.saw([outcome.record])
         cell, after = self._follow(launch, outcome.record, may_retry=may_retry)
         if cell is not None:
             self.state.take([cell])
-            self.observer.measured(cell)
+            if cell.repeat >= 0:
+                self.observer.measured(cell)
         self._working += after is Next.RENEW
         return after
 
@@ -161,7 +162,7 @@ class SweepExecutor:
                 return cell_of(record), Next.FREE
             self._warm.add((slot, record.case))
             self._queues[slot].appendleft(turn)
-            return None, Next.FREE
+            return self.state.warm_up(cell_of(record)), Next.FREE
         if may_retry:
             self._queues[slot].appendleft(_SweepTurn(turn.job, turn.attempt + 1))
             return None, Next.RENEW

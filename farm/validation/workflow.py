@@ -14,7 +14,7 @@ from farm.execution.plan import Plan, Sourced, rounds
 from farm.execution.progress_file import ProgressFile
 from farm.execution.session import Session, SessionOptions, leased
 from farm.gates.budget import undecided_cases
-from farm.gates.determinism import suspect_devices
+from farm.gates.determinism import second_look, suspect_devices
 from farm.gates.verdict import decide
 from farm.leasing.lease import card_of
 from farm.model.device_health import EventKind, HealthEvent, acquittals, claim
@@ -28,8 +28,6 @@ from farm.validation import resume
 from farm.validation.state import RunState
 from jobs.records import Arm
 
-# Enough samples a device for a 95 % interval of its own median, and no more than a gate's patience.
-MAX_REPEATS_NOISY = 12
 INTERRUPTED = "interrupted"  # reason of a run that a person ended, who waits for nothing more
 
 
@@ -159,14 +157,17 @@ def _take_over(going: RunState, whole: Plan) -> Plan:
 
 
 def _look_again(going: RunState) -> None:
-    """Devices that lost a determinism vote repeat their trials: one look is not proof against a device."""
-    suspects = suspect_devices(going.evidence())
-    slots = [slot for slot in going.lease.slots if going.lease.device(slot).id in suspects]
+    """Where devices disagree, repeat what can decide whose fault it is: one look is not proof."""
+    first = going.evidence()
+    again, suspects = second_look(first), suspect_devices(first)
+    devices = frozenset(device for of_case in again.values() for device in of_case)
+    slots = [slot for slot in going.lease.slots if going.lease.device(slot).id in devices]
     if not slots:
         return
-    going.looked_again = suspects
-    _run_more(going, slots, going.request.cases, f"second look at {', '.join(sorted(suspects))}")
-    confirmed = suspect_devices(going.evidence()) & suspects
+    going.looked_again = devices
+    named = ", ".join(sorted(devices))
+    _run_more(going, slots, [case for case in first.cases if case in again], f"second look at {named}")
+    confirmed = suspect_devices(going.evidence()) & (suspects | devices)
     going.held.store.observe(_votes_lost(going, sorted(confirmed)))
 
 
@@ -180,8 +181,7 @@ def _votes_lost(going: RunState, devices: list[str]) -> list[HealthEvent]:
 
 def _sample_more(going: RunState) -> None:
     """While noise decides whether a median is within its budget, take more samples, up to a cap."""
-    rounds = MAX_REPEATS_NOISY // going.request.repeats
-    while going.held.platform.noisy and len(going.plans) < rounds:
+    while len(going.plans) < going.looks:
         evidence, regression = going.evidence(), going.regression()
         budget = undecided_cases(evidence)
         against = regression.undecided_cases(evidence) if regression is not None else []
