@@ -18,6 +18,7 @@ from farm.gates.verdict import decide
 from farm.leasing.lease import card_of
 from farm.model.device_health import EventKind, HealthEvent, acquittals
 from farm.model.run import GateRecord, RunRecord, RunRequest, Verdict
+from farm.process import crash_log
 from farm.report.write import write_reports
 from farm.source import programs
 from farm.source.programs import Programs
@@ -26,6 +27,7 @@ from farm.timestamps import new_id, now
 from farm.validation import resume
 from farm.validation.state import RunState
 from jobs.records import Arm
+from kernel.errors import KernelLayerError
 
 # Enough samples a device for a 95 % interval of its own median, and no more than a gate's patience.
 MAX_REPEATS_NOISY = 12
@@ -88,8 +90,10 @@ def _conduct(going: RunState) -> RunRecord:
         going.observer.judged(gates)
     except KeyboardInterrupt:
         verdict, reason = Verdict.ERRORED, "interrupted"
-    except FarmError as error:
+    except (FarmError, KernelLayerError) as error:
         verdict, reason = Verdict.ERRORED, str(error)
+    except Exception as error:  # noqa: BLE001 - kept in the log; the run must end with a record all the same
+        verdict, reason = Verdict.ERRORED, crash_log.kept(error, going.directory / "logs")
     record = going.record(verdict, reason, gates)
     store, proven = going.held.store, going.execution.blame.kernel
     store.observe(acquittals(going.trials, proven, going.id, going.held.platform.name, now()))
