@@ -6,10 +6,12 @@ that closed the pipe. Here 1 means that the program under test is proven wrong, 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,7 +57,7 @@ class FarmGroup(click.Group):
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run as a program. Where the cluster's head is lost, end at once: Ray would wait for it at exit."""
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return super().main(*args, **{**extra, "standalone_mode": False})
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # an ASCII-only terminal gets "?" for "µ", not a traceback
@@ -65,19 +67,20 @@ class FarmGroup(click.Group):
             os._exit(code)
         sys.exit(code)
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the arguments, and answer `--help`."""
+        with _ends_of_click():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. What click itself would end with 1 leaves it as an error of ours."""
-        try:
+        """Run the command."""
+        with _ends_of_click():
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise InfrastructureError("the reader of the output has gone; not everything was printed") from error
-        except KeyboardInterrupt as error:
-            raise InfrastructureError("interrupted") from error
 
     def _ended(self, arguments: tuple[Any, ...], extra: dict[str, Any]) -> int:
         """Run the command, and return its exit code once all it has printed is out."""
         try:
-            code = _of_exit(super().main(*arguments, standalone_mode=False, **extra))
+            code = _of_exit(super().main(*arguments, **{**extra, "standalone_mode": False}))
         except SystemExit as leaving:
             code = _of_exit(leaving.code)
         except Exception as error:  # noqa: BLE001 - shown, and kept in a log: the last place that sees it
@@ -89,6 +92,17 @@ class FarmGroup(click.Group):
             _discard_output()
             return code or ExitCode.ERRORED
         return code
+
+
+@contextlib.contextmanager
+def _ends_of_click() -> Iterator[None]:
+    """Turn what click itself would end with 1 into an error of ours."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise InfrastructureError("the reader of the output has gone; not everything was printed") from error
+    except KeyboardInterrupt as error:
+        raise InfrastructureError("interrupted") from error
 
 
 def _of_exit(code: object) -> int:
