@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -17,12 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ray
-from ray.exceptions import RayError
 
 from farm.cluster import endpoint_check, local, ray_internals
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import InfrastructureError, UsageError
 from farm.process import installation
+from farm.text import one_line
 
 # A server of the kind the kernels run on carries eight NPUs, so that is what a laptop simulates.
 SIMULATED_DEVICES = 8
@@ -128,11 +129,24 @@ def _start(where: str, devices: dict[str, int] | None) -> None:
                 logging_level=logging.ERROR,
                 runtime_env={"working_dir": empty},
             )
-    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        if where == "local":
-            raise InfrastructureError(f"Ray does not start on this machine: {first_line}") from error
-        raise InfrastructureError(f"the Ray cluster at {where} cannot be joined: {first_line}") from error
+    except Exception as error:  # Ray raises a bare one for a node that is slow to start, and OSError for long names
+        raise InfrastructureError(_refusal(where, error)) from error
+
+
+def _refusal(where: str, error: Exception) -> str:
+    """Why Ray cannot be used, in one line with what to do."""
+    first_line = one_line(str(error).strip().split("\n")[0]) or type(error).__name__
+    if "AF_UNIX" in str(error) or getattr(error, "errno", None) == errno.ENAMETOOLONG:
+        place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+        return (
+            f"the name of the directory for temporary files, {place}, is too long for Ray's sockets; set RAY_TMPDIR to "
+            "a short one, for example RAY_TMPDIR=/tmp"
+        )
+    if where != "local":
+        return f"the Ray cluster at {where} cannot be joined: {first_line}"
+    if "timed out during startup" in first_line:
+        return "Ray did not start within its limit of 30 s; this machine is too busy, try again when it has less to do"
+    return f"Ray does not start on this machine: {first_line}"
 
 
 def shared(address: str | None) -> bool:

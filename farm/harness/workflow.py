@@ -31,6 +31,7 @@ from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
 from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.run import FileRecord, GateRecord, HarnessRecord, RunRecord, RunRequest, Verdict
+from farm.process import crash_log
 from farm.report.write import write_reports
 from farm.source.provenance import commit_of
 from farm.store import run_writer
@@ -39,6 +40,7 @@ from farm.store.run_writer import RunWriter
 from farm.timestamps import new_id, now
 from jobs.faults import diagnosis
 from jobs.records import TrialRecord, TrialRequest
+from kernel.errors import KernelLayerError
 from kernel.harness.kernel import INPUT_SET
 from kernel.harness.profile import Profile, ProfileError, Timing
 from kernel.platforms.command import Command
@@ -165,8 +167,10 @@ def _conduct(going: _Run) -> RunRecord:
         _measure(going)
     except KeyboardInterrupt:
         stopped = "interrupted"
-    except FarmError as error:
+    except (FarmError, KernelLayerError) as error:
         stopped = str(error)
+    except Exception as error:  # noqa: BLE001 - kept in the log; the run must end with a record all the same
+        stopped = crash_log.kept(error, going.directory / "logs")
     finally:
         shutil.rmtree(going.directory / "data", ignore_errors=True)  # frozen inputs, 100 MB and more a file
     required = going.asked.profile.lines.outputs_required

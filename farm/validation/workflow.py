@@ -19,6 +19,7 @@ from farm.gates.verdict import decide
 from farm.leasing.lease import card_of
 from farm.model.device_health import EventKind, HealthEvent, acquittals, claim
 from farm.model.run import GateRecord, RunRecord, RunRequest, Verdict
+from farm.process import crash_log
 from farm.report.write import write_reports
 from farm.source import programs
 from farm.source.programs import Programs
@@ -27,6 +28,7 @@ from farm.timestamps import new_id, now
 from farm.validation import resume
 from farm.validation.state import RunState
 from jobs.records import Arm
+from kernel.errors import KernelLayerError
 
 INTERRUPTED = "interrupted"  # reason of a run that a person ended, who waits for nothing more
 
@@ -90,8 +92,10 @@ def _conduct(going: RunState) -> RunRecord:
         going.observer.judged(gates)
     except KeyboardInterrupt:
         verdict, reason = Verdict.ERRORED, INTERRUPTED
-    except FarmError as error:
+    except (FarmError, KernelLayerError) as error:
         verdict, reason = Verdict.ERRORED, str(error)
+    except Exception as error:  # noqa: BLE001 - kept in the log; the run must end with a record all the same
+        verdict, reason = Verdict.ERRORED, crash_log.kept(error, going.directory / "logs")
     record = going.record(verdict, reason, gates)
     cleared = acquittals(going.trials, going.execution.blame.kernel, going.id, going.held.platform.name, now())
     patience_s = going.held.store_wait_s if reason != INTERRUPTED else 0.0
