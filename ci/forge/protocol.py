@@ -26,11 +26,14 @@ class CheckStatus(str, enum.Enum):
 
 
 class Conclusion(str, enum.Enum):
-    """What a completed check says. Only `SUCCESS` ever lets a merge through."""
+    """What a completed check says. Only `SUCCESS` lets a merge through.
+
+    GitHub's "neutral" and "skipped" are left out on purpose: it counts both as met.
+    """
 
     SUCCESS = "success"
     FAILURE = "failure"  # the kernel's fault
-    NEUTRAL = "neutral"  # errored: says nothing about the kernel
+    ACTION_REQUIRED = "action_required"  # errored: says nothing about the kernel, and blocks until it is retried
     CANCELLED = "cancelled"
 
 

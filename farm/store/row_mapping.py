@@ -156,6 +156,11 @@ def record(row: Row[Any], trials: list[TrialRecord]) -> RunRecord:
     return stored.model_copy(update=settled)
 
 
+def own_verdict(row: Row[Any]) -> Verdict | None:
+    """The verdict that the run itself has given; None where a reader has settled it in its place."""
+    return _parse(row.record, f"run {row.id} in the store").verdict
+
+
 @functools.lru_cache(maxsize=1024)
 def _parse(text: str, source: str) -> RunRecord:
     """Remembered by its text: trends and lists read the same runs again and again, and most of the time goes here."""
