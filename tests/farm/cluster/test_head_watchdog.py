@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,24 +16,19 @@ import pytest
 
 from farm.cluster.head_watchdog import HeadLostError, HeadWatchdog
 from tests.fakes.installed import install
+from tests.waiting import came_true
 
 FARM = [sys.executable, "-c", "from farm.cli.app import main; main()"]
-
-
-def waited_for(condition: Any, limit_s: float = 20.0) -> bool:
-    end = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return bool(condition())
 
 
 def test_a_head_that_answers_is_never_lost_and_one_that_stops_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         watch = HeadWatchdog(address, lost_after_s=1.0, look_s=0.1)
-        time.sleep(1.5)
+        for _ in range(15):  # looks, a tenth of a second apart: longer than it may stay silent
+            server.accept()[0].close()
         watch.check()
-    assert waited_for(lambda: watch.lost)
+    assert came_true(lambda: watch.lost, 20)
     with pytest.raises(HeadLostError, match=f"head node of the cluster, {address}, has not answered"):
         watch.check()
     watch.stop()
