@@ -15,11 +15,11 @@ from rich.text import Text
 from farm import paths
 from farm.model.run import Verdict
 from farm.report.run.terminal import verdict_text
+from farm.source.kernel_identity import recorded_name
 from farm.store.row_mapping import RunSummary
 from farm.store.run_store import Store
 from farm.text import microseconds, one_line
 from kernel.clock import Clock
-from kernel.file_kernels import absolute
 
 _WIDE = 96  # columns from which the local time fits too; a run id begins with the time in UTC
 
@@ -35,7 +35,7 @@ def command(limit: int, kernel: str | None, verdict: str | None, as_json: bool) 
     On a terminal a table; into a pipe one run a line, fields parted by tabs, times in UTC.
     """
     with Store.open(paths.store_url()) as store:
-        runs = store.list(limit, absolute(kernel) if kernel else None, Verdict(verdict) if verdict else None)
+        runs = store.list(limit, recorded_name(kernel) if kernel else None, Verdict(verdict) if verdict else None)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(run) for run in runs], indent=2))
     elif not sys.stdout.isatty():

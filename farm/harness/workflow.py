@@ -31,7 +31,7 @@ from farm.model.device_health import acquittals, events_of
 from farm.model.run import FileRecord, GateRecord, HarnessRecord, RunRecord, RunRequest, Verdict
 from farm.process import crash_log
 from farm.report.write import write_reports
-from farm.source.provenance import commit_of
+from farm.source.provenance import provenance
 from farm.store.run_store import Store
 from farm.timestamps import new_id, now
 from jobs.faults import diagnosis
@@ -224,6 +224,7 @@ def _record(
     going: _Run, found: Verdict | None, reason: str, gates: list[GateRecord], files: list[FileRecord]
 ) -> RunRecord:
     asked, request, evidence = going.asked, going.asked.request, _evidence(going)
+    source = provenance(asked.root)
     return RunRecord(
         run_id=going.id,
         verdict=found,
@@ -232,7 +233,8 @@ def _record(
         cases=request.cases,
         platform=request.platform,
         clock=going.platform.clock,
-        commit=commit_of(asked.root),
+        commit=source.commit,
+        commit_unknown=source.because,
         started_at=going.started_at,
         finished_at=None if found is None else now(),
         request=request,

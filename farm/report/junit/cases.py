@@ -39,6 +39,7 @@ def suite_of(
     made.hostname = xml(host) or "localhost"
     made.timestamp = timestamp(record.started_at)
     common = {"run_id": record.run_id, "commit": record.commit, "platform": record.platform}
+    common |= {"commit.unknown": record.commit_unknown} if record.commit_unknown else {}
     versions = {f"toolchain.{tool}": version for tool, version in record.toolchain.items()}
     for key, value in {**properties, **common, **versions}.items():
         made.add_property(xml(key), xml(value))
