@@ -6,10 +6,53 @@ A record is a value: a trial returns its record and writes to no store.
 from __future__ import annotations
 
 import enum
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
-from kernel.clock import Clock
+from jobs.visible_text import VisibleText
+from kernel.clock import Clock, is_time
+from kernel.platforms.protocol import ModeTime
+
+
+def _time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> float | None:
+    """A time, or None for what is none: so a NaN in an old store is read as a run without a time."""
+    us: float | None = read(value)
+    return us if us is not None and is_time(us) else None
+
+
+def _only_valid(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """`value` without the entries that are no valid records: an old store may hold times that are none."""
+    try:
+        return read(value)
+    except ValidationError:
+        if isinstance(value, dict):
+            return read({name: each for name, each in value.items() if _is_valid({name: each}, read)})
+        if isinstance(value, (list, tuple)):
+            return read([each for each in value if _is_valid([each], read)])
+        raise
+
+
+def _is_valid(value: Any, read: ValidatorFunctionWrapHandler) -> bool:
+    try:
+        read(value)
+    except ValidationError as error:
+        if any(problem["type"] in ("missing", "extra_forbidden") for problem in error.errors()):
+            raise  # another form of record, and no matter of its numbers
+        return False
+    return True
+
+
+TimeUs = Annotated[float | None, WrapValidator(_time_or_none)]
 
 
 class Record(BaseModel):
@@ -48,7 +91,7 @@ class Failure(Record):
 
     fault: Fault
     kind: str  # short slug: "compile", "unwritten-output", "input-changed", "hang", "worker-died", …
-    message: str  # one line for a person
+    message: VisibleText  # one line for a person
     log: str = ""  # path relative to the run's directory
 
 
@@ -68,11 +111,11 @@ class TrialRequest(Record):
 class TaskRecord(Record):
     """One task as it ran on one core."""
 
-    name: str
-    stage: str
-    core: str
-    start_us: float
-    duration_us: float
+    name: VisibleText
+    stage: VisibleText
+    core: VisibleText
+    start_us: FiniteFloat
+    duration_us: FiniteFloat
     after: list[str] = Field(default_factory=list)  # names of the tasks whose results it needs, where known
 
 
@@ -123,14 +166,14 @@ class ClaimRecord(Record):
     """What a program that compares its outputs itself says of one of them; the farm has not seen the numbers."""
 
     passed: bool
-    shape: str = ""  # as it prints it, "(128, 512)"
-    dtype: str = ""
-    how: str = ""  # how it compared, in its own words
+    shape: VisibleText = ""  # as it prints it, "(128, 512)"
+    dtype: VisibleText = ""
+    how: VisibleText = ""  # how it compared, in its own words
     wrong: int | None = None  # elements, where it counts them
     total: int | None = None
     max_abs_err: float | None = None
-    first: str = ""  # the first wrong element: index, what stands there, what should
-    detail: str = ""  # the first lines of what it says about a mismatch
+    first: VisibleText = ""  # the first wrong element: index, what stands there, what should
+    detail: VisibleText = ""  # the first lines of what it says about a mismatch
     sha256: str = ""  # of the output's file, "" where it keeps none
 
 
@@ -146,6 +189,13 @@ class ModeTimeRecord(Record):
     mean_us: float
     max_us: float
 
+    @model_validator(mode="after")
+    def _require_times(self) -> ModeTimeRecord:
+        problem = ModeTime(self.rounds, self.min_us, self.median_us, self.mean_us, self.max_us).problem
+        if problem:
+            raise ValueError(problem)
+        return self
+
 
 class BuildRecord(Record):
     """One build, by content address."""
@@ -156,7 +206,7 @@ class BuildRecord(Record):
     tuning: dict[str, int | float | bool | str]  # every knob in force
     cached: bool  # True where an earlier build of the same address was reused
     build_s: float  # host seconds the build took when it was made
-    predicted_us: float | None = None
+    predicted_us: TimeUs = None
     clock: Clock
     failure: Failure | None = None
 
@@ -172,17 +222,20 @@ class TrialRecord(Record):
     arm: Arm = Arm.HEAD
     status: TrialStatus
     clock: Clock
-    wall_us: float | None = None
+    wall_us: TimeUs = None
     outputs: dict[str, OutputRecord] = Field(default_factory=dict)
-    tasks: list[TaskRecord] = Field(default_factory=list)
+    tasks: Annotated[list[TaskRecord], WrapValidator(_only_valid)] = Field(default_factory=list)
     fingerprint: str = ""  # of the program this trial compiled, where the platform compiles per process
     host_s: float = 0.0  # host seconds the whole trial took, never gated
     log: str = ""  # path relative to the run's directory
     failure: Failure | None = None
     claims: dict[str, ClaimRecord] = Field(default_factory=dict)  # by output, where a harness compared, not the farm
-    times_us: dict[str, ModeTimeRecord] = Field(default_factory=dict)  # by mode, where a harness timed itself
-    simulator_us: float | None = None  # CPU time of a functional simulator: shows that it ran, is never gated
+    times_us: Annotated[dict[str, ModeTimeRecord], WrapValidator(_only_valid)] = Field(
+        default_factory=dict
+    )  # by mode, where a harness timed itself
+    simulator_us: TimeUs = None  # CPU time of a functional simulator: shows that it ran, is never gated
     beside: list[str] = Field(default_factory=list)  # further devices the trial held
+    untimed: str = ""  # why a trial of a suite has no time, or a partial recording; it is no budget's sample then
 
     def digest(self, output: str) -> str:
         """SHA-256 of `output`, whoever compared it; "" where there is none."""
@@ -196,5 +249,5 @@ class ProbeRecord(Record):
 
     device: int
     healthy: bool
-    detail: str
+    detail: VisibleText
     probe_s: float

@@ -14,6 +14,8 @@ from farm.bisect.search import BisectSearch, contradictions, rounds_needed
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution import plan
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.in_flight import InFlightTrials
 from farm.execution.session import Session, SessionOptions, leased
 from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord, Serial, TestedRecord
 from farm.model.run import RunRequest, SourceRequest
@@ -105,7 +107,9 @@ def _begin(
     directory = (options.out / bisect_id).resolve()
     (directory / "logs").mkdir(parents=True)
     metric = metrics.make(request.metric, held.platform.noisy)
-    bench = BisectExecutor(held.lease, directory, held.platform.clock, options.timeouts.trial_s, metric)
+    deadlines = RunDeadlines(options.timeouts, held.lease)
+    in_flight = InFlightTrials(held.lease, directory, held.platform.clock, options.timeouts.trial_s)
+    bench = BisectExecutor(held.lease, in_flight, deadlines, metric)
     template = plan.make(_run_request(request), warm_up=False).requests[request.case]
     search = BisectSearch(0, len(line.candidates) - 1, frozenset(line.lacking))
     notes = [f"{line.candidates[at].commit[:12]} is passed over: {why}" for at, why in line.lacking.items()]

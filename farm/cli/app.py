@@ -18,8 +18,8 @@ COMMANDS = "farm.commands"  # entry points of packages that bring commands: name
 
 # The farm's own commands, each the module of this package whose object `command` it is.
 OWN = (
-    *("bisect", "cluster", "compare", "completion", "devices", "doctor", "harness", "init", "kernel", "ledger"),
-    *("report", "resume", "run", "runs", "sweep", "test", "top", "trace", "trends", "tune"),
+    *("bisect", "budgets", "cluster", "compare", "completion", "devices", "doctor", "harness", "init", "kernel"),
+    *("ledger", "report", "resume", "run", "runs", "sweep", "test", "top", "trace", "trends", "tune"),
 )
 
 

@@ -77,12 +77,12 @@ def command(
     """
     from farm.execution.session import SessionOptions
     from farm.model.run import RunRequest
-    from kernel.registry import find_kernel
+    from jobs.kernel_process.described import kernel_of
 
     program = options.source_request(
         kernel, source, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox
     )
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     request = RunRequest(
         kernel=kernel,
         cases=list(cases) or [found.default_case],

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
 
 from farm.cli.exit_codes import of_verdict
+from farm.cli.termination_signal import raise_interrupt
 from farm.errors import UsageError
 from farm.source import git_environment
 
@@ -132,11 +132,7 @@ def _token(file: Path | None) -> str:
 @contextmanager
 def _cancelling(server: ServiceAddress, job: RemoteJob) -> Iterator[None]:
     """Who stops waiting stops the job."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, raise_interrupt)
     try:
         yield
     except KeyboardInterrupt:

@@ -21,9 +21,10 @@ from farm.source.kernel_identity import recorded_name
 from farm.store.row_mapping import HistoryPoint
 from farm.store.run_store import Store
 from farm.text import counted, microseconds, one_line, signed_share
+from jobs.kernel_process.described import kernel_of
 from kernel.clock import wall_time
 from kernel.errors import UnknownNameError
-from kernel.registry import find_kernel, find_platform
+from kernel.registry import find_platform
 
 if TYPE_CHECKING:
     from farm.stats.change_points import ChangePoint
@@ -95,7 +96,7 @@ def view(trend: Trend, width: int, commits: bool = False) -> RenderableType:
 
 def _check(kernel: str, case: str | None, platform: str) -> None:
     """Nothing was found: raise `UnknownNameError` where that is because a name is wrong."""
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     find_platform(platform)
     if case is not None and case not in found.cases:
         raise UnknownNameError("case", case, list(found.cases))

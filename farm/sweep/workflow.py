@@ -7,7 +7,7 @@ import functools
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm import paths
@@ -15,6 +15,7 @@ from farm.analysis.sweep_findings import sentence
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution import preflight
+from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials
 from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
@@ -122,6 +123,12 @@ def _deadline(options: SweepOptions) -> float:
     return time.monotonic() + 60 * options.budget_minutes
 
 
+def _within_budget(options: SweepOptions) -> Timeouts:
+    """The limits of one lease of the sweep: its budget, and one trial more, end whatever hangs."""
+    whole_s = 60 * options.budget_minutes + options.timeouts.trial_s
+    return replace(options.timeouts, lease_s=whole_s, run_s=whole_s)
+
+
 @contextlib.contextmanager
 def _connected(
     request: SweepRequest, platform: Platform, options: SweepOptions
@@ -169,7 +176,8 @@ def _measure(going: _Sweep) -> None:
             if lease is not None:
                 timeout_s = going.options.timeouts.trial_s
                 in_flight = InFlightTrials(lease, state.journal.directory, state.plan.clock, timeout_s)
-                SweepExecutor(state, lease, in_flight, going.observer, going.saw).run()
+                deadlines = RunDeadlines(_within_budget(going.options), lease)
+                SweepExecutor(state, lease, in_flight, deadlines, going.observer, going.saw).run()
         if lease is None and not bench.unfit.keys() >= set(here):
             going.observer.waits(len(here), "others hold them")
             time.sleep(WAIT_S)

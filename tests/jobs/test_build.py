@@ -9,6 +9,7 @@ import pytest
 
 from jobs import cache
 from jobs.build import RECORD_NAME, build
+from jobs.content_address import content_address
 from jobs.records import Fault, TrialRequest
 from kernel.errors import CompileError
 from tests.fakes.quick_platform import QuickPlatform
@@ -116,5 +117,5 @@ def test_a_damaged_record_is_built_again(request_small: TrialRequest, tmp_path: 
 
 
 def test_the_order_of_parts_does_not_change_an_address() -> None:
-    assert cache.content_address({"a": 1, "b": [2]}) == cache.content_address({"b": [2], "a": 1})
-    assert cache.content_address({"a": 1}) != cache.content_address({"a": "1"})
+    assert content_address({"a": 1, "b": [2]}) == content_address({"b": [2], "a": 1})
+    assert content_address({"a": 1}) != content_address({"a": "1"})

@@ -74,7 +74,7 @@ def test_a_kernel_named_by_its_file_reaches_every_worker(tmp_path: Path) -> None
         "    def budgets(self): return Path(__file__).with_name('budgets.toml')\n"
         "KERNEL = Mine()\n"
     )
-    (tmp_path / "budgets.toml").write_text("[fake.small]\nceiling_us = 545.0\n")
+    (tmp_path / "budgets.toml").write_text("[fake.small]\nceiling_us = 545.0\nsource = 'a sheet'\n")
     request = RunRequest(
         kernel=f"{tmp_path / 'mine.py'}:KERNEL",
         cases=["small"],
