@@ -13,6 +13,7 @@ from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.cli.run_output import shown
 from farm.errors import UsageError
+from farm.source import git_environment
 
 if TYPE_CHECKING:
     from farm.model.priority import Priority
@@ -141,5 +142,6 @@ def _repository(root: Path | None) -> Path:
         if not root.is_dir():
             raise UsageError(f"--root {root} is no directory; name the repository's top directory")
         return root.resolve()
-    asked = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True)
+    words = ["git", "rev-parse", "--show-toplevel"]
+    asked = subprocess.run(words, capture_output=True, text=True, env=git_environment.clean())
     return Path(asked.stdout.strip() or ".").resolve()

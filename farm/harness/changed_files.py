@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Set
 from pathlib import Path, PurePosixPath
 
 from farm.errors import UsageError
+from farm.source import git_environment
 from kernel.harness.profile import Profile
 
 _GIT_S = 60.0
@@ -115,7 +116,12 @@ def _paths(places: Iterable[PurePosixPath], parts: list[str]) -> Iterator[str]:
 def _git(root: Path, reference: str, *arguments: str) -> str:
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, errors="replace", timeout=_GIT_S
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_S,
+            env=git_environment.clean(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"--changed-since {reference}: git does not answer: {error}") from error

@@ -33,7 +33,7 @@ from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.run import FileRecord, GateRecord, HarnessRecord, RunRecord, RunRequest, Verdict
 from farm.process import crash_log
 from farm.report.write import write_reports
-from farm.source.provenance import commit_of
+from farm.source.provenance import provenance
 from farm.store import run_writer
 from farm.store.run_store import Store
 from farm.store.run_writer import RunWriter
@@ -237,6 +237,7 @@ def _record(
     going: _Run, found: Verdict | None, reason: str, gates: list[GateRecord], files: list[FileRecord]
 ) -> RunRecord:
     asked, request, evidence = going.asked, going.asked.request, _evidence(going)
+    source = provenance(asked.root)
     return RunRecord(
         run_id=going.id,
         verdict=found,
@@ -245,7 +246,8 @@ def _record(
         cases=request.cases,
         platform=request.platform,
         clock=going.platform.clock,
-        commit=commit_of(asked.root),
+        commit=source.commit,
+        commit_unknown=source.because,
         started_at=going.started_at,
         finished_at=None if found is None else now(),
         request=request,

@@ -208,7 +208,8 @@ class RunRecord(Record):
     cases: list[str]
     platform: str
     clock: Clock
-    commit: str  # git commit of the kernel's sources, with "-dirty" where they differ; "unknown" outside git
+    commit: str  # git commit of the kernel's sources, with "-dirty" where they differ; "unknown" where nobody can say
+    commit_unknown: str = ""  # why, in words; "" where the commit is known
     started_at: str  # ISO 8601, UTC
     finished_at: str | None
     request: RunRequest
