@@ -25,7 +25,7 @@ _DISTRIBUTION = "npu-kernel-farm"
 def content_address(parts: Mapping[str, object]) -> str:
     """SHA-256 (hex) over `parts` as canonical JSON: equal contents in any order give the same address."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def source_digest(files: Iterable[Path]) -> str:

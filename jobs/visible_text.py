@@ -6,7 +6,9 @@ codes, or bidirectional overrides. None of it is dropped: a reader should see th
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -40,3 +42,14 @@ def _made_visible(value: object) -> object:
 
 
 VisibleText = Annotated[str, BeforeValidator(_made_visible)]
+
+
+def plain_values(values: Mapping[str, object]) -> dict[str, int | float | bool | str]:
+    """Return `values` by name in a form that JSON can hold: a knob may be NaN, a tuple or half a surrogate pair."""
+    return {visible(str(key)): _plain(value) for key, value in values.items()}
+
+
+def _plain(value: object) -> int | float | bool | str:
+    if isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return visible(str(value))
