@@ -235,6 +235,7 @@ class TrialRecord(Record):
     )  # by mode, where a harness timed itself
     simulator_us: TimeUs = None  # CPU time of a functional simulator: shows that it ran, is never gated
     beside: list[str] = Field(default_factory=list)  # further devices the trial held
+    untimed: str = ""  # why a trial of a suite has no time, or a partial recording; it is no budget's sample then
 
     def digest(self, output: str) -> str:
         """SHA-256 of `output`, whoever compared it; "" where there is none."""

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from kernel.errors import NotATimeError
 
 
-def is_time(us: float) -> bool:
-    """Return whether `us` is a number, finite and above 0: anything else is no time."""
-    return isinstance(us, (int, float)) and not isinstance(us, bool) and 0 < us < math.inf
+def is_time(us: object) -> bool:
+    """Return whether `us` is a time: a finite number above 0."""
+    if isinstance(us, bool) or not isinstance(us, (int, float)):
+        return False
+    try:
+        return math.isfinite(us) and us > 0
+    except OverflowError:  # an integer beyond the range of FP64
+        return False
 
 
 class Clock(str, enum.Enum):

@@ -80,6 +80,10 @@ class TensorError(KernelLayerError):
     """A tensor handed in has the wrong name, shape or dtype, or holds NaN or Inf."""
 
 
+class ToleranceError(KernelLayerError):
+    """A tolerance is not one: its share is outside 0 to 1, or a bound is negative or not finite."""
+
+
 class PlatformUnavailableError(KernelLayerError):
     """The platform cannot run here: a package, a tool or a device is missing."""
 

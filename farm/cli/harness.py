@@ -67,5 +67,5 @@ def check_profile(profile: str, log: Path | None, as_json: bool) -> None:
         click.echo(f"output {name}: {'PASS' if claim.passed else 'FAIL'} {claim.shape} {claim.dtype}".rstrip())
     for mode, time in seen.times.items():
         click.echo(f"time of mode {mode}: median {time.median_us:g} µs of {time.rounds} rounds")
-    for number, line in sorted(seen.signs.items()):
-        click.echo(f"signature {number} ({found.signatures[number].kind}): {line}")
+    for rank, sign in sorted(seen.signs.items()):
+        click.echo(f"signature {rank} ({sign.kind}): {sign.line}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,10 +13,11 @@ from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.cli.run_output import shown
 from farm.errors import UsageError
-from farm.model.priority import Priority
-from farm.model.run import RunRequest
-from farm.model.selection import Selection
-from farm.model.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from farm.model.priority import Priority
+    from farm.model.selection import Selection
+    from farm.model.timeouts import Timeouts
 
 
 class OrHarness(click.Command):
@@ -96,6 +97,7 @@ def command(
     from farm.execution.session import SessionOptions
     from farm.harness import changed_files, file_selection
     from farm.harness.workflow import HarnessRequest, check, run
+    from farm.model.run import RunRequest
     from kernel.harness import profiles
 
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)

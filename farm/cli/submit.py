@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from farm.cli.exit_codes import of_verdict
-from farm.cli.service_client import RemoteJob, ServiceAddress, Submitted
+from farm.cli.termination_signal import raise_interrupt
 from farm.errors import UsageError
-from farm.report.run.terminal import summary
+
+if TYPE_CHECKING:
+    from farm.cli.service_client import RemoteJob, ServiceAddress, Submitted
 
 TOKEN = "FARM_TOKEN"
 
@@ -75,6 +75,8 @@ def served(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _carry_out(context: click.Context, service: Service, values: dict[str, Any]) -> NoReturn:
     """Submit, follow, print what the service says, and end the process with the verdict's exit code."""
+    from farm.cli.service_client import ServiceAddress
+
     asked = _submitted(context, service, values)
     with ServiceAddress(service.url, _token(service.token_file)) as server:
         job = server.submit(asked)
@@ -87,6 +89,8 @@ def _carry_out(context: click.Context, service: Service, values: dict[str, Any])
 
 def _submitted(context: click.Context, service: Service, values: dict[str, Any]) -> Submitted:
     """What is asked for; names of commits are looked up in the git repository around. Raises `UsageError`."""
+    from farm.cli.service_client import Submitted
+
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     misplaced = sorted(given - set(_UNDERSTOOD))
     if misplaced:
@@ -125,11 +129,7 @@ def _token(file: Path | None) -> str:
 @contextmanager
 def _cancelling(server: ServiceAddress, job: RemoteJob) -> Iterator[None]:
     """Who stops waiting stops the job."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, raise_interrupt)
     try:
         yield
     except KeyboardInterrupt:
@@ -145,5 +145,9 @@ def _show(server: ServiceAddress, job: RemoteJob, as_json: bool) -> None:
     if as_json:
         click.echo(record.model_dump_json(indent=2) if record else "null")
     elif record is not None:
+        from rich.console import Console
+
+        from farm.report.run.terminal import summary
+
         Console(file=sys.stdout).print(summary(record))
     click.echo(f"job {job.id} {job.verdict.value if job.verdict else job.state}: {job.reason}", err=True)

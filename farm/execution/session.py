@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from farm.leasing.worker import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import RunRequest
 from farm.model.timeouts import Timeouts
+from farm.store import run_writer
 from farm.store.run_store import Store
+from farm.store.run_writer import RunWriter
 from jobs.sandbox.spec import Confinement
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
@@ -45,7 +48,8 @@ class Session:
     kernel: Kernel
     platform: Platform
     lease: Lease
-    store: Store
+    store: RunWriter
+    store_wait_s: float = run_writer.WAIT_S  # for a store that is away when the run has ended
 
 
 @contextlib.contextmanager
@@ -72,7 +76,8 @@ def leased(
     preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
     waiting = (observer or Observer()).waiting
     connected = connection.connected(options.address, simulated=not platform.noisy)
-    with Store.open(paths.store_url()) as store, connected as head:
+    patience_s = run_writer.wait_s()
+    with Store.open(paths.store_url()) as opened, closing(RunWriter(opened)) as store, connected as head:
         lease = Lease(
             factory,
             platform.name,
@@ -87,6 +92,6 @@ def leased(
         )
         try:
             lease.acquire(request.devices, options.wait_s, waiting)
-            yield Session(kernel, platform, lease, store)
+            yield Session(kernel, platform, lease, store, patience_s)
         finally:
             lease.release()

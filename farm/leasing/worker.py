@@ -15,6 +15,8 @@ import torch
 import jobs.build
 import jobs.probe
 import jobs.trial
+from farm.process import installation
+from farm.process.installation import Installation
 from jobs.records import BuildRecord, ProbeRecord, TrialRecord, TrialRequest
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.spec import Confinement
@@ -32,6 +34,7 @@ class Ready:
     card: str  # physical card on its node
     pid: int
     canary: ProbeRecord
+    code: Installation  # of the farm, as the worker's process has it
     isolation: str = ""  # what keeps foreign programs apart here; "" where there is none to run
 
 
@@ -66,7 +69,7 @@ class DeviceWorker:
             soc = self._platform.soc(self._index) if canary.healthy else ""
             card = self._platform.card(self._index)
             isolation = str(bubblewrap.isolation()) if self._confinement else ""
-            self._ready = Ready(soc, card, os.getpid(), canary, isolation)
+            self._ready = Ready(soc, card, os.getpid(), canary, installation.current(), isolation)
         return self._ready
 
     def build(self, request: TrialRequest) -> BuildRecord:

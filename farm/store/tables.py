@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0004"  # newest migration; a test compares it with the scripts
+REVISION = "0005"  # newest migration; a test compares it with the scripts
 
 METADATA = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s"})
 
@@ -25,6 +25,7 @@ RUN = Table(
     Column("finished_at", Text),
     Column("owner", Text, nullable=False),  # farm.process.identity.Owner as JSON
     Column("record", Text, nullable=False),  # RunRecord as JSON, without its trials
+    Column("heard", Float),  # last sign of life while it runs, seconds of the database's clock; NULL: it gives none
     Index("ix_run_kernel_platform_started_at", "kernel", "platform", "started_at"),
     Index("ix_run_verdict_started_at", "verdict", "started_at"),
 )

@@ -5,7 +5,7 @@ The votes are those of the determinism gate (`farm.gates.votes`), on cards and o
 1. *The same program?* Devices whose compiled program differs from that of a strict majority did not do what was asked:
    the farm's, and their bits are compared with nobody's.
 2. *Did it run?* A trial that failed on a minority of the cards is theirs; else the kernel's.
-3. *Steady?* A device that disagrees with itself shows a race of the kernel, unless `farm.sweep.self_disagreement` puts
+3. *Steady?* A device that disagrees with itself shows a race of the kernel, unless `farm.gates.self_disagreement` puts
 it down
    to the device.
 4. *Agreed?* Of the steady devices, those outside a strict majority of cards are suspect. But two cards that share their
@@ -20,10 +20,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from farm.analysis.sweep_matrix import Column, Fleet, columns
+from farm.gates.self_disagreement import unsteady_cards
 from farm.gates.votes import Digests, groups, majority, minority, self_disagreeing, witnesses
 from farm.model.sweep import Cell, FindingPlace, Kind, SweepFinding
 from farm.sweep.failure_attribution import FailureAttribution, failed_trials
-from farm.sweep.self_disagreement import unsteady_cards
 
 _SHOWN = 4  # devices of a group in a message
 

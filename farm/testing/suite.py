@@ -6,7 +6,6 @@ import importlib.util
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import junitparser
 
 from farm.errors import InfrastructureError, UsageError
+from farm.process import installation
 from farm.testing.plugin import DEVICE_PROPERTY
 
 # pytest's own exit codes that are no matter of the tests.
@@ -46,7 +46,9 @@ def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: P
             raise UsageError(f"{package} is not installed; pip install pytest pytest-xdist")
     junit.parent.mkdir(parents=True, exist_ok=True)
     part = junit.with_name(f".{junit.name}.part")
-    command = [sys.executable, "-m", "pytest", *arguments, "-n", str(devices), f"--junitxml={part}", *options]
+    pinned = ("-p", "farm.testing.pinned_packages")
+    words = (*pinned, *arguments, "-n", str(devices), f"--junitxml={part}", *options)
+    command = installation.module_command("pytest", *words)
     try:
         _require_ended(_carried_out(command, quiet))
         return _gathered(part, junit, devices)

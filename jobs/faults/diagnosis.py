@@ -18,6 +18,7 @@ from kernel.spec import Kernel
 _ROWS = {(row.source, row.signal): row for row in TABLE}
 _KINDS = {row.kind: row for row in reversed(TABLE)}  # rows of one kind agree on fault and action
 _OTHER = "…"
+_UNEXPLAINED = "unexplained-"  # what follows is the exception or exit code: two cards agree only on the same
 _FIRST_SIGNAL = 128  # a shell reports a process ended by signal N as 128 + N
 _LINE_CHARACTERS = 240
 
@@ -50,6 +51,8 @@ def of_kind(kind: str) -> FaultRow:
     """The row behind a record's kind. A kind that no row has is taken for a crash of the farm's own."""
     if kind in _KINDS:
         return _KINDS[kind]
+    if kind.startswith(_UNEXPLAINED):
+        return replace(_KINDS[_UNEXPLAINED + _OTHER], kind=kind)
     code = kind.removeprefix("device-")
     return of_device_code(code) if code != kind else _ROWS[Source.EXCEPTION, _OTHER]
 

@@ -12,6 +12,7 @@ import pytest
 
 from jobs import cache
 from jobs.build import RECORD_NAME, build
+from jobs.content_address import content_address
 from jobs.records import BuildRecord, Fault, TrialRequest
 from jobs.trial import run_trial
 from kernel.errors import CompileError
@@ -122,8 +123,8 @@ def test_a_damaged_record_is_built_again(request_small: TrialRequest, tmp_path: 
 
 
 def test_the_order_of_parts_does_not_change_an_address() -> None:
-    assert cache.content_address({"a": 1, "b": [2]}) == cache.content_address({"b": [2], "a": 1})
-    assert cache.content_address({"a": 1}) != cache.content_address({"a": "1"})
+    assert content_address({"a": 1, "b": [2]}) == content_address({"b": [2], "a": 1})
+    assert content_address({"a": 1}) != content_address({"a": "1"})
 
 
 class Programmed(SmallKernel):
@@ -179,12 +180,9 @@ def test_a_program_that_is_not_the_one_of_the_specs_is_refused_before_it_is_buil
 def test_a_program_may_view_its_operands_in_another_shape(request_small: TrialRequest, tmp_path: Path) -> None:
     flat = replace(X, shape=(16 * INNER,))
 
-    assert (
-        build(
-            request_small, PlainPlatform(), tmp_path, kernel=Programmed(Program(nothing, (flat, W, Y, ROUNDED)))
-        ).failure
-        is None
-    )
+    kernel = Programmed(Program(nothing, (flat, W, Y, ROUNDED)))
+
+    assert build(request_small, PlainPlatform(), tmp_path, kernel=kernel).failure is None
 
 
 class Odd:

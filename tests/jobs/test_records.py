@@ -8,6 +8,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
+from farm.model.run import MedianRecord
 from jobs.records import Failure, Fault, ModeTimeRecord, TaskRecord, TrialRecord, TrialStatus
 from jobs.visible_text import MOST_CHARACTERS, visible
 from kernel.clock import Clock
@@ -104,3 +105,19 @@ def test_control_characters_of_foreign_text_are_made_visible(text: str, shown: s
 
 def test_a_message_of_megabytes_is_cut() -> None:
     assert len(visible("x" * 10_000_000)) == MOST_CHARACTERS
+
+
+def test_an_old_median_stays_readable_without_what_is_not_a_time() -> None:
+    stored = {
+        "clock": "measured",
+        "per_device": {"d0": 5.0, "d1": None, "d2": 0.0},
+        "overall": -1.0,
+        "mad_us": 0.0,
+        "samples": [5.0, None, 0.0],
+        "interval_us": [None, 5.0],
+    }
+    found = MedianRecord.model_validate_json(json.dumps(stored))
+
+    assert found == MedianRecord(
+        clock=Clock.MEASURED, per_device={"d0": 5.0}, overall=None, mad_us=0.0, samples=[5.0], interval_us=None
+    )

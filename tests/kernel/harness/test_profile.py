@@ -111,7 +111,6 @@ def test_marks_in_a_files_head_are_read() -> None:
     assert "no-sim" in told("no_sim.py", "a2a3sim").skipped
     assert told("no_sim.py", "a2a3").skipped == ""
     assert not told("shared.py", "a2a3sim").runnable
-    assert told("passes.py", "a2a3sim").arguments == ("--enable-l2-swimlane",)
     assert told("steady.py", "a2a3sim").replays
     assert not told("passes.py", "a2a3sim").replays
 
