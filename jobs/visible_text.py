@@ -9,9 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated
-
-from pydantic import BeforeValidator
 
 MOST_CHARACTERS = 4000  # of one message; an array printed into an exception has megabytes
 _CONTROL_PICTURES = 0x2400  # U+2400 + code is the picture of a C0 control character
@@ -37,11 +34,9 @@ def _picture(code: int) -> str:
     return "\N{SYMBOL FOR DELETE}" if code == _DELETE else f"\\u{code:04x}"
 
 
-def _made_visible(value: object) -> object:
+def made_visible(value: object) -> object:
+    """Return `value`, a text in visible form: a validator of a record's field, before the field's own."""
     return visible(value) if isinstance(value, str) else value
-
-
-VisibleText = Annotated[str, BeforeValidator(_made_visible)]
 
 
 def plain_values(values: Mapping[str, object]) -> dict[str, int | float | bool | str]:
