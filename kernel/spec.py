@@ -49,14 +49,11 @@ class Tolerance:
 def require_tolerance(tolerance: Tolerance) -> None:
     """Raise `ToleranceError` unless `tolerance`, however it was made, is one."""
     for name, most in (("atol", math.inf), ("rtol", math.inf), ("outlier_share", 1.0)):
-        value: Any = getattr(tolerance, name, None)
-        if not _is_number(value) or not 0 <= value <= most:
+        value = getattr(tolerance, name, None)
+        number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+        if not 0 <= number <= most or number == math.inf:
             wanted = "a share from 0 to 1" if name == "outlier_share" else "a finite number of at least 0"
             raise ToleranceError(f"a tolerance's {name} is {str(value)[:40]}; write {wanted}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, slots=True)
