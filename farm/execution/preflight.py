@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from farm.errors import FarmError, UsageError
 from farm.model.budgets import Budget, load_budget
 from farm.model.run import RunRequest
 from kernel.errors import KernelLayerError, KernelLoadError, PlatformUnavailableError, UnknownNameError
-from kernel.platforms.protocol import Platform
+from kernel.platforms.protocol import BuiltOnce, Platform
 from kernel.registry import find_kernel
 from kernel.spec import Kernel
 
@@ -79,6 +79,16 @@ def require(platform: Platform) -> None:
         first = missing[0]
         more = f" (and {len(missing) - 1} more, see `farm doctor`)" if len(missing) > 1 else ""
         raise PlatformUnavailableError(platform.name, f"{first.what} is missing{more}: {first.why}", first.remedy)
+
+
+def build_once(platform: Platform, cache: Path, preparing: Callable[[str], None]) -> None:
+    """Build what is built once on a machine, before any device is leased: no device's limit counts its minutes.
+
+    Raises `PlatformUnavailableError`.
+    """
+    if isinstance(platform, BuiltOnce) and (what := platform.unbuilt(cache)):
+        preparing(f"building {what}, once on this machine; it takes a minute or more")
+        platform.build_once(cache)
 
 
 def budgets(kernel: Kernel, request: RunRequest) -> dict[str, Budget]:
