@@ -32,6 +32,7 @@ NODE_LABEL = "farm-node"
 
 # Ray gives a node a fixed 30 s to start, which no setting of Ray's changes.
 _OVERLOADED = "the machine may be overloaded: try again when it has less to do"
+_SILENT_S = 2.0  # for a shutdown where the head did not answer a moment ago
 _SHUTDOWN_S = 6.0  # takes 1.4 s; the rest of a run's end has its own seconds, and a person waits at most ten
 
 
@@ -101,7 +102,8 @@ def _disconnect(watch: HeadWatchdog | None) -> None:
         head_call.abandon()  # a shutdown would wait for the head until Ray aborts the process
     else:
         with contextlib.suppress(head_call.HeadSilentError):
-            head_call.bounded("disconnect", ray.shutdown, limit_s=_SHUTDOWN_S)
+            silent = watch is not None and watch.silent
+            head_call.bounded("disconnect", ray.shutdown, limit_s=_SILENT_S if silent else _SHUTDOWN_S)
             return
     ray_internals.kill_own_nodes()
 
@@ -140,7 +142,6 @@ def _start(where: str, devices: dict[str, int] | None) -> None:
     except Exception as error:  # Ray raises bare ones too: that of a node that did not start within its 30 s
         first_line = str(error).strip().split("\n")[0]
         if where == "local":
-            _disconnect(None)  # what has started of it before it failed
             busy = f"; {_OVERLOADED}" if "timed out during startup" in first_line else ""
             raise InfrastructureError(f"Ray does not start on this machine: {first_line}{busy}") from error
         raise InfrastructureError(f"the Ray cluster at {where} cannot be joined: {first_line}") from error

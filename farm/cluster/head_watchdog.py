@@ -38,6 +38,7 @@ class HeadWatchdog:
         self._lost_after_s = lost_after_s
         self._look_s = look_s
         self._answered = time.monotonic()
+        self.silent = False  # whether the last question of `answers` had no answer
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="head-watch", daemon=True)
         self._thread.start()
@@ -54,7 +55,8 @@ class HeadWatchdog:
 
     def answers(self) -> bool:
         """Ask the head now. False where it does not answer within two seconds."""
-        return not self.lost and endpoint_check.answers(self.address, _LEAVING_S)
+        self.silent = self.lost or not endpoint_check.answers(self.address, _LEAVING_S)
+        return not self.silent
 
     def stop(self) -> None:
         """Look no more."""

@@ -21,6 +21,8 @@ from jobs.faults import failures
 from jobs.records import BuildRecord, Failure, Fault, TrialRequest
 from kernel.clock import Clock
 
+_FETCH_S = 60.0  # for a record that is ready; one on a node that is stopped never comes
+
 
 @dataclass(frozen=True, slots=True)
 class Building:
@@ -75,7 +77,7 @@ class Building:
 
     def _ended(self, slot: int, case: str, reference: Any) -> BuildRecord:
         try:
-            record: BuildRecord = ray.get(reference)
+            record: BuildRecord = ray.get(reference, timeout=_FETCH_S)
         except RayError as error:
             return self._lost(slot, case, type(error).__name__, str(error))
         if record.failure is not None:
