@@ -26,6 +26,8 @@ from jobs.records import BuildRecord, Failure, Fault, TrialRecord, TrialRequest,
 from kernel.clock import Clock
 from kernel.platforms.protocol import LOG_NAME
 
+_FETCH_S = 60.0  # for a record that is ready; one on a node that is stopped never comes
+
 
 @dataclass(frozen=True, slots=True)
 class Building:
@@ -82,7 +84,7 @@ class Building:
 
     def _ended(self, slot: int, named: str, case: str, reference: Any) -> BuildRecord:
         try:
-            record: BuildRecord = ray.get(reference)
+            record: BuildRecord = ray.get(reference, timeout=_FETCH_S)
         except RayError as error:
             return self._lost(slot, named, case, type(error).__name__, str(error))
         if record.failure is None:
