@@ -126,7 +126,7 @@ class Git:
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)  # its helpers with it; it leads their group
-                await process.wait()
+                await _drain(process)
                 self._sweep()
         if process.returncode and not (words[0] == "merge-base" and process.returncode == 1):  # 1: nothing in common
             if self._sweep() >= self._limits.bytes // 512 * 512:
@@ -160,9 +160,23 @@ class Git:
 async def _read(process: asyncio.subprocess.Process, word: str, most: int) -> tuple[bytes, bytes]:
     """Output and complaint of a process that has ended. Raises `TooMuchOutputError` while it runs."""
     assert process.stdout is not None and process.stderr is not None, "opened as pipes"
-    output, complaint = await asyncio.gather(_all(process.stdout, word, most), _first(process.stderr))
+    complaint = asyncio.create_task(_first(process.stderr))
+    try:
+        output = await _all(process.stdout, word, most)
+        said = await complaint
+    finally:
+        complaint.cancel()
+        await asyncio.gather(complaint, return_exceptions=True)
     await process.wait()
-    return output, complaint
+    return output, said
+
+
+async def _drain(process: asyncio.subprocess.Process) -> None:
+    """Wait for a process that was killed; asyncio calls it ended only once its pipes have been read to their end."""
+    for stream in (process.stdout, process.stderr):
+        while stream is not None and await stream.read(_PIECE_BYTES):
+            pass
+    await process.wait()
 
 
 async def _all(stream: asyncio.StreamReader, word: str, most: int) -> bytes:

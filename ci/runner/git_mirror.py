@@ -27,6 +27,7 @@ from farm.errors import UsageError
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MISSING = ("not our ref", "unadvertised object", "couldn't find remote ref", "could not find remote ref")
+MOST_NAMES_BYTES = 32 << 20  # of all files of a commit
 _MOST_TEXT_BYTES = 256 << 10  # of one file that is searched for lines to annotate
 
 
@@ -64,7 +65,7 @@ class Mirror:
 
         Raises:
             CommitMissingError: The remote has no such commit.
-            RefusedCommitError: The head is over the limit, or has no history in common with the base.
+            RefusedCommitError: The head is over a limit, or has no history in common with the base.
             FetchError: Fetching may work later.
         """
         async with self._lock:
@@ -75,6 +76,7 @@ class Mirror:
                 await self._fetch(remote, head, refs)
             except (TooLargeError, MalformedObjectsError) as error:
                 raise RefusedCommitError(f"commit {head[:12]} cannot be fetched: {error}") from error
+            await self._require_bounded(head)
             found = await self._parted(head, base)
         if base and not found.base:
             raise RefusedCommitError(
@@ -82,6 +84,15 @@ class Mirror:
                 "rebase it onto that branch"
             )
         return found
+
+    async def _require_bounded(self, head: str) -> None:
+        """Refuse a commit whose tree repeats itself: a few objects can list as more files than any disk holds."""
+        try:
+            await self._git("ls-tree", "-r", "-z", "--name-only", "--full-tree", head, most=MOST_NAMES_BYTES)
+        except TooMuchOutputError as error:
+            raise RefusedCommitError(
+                f"commit {head[:12]} has so many files that their names exceed {error.most} bytes; remove some"
+            ) from error
 
     async def local(self, head: str, base: str) -> Commits:
         """The same of commits that are here already. Raises `FetchError` where they are not."""

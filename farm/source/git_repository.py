@@ -23,7 +23,7 @@ MAX_FILE_BYTES = 8 << 20
 MAX_BYTES = 64 << 20
 _LISTING_TIMEOUT_S = 60.0
 _MAX_LISTED = 200_000  # entries of a whole commit
-_MAX_OUTPUT_BYTES = 128 << 20  # of git; a tree whose entries repeat each other lists as terabytes
+MAX_OUTPUT_BYTES = 128 << 20  # of git; a tree whose entries repeat each other lists as terabytes
 _MAX_COMPLAINT_BYTES = 64 << 10
 _REGULAR = ("100644", "100755")
 
@@ -182,9 +182,9 @@ class GitRepository:
         watch = threading.Timer(timeout_s, end)
         watch.start()
         try:
-            output = process.stdout.read(_MAX_OUTPUT_BYTES + 1)
-            if len(output) > _MAX_OUTPUT_BYTES:
-                raise RefusedProgramError(f"git {word} lists more than {_mb(_MAX_OUTPUT_BYTES)}; the tree is too large")
+            output = process.stdout.read(MAX_OUTPUT_BYTES + 1)
+            if len(output) > MAX_OUTPUT_BYTES:
+                raise RefusedProgramError(f"git {word} lists more than {_mb(MAX_OUTPUT_BYTES)}; the tree is too large")
             process.wait()
         finally:
             watch.cancel()

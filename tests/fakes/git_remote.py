@@ -47,6 +47,21 @@ class GitRemote:
             self._git("update-ref", ref, made)
         return made
 
+    def bomb(self, path: str, levels: int) -> str:
+        """A commit of pull request 7 with a few objects, whose `path` lists as ten to the power of `levels` files."""
+        line = f"100644 blob {self.blob('x')}\tfile"
+        for _ in range(levels):
+            tree = self._git("mktree", text="".join(f"{line}{number}\n" for number in range(10)))
+            line = f"040000 tree {tree}\tdirectory"
+        top, _, below = path.partition("/")
+        if below:
+            tree = self._git("mktree", text=f"040000 tree {tree}\t{below}\n")
+        others = [each for each in self._git("ls-tree", self.main).splitlines() if not each.endswith(f"\t{top}")]
+        whole = self._git("mktree", text="".join(f"{each}\n" for each in [*others, f"040000 tree {tree}\t{top}"]))
+        made = self._git("commit-tree", whole, "-p", self.main, "-m", "a change")
+        self._git("update-ref", "refs/pull/7/head", made)
+        return made
+
     def pull(self, number: int, files: dict[str, str], base: str = "") -> str:
         """A commit that only the ref of a pull request leads to, as that of a fork."""
         return self.commit(files, base or self.main, ref=f"refs/pull/{number}/head")

@@ -33,7 +33,7 @@ class Service:
         self.remote = GitRemote(directory / "remote.git")
         executing(directory, forge_url, self.remote.url)
         self.runs = directory / "home" / "service" / "runs"
-        self.process = FarmServe(directory, sys.executable, serve_quickly.__file__)
+        self.process = FarmServe(directory, sys.executable, "-m", serve_quickly.__name__)
         self.token = tokens.create(open_database(self.process.store, print), "me", [Scope.READ, Scope.SUBMIT])
 
     def command(self, *words: str) -> list[str]:

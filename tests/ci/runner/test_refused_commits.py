@@ -119,3 +119,26 @@ def test_more_names_than_anybody_reviews_fail_and_are_not_held_in_memory(
 
     assert gate.jobs("verdict") == ["failed"]
     assert "changes so many files" in gate.jobs("reason")[0]
+
+
+@pytest.mark.parametrize("path", [PLACE, "elsewhere"])
+def test_a_tree_that_lists_as_gigabytes_fails_and_is_cut_off(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("ci.runner.git_mirror.MOST_NAMES_BYTES", 1 << 20)
+    head = gate.remote.bomb(path, levels=9)
+    gate.queue(head)
+
+    gate.work(gate.done)
+
+    assert gate.jobs("state", "verdict") == [("done", "failed")]
+    assert not gate.api.mergeable(head) and gate.runs() == []
+
+
+def test_huge_files_outside_the_program_are_not_read(gate: Gate) -> None:
+    head = gate.remote.pull(7, {"data.bin": "x" * (40 << 20), PROGRAM: "faster"})
+    gate.queue(head)
+
+    gate.work(gate.done)
+
+    assert gate.jobs("state") == ["held"] and "data.bin" in gate.jobs("reason")[0]

@@ -47,7 +47,7 @@ class Stream:
         self.remote = GitRemote(directory / "remote.git")
         executing(directory, url, self.remote.url, at_once=2)
         self.api = api
-        self.service = FarmServe(directory, sys.executable, serve_quickly.__file__)
+        self.service = FarmServe(directory, sys.executable, "-m", serve_quickly.__name__)
         self.says: dict[str, str] = {}  # by commit
 
     def push(self, number: int) -> None:
