@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class OrHarness(click.Command):
-    """A command that is another one where `--harness` is among its arguments: they share a name and no options."""
+    """A command that is another one where `--suite` is among its arguments: they share a name and no options."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """The context of whichever command the arguments are for."""
         ours = args[: args.index("--")] if "--" in args else args
-        if any(each == "--harness" or each.startswith("--harness=") for each in ours):
+        if any(each.partition("=")[0] in ("--suite", "--harness") for each in ours):
             return command.make_context(info_name, args, parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
@@ -45,7 +45,14 @@ def _refuse_source(context: click.Context, option: click.Parameter, value: str |
 
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
-@click.option("--harness", required=True, metavar="NAME|FILE.toml", help="Harness profile; `farm harness list`.")
+@click.option(
+    "--suite",
+    "--harness",
+    "harness",
+    required=True,
+    metavar="NAME|FILE.toml",
+    help="Profile of the suite; `farm suite list`. --harness is its older name.",
+)
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
@@ -90,9 +97,9 @@ def command(
 
     \b
     Examples:
-      farm run --harness pypto-lib 'models/**/*.py'
-      farm run --harness pypto-lib --changed-since origin/main --json
-      farm run --harness ./mine.toml --platform a2a3 --devices 8 --address head:6379
+      farm run --suite pypto-lib 'models/**/*.py'
+      farm run --suite pypto-lib --changed-since origin/main --json
+      farm run --suite ./mine.toml --platform a2a3 --devices 8 --address head:6379
     """
     from farm.execution.preflight import amounts
     from farm.execution.session import SessionOptions

@@ -55,7 +55,7 @@ def command(context: click.Context, limit: int, kernel: str | None, verdict: str
         click.echo("no runs yet" if kernel is None and verdict is None else "no such runs")
     else:
         console = Console()
-        console.print(_table(runs, console.width >= _WIDE))
+        console.print(run_table(runs, console.width >= _WIDE))
 
 
 @command.command()
@@ -93,7 +93,8 @@ def _fields(run: RunSummary) -> list[str]:
     return [one_line(field) or "-" for field in (*fields, str(len(run.devices)))]
 
 
-def _table(runs: list[RunSummary], wide: bool) -> Table:
+def run_table(runs: list[RunSummary], wide: bool) -> Table:
+    """Return the table of `runs`; one that is not `wide` leaves columns out."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
     for heading in (["when"] if wide else []) + ["run", "verdict"]:
         table.add_column(heading, no_wrap=True)

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from farm.errors import UsageError
 from farm.source import git_environment
 from kernel.harness.profile import Profile
+from kernel.harness.targets import file_of
 
 _GIT_S = 60.0
 
@@ -41,7 +42,7 @@ def touched(files: Collection[str], changes: Iterable[str], root: Path, profile:
     if other:
         return set(files), f"all {len(files)} files: {other[0]} is no Python, so it may concern any"
     concerned = _importing(relevant, root, profile)
-    chosen = {file for file in files if file in concerned}
+    chosen = {target for target in files if file_of(target, profile) in concerned}
     return chosen, f"{len(chosen)} of {len(files)} files are, or import, one of {len(relevant)} changed files"
 
 

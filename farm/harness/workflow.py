@@ -95,7 +95,7 @@ def check(profile: Profile, platform: str, options: SessionOptions) -> None:
         known = ", ".join(sorted(profile.platforms))
         raise UsageError(f"harness {profile.name} has no platform '{platform}'; its platforms: {known}")
     require_known_kinds(profile)
-    trial_s, own_s = options.timeouts.trial_s, profile.limits.seconds
+    trial_s, own_s = options.timeouts.trial_s, profile.longest_s(platform)
     if trial_s < own_s + profile.limits.stop_seconds + _MARGIN_S:
         told = f"--trial-timeout {trial_s:g} leaves no room for the harness's own {own_s:g} s and {_MARGIN_S:g} s more"
         raise UsageError(f"{told}; raise it, or lower limits.seconds in the profile")
