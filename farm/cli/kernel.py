@@ -116,6 +116,7 @@ def verify(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool
     chosen = case or found.default_case
     overrides = options.parse_tuning(tuning)
     _checked(found, kernel, chosen, overrides)
+    found = find_kernel(kernel)  # what it computes is computed here; that it loads, its own process has shown
     checks = verify_passes(found, chosen, found.tuning(chosen, overrides), paths.cache())
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
@@ -160,6 +161,7 @@ def exec_(
     chosen = case or found.default_case
     overrides = options.parse_tuning(tuning)
     _checked(found, kernel, chosen, overrides)
+    found = find_kernel(kernel)  # its program runs here; that it loads, its own process has shown
     runner = find_platform(platform)
     preflight.require(runner)
     execution = run_on_file(found, chosen, found.tuning(chosen, overrides), runner, source, target, paths.cache())

@@ -40,8 +40,10 @@ def command(
     from farm.report import ledger as pages
     from farm.source.provenance import commit_of
     from farm.tuning.ledger import Ledger
+    from jobs.kernel_process.described import kernel_of
     from kernel.registry import find_tunable
 
+    kernel_of(kernel)  # one that ends or blocks the process that loads it does so in its own first
     found = find_tunable(kernel)
     chosen = case or found.default_case
     console = Console(stderr=True, quiet=as_json)

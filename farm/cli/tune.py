@@ -42,8 +42,10 @@ def command(
     """
     from farm.tuning.search import Measured, TuningSearch, fruitless, open_study, patch
     from jobs.cache import source_digest
+    from jobs.kernel_process.described import kernel_of
     from kernel.registry import find_tunable
 
+    kernel_of(kernel)  # one that ends or blocks the process that loads it does so in its own first
     found = find_tunable(kernel)
     chosen = case or found.default_case
     request = template(found, chosen, platform, devices)

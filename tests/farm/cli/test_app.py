@@ -274,3 +274,30 @@ def test_a_kernel_by_path_is_never_a_commits(tmp_path: Path, words: list[str]) -
     file.write_text("from tests.fakes.small_kernel import SmallKernel\nKERNEL = SmallKernel()\n")
 
     assert_refused(farm(*words, str(file)), "is a file, and a commit is judged by the rules of an installed kernel")
+
+
+EXITS = """
+from pathlib import Path
+from tests.fakes.small_kernel import SmallKernel
+class Exits(SmallKernel):
+    def sources(self): return (Path(__file__),)
+    def budgets(self): return Path(__file__).with_name("budgets.toml")
+KERNEL = Exits()
+import os; os._exit(0)
+"""
+
+
+def test_a_file_that_ends_its_process_ends_no_command_with_0(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(EXITS)
+    save_file({"x": torch.zeros(1)}, tmp_path / "in.safetensors")
+    tensors = ["--inputs", str(tmp_path / "in.safetensors"), "--outputs", str(tmp_path / "out.safetensors")]
+
+    for command in (
+        ["run"],
+        ["kernel", "show"],
+        ["kernel", "exec", *tensors],
+        ["tune"],
+        ["ledger"],
+        ["budgets", "check"],
+    ):
+        assert_refused(farm(*command, str(tmp_path / "mine.py")), "ended with exit code 0 while it was loaded")
