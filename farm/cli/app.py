@@ -18,9 +18,11 @@ COMMANDS = "farm.commands"  # entry points of packages that bring commands: name
 
 # The farm's own commands, each the module of this package whose object `command` it is.
 OWN = (
-    *("bisect", "budgets", "cluster", "compare", "completion", "devices", "doctor", "harness", "init", "kernel"),
-    *("ledger", "report", "resume", "run", "runs", "sweep", "test", "top", "trace", "trends", "tune"),
+    *("bisect", "budgets", "cluster", "compare", "completion", "devices", "doctor", "init", "kernel"),
+    *("ledger", "report", "resume", "run", "runs", "suite", "sweep", "test", "top", "trace", "trends", "tune"),
 )
+
+ALIASES = {"harness": "suite"}  # former name → name; not listed
 
 
 class Commands(FarmGroup):
@@ -32,6 +34,7 @@ class Commands(FarmGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name; the farm's own come first, so that none can be replaced."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name in OWN:
             own: click.Command = importlib.import_module(f"farm.cli.{cmd_name}").command
             return own

@@ -20,6 +20,7 @@ from click.core import ParameterSource
 from farm.cli.exit_codes import of_verdict
 from farm.cli.termination_signal import raise_interrupt
 from farm.errors import UsageError
+from farm.source import git_environment
 
 if TYPE_CHECKING:
     from farm.cli.service_client import RemoteJob, ServiceAddress, Submitted
@@ -110,7 +111,9 @@ def _whole(name: str) -> str:
         return name
     words = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=30, env=git_environment.clean()
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"git cannot say which commit '{name}' is; give the whole hash") from error
     if done.returncode:

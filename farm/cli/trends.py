@@ -17,6 +17,7 @@ from farm.analysis.trends import CommitMedian, Trend, by_commit, find_trend, med
 from farm.cli import options
 from farm.report.charts.sparkline import bar
 from farm.report.run.terminal import verdict_text
+from farm.source.kernel_identity import recorded_name
 from farm.store.row_mapping import HistoryPoint
 from farm.store.run_store import Store
 from farm.text import counted, microseconds, one_line, signed_share
@@ -52,9 +53,10 @@ def command(kernel: str, case: str | None, platform: str, limit: int, by: str, a
     On a terminal bars, changes and the latest; into a pipe one a line, fields parted by tabs, times in UTC. JSON has
     both, whatever --by says.
     """
+    name = recorded_name(kernel)
     with Store.open(paths.store_url()) as store:
-        wanted = [case] if case is not None else trend_cases(store, kernel, platform, limit)
-        found = [find_trend(store, kernel, each, platform, limit) for each in wanted]
+        wanted = [case] if case is not None else trend_cases(store, name, platform, limit)
+        found = [find_trend(store, name, each, platform, limit) for each in wanted]
     trends = [trend for trend in found if trend is not None]
     if not trends:
         _check(kernel, case, platform)

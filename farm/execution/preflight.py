@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from farm.model.budgets import Budget, load_budget, load_budgets, require_known
 from farm.model.run import RunRequest
 from jobs.kernel_process.described import DescribedKernel, kernel_of
 from kernel.errors import KernelLayerError, KernelLoadError, PlatformUnavailableError, UnknownNameError
-from kernel.platforms.protocol import Platform
+from kernel.platforms.protocol import BuiltOnce, Platform
 from kernel.registry import clock_of, platform_names
 from kernel.spec import Kernel
 
@@ -102,6 +102,16 @@ def require_budgets(kernel: Kernel, *platforms: str) -> int:
     path = kernel.budgets()
     require_known(path, kernel.cases, {*platform_names(), *platforms}, clock_of)
     return len(load_budgets(path))
+
+
+def build_once(platform: Platform, cache: Path, preparing: Callable[[str], None]) -> None:
+    """Build what is built once on a machine, before any device is leased: no device's limit counts its minutes.
+
+    Raises `PlatformUnavailableError`.
+    """
+    if isinstance(platform, BuiltOnce) and (what := platform.unbuilt(cache)):
+        preparing(f"building {what}, once on this machine; it takes a minute or more")
+        platform.build_once(cache)
 
 
 def budgets(kernel: Kernel, request: RunRequest) -> dict[str, Budget]:

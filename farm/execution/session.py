@@ -22,6 +22,7 @@ from farm.model.timeouts import Timeouts
 from farm.store import run_writer
 from farm.store.run_store import Store
 from farm.store.run_writer import RunWriter
+from farm.text import counted
 from jobs.sandbox.spec import Confinement
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
@@ -67,14 +68,18 @@ def leased(
     Raises `UsageError`, `UnknownNameError`, `KernelLoadError`, `TuningError` or `PlatformUnavailableError` before
     anything is started, and `CapacityError` or `InfrastructureError` where no lease can be had.
     """
+    observer = observer or Observer()
+    observer.preparing(f"checking {request.kernel}")
     kernel = preflight.check(request)
     factory = options.platform or functools.partial(find_platform, request.platform)
     platform = factory()
     options.timeouts.checked(simulated=not platform.noisy)
     preflight.require(platform)
     preflight.require_writable(options.out)
+    preflight.build_once(platform, paths.cache(), observer.preparing)
     preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
-    waiting = (observer or Observer()).waiting
+    at = options.address
+    observer.preparing(f"connecting to {at}" if at else "starting Ray on this machine")
     connected = connection.connected(options.address, simulated=not platform.noisy)
     patience_s = run_writer.wait_s()
     with Store.open(paths.store_url()) as opened, closing(RunWriter(opened)) as store, connected as head:
@@ -91,7 +96,8 @@ def leased(
             confinement=confinement,
         )
         try:
-            lease.acquire(request.devices, options.wait_s, waiting)
+            observer.preparing(f"leasing {counted(request.devices, 'device')}")
+            lease.acquire(request.devices, options.wait_s, observer.waiting)
             yield Session(kernel, platform, lease, store, patience_s)
         finally:
             lease.release()

@@ -33,7 +33,7 @@ from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.run import FileRecord, GateRecord, HarnessRecord, RunRecord, RunRequest, Verdict
 from farm.process import crash_log
 from farm.report.write import write_reports
-from farm.source.provenance import commit_of
+from farm.source.provenance import provenance
 from farm.store import run_writer
 from farm.store.run_store import Store
 from farm.store.run_writer import RunWriter
@@ -95,7 +95,7 @@ def check(profile: Profile, platform: str, options: SessionOptions) -> None:
         known = ", ".join(sorted(profile.platforms))
         raise UsageError(f"harness {profile.name} has no platform '{platform}'; its platforms: {known}")
     require_known_kinds(profile)
-    trial_s, own_s = options.timeouts.trial_s, profile.limits.seconds
+    trial_s, own_s = options.timeouts.trial_s, profile.longest_s(platform)
     if trial_s < own_s + profile.limits.stop_seconds + _MARGIN_S:
         told = f"--trial-timeout {trial_s:g} leaves no room for the harness's own {own_s:g} s and {_MARGIN_S:g} s more"
         raise UsageError(f"{told}; raise it, or lower limits.seconds in the profile")
@@ -237,6 +237,7 @@ def _record(
     going: _Run, found: Verdict | None, reason: str, gates: list[GateRecord], files: list[FileRecord]
 ) -> RunRecord:
     asked, request, evidence = going.asked, going.asked.request, _evidence(going)
+    source = provenance(asked.root)
     return RunRecord(
         run_id=going.id,
         verdict=found,
@@ -245,7 +246,8 @@ def _record(
         cases=request.cases,
         platform=request.platform,
         clock=going.platform.clock,
-        commit=commit_of(asked.root),
+        commit=source.commit,
+        commit_unknown=source.because,
         started_at=going.started_at,
         finished_at=None if found is None else now(),
         request=request,

@@ -61,6 +61,7 @@ class EventKind(str, enum.Enum):
     CANARY_FAILED = "canary-failed"
     QUARANTINED = "quarantined"  # by a person
     RELEASED = "released"  # by a person
+    CARD_CHANGED = "card-changed"  # another card is in the slot; the health is that card's from here on
 
 
 BY_PERSON = frozenset({EventKind.QUARANTINED, EventKind.RELEASED})
@@ -109,10 +110,14 @@ class Health:
 
 
 class HealthBook(Protocol):
-    """Where health is kept between runs. Both methods may be called from several processes at once."""
+    """Where health is kept between runs. Its methods may be called from several processes at once."""
 
     def health(self, platform: str) -> Mapping[str, Health]:
         """Every known device of `platform`, by device id. One that is missing has the default `Health()`."""
+        ...
+
+    def identify(self, platform: str, device: str, identity: str) -> Health:
+        """Note which card is in a slot; return how fit that card is, wherever it was before. Durable on return."""
         ...
 
     def observe(self, events: Sequence[HealthEvent]) -> None:
@@ -262,6 +267,10 @@ def _released(health: Health, event: HealthEvent) -> Health:
     return _enter(fresh, DeviceState.SUSPECT, event, event.reason)
 
 
+def _unchanged(health: Health, event: HealthEvent) -> Health:
+    return health
+
+
 def _quarantine(health: Health, event: HealthEvent, why: str) -> Health:
     """Quarantined for this event from now on, whatever it was quarantined for before, unless a person did it."""
     return health if health.by_person else _restart(_enter(health, DeviceState.QUARANTINED, event, why), event)
@@ -299,4 +308,5 @@ _RULES = {
     EventKind.CANARY_FAILED: _canary_failed,
     EventKind.QUARANTINED: _quarantined,
     EventKind.RELEASED: _released,
+    EventKind.CARD_CHANGED: _unchanged,
 }

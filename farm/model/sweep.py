@@ -25,6 +25,7 @@ class Kind(str, enum.Enum):
     WRONG_NUMBERS = "wrong-numbers"  # out of tolerance on devices that nothing else speaks against
     KERNEL_FAILS = "kernel-fails"  # it did not run to the end, and not on a minority of devices alone
     DEVICE_SUSPECT = "device-suspect"  # one device against an agreeing majority, or the only one that is unsteady
+    UNDECIDED = "undecided"  # one faulty card explains it as well as the kernel does; the message has both explanations
     ODD_TIME = "odd-time"  # a device takes longer than the others, or on an exact clock another time than they
     FARM = "farm"  # devices did not run the same program, or something else than a device or the kernel failed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ def median_absolute_deviation(samples: Sequence[float]) -> float:
     return median([abs(sample - centre) for sample in samples])
 
 
+@functools.cache
 def binomial_tail(n: int, most: int) -> float:
     """Return P(Binomial(n, ½) ≤ most): how often at most `most` of `n` samples lie on one side of their true median."""
     return float(sum(math.comb(n, k) for k in range(most + 1)) / 2**n)

@@ -66,6 +66,7 @@ class LoggedEvent:
     reason: str
     run_id: str  # "" where no run was involved
     state: DeviceState
+    device: str = ""  # the slot it happened in: the card may have been in another one
 
 
 def of_run(record: RunRecord) -> dict[str, str | None]:
@@ -133,14 +134,14 @@ def storable(event: HealthEvent) -> HealthEvent:
     return replace(event, at=at, reason=_text(event.reason))
 
 
-def of_event(event: HealthEvent, state: DeviceState) -> dict[str, str]:
-    """The row of an event that left its device in `state`."""
-    return {**asdict(event), "kind": event.kind.value, "state": state.value}
+def of_event(event: HealthEvent, state: DeviceState, identity: str) -> dict[str, str]:
+    """The row of an event that left its device, with the card `identity` in it, in `state`."""
+    return {**asdict(event), "kind": event.kind.value, "state": state.value, "identity": identity}
 
 
 def logged(row: Row[Any]) -> LoggedEvent:
     """An event, from its row."""
-    return LoggedEvent(row.at, EventKind(row.kind), row.reason, row.run_id, DeviceState(row.state))
+    return LoggedEvent(row.at, EventKind(row.kind), row.reason, row.run_id, DeviceState(row.state), row.device)
 
 
 def record(row: Row[Any], trials: list[TrialRecord]) -> RunRecord:

@@ -22,7 +22,7 @@ from farm.model.device_health import Health, HealthEvent
 from farm.model.run import RunRecord, Verdict
 from farm.model.serialization import ReportError
 from farm.process import identity
-from farm.store import health_store, row_mapping
+from farm.store import card_identity, health_store, row_mapping
 from farm.store.engine import Warn, clock, open_engine, transaction
 from farm.store.health_store import DeviceReport
 from farm.store.row_mapping import DeviceSighting, HistoryPoint, LoggedEvent, RunSummary
@@ -263,7 +263,7 @@ class Store:
         """The database, for queries that are modules of their own."""
         return self._engine
 
-    # Devices; see `farm.store.health_store`. With `health` and `observe` a store is a `HealthBook`.
+    # Devices; see `farm.store.health_store`. With `health`, `identify` and `observe` a store is a `HealthBook`.
 
     def devices(self) -> builtins.list[DeviceSighting]:
         """Every device that was ever seen, by id."""
@@ -277,6 +277,10 @@ class Store:
     def health(self, platform: str) -> dict[str, Health]:
         """How fit each known device of `platform` is, by id. Raises `ClockSkewError`."""
         return health_store.health(self._engine, platform)
+
+    def identify(self, platform: str, device: str, identity: str) -> Health:
+        """Note which card is in a slot; return how fit that card is, wherever it was before. Durable on return."""
+        return card_identity.identify(self._engine, platform, device, identity)
 
     def device_health(self, platform: str, device: str) -> Health | None:
         """How fit one device is, however its events are dated; None where it was never seen."""

@@ -104,6 +104,10 @@ class RunWriter:
                 raise
         return self._known[platform]
 
+    def identify(self, platform: str, device: str, identity: str) -> Health:
+        """See `Store.identify`. A card nobody can be asked about gets no work: raises `StoreError`."""
+        return self._store.identify(platform, device, identity)
+
     def conclude(
         self,
         record: RunRecord,

@@ -121,7 +121,8 @@ def _build(going: RunState) -> None:
     unseeded = _plan(going)
     going.observer.began(going.id, going.lease.held, len(unseeded.trials))
     heads = {name: each for name, each in unseeded.requests.items() if each.arm is not Arm.CONTROL}
-    built = Building(going.lease, going.held.platform.clock, going.limits, going.observer).build(Plan(heads, ()))
+    building = Building(going.lease, going.held.platform.clock, going.limits, going.observer, going.directory)
+    built = building.build(Plan(heads, ()))
     for request, build in zip(heads.values(), built, strict=True):
         (going.builds if request.arm is Arm.HEAD else going.base_builds).append(build)
     if going.resumed is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from jobs.records import Record
-from jobs.visible_text import visible
+from jobs.visible_text import plain_values, visible
 from kernel.errors import KernelContractError, KernelLoadError, TuningError, UnknownNameError, words_of
 
 # Of the machine, and not of one file: another machine may have it.
@@ -118,4 +118,4 @@ def problem_of(error: BaseException, kernel: str, failed: str) -> Problem:
 
 def numbers_of(values: Any) -> dict[str, int | float | bool | str]:
     """A tuning's knobs by name, each a plain number, truth value or text."""
-    return {str(key): value for key, value in dict(values).items()}
+    return plain_values(values)

@@ -13,6 +13,8 @@ from kernel.errors import DeviceError, HarnessError
 from kernel.harness.process_tree import ProcessExit, Stop
 from kernel.harness.profile import Profile
 from kernel.harness.reading import Seen
+from kernel.harness.results import ASSERTED
+from kernel.harness.signatures import OWN_KINDS
 
 # `timeout` exits so, and a shell after SIGINT and SIGTERM: whoever ended it waited for it in vain.
 _ENDED_FROM_OUTSIDE = (124, 130, 143)
@@ -21,6 +23,7 @@ _CRASHES = tuple(
     128 + number for number in (signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV)
 )
 _REFUSED = (2, 4)  # exit codes of argparse and click, and of pytest, for arguments they refuse
+_NO_TESTS = 5  # pytest's exit code where it ran none
 _KILLED = _FIRST_SIGNAL + signal.SIGKILL
 
 
@@ -34,11 +37,36 @@ def require_measured(profile: Profile, seen: Seen, ended: ProcessExit, printed: 
     if ended.stopped is not Stop.NONE:
         raise _stopped(profile, seen, ended, printed)
     if any(not claim.passed for claim in seen.claims.values()):
+        _require_own(profile, seen, printed)
         return  # measured, and wrong: for the gate
+    if ended.exit_code == _NO_TESTS and profile.results.by == "junit" and not seen.claims:
+        raise HarnessError("nothing-measured", f"no test was run; the last line is: {seen.last}")
     if ended.exit_code == 0:
-        _require_pass(profile, seen)
+        if profile.results.by == "lines":
+            _require_pass(profile, seen)
+        elif not seen.claims:
+            raise HarnessError(
+                "nothing-measured", f"exit code 0, but nothing was compared; {seen.missing or seen.last}"
+            )
         return
     raise _signed(seen, printed) or _exited(seen, ended, printed)
+
+
+def _require_own(profile: Profile, seen: Seen, printed: str) -> None:
+    """Raise where a failure in a file of results is not, or not yet, the program's.
+
+    A test report has one word for wrong numbers, an exception nobody knows and a machine without a compiler.
+    """
+    if profile.results.by == "lines":
+        return
+    first = _signed(seen, printed)
+    if isinstance(first, DeviceError) or (first is not None and first.kind not in OWN_KINDS):
+        raise first
+    failed = {name: claim for name, claim in seen.claims.items() if not claim.passed}
+    if profile.results.by == "junit" and not any(claim.how == ASSERTED for claim in failed.values()):
+        name, claim = next(iter(failed.items()))
+        told = " ".join(claim.detail.split("\n", 1)[0].split())
+        raise HarnessError(f"unexplained-{claim.how}", f"{name}: {told or claim.how}", printed)
 
 
 def _require_pass(profile: Profile, seen: Seen) -> None:

@@ -5,13 +5,17 @@ A profile belongs to the trusted installation, as budgets do: it decides what co
 
 from __future__ import annotations
 
+import fnmatch
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from kernel.errors import KernelLayerError
+from kernel.harness.profile_results import PerFile, Results, TimeFile, Variant
 from kernel.harness.profile_sections import (
+    DEVICES,
     Ceiling,
     Data,
     Environment,
@@ -27,6 +31,7 @@ from kernel.harness.profile_sections import (
     Swimlane,
     Template,
     Timing,
+    placeholders,
 )
 
 if sys.version_info >= (3, 11):
@@ -51,18 +56,26 @@ class Profile(ProfileSection):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     summary: str
+    written_against: str = ""  # repository, commit and date of what the facts in here are taken from
     command: list[Template] = Field(min_length=1)  # `{file}` must be in it; no shell reads it
+    directory: Template = (
+        "{workdir}"  # where it runs: a private directory, or "{root}" where it must be the repository's
+    )
     files: Files
+    variants: list[Variant] = Field(default_factory=list)
+    per_file: list[PerFile] = Field(default_factory=list)  # the first that names a file counts
     markers: Markers = Field(default_factory=Markers)
     flags: list[Flag] = Field(default_factory=list)
     platforms: dict[str, ProfilePlatform] = Field(min_length=1)
     environment: Environment = Field(default_factory=Environment)
-    lines: Lines
+    results: Results = Field(default_factory=Results)
+    lines: Lines = Field(default_factory=Lines)
+    times: list[TimeFile] = Field(default_factory=list)  # the first whose file is there is the run's time
     swimlane: Swimlane | None = None
     data: Data = Field(default_factory=Data)
     signatures: list[Signature] = Field(default_factory=list)
     limits: HarnessLimits = Field(default_factory=HarnessLimits)
-    budgets: dict[str, dict[str, Ceiling]] = Field(default_factory=dict)  # platform → file → what it may take
+    budgets: dict[str, dict[str, Ceiling]] = Field(default_factory=dict)  # platform → target → what it may take
     imports: list[str] = Field(default_factory=lambda: ["."])  # where a file's imports are found, besides beside it
     ignore: list[str] = Field(default_factory=list)  # changes to these paths (globs) concern no kernel
 
@@ -70,8 +83,18 @@ class Profile(ProfileSection):
     def _consistent(self) -> Profile:
         if not any("{file}" in word for word in self.command):
             raise ValueError("command names no {file}, so every trial would run the same thing")
-        if not any("{device}" in word for word in self.command):
-            raise ValueError("command names no {device}, so a lease would decide nothing")
+        for platform in self.platforms.values():
+            texts = [*self.command, *self.environment.set.values(), *platform.set.values()]
+            if not any(DEVICES & placeholders(text) for text in texts):
+                raise ValueError("neither command nor environment names a {device}, so a lease would decide nothing")
+        if self.results.by == "lines" and not (self.lines.passed and self.lines.output):
+            raise ValueError(
+                "lines.passed and lines.output are missing, which a verdict by lines needs; see results.by"
+            )
+        self._require_known_platforms()
+        return self
+
+    def _require_known_platforms(self) -> None:
         for each in self.markers.skip:
             if unknown := sorted(set(each.platforms) - set(self.platforms)):
                 raise ValueError(f"markers.skip names the unknown platform '{unknown[0]}'")
@@ -80,7 +103,36 @@ class Profile(ProfileSection):
                 raise ValueError(f"budgets names the unknown platform '{name}'")
             if self.platforms[name].clock is Timing.HOST:
                 raise ValueError(f"budgets.{name}: its times are the host's CPU time, to which nothing can be held")
-        return self
+
+    def of(self, file: str, platform: str) -> Profile:
+        """Return the profile as it is for one file on one platform: limits, pass line and environment."""
+        changes: dict[str, object] = self.platforms[platform].limits.model_dump(exclude_none=True)
+        mine = next((each for each in self.per_file if listed(file, each.files)), None)
+        if mine is None:
+            return self.model_copy(update={"limits": self.limits.model_copy(update=changes)})
+        if mine.seconds is not None:
+            changes["seconds"] = mine.seconds
+        lines: dict[str, object] = {"passed": mine.passed} if mine.passed else {}
+        if mine.outputs_required is not None:
+            lines["outputs_required"] = mine.outputs_required
+        own = {name: value.replace("{", "{{").replace("}", "}}") for name, value in mine.set.items()}
+        return self.model_copy(
+            update={
+                "limits": self.limits.model_copy(update=changes),
+                "lines": self.lines.model_copy(update=lines),
+                "environment": self.environment.model_copy(update={"set": {**self.environment.set, **own}}),
+            }
+        )
+
+    def longest_s(self, platform: str) -> float:
+        """Return the longest time limit of any file on `platform`."""
+        own = self.platforms[platform].limits.seconds or self.limits.seconds
+        return max([own, *(each.seconds for each in self.per_file if each.seconds is not None)])
+
+
+def listed(file: str, globs: Sequence[str]) -> bool:
+    """Whether the path `file` matches one of `globs`, in which `*` also matches `/`."""
+    return any(fnmatch.fnmatchcase(file, each) for each in globs)
 
 
 def parse(text: str, where: str) -> Profile:

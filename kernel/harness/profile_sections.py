@@ -7,11 +7,14 @@ import re
 import string
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-PLACEHOLDERS = frozenset({"file", "root", "device", "platform", "workdir", "seed", "data"})
+# `device`: physical ids, "4,5,6,7"; `range`: the same as "4-7"; `index`: their places where a variable makes only them
+# visible and renumbers them, "0,1,2,3".
+PLACEHOLDERS = frozenset({"file", "root", "device", "range", "index", "platform", "workdir", "seed", "data"})
+DEVICES = frozenset({"device", "range"})  # any of them names the leased devices
 
 
 def _pattern(text: str) -> str:
@@ -24,13 +27,18 @@ def _pattern(text: str) -> str:
 
 def _template(text: str) -> str:
     try:
-        names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+        names = placeholders(text)
     except ValueError as error:
         raise ValueError(f"'{text}': {error}; write {{{{ and }}}} for braces") from error
     if unknown := sorted(names - PLACEHOLDERS):
         known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
         raise ValueError(f"'{text}' has the unknown placeholder {{{unknown[0]}}}; known: {known}")
     return text
+
+
+def placeholders(text: str) -> set[str]:
+    """Return the names of the placeholders in a template."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
 def _below(text: str) -> str:
@@ -117,6 +125,24 @@ class Timing(str, enum.Enum):
     HOST = "host"  # CPU time of a functional simulator: shows that it ran, ranks nothing, is never gated
 
 
+class HarnessLimits(ProfileSection):
+    """What one run may use."""
+
+    seconds: float = Field(default=600.0, gt=0)
+    disk_mb: int = Field(default=4096, ge=1)  # below its working directory
+    log_mb: int = Field(default=16, ge=1)  # kept of what it prints: half from the beginning, half from the end
+    stop_seconds: float = Field(default=2.0, ge=0)  # between SIGTERM and SIGKILL
+
+
+class LimitChanges(ProfileSection):
+    """The limits of a platform that differ from the profile's."""
+
+    seconds: float | None = Field(default=None, gt=0)
+    disk_mb: int | None = Field(default=None, ge=1)
+    log_mb: int | None = Field(default=None, ge=1)
+    stop_seconds: float | None = Field(default=None, ge=0)
+
+
 class ProfilePlatform(ProfileSection):
     """One value of `{platform}`."""
 
@@ -124,6 +150,9 @@ class ProfilePlatform(ProfileSection):
     clock: Timing  # of the times it prints
     canary: str = ""  # a file of the repository that every fit device passes
     set: dict[str, Template] = Field(default_factory=dict)  # environment of this platform only
+    include: list[str] = Field(default_factory=list)  # globs instead of `files.include`
+    exclude: list[str] = Field(default_factory=list)  # globs besides `files.exclude`
+    limits: LimitChanges = Field(default_factory=LimitChanges)  # that differ from the profile's
 
     @model_validator(mode="after")
     def _honest(self) -> ProfilePlatform:
@@ -167,20 +196,24 @@ class Mismatch(ProfileSection):
 class Lines(ProfileSection):
     """How the output is read. All patterns are searched in single lines."""
 
-    passed: Pattern  # the pass line
+    passed: Pattern = ""  # the pass line
     unvalidated: Pattern = ""  # in a pass line: it compared nothing, which is no pass
-    output: Pattern  # with groups `name` and `verdict` (PASS or not); `shape`, `dtype`, `how` where there are
+    output: Pattern = ""  # with groups `name` and `verdict` (PASS or not); `shape`, `dtype`, `how` where there are
     outputs_required: bool = True  # a pass that names no output is none
     mode: Pattern = ""  # a line that begins a further program; group `mode` names it, or they are counted
     mode_name: Pattern = ""  # with a group `mode`: a line that names the program that begins next
-    time: Pattern = ""  # with groups `rounds`, `min`, `median`, `mean`, `max`: µs of the mode under way
+    time: Pattern = (
+        ""  # µs of the mode under way: groups `rounds`, `min`, `median`, `mean`, `max`, or `us` (one sample)
+    )
+    statistic: Literal["median", "mean"] = "median"  # of the printed time, which is the file's
     primary_mode: str = ""  # the one whose median is the file's time, where there are several
     mismatch: Mismatch = Field(default_factory=Mismatch)
 
     @model_validator(mode="after")
     def _has_groups(self) -> Lines:
-        _groups(self.output, ["name", "verdict"])
-        if self.time:
+        if self.output:
+            _groups(self.output, ["name", "verdict"])
+        if self.time and "us" not in re.compile(self.time).groupindex:
             _groups(self.time, ["rounds", "min", "median", "mean", "max"])
         if self.mode_name:
             _groups(self.mode_name, ["mode"])
@@ -205,15 +238,6 @@ class Signature(ProfileSection):
     also: Pattern = ""  # a second line that must be seen, before or after
     kind: str = Field(min_length=1)  # "device" takes it from the code
     last: bool = False  # counts only where nothing of the machine's or the device's was seen
-
-
-class HarnessLimits(ProfileSection):
-    """What one run may use."""
-
-    seconds: float = Field(default=600.0, gt=0)
-    disk_mb: int = Field(default=4096, ge=1)  # below its working directory
-    log_mb: int = Field(default=16, ge=1)  # kept of what it prints: half from the beginning, half from the end
-    stop_seconds: float = Field(default=2.0, ge=0)  # between SIGTERM and SIGKILL
 
 
 class Ceiling(ProfileSection):

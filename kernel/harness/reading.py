@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from dataclasses import dataclass, field, replace
 
 from kernel.harness.profile import Lines, Profile
@@ -18,6 +19,7 @@ _MOST_CLAIMS, _MOST_TIMES = 1000, 100  # no harness has so many; a hostile one m
 _DETAIL_LINES = 12
 _KEPT_CHARACTERS = 240
 _MOST_PROGRAMS = 1000
+_MOST_SAMPLES = 100_000
 _TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
 _REFUSAL = re.compile(
@@ -62,6 +64,7 @@ class Seen:
     exception: str = ""  # the line that ends the last Python traceback
     refusal: str = ""  # the last line in which an argument parser refuses what it was given
     losses: str = ""  # the first line in which the collector of swim lanes counts what it lost
+    missing: str = ""  # why the file that has the verdict cannot be read
     last: str = ""  # the last line that is not blank
 
     @property
@@ -89,6 +92,7 @@ class Reader:
         self._mismatch = _Mismatch(profile.lines)
         self._rest = b""  # of a line whose end has not come
         self._overlong = False
+        self._samples: dict[str, list[float]] = {}  # by mode, where every line has one
         self._next_mode = ""  # name of the program that begins next
         self._begun = False  # a program has said that it begins
         self._in_traceback = False
@@ -110,6 +114,10 @@ class Reader:
         """Read what has no end of line, and return all that was seen."""
         self._take(self._rest)
         self._rest = b""
+        for mode, samples in list(self._samples.items())[:_MOST_TIMES]:
+            if samples:
+                spread = min(samples), statistics.median(samples), statistics.fmean(samples), max(samples)
+                self._seen.times[mode] = ModeTime(len(samples), *spread)
         for rank in self._also.keys() - self._also_seen:
             self._seen.signs.pop(rank, None)
         return self._seen
@@ -156,10 +164,10 @@ class Reader:
             self._next_mode = named["mode"]
         elif lines.mode and (began := re.search(lines.mode, line)):
             self._begin_mode(began)
-        elif found := re.search(lines.output, line):
+        elif lines.output and (found := re.search(lines.output, line)):
             self._mismatch.open = False
             self._claim(found)
-        elif re.search(lines.passed, line):
+        elif lines.passed and re.search(lines.passed, line):
             if lines.unvalidated and re.search(lines.unvalidated, line):
                 seen.unvalidated = seen.unvalidated or line.strip()[:_KEPT_CHARACTERS]
             else:
@@ -173,6 +181,12 @@ class Reader:
                 self._add(self._prefix() + name, Claim(passed=False))
 
     def _time(self, found: re.Match[str]) -> None:
+        if "us" in found.groupdict():
+            samples = self._samples.setdefault(self._program.name, [])
+            number = _number(found["us"])
+            if number is not None and len(samples) < _MOST_SAMPLES:
+                samples.append(number)
+            return
         numbers = [_number(found[name]) for name in ("min", "median", "mean", "max")]
         known = [number for number in numbers if number is not None]
         if len(known) == len(numbers) and len(self._seen.times) < _MOST_TIMES:

@@ -13,6 +13,7 @@ from kernel.harness.profile_sections import Signature
 # A kernel's own, by one occurrence. The kinds of all others say nothing about the program that was run.
 OWN_KINDS = frozenset({"compile", "tuning", "kernel-raised", "disk-quota"})
 
+# pytest puts "E   " before the lines of an exception.
 _TOOLS = r"(?:g\+\+|gcc|clang\+*|cc1plus|ccec|bisheng|ptoas|cmake|ninja|make|ld)(?:-\d+)?"
 
 
@@ -24,7 +25,7 @@ MACHINE = (
     _signature("disk-full", r"No space left on device", r"Errno 28\b", r"Disk quota exceeded"),
     _signature(
         "out-of-memory",
-        r"^MemoryError\b",
+        r"^(?:E +)?MemoryError\b",
         r"DefaultCPUAllocator: (?:can.t allocate|not enough) memory",
         r"Killed signal terminated program",
         r"Cannot allocate memory",
@@ -37,7 +38,7 @@ MACHINE = (
         r"Could not resolve host",
         r"Temporary failure in name resolution",
         r"fatal: unable to access",
-        r"^(?:urllib\.error\.|requests\.exceptions\.)?(?:URLError|ConnectionError|SSLError)\b",
+        r"^(?:E +)?(?:urllib\.error\.|requests\.exceptions\.)?(?:URLError|ConnectionError|SSLError)\b",
     ),
     _signature(
         "platform-unavailable",
@@ -50,8 +51,8 @@ MACHINE = (
         r"undefined symbol: \w+",
         r"cannot open shared object file",
         r"version `(?:GLIBC|GLIBCXX|CXXABI)_[\d.]+' not found",
-        r"^ModuleNotFoundError: No module named '(?:pypto|torch|torch_npu|simpler|triton|tilelang|acl|te|tbe)\b",
-        r"^ImportError: .*\b(?:pypto|torch|torch_npu|simpler|triton|acl)\b",
+        r"^(?:E +)?ModuleNotFoundError: No module named '(?:pypto|torch|torch_npu|simpler|triton|tilelang|acl|tbe)\b",
+        r"^(?:E +)?ImportError: .*\b(?:pypto|torch|torch_npu|simpler|triton|acl)\b",
     ),
     _signature(
         "host-resources",
@@ -71,7 +72,7 @@ MACHINE = (
         r"\bfailed(?: with)?(?: (?:error )?code)?:? *=? *(?P<code>[125]07\d{3})\b",
         r"(?i:\b(?:error)?code(?: is)?)[:= ]+(?P<code>[125]07\d{3})\b",
     ),
-    _signature("host-resources", r"^(?:OSError|BlockingIOError|ConnectionError|PermissionError)\b"),
+    _signature("host-resources", r"^(?:E +)?(?:OSError|BlockingIOError|ConnectionError|PermissionError)\b"),
 )
 
 

@@ -68,6 +68,14 @@ class A2A3Sim:
         """Every simulated device is a card of its own."""
         return str(device)
 
+    def unbuilt(self, cache: Path) -> str:
+        """PyPTO's calculator, where it is not in `cache` yet."""
+        return "" if calculator.library_path(cache).exists() else "PyPTO's host calculator"
+
+    def build_once(self, cache: Path) -> None:
+        """Build the calculator into `cache`. Raises `PlatformUnavailableError`."""
+        calculator.ensure_built(cache, self.name)
+
     def prepare(self, cache: Path) -> None:
         """Load PyPTO and its calculator, building the latter into `cache` if it is not there. Idempotent.
 

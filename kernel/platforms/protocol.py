@@ -196,6 +196,19 @@ class Identified(Protocol):
 
 
 @runtime_checkable
+class BuiltOnce(Protocol):
+    """A platform with something that is built once on each machine, and takes a minute or more."""
+
+    def unbuilt(self, cache: Path) -> str:
+        """What has yet to be built into `cache`, in a few words; "" where nothing has."""
+        ...
+
+    def build_once(self, cache: Path) -> None:
+        """Build it. Waits where another process is at it. Raises `PlatformUnavailableError`."""
+        ...
+
+
+@runtime_checkable
 class Recorded(Protocol):
     """A platform that leaves a raw recording of its times, to hold against what a foreign program says of them."""
 

@@ -87,7 +87,7 @@ def evidence(
     noisy: bool = False,
     clock: Clock = Clock.SIMULATED,
     budget: Budget | None = None,
-    suspects: Sequence[str] = (),
+    suspects: Sequence[str] | Mapping[str, frozenset[str]] = (),
     base: Sequence[TrialRecord] = (),
     controls: Sequence[TrialRecord] = (),
     **more: Any,
@@ -102,7 +102,7 @@ def evidence(
         "outputs": {CASE: ("q",)},
         "planned": planned,
         "budgets": {CASE: budget} if budget else {},
-        "suspects": {CASE: frozenset(suspects)} if suspects else {},
+        "suspects": suspects if isinstance(suspects, Mapping) else {CASE: frozenset(suspects)},
     }
     return Evidence(**{**values, **more})
 
@@ -111,13 +111,14 @@ def whole(**more: Any) -> Evidence:
     """The evidence of a whole run that passes every gate: cases × devices × repeats, and one lost attempt."""
     trials = of_run()
     values: dict[str, Any] = {
+        "trials": (lost(DEVICES[1], 0), *trials),
         "cases": CASES,
         "outputs": dict.fromkeys(CASES, OUTPUTS),
         "planned": (*planned_for(trials), *planned_for(trials, Arm.BASE), *planned_for(control_trials(), Arm.CONTROL)),
         "programs": PROGRAMS,
         "budgets": {case: Budget(1.1 * us, us, "published") for case, us in WALL_US.items()},
     }
-    return evidence([lost(DEVICES[1], 0), *trials], **{**values, **more})
+    return evidence(**{**values, **more})
 
 
 def of_run(arm: Arm = Arm.HEAD) -> list[TrialRecord]:

@@ -72,7 +72,7 @@ def test_a_budget_is_for_a_platform_whose_times_mean_something() -> None:
         (("name = ", "nam = "), "name: is missing (and 1 more)"),
         (("[files]", "[fils]"), "files: is missing (and 1 more)"),
         (('"{file}"', '"file"'), "command names no {file}"),
-        (('"{device}"', '"0"'), "command names no {device}"),
+        (('"{device}"', '"0"'), "neither command nor environment names a {device}"),
         (("{device}", "{devices}"), "command.2: '{devices}' has the unknown placeholder {devices}"),
         (("^PASS$", "^PASS($"), "lines.passed: '^PASS($' is no regular expression"),
         (("(?P<name>", "(?P<nam>"), "has no group (?P<name>…)"),
