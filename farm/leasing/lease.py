@@ -68,7 +68,7 @@ class Lease:
     ) -> None:
         """`name` is the platform's; `environment` is added to that of every worker, each of which is a `worker`.
 
-        With `witnesses` no two devices are of one physical card: what one card reports twice counts once. With `together`
+        With `witnesses` no two devices are of one physical card: two reports of a card count once. With `together`
         they come from as few nodes as possible. `confinement` has the programs that are not installed.
         """
         self._workers = Workers(platform, cache, environment, worker, confinement)
