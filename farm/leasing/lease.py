@@ -38,7 +38,7 @@ _CLOSE_S = 3.0  # for each step of giving everything back; a person who interrup
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What became of a slot whose worker was lost."""
+    """The new place of a slot whose worker was lost."""
 
     moved: bool  # it is on another device now
     unfit: str  # the physical card it left, as `card_of` names it, where that failed its canary; "" where it did not
@@ -68,7 +68,7 @@ class Lease:
     ) -> None:
         """`name` is the platform's; `environment` is added to that of every worker, each of which is a `worker`.
 
-        With `witnesses` no two devices are of one physical card: what one card says twice is said once. With `together`
+        With `witnesses` no two devices are of one physical card: two reports of a card count once. With `together`
         they come from as few nodes as possible. `confinement` has the programs that are not installed.
         """
         self._workers = Workers(platform, cache, environment, worker, confinement)
@@ -162,7 +162,7 @@ class Lease:
         """Put `slot` on another device, or on its own with a fresh process where none is free.
 
         The device that is left gets a canary first, in a fresh process: a device that fails it bears no witness against
-        the kernel. Raises `InfrastructureError` where not even the old device is to be had.
+        the kernel. Raises `InfrastructureError` where even the old device is unavailable.
         """
         self._workers.stop([slot])
         left, left_device = self._places[slot], self._devices[slot]
@@ -178,7 +178,7 @@ class Lease:
         return Replaced(self._places[slot].id != left.id, card_of(left_device) if fit is False else "")
 
     def _other_place(self, slot: int, fit: bool | None) -> DeviceAllocation:
-        """Where `slot` goes on; `fit` is what the canary on its own device said. Raises `InfrastructureError`."""
+        """Where `slot` goes on; `fit` is the result of the canary on its own device. Raises `InfrastructureError`."""
         left = self._places[slot]
         self._unfit.add(left.id)
         try:

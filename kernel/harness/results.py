@@ -126,7 +126,7 @@ def _of_rows(path: Path, how: Results) -> list[tuple[str, Claim]]:
 
 
 def _rows(path: Path, below: str) -> Iterator[Mapping[str, Any]]:
-    """The rows of a CSV file with a head, or of a list in a JSON file, which the suffix tells apart."""
+    """The rows of a CSV file with a head, or of a list in a JSON file, chosen by the suffix."""
     if path.suffix == ".json":
         yield from _json_rows(path, below)
         return
@@ -166,7 +166,7 @@ def _cell(row: Mapping[str, Any], column: str, path: Path) -> str:
 
 
 def _us(text: str, unit: str, path: Path) -> float:
-    """A time is finite and more than 0, or it is no time."""
+    """A time is finite and more than 0, or it does not count."""
     try:
         us = float(text.replace(",", "")) * UNITS[unit]
     except ValueError as error:

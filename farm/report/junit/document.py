@@ -1,4 +1,4 @@
-"""A whole JUnit document: its suites numbered, its totals on the root, and every test case told apart from all others.
+"""A whole JUnit document: its suites numbered, its totals on the root, and every test case with a name of its own.
 
 Readers do not agree on what names a test case: Jenkins takes suite, class and name, GitLab and GitHub's actions class
 and name alone. So class and name are unique in the document. They are the same from run to run, or a reader shows every

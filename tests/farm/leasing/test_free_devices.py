@@ -23,6 +23,7 @@ from kernel.platforms.protocol import Probe
 from kernel.spec import Tensors
 from tests.fakes import platforms
 from tests.farm.conftest import DEVICES
+from tests.waiting import came_true
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "local_ray")]
 
@@ -31,10 +32,7 @@ BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
 
 def free_within(count: int, limit_s: float = 20.0) -> bool:
     """Whether `count` devices are free, at once or within seconds: Ray counts a little late."""
-    end = time.monotonic() + limit_s
-    while connection.free_count() != count and time.monotonic() < end:
-        time.sleep(0.2)
-    return connection.free_count() == count
+    return came_true(lambda: connection.free_count() == count, limit_s)
 
 
 @pytest.fixture
