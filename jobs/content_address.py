@@ -10,4 +10,4 @@ from collections.abc import Mapping
 def content_address(parts: Mapping[str, object]) -> str:
     """SHA-256 (hex) over `parts` as canonical JSON: equal contents in any order give the same address."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -16,15 +16,16 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_validator,
     model_validator,
 )
 
-from jobs.visible_text import VisibleText
+from jobs.visible_text import made_visible
 from kernel.clock import Clock, is_time
 from kernel.platforms.protocol import ModeTime
 
 
-def _time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> float | None:
+def time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> float | None:
     """A time, or None for what is none: so a NaN in an old store is read as a run without a time."""
     us: float | None = read(value)
     return us if us is not None and is_time(us) else None
@@ -52,7 +53,7 @@ def _is_valid(value: Any, read: ValidatorFunctionWrapHandler) -> bool:
     return True
 
 
-TimeUs = Annotated[float | None, WrapValidator(_time_or_none)]
+TimeUs = Annotated[float | None, WrapValidator(time_or_none)]
 
 
 class Record(BaseModel):
@@ -91,8 +92,10 @@ class Failure(Record):
 
     fault: Fault
     kind: str  # short slug: "compile", "unwritten-output", "input-changed", "hang", "worker-died", …
-    message: VisibleText  # one line for a person
+    message: str  # one line for a person
     log: str = ""  # path relative to the run's directory
+
+    _printable = field_validator("message", mode="before")(made_visible)
 
 
 class TrialRequest(Record):
@@ -111,12 +114,14 @@ class TrialRequest(Record):
 class TaskRecord(Record):
     """One task as it ran on one core."""
 
-    name: VisibleText
-    stage: VisibleText
-    core: VisibleText
+    name: str
+    stage: str
+    core: str
     start_us: FiniteFloat
     duration_us: FiniteFloat
     after: list[str] = Field(default_factory=list)  # names of the tasks whose results it needs, where known
+
+    _printable = field_validator("name", "stage", "core", mode="before")(made_visible)
 
 
 class ErrorHistogramRecord(Record):
@@ -166,15 +171,17 @@ class ClaimRecord(Record):
     """What a program that compares its outputs itself says of one of them; the farm has not seen the numbers."""
 
     passed: bool
-    shape: VisibleText = ""  # as it prints it, "(128, 512)"
-    dtype: VisibleText = ""
-    how: VisibleText = ""  # how it compared, in its own words
+    shape: str = ""  # as it prints it, "(128, 512)"
+    dtype: str = ""
+    how: str = ""  # how it compared, in its own words
     wrong: int | None = None  # elements, where it counts them
     total: int | None = None
     max_abs_err: float | None = None
-    first: VisibleText = ""  # the first wrong element: index, what stands there, what should
-    detail: VisibleText = ""  # the first lines of what it says about a mismatch
+    first: str = ""  # the first wrong element: index, what stands there, what should
+    detail: str = ""  # the first lines of what it says about a mismatch
     sha256: str = ""  # of the output's file, "" where it keeps none
+
+    _printable = field_validator("shape", "dtype", "how", "first", "detail", mode="before")(made_visible)
 
 
 class ModeTimeRecord(Record):
@@ -206,9 +213,11 @@ class BuildRecord(Record):
     tuning: dict[str, int | float | bool | str]  # every knob in force
     cached: bool  # True where an earlier build of the same address was reused
     build_s: float  # host seconds the build took when it was made
-    predicted_us: TimeUs = None
+    predicted_us: float | None = None
     clock: Clock
     failure: Failure | None = None
+
+    _times = field_validator("predicted_us", mode="wrap")(time_or_none)
 
 
 class TrialRecord(Record):
@@ -222,19 +231,21 @@ class TrialRecord(Record):
     arm: Arm = Arm.HEAD
     status: TrialStatus
     clock: Clock
-    wall_us: TimeUs = None
+    wall_us: float | None = None
     outputs: dict[str, OutputRecord] = Field(default_factory=dict)
-    tasks: Annotated[list[TaskRecord], WrapValidator(_only_valid)] = Field(default_factory=list)
+    tasks: list[TaskRecord] = Field(default_factory=list)
     fingerprint: str = ""  # of the program this trial compiled, where the platform compiles per process
     host_s: float = 0.0  # host seconds the whole trial took, never gated
     log: str = ""  # path relative to the run's directory
     failure: Failure | None = None
     claims: dict[str, ClaimRecord] = Field(default_factory=dict)  # by output, where a harness compared, not the farm
-    times_us: Annotated[dict[str, ModeTimeRecord], WrapValidator(_only_valid)] = Field(
-        default_factory=dict
-    )  # by mode, where a harness timed itself
-    simulator_us: TimeUs = None  # CPU time of a functional simulator: shows that it ran, is never gated
+    times_us: dict[str, ModeTimeRecord] = Field(default_factory=dict)  # by mode, where a harness timed itself
+    simulator_us: float | None = None  # CPU time of a functional simulator: shows that it ran, is never gated
     beside: list[str] = Field(default_factory=list)  # further devices the trial held
+    untimed: str = ""  # why a trial of a suite has no time, or a partial recording; it is no budget's sample then
+
+    _times = field_validator("wall_us", "simulator_us", mode="wrap")(time_or_none)
+    _valid = field_validator("tasks", "times_us", mode="wrap")(_only_valid)
 
     def digest(self, output: str) -> str:
         """SHA-256 of `output`, whoever compared it; "" where there is none."""
@@ -248,5 +259,7 @@ class ProbeRecord(Record):
 
     device: int
     healthy: bool
-    detail: VisibleText
+    detail: str
     probe_s: float
+
+    _printable = field_validator("detail", mode="before")(made_visible)

@@ -160,6 +160,7 @@ def _filled(measured: _Measured) -> dict[str, object]:
         "fingerprint": execution.fingerprint,
         "tasks": [TaskRecord(**dataclasses.asdict(task)) for task in execution.tasks],
         "claims": {name: ClaimRecord(**dataclasses.asdict(claim)) for name, claim in execution.claims.items()},
+        "untimed": execution.untimed,
         "times_us": {
             mode: ModeTimeRecord(**dataclasses.asdict(printed))
             for mode, printed in execution.times.items()

@@ -6,10 +6,9 @@ codes, or bidirectional overrides. None of it is dropped: a reader should see th
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Annotated
-
-from pydantic import BeforeValidator
+from collections.abc import Mapping
 
 MOST_CHARACTERS = 4000  # of one message; an array printed into an exception has megabytes
 _CONTROL_PICTURES = 0x2400  # U+2400 + code is the picture of a C0 control character
@@ -35,8 +34,17 @@ def _picture(code: int) -> str:
     return "\N{SYMBOL FOR DELETE}" if code == _DELETE else f"\\u{code:04x}"
 
 
-def _made_visible(value: object) -> object:
+def made_visible(value: object) -> object:
+    """Return `value`, a text in visible form: a validator of a record's field, before the field's own."""
     return visible(value) if isinstance(value, str) else value
 
 
-VisibleText = Annotated[str, BeforeValidator(_made_visible)]
+def plain_values(values: Mapping[str, object]) -> dict[str, int | float | bool | str]:
+    """Return `values` by name in a form that JSON can hold: a knob may be NaN, a tuple or half a surrogate pair."""
+    return {visible(str(key)): _plain(value) for key, value in values.items()}
+
+
+def _plain(value: object) -> int | float | bool | str:
+    if isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return visible(str(value))

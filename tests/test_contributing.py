@@ -29,7 +29,16 @@ def imported_by(file: str) -> set[str]:
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    found |= imported_by_name(file)
     return {f"{name.replace('.', '/')}.py" for name in found}
+
+
+def imported_by_name(file: str) -> set[str]:
+    """The modules that `import_module(f"package.{name}")` may import: the file has the names as texts."""
+    source = (ROOT / file).read_text()
+    packages = re.findall(r'import_module\(f"([\w.]+)\.\{', source)
+    names = re.findall(r'"(\w+)"', source)
+    return {f"{package}.{name}" for package in packages for name in names}
 
 
 @pytest.mark.parametrize("title", WAYS)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
 from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
+from ci.forge.rest import ForgeRest
 from ci.forge.webhook_payloads import Part, PullRequest, User
 
 _TIMEOUT_S = 20.0
@@ -72,6 +73,7 @@ class GiteaForge:
         self._token = token
         self._timeout_s = timeout_s
         self._login = ""
+        self._rest = ForgeRest()
 
     async def put_check(self, repository: str, check: Check, trail: Trail) -> str:
         """Add a commit status; the newest of a name counts."""
@@ -181,6 +183,7 @@ class GiteaForge:
     ) -> httpx.Response:
         headers = {"Authorization": f"token {self._token.get_secret_value()}", "User-Agent": "npu-kernel-farm"}
         doing = f"{method} {httpx.URL(url).path}"
+        self._rest.require_over(doing)
         try:
             async with httpx.AsyncClient(timeout=self._timeout_s) as client:
                 response = await client.request(method, url, json=body, params=query, headers=headers)
@@ -189,7 +192,9 @@ class GiteaForge:
         status = response.status_code
         if status in _MENDABLE or status in (408, 429) or status >= 500:
             after = response.headers.get("retry-after", "")
-            raise ForgeUnavailableError(f"{doing}: HTTP {status}", float(after) if after.isdecimal() else None)
+            away = ForgeUnavailableError(f"{doing}: HTTP {status}", float(after) if after.isdecimal() else None)
+            self._rest.note(away)
+            raise away
         if response.is_error:
             raise ForgeRefusedError(status, f"{doing}: refused")
         return response

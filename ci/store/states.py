@@ -84,6 +84,7 @@ class Event(str, enum.Enum):
     FAILED = "failed"  # the kernel's fault
     ERRORED = "errored"  # the farm's or a device's
     HELD = "held"  # waits for somebody to approve it
+    ALARM = "alarm"  # several jobs in a row errored, or no device is left: nothing can be merged until that is repaired
     NIGHT_BROKEN = "night-broken"  # what a schedule asked for did not pass, and passed the time before
     NIGHT_MENDED = "night-mended"  # it passes again
     DEVICE_OUT = "device-out"  # the job's run has put devices into quarantine

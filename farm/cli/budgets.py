@@ -10,8 +10,9 @@ from farm.cli.exit_codes import ExitCode
 from farm.errors import UsageError
 from farm.execution import preflight
 from farm.text import counted
+from jobs.kernel_process.described import kernel_of
 from kernel.errors import KernelLayerError
-from kernel.registry import find_kernel, kernel_names
+from kernel.registry import kernel_names
 
 
 @click.group()
@@ -30,7 +31,7 @@ def check(kernels: tuple[str, ...]) -> None:
     problems = 0
     for name in kernels or kernel_names():
         try:
-            limits = preflight.require_budgets(find_kernel(name))
+            limits = preflight.require_budgets(kernel_of(name))
         except (UsageError, KernelLayerError) as error:
             problems += 1
             click.echo(f"{name}: {error}", err=True)

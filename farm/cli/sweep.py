@@ -19,7 +19,7 @@ from farm.cli.sweep_progress import sweep_view
 from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.errors import UsageError
 from farm.model.timeouts import Timeouts
-from kernel.registry import find_kernel
+from jobs.kernel_process.described import kernel_of
 
 if TYPE_CHECKING:
     from farm.model.sweep import SweepRecord
@@ -107,7 +107,7 @@ def command(
         _refuse_asked(context)
         directory = find(out, resume)
         _carry_out(lambda observer: workflow.resume(directory, how, observer), as_json)
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     request = SweepRequest(
         kernel=kernel,
         cases=list(cases) or [found.default_case],

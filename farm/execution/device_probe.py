@@ -44,6 +44,11 @@ class _Notes:
         """Nothing is known of any device, so that quarantined ones are leased as well."""
         return {}
 
+    def identify(self, platform: str, device: str, identity: str) -> Health:
+        """Note the card; a probe refuses none."""
+        self.book.identify(platform, device, identity)
+        return Health()
+
     def observe(self, events: Sequence[HealthEvent]) -> None:
         """Note the canaries, durably and here."""
         self.book.observe(events)

@@ -74,7 +74,13 @@ def _status(
         if found := _finding(file, gates, status):
             return FileStatus.ERRORED, found
     outputs = {name for trial in trials for name in trial.claims}
-    return FileStatus.PASSED, f"{counted(len(outputs), 'output')} in {counted(repeats, 'trial')}"
+    return FileStatus.PASSED, f"{counted(len(outputs), 'output')} in {counted(repeats, 'trial')}{_untimed(trials)}"
+
+
+def _untimed(trials: Sequence[TrialRecord]) -> str:
+    """How many of the trials that passed have no time, and why; "" where all have one or none was wanted."""
+    why = [trial.untimed for trial in trials if trial.status is TrialStatus.OK and trial.untimed]
+    return f"; {len(why)} of {_measured(trials)} without a time: {why[0]}" if why else ""
 
 
 def _told(failure: Failure) -> str:

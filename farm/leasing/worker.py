@@ -20,7 +20,7 @@ from farm.process.installation import Installation
 from jobs.records import BuildRecord, ProbeRecord, TrialRecord, TrialRequest
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.spec import Confinement
-from kernel.platforms.protocol import Platform
+from kernel.platforms.protocol import Identified, Platform
 from kernel.spec import Kernel
 
 PlatformFactory = Callable[[], Platform]
@@ -36,6 +36,7 @@ class Ready:
     canary: ProbeRecord
     code: Installation  # of the farm, as the worker's process has it
     isolation: str = ""  # what keeps foreign programs apart here; "" where there is none to run
+    identity: str = ""  # what the device is called wherever it is plugged in; "" where nothing tells
 
 
 class DeviceWorker:
@@ -69,7 +70,8 @@ class DeviceWorker:
             soc = self._platform.soc(self._index) if canary.healthy else ""
             card = self._platform.card(self._index)
             isolation = str(bubblewrap.isolation()) if self._confinement else ""
-            self._ready = Ready(soc, card, os.getpid(), canary, installation.current(), isolation)
+            named = self._platform.identity(self._index) if isinstance(self._platform, Identified) else ""
+            self._ready = Ready(soc, card, os.getpid(), canary, installation.current(), isolation, named)
         return self._ready
 
     def build(self, request: TrialRequest) -> BuildRecord:

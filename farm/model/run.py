@@ -10,11 +10,11 @@ import enum
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from farm.model.priority import Priority
 from farm.model.selection import Selection
-from jobs.records import BuildRecord, Failure, Record, TimeUs, TrialRecord
+from jobs.records import BuildRecord, Failure, Record, TrialRecord, time_or_none
 from kernel.clock import Clock, is_time
 
 SCHEMA_VERSION = "1.4"
@@ -77,7 +77,7 @@ class MedianRecord(Record):
 
     clock: Clock
     per_device: dict[str, float]  # device id → median over its repeats
-    overall: TimeUs  # median over all samples; None when nothing was measured
+    overall: float | None  # median over all samples; None when nothing was measured
     mad_us: float | None  # median absolute deviation from `overall`
     samples: list[float]
     interval_us: list[float] | None = None  # 95 % interval of the median on a noisy platform, [low, high]
@@ -96,6 +96,8 @@ class MedianRecord(Record):
         if isinstance(interval := values.get("interval_us"), list) and not all(map(is_time, interval)):
             cleaned["interval_us"] = None
         return cleaned
+
+    _times = field_validator("overall", mode="wrap")(time_or_none)
 
 
 class BudgetRecord(Record):
@@ -208,7 +210,8 @@ class RunRecord(Record):
     cases: list[str]
     platform: str
     clock: Clock
-    commit: str  # git commit of the kernel's sources, with "-dirty" where they differ; "unknown" outside git
+    commit: str  # git commit of the kernel's sources, with "-dirty" where they differ; "unknown" where nobody can say
+    commit_unknown: str = ""  # why, in words; "" where the commit is known
     started_at: str  # ISO 8601, UTC
     finished_at: str | None
     request: RunRequest

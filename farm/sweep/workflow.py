@@ -24,6 +24,7 @@ from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.model.sweep import Kind, SweepPlan, SweepRecord, SweepRequest
 from farm.model.timeouts import Timeouts
+from farm.process import crash_log
 from farm.report.sweep.write import write_sweep
 from farm.store.run_store import Store
 from farm.sweep import preparation
@@ -36,6 +37,7 @@ from farm.sweep.timing_outliers import medians, odd_times
 from farm.sweep.verdict import decide, not_reached
 from farm.timestamps import now
 from jobs.records import TrialRecord, TrialStatus
+from kernel.errors import KernelLayerError
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
 
@@ -149,8 +151,10 @@ def _conduct(going: _Sweep) -> SweepRecord:
     except KeyboardInterrupt:
         where = "" if going.options.out == SweepOptions().out else f" --out {going.options.out}"
         ended = f"interrupted; go on with `farm sweep --resume {going.plan.sweep_id}{where}`"
-    except FarmError as error:
+    except (FarmError, KernelLayerError) as error:
         ended = str(error)
+    except Exception as error:  # noqa: BLE001 - kept in the log; the sweep must end with a record all the same
+        ended = crash_log.kept(error, going.state.journal.directory)
     _tell_health(going)
     record = _record(going, ended)
     write_sweep(record, going.state.journal.directory)

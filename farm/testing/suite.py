@@ -15,6 +15,8 @@ import junitparser
 
 from farm.errors import InfrastructureError, UsageError
 from farm.process import installation
+from farm.report.junit.document import document
+from farm.report.junit.elements import JunitSuite
 from farm.testing.plugin import DEVICE_PROPERTY
 
 # pytest's own exit codes that are no matter of the tests.
@@ -95,17 +97,15 @@ def _gathered(part: Path, junit: Path, wanted: int) -> DeviceSuite:
         for found in (case.child(junitparser.Properties) or ())
         if found.name == DEVICE_PROPERTY
     )
-    merged = junitparser.TestSuite("farm test")
+    merged = JunitSuite("farm test")
     merged.add_property("farm.devices.wanted", str(wanted))  # first: the schema has properties before test cases
     merged.add_property("farm.devices", " ".join(sorted(used)))
     for suite in suites:
         merged.add_testcases(list(suite))
         merged.hostname, merged.timestamp = suite.hostname, suite.timestamp
     merged.update_statistics()
-    document = junitparser.JUnitXml()
-    document.add_testsuite(merged)
     fresh = junit.with_name(f".{junit.name}.fresh")
-    document.write(str(fresh))
+    fresh.write_bytes(document([merged]))
     fresh.replace(junit)
     return DeviceSuite(
         merged.tests, merged.failures, merged.errors, merged.skipped, dict(sorted(used.items())), str(junit)

@@ -32,8 +32,9 @@ from farm.model.run import (
     SourceRecord,
     Verdict,
 )
+from farm.source.kernel_identity import recorded_name
 from farm.source.programs import Programs
-from farm.source.provenance import commit_of
+from farm.source.provenance import Provenance, provenance
 from farm.timestamps import now
 from farm.validation.resume import ReusedTrials
 from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
@@ -90,8 +91,10 @@ class RunState:
         self.base_trials.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.BASE)
         self.controls.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.CONTROL)
         self.held.store.save_trials(self.id, own)
-        platform = self.held.platform.name
-        self.held.store.observe([event for each in trials for event in events_of(each, self.id, platform, now())])
+        platform = self.held.platform
+        whose = {"claimed": self.request.source is not None, "simulated": not platform.noisy}
+        told = [event for each in trials for event in events_of(each, self.id, platform.name, now(), **whose)]
+        self.held.store.observe(told)
 
     def evidence(self) -> Evidence:
         """What the gates may look at."""
@@ -158,15 +161,17 @@ class RunState:
         """The run as it stands now."""
         evidence = self.evidence()
         platform, source = self.held.platform, self.request.source
+        found = provenance(self.held.kernel.sources()[0]) if source is None else Provenance(source.commit)
         return RunRecord(
             run_id=self.id,
             verdict=verdict,
             reason=reason,
-            kernel=self.request.kernel,
+            kernel=recorded_name(self.request.kernel),
             cases=self.request.cases,
             platform=platform.name,
             clock=platform.clock,
-            commit=commit_of(self.held.kernel.sources()[0]) if source is None else source.commit,
+            commit=found.commit,
+            commit_unknown=found.because,
             started_at=self.started_at,
             finished_at=None if verdict is None else now(),
             request=self.request,

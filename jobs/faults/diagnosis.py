@@ -18,6 +18,7 @@ from kernel.spec import Kernel
 _ROWS = {(row.source, row.signal): row for row in TABLE}
 _KINDS = {row.kind: row for row in reversed(TABLE)}  # rows of one kind agree on fault and action
 _OTHER = "…"
+_UNEXPLAINED = "unexplained-"  # what follows is the exception or exit code: two cards agree only on the same
 _FIRST_SIGNAL = 128  # a shell reports a process ended by signal N as 128 + N
 _LINE_CHARACTERS = 240
 
@@ -34,7 +35,7 @@ _SIGNS = re.compile("|".join([_CODE, _LATCHED, *(f"(?P<l{n}>{row.signal})" for n
 
 
 # Errors about one file, which are the kernel's where it asked for the file itself. A full disk is not among them.
-_OWN_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError)
+OWN_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError)
 _TOOLCHAINS = {"pypto", "torch_npu", "ray"}
 
 
@@ -50,6 +51,8 @@ def of_kind(kind: str) -> FaultRow:
     """The row behind a record's kind. A kind that no row has is taken for a crash of the farm's own."""
     if kind in _KINDS:
         return _KINDS[kind]
+    if kind.startswith(_UNEXPLAINED):
+        return replace(_KINDS[_UNEXPLAINED + _OTHER], kind=kind)
     code = kind.removeprefix("device-")
     return of_device_code(code) if code != kind else _ROWS[Source.EXCEPTION, _OTHER]
 
@@ -67,7 +70,7 @@ def of_exception(error: BaseException, kernel: Kernel) -> FaultRow:
         return of_kind(error.kind)
     if isinstance(error, KernelLayerError) and (row := _of_type(error)) is not None:
         return row
-    if isinstance(error, _OWN_FILES) and _opened_by(error, kernel):
+    if any(isinstance(link, OWN_FILES) and _opened_by(link, kernel) for link in _chain(error)):
         return _ROWS[Source.FARM, "kernel-raised"]
     # Whatever wraps it: PyPTO makes a RuntimeError of a full disk, and the kernel's code is on the stack then as well.
     for link in _chain(error):

@@ -197,9 +197,9 @@ def _named(where: str) -> Any:
 def _problem(error: BaseException) -> SandboxProblem:
     """`error` as an answer; the trusted side decides what to make of it."""
     from jobs.sandbox.protocol import Complaint, SandboxProblem, plain
-    from kernel.errors import CompileError, DeviceError, PlatformUnavailableError, TensorError, TuningError
+    from kernel.errors import CompileError, DeviceError, PlatformUnavailableError, TensorError, TuningError, words_of
 
-    message = plain(str(error))[:4000] or type(error).__name__
+    message = plain(words_of(error))[:4000]
     if isinstance(error, CompileError):
         return SandboxProblem(
             complaint=Complaint.COMPILE,

@@ -99,6 +99,7 @@ class Execution:
     claims: Mapping[str, Claim] = field(default_factory=dict)  # by output, from a program that judges itself
     times: Mapping[str, ModeTime] = field(default_factory=dict)  # by mode, from a program that times itself
     host: HostUs | None = None  # instead of `wall`, from a functional simulator
+    untimed: str = ""  # why there is no time, or only a partial recording, of a program that runs by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,28 @@ class Confinable(Protocol):
 
     def needs(self, device: int | None) -> Needs:
         """What a program on `device` needs; None for a build, which may use whatever this process is given."""
+        ...
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A platform whose devices are things that can be moved from one slot or machine to another."""
+
+    def identity(self, device: int) -> str:
+        """What device `device` is called wherever it is plugged in; "" where nothing tells."""
+        ...
+
+
+@runtime_checkable
+class BuiltOnce(Protocol):
+    """A platform with something that is built once on each machine, and takes a minute or more."""
+
+    def unbuilt(self, cache: Path) -> str:
+        """What has yet to be built into `cache`, in a few words; "" where nothing has."""
+        ...
+
+    def build_once(self, cache: Path) -> None:
+        """Build it. Waits where another process is at it. Raises `PlatformUnavailableError`."""
         ...
 
 

@@ -16,9 +16,9 @@ import pytest
 from ci.api import tokens
 from ci.store.engine import open_database
 from ci.store.states import Scope
-from tests.ci import serve_quickly
 from tests.ci.configuration import executing
 from tests.ci.farm_serve import FARM, FarmServe
+from tests.fakes import serve_quickly
 from tests.fakes.git_remote import PROGRAM, SAYS, GitRemote
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.served import served

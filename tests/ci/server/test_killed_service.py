@@ -23,10 +23,10 @@ from farm.model.run import Verdict
 from farm.process.identity import ProcessIdentity
 from farm.store.engine import transaction
 from farm.store.run_store import Store
-from tests.ci import serve_quickly
 from tests.ci.configuration import executing
 from tests.ci.deliveries import deliver
 from tests.ci.farm_serve import FarmServe
+from tests.fakes import serve_quickly
 from tests.fakes.git_remote import PROGRAM, SAYS, GitRemote
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.pulls import pull

@@ -105,7 +105,7 @@ def run_once(trials: PaperTrials, where: Path) -> None:
 
 
 def suite_once(trials: PaperTrials, where: Path) -> None:
-    head = Head(runnable=True, devices=1, skipped="", arguments=(), replays=True)
+    head = Head(runnable=True, devices=1, skipped="", replays=True)
     HarnessExecutor(
         lease=trials.lease,
         in_flight=trials.paper,

@@ -45,12 +45,10 @@ def rates(devices: int, level: float, tries: int, slow: float = 1.0) -> Rates:
     generator = np.random.default_rng([20261130, devices, round(1000 * level)])
     ends = [conclude(generator, devices, level, slow) for _ in range(tries)]
     counted = Counter(status for status, _ in ends)
-    return Rates(
-        passed=counted[GateStatus.PASSED] / tries,
-        failed=counted[GateStatus.FAILED] / tries,
-        inconclusive=counted[GateStatus.INCONCLUSIVE] / tries,
-        samples=sum(taken for _, taken in ends) / tries,
+    passed, failed, left = (
+        counted[status] / tries for status in (GateStatus.PASSED, GateStatus.FAILED, GateStatus.INCONCLUSIVE)
     )
+    return Rates(passed, failed, left, sum(taken for _, taken in ends) / tries)
 
 
 @pytest.mark.parametrize("devices", DEVICES)

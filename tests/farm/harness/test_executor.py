@@ -21,7 +21,7 @@ RAISED = Failure(fault=Fault.KERNEL, kind="kernel-raised", message="NameError")
 
 
 def head(devices: int = 1) -> Head:
-    return Head(runnable=True, devices=devices, skipped="", arguments=(), replays=True)
+    return Head(runnable=True, devices=devices, skipped="", replays=True)
 
 
 @dataclass

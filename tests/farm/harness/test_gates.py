@@ -14,7 +14,7 @@ from kernel.clock import Clock
 from kernel.harness.head import Head
 from kernel.harness.profile import Ceiling, Data, Timing
 
-HEAD = Head(runnable=True, devices=1, skipped="", arguments=(), replays=False)
+HEAD = Head(runnable=True, devices=1, skipped="", replays=False)
 FOUND = Found({"a.py": HEAD, "b.py": HEAD}, {}, 0)
 CEILINGS = {"a.py": Ceiling(ceiling_us=100.0, source="published"), "gone.py": Ceiling(ceiling_us=1.0, source="old")}
 

@@ -14,7 +14,7 @@ from kernel.clock import Clock
 from kernel.harness.head import Head
 from tests.farm.evidence import planned_for
 
-HEAD = Head(runnable=True, devices=1, skipped="", arguments=(), replays=False)
+HEAD = Head(runnable=True, devices=1, skipped="", replays=False)
 RIGHT, WRONG = ClaimRecord(passed=True), ClaimRecord(passed=False, wrong=3, total=10, first="[1] 2 for 3")
 
 
