@@ -408,3 +408,11 @@ def test_a_lost_attempt_is_no_measurement_and_not_held_against_anybody() -> None
     more = replace(more, trials=(*more.trials, lost(DEVICES[0], 1, case=OTHER)))
 
     assert {gate: GATES[gate].judge(more).status for gate in GATES} == dict.fromkeys(GATES, GateStatus.PASSED)
+
+
+def test_a_wrong_first_launch_of_the_base_is_not_held_against_the_head() -> None:
+    base = [trial.model_copy(update={"repeat": -1}) for trial in of_run(Arm.BASE) if trial.repeat == 0]
+    evidence = whole(warm_ups=altered(base, at(CASE), **wrong("q", "of the base")))
+
+    assert ToleranceGate().judge(evidence).status is GateStatus.PASSED
+    assert DeterminismGate().judge(evidence).status is GateStatus.PASSED
