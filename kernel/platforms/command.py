@@ -208,11 +208,13 @@ class Command:
             return Recording((), None)
         found = lanes.read(work, self.profile.swimlane)
         if seen.losses:
-            return Recording(found.tasks, None, f"a partial recording: {seen.losses}")
+            return Recording(found.tasks, None, f"a partial recording: {seen.losses}", partial=True)
         return found
 
     def _timed(self, work: Path, seen: Seen, recording: Recording) -> tuple[Seen, float | None, str]:
         """The single time of the target, and in words why there is none: of its files, its lines, or its swim lanes."""
+        if recording.partial:
+            return seen, None, recording.untimed
         if not self.profile.times:
             return seen, *self._time(seen, recording)
         problems = []
