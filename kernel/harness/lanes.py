@@ -38,15 +38,18 @@ def read(work: Path, lanes: Swimlane) -> Recording:
     names = matches(work, lanes.names)
     first = _together([_one(path, names, chip) for chip, path in next(iter(by_run.values()))])
     if len(by_run) > 1:
-        return Recording(first.tasks, None, f"the run left {len(by_run)} recordings, of several programs")
+        return Recording(
+            first.tasks, None, f"the run left {len(by_run)} recordings, of several programs", first.partial
+        )
     return first
 
 
 def _together(chips: list[Recording]) -> Recording:
     tasks = tuple(sorted((task for each in chips for task in each.tasks), key=lambda task: (task.start_us, task.core)))
-    untimed = next((each.untimed for each in chips if each.wall_us is None), "")
+    lost_first = sorted(chips, key=lambda each: not each.partial)
+    untimed = next((each.untimed for each in lost_first if each.wall_us is None), "")
     if untimed:
-        return Recording(tasks, None, untimed)
+        return Recording(tasks, None, untimed, partial=any(each.partial for each in chips))
     return Recording(tasks, max(each.wall_us for each in chips if each.wall_us is not None))
 
 

@@ -42,6 +42,7 @@ class Recording:
     tasks: tuple[Task, ...]  # by start
     wall_us: float | None  # last finish − first dispatch; None where `untimed` says why
     untimed: str = ""
+    partial: bool = False  # records were lost: no time of this run is a sample, whoever took it
 
 
 @dataclass(slots=True)
@@ -169,7 +170,7 @@ def _of_cycles(parts: _Parts, graph: TaskGraph, named: Mapping[int, Function], c
     alone = len(aicore.keys() ^ aicpu.keys()) + len(parts.aicore) - len(aicore) + len(parts.aicpu) - len(aicpu)
     if alone:
         told = f"a partial recording: {alone} of its rows have no counterpart in the other stream"
-        return Recording(_by_start(tasks), None, told)
+        return Recording(_by_start(tasks), None, told, partial=True)
     first, last = min(int(row[2]) for row in aicpu.values()), max(int(row[3]) for row in aicpu.values())
     return _timed(tasks, (last - first) / how.per_us)
 

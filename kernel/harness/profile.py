@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from kernel.errors import KernelLayerError
-from kernel.harness.profile_results import PerFile, Results, TimeFile, Variant
+from kernel.harness.profile_results import PerFile, Results, TimeFile, Tool, Variant
 from kernel.harness.profile_sections import (
     DEVICES,
     Ceiling,
@@ -61,6 +61,7 @@ class Profile(ProfileSection):
     directory: Template = (
         "{workdir}"  # where it runs: a private directory, or "{root}" where it must be the repository's
     )
+    toolchain: list[Tool] = Field(default_factory=list)
     files: Files
     variants: list[Variant] = Field(default_factory=list)
     per_file: list[PerFile] = Field(default_factory=list)  # the first that names a file counts

@@ -45,6 +45,13 @@ class TimeFile(ProfileSection):
     aggregate: Literal["sum", "mean", "median", "min", "max"] = "sum"  # of the rows, into the time of the run
 
 
+class Tool(ProfileSection):
+    """A part of the toolchain whose version stands in every record."""
+
+    name: str = Field(min_length=1)
+    command: list[str] = Field(min_length=1)  # prints the version; the first line counts. `{root}` is the repository
+
+
 class Variant(ProfileSection):
     """A way to run a file that is a target of its own, "FILE[NAME]"; a file with variants is not run without."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kernel.clock import Clock, HostUs, wall_time
 from kernel.errors import DeviceError, HarnessError, PlatformUnavailableError, TensorError
-from kernel.harness import file_arguments, invocation, lanes, process_tree, results
+from kernel.harness import file_arguments, invocation, lanes, process_tree, results, toolchain
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.ending import require_measured
 from kernel.harness.kernel import HarnessCall, HarnessKernel
@@ -52,6 +52,7 @@ class Command:
         self.name = platform  # devices keep one record of health, whoever works on them
         self.root = root
         self._how = profile.platforms[platform]
+        self._toolchain: dict[str, str] | None = None
         self._asked: dict[str, list[str]] = {}  # digest of a file → the optional arguments it takes
         self.clock = Clock.MEASURED if self._how.clock is Timing.MEASURED else Clock.SIMULATED
 
@@ -63,9 +64,14 @@ class Command:
         return [Missing(program, f"the harness {self.profile.name} is called by it", "install it, or add it to PATH")]
 
     def toolchain(self) -> dict[str, str]:
-        """The profile that says what passes; the harness's own versions are in its log."""
-        digest = hashlib.sha256(self.profile.model_dump_json().encode()).hexdigest()
-        return {f"profile {self.profile.name}": digest[:16]}
+        """The profile that says what passes, and the versions of what it names; they are asked once."""
+        if self._toolchain is None:
+            digest = hashlib.sha256(self.profile.model_dump_json().encode()).hexdigest()
+            known = invocation.values(self.profile, self.root, self.name, "", HarnessCall(), 0, self.root)
+            environment = invocation.environment(self.profile, self._how.set, known)
+            found = toolchain.versions(self.profile.toolchain, self.root, environment)
+            self._toolchain = {f"profile {self.profile.name}": digest[:16], **found}
+        return self._toolchain
 
     def soc(self, device: int) -> str:
         """The harness's name for what it runs on."""
@@ -202,11 +208,13 @@ class Command:
             return Recording((), None)
         found = lanes.read(work, self.profile.swimlane)
         if seen.losses:
-            return Recording(found.tasks, None, f"a partial recording: {seen.losses}")
+            return Recording(found.tasks, None, f"a partial recording: {seen.losses}", partial=True)
         return found
 
     def _timed(self, work: Path, seen: Seen, recording: Recording) -> tuple[Seen, float | None, str]:
         """The single time of the target, and in words why there is none: of its files, its lines, or its swim lanes."""
+        if recording.partial:
+            return seen, None, recording.untimed
         if not self.profile.times:
             return seen, *self._time(seen, recording)
         problems = []

@@ -164,6 +164,14 @@ def test_a_recording_that_is_lost_or_partial_takes_the_time_and_not_the_verdict(
     assert told in record.untimed
 
 
+def test_a_printed_time_beside_a_partial_recording_is_no_sample(tmp_path: Path) -> None:
+    record = trial("loses_lanes_and_times_itself", tmp_path, platform="a2a3")
+
+    assert (record.status, record.wall_us) == (TrialStatus.OK, None)
+    assert record.untimed.startswith("a partial recording: ")
+    assert record.times_us["1"].median_us == 540.0, "what it said of itself stays in the record"
+
+
 def test_each_chip_of_a_run_has_its_lanes_and_the_slowest_is_the_runs_time(tmp_path: Path) -> None:
     record = trial("two_chips", tmp_path)
 

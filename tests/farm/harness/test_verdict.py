@@ -40,6 +40,15 @@ def test_a_file_whose_outputs_all_pass_has_passed() -> None:
     assert (record.status, record.reason) == (FileStatus.PASSED, "2 outputs in 1 trial")
 
 
+def test_a_file_that_passed_without_a_time_says_how_often_and_why() -> None:
+    timed = trial(claims={"y": RIGHT}, wall_us=5.0)
+    untimed = trial(repeat=1, claims={"y": RIGHT}, untimed="the run left no recording")
+
+    assert judged(timed, untimed, repeats=2).reason == (
+        "1 output in 2 trials; 1 of 2 without a time: the run left no recording"
+    )
+
+
 def test_one_wrong_output_fails_the_file_and_says_which() -> None:
     record = judged(trial(claims={"y": RIGHT, "z": WRONG}))
 
