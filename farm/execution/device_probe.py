@@ -66,6 +66,7 @@ def probe_devices(
     """
     platform = factory()
     preflight.require(platform)
+    preflight.build_once(platform, paths.cache())
     with connection.connected(address, simulated=not platform.noisy) as head:
         present = [f"{node.name}/{index}" for node in connection.nodes().values() for index in range(node.npus)]
         for device in wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,10 +105,15 @@ def require_budgets(kernel: Kernel, *platforms: str) -> int:
     return len(load_budgets(path))
 
 
-def build_once(platform: Platform, cache: Path, preparing: Callable[[str], None]) -> None:
+def to_stderr(what: str) -> None:
+    """Say what is under way where nobody draws the progress."""
+    print(f"farm: {what}", file=sys.stderr, flush=True)
+
+
+def build_once(platform: Platform, cache: Path, preparing: Callable[[str], None] = to_stderr) -> None:
     """Build what is built once on a machine, before any device is leased: no device's limit counts its minutes.
 
-    Raises `PlatformUnavailableError`.
+    `preparing` is told about it. Raises `PlatformUnavailableError`.
     """
     if isinstance(platform, BuiltOnce) and (what := platform.unbuilt(cache)):
         preparing(f"building {what}, once on this machine; it takes a minute or more")

@@ -68,6 +68,7 @@ def leased(
     Raises `UsageError`, `UnknownNameError`, `KernelLoadError`, `TuningError` or `PlatformUnavailableError` before
     anything is started, and `CapacityError` or `InfrastructureError` where no lease can be had.
     """
+    preparing = observer.preparing if observer is not None else preflight.to_stderr
     observer = observer or Observer()
     observer.preparing(f"checking {request.kernel}")
     kernel = preflight.check(request)
@@ -76,7 +77,7 @@ def leased(
     options.timeouts.checked(simulated=not platform.noisy)
     preflight.require(platform)
     preflight.require_writable(options.out)
-    preflight.build_once(platform, paths.cache(), observer.preparing)
+    preflight.build_once(platform, paths.cache(), preparing)
     preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
     at = options.address
     observer.preparing(f"connecting to {at}" if at else "starting Ray on this machine")

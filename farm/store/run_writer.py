@@ -56,7 +56,7 @@ class _Write:
 
 
 class RunWriter:
-    """Follows `Store` in what a run writes, and is a `HealthBook`. For one run and one thread that calls."""
+    """Follows `Store` in what one run writes, and is a `HealthBook`. Several threads may call it."""
 
     def __init__(
         self, store: Store, *, prompt_s: float = _PROMPT_S, pause_s: float = _PAUSE_S, beat_s: float = BEAT_S

@@ -136,6 +136,7 @@ def _connected(
     options.timeouts.checked(simulated=not platform.noisy)
     factory = options.platform or functools.partial(find_platform, request.platform)
     shared = connection.shared(options.address)
+    preflight.build_once(platform, paths.cache())
     connected = connection.connected(options.address, simulated=not platform.noisy)
     with Store.open(paths.store_url()) as store, connected as head:
         line = QueueClient(Priority.NIGHTLY, f"sweep of {request.kernel}", shared=shared)

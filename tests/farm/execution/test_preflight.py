@@ -131,3 +131,9 @@ def test_a_build_that_fails_costs_no_lease_and_the_first_word_comes_first(
     assert observer.said[0] == "checking qkv_proj_rope"
     assert observer.said[1].startswith("building the calculator")
     assert not (tmp_path / "home" / "store.sqlite").exists()
+
+
+def test_a_build_is_said_on_stderr_where_nobody_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preflight.build_once(BuildsOnce(), tmp_path)
+
+    assert capsys.readouterr().err.startswith("farm: building the calculator")
