@@ -49,7 +49,7 @@ def command(context: click.Context, platform: str, address: str | None, as_json:
             click.echo("\t".join(_fields(device)))
     else:
         console = Console()
-        console.print(_table(devices, console.width >= WIDE))
+        console.print(device_table(devices, console.width >= WIDE))
         click.echo(census(devices, free))
 
 
@@ -104,7 +104,8 @@ def _fields(device: DeviceRow) -> list[str]:
     return [one_line(field) or "-" for field in fields]
 
 
-def _table(devices: Sequence[DeviceRow], wide: bool) -> Table:
+def device_table(devices: Sequence[DeviceRow], wide: bool) -> Table:
+    """Return the table of `devices`; one that is not `wide` leaves columns out."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
     for heading in ("device", "state", *(["since"] if wide else []), "faults"):
         table.add_column(heading, no_wrap=True)

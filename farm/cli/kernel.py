@@ -18,6 +18,7 @@ from farm.cli.exit_codes import ExitCode
 from farm.execution import preflight
 from farm.model.budgets import load_budget
 from farm.model.run import RunRequest
+from jobs.kernel_process.described import kernel_of
 from kernel.errors import KernelLoadError
 from kernel.platforms.pass_verify import PassCheck
 from kernel.registry import find_kernel, find_platform, kernel_names, platform_names
@@ -62,7 +63,7 @@ def _row(name: str) -> dict[str, Any]:
 @options.json_option
 def show(kernel: str, case: str | None, as_json: bool) -> None:
     """Cases, input sets, tolerances, tuning and budgets of KERNEL."""
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     chosen = case or found.default_case
     _checked(found, kernel, chosen, {})
     with preflight.answering(found, f"its specs or tuning() of case '{chosen}'"):
@@ -87,7 +88,7 @@ def show(kernel: str, case: str | None, as_json: bool) -> None:
 @options.json_option
 def check(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool) -> None:
     """Check a tuning against every guard of KERNEL, without building anything."""
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     chosen = case or found.default_case
     overrides = options.parse_tuning(tuning)
     _checked(found, kernel, chosen, overrides)
@@ -111,7 +112,7 @@ def verify(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool
     """
     from jobs.verify_passes import verify as verify_passes
 
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     chosen = case or found.default_case
     overrides = options.parse_tuning(tuning)
     _checked(found, kernel, chosen, overrides)
@@ -155,7 +156,7 @@ def exec_(
     """
     from jobs.run_file import run_on_file
 
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     chosen = case or found.default_case
     overrides = options.parse_tuning(tuning)
     _checked(found, kernel, chosen, overrides)

@@ -6,17 +6,19 @@ import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from farm.errors import UsageError
 from farm.model.priority import Priority
-from farm.model.run import SourceRequest
 from farm.model.selection import Selection, Spread
 from farm.model.timeouts import LADDER, Timeouts
 from kernel.file_kernels import absolute
+
+if TYPE_CHECKING:
+    from farm.model.run import SourceRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

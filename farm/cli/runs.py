@@ -19,13 +19,13 @@ from farm import paths
 from farm.cli.options import refuse_options_before
 from farm.model.run import Verdict
 from farm.report.run.terminal import verdict_text
+from farm.source.kernel_identity import recorded_name
 from farm.store import run_settlement
 from farm.store.row_mapping import RunSummary
 from farm.store.run_import import bring_in
 from farm.store.run_store import Store
 from farm.text import microseconds, one_line
 from kernel.clock import Clock
-from kernel.file_kernels import absolute
 
 _WIDE = 96  # columns from which the local time fits too; a run id begins with the time in UTC
 
@@ -45,7 +45,7 @@ def command(context: click.Context, limit: int, kernel: str | None, verdict: str
         refuse_options_before(context)
         return
     with Store.open(paths.store_url()) as store:
-        runs = store.list(limit, absolute(kernel) if kernel else None, Verdict(verdict) if verdict else None)
+        runs = store.list(limit, recorded_name(kernel) if kernel else None, Verdict(verdict) if verdict else None)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(run) for run in runs], indent=2))
     elif not sys.stdout.isatty():
@@ -55,7 +55,7 @@ def command(context: click.Context, limit: int, kernel: str | None, verdict: str
         click.echo("no runs yet" if kernel is None and verdict is None else "no such runs")
     else:
         console = Console()
-        console.print(_table(runs, console.width >= _WIDE))
+        console.print(run_table(runs, console.width >= _WIDE))
 
 
 @command.command()
@@ -93,7 +93,8 @@ def _fields(run: RunSummary) -> list[str]:
     return [one_line(field) or "-" for field in (*fields, str(len(run.devices)))]
 
 
-def _table(runs: list[RunSummary], wide: bool) -> Table:
+def run_table(runs: list[RunSummary], wide: bool) -> Table:
+    """Return the table of `runs`; one that is not `wide` leaves columns out."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
     for heading in (["when"] if wide else []) + ["run", "verdict"]:
         table.add_column(heading, no_wrap=True)

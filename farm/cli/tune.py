@@ -13,6 +13,7 @@ from farm import paths
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.cli.tuning_shared import campaign_options, measure, template
+from farm.model.timeouts import Timeouts
 
 
 @click.command()
@@ -29,7 +30,7 @@ def command(
     out: Path,
     address: str | None,
     wait_s: float,
-    trial_s: float,
+    timeouts: Timeouts,
     trials: int,
     limit_s: float | None,
     as_json: bool,
@@ -56,7 +57,7 @@ def command(
     sources = source_digest(found.sources())[:16]
     study = open_study(paths.home() / "tune.journal", found, chosen, platform, sources)
     search = TuningSearch(found, chosen, study, trials, say)
-    measure(search, request, out, address, wait_s, trial_s, limit_s)
+    measure(search, request, out, address, wait_s, timeouts, limit_s)
     best = search.best()
     if best is None:
         click.echo(f"farm: {fruitless(search.measured())}", err=True)

@@ -7,9 +7,11 @@ nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +22,8 @@ import ray
 from farm.cluster import endpoint_check, head_call, local, ray_internals
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import InfrastructureError, UsageError
+from farm.process import installation
+from farm.text import one_line
 
 # A server of the kind the kernels run on carries eight NPUs, so that is what a laptop simulates.
 SIMULATED_DEVICES = 8
@@ -63,8 +67,13 @@ def connected(address: str | None, simulated: bool) -> Iterator[HeadWatchdog]:
     listens on 127.0.0.1 only. The token of `farm cluster up`'s is sent without being asked for. Raises `UsageError` for
     a malformed address and `InfrastructureError` where no cluster answers there, or not to us. A connection that is
     already there is used as it is and left open. Yields the watch over the cluster's head.
+
+    Workers do not import from the current directory. Raises `InstallationError` where they might still find the
+    packages of the farm elsewhere than this process does.
     """
+    installation.require_one()
     if ray.is_initialized():
+        installation.require_not_in(ray_internals.worker_path())
         with _watched() as held:
             yield held
         return
@@ -131,20 +140,36 @@ def _all_visible(wanted: bool) -> Iterator[None]:
 def _start(where: str, devices: dict[str, int] | None) -> None:
     """`ray.init`, its failures as ours. Without an address, "local" included, it would join any cluster it finds."""
     dashboard = False if where == "local" else None
+    os.environ.update(installation.absolute_python_path(os.environ))  # workers run in another directory
     try:
-        ray.init(
-            address=where,
-            resources=devices,
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
+        # Without a working directory of its own, the job's workers import from the driver's current one first.
+        with tempfile.TemporaryDirectory(prefix="farm-empty-") as empty:
+            ray.init(
+                address=where,
+                resources=devices,
+                include_dashboard=dashboard,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"working_dir": empty},
+            )
+    except Exception as error:  # Ray raises a bare one for a node that is slow to start, and OSError for long names
+        raise InfrastructureError(_refusal(where, error)) from error
+
+
+def _refusal(where: str, error: Exception) -> str:
+    """Why Ray cannot be used, in one line with what to do."""
+    first_line = one_line(str(error).strip().split("\n")[0]) or type(error).__name__
+    if "AF_UNIX" in str(error) or getattr(error, "errno", None) == errno.ENAMETOOLONG:
+        place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+        return (
+            f"the name of the directory for temporary files, {place}, is too long for Ray's sockets; set RAY_TMPDIR to "
+            "a short one, for example RAY_TMPDIR=/tmp"
         )
-    except Exception as error:  # Ray raises bare ones too: that of a node that did not start within its 30 s
-        first_line = str(error).strip().split("\n")[0]
-        if where == "local":
-            busy = f"; {_OVERLOADED}" if "timed out during startup" in first_line else ""
-            raise InfrastructureError(f"Ray does not start on this machine: {first_line}{busy}") from error
-        raise InfrastructureError(f"the Ray cluster at {where} cannot be joined: {first_line}") from error
+    if where != "local":
+        return f"the Ray cluster at {where} cannot be joined: {first_line}"
+    if "timed out during startup" in first_line:
+        return f"Ray did not start within its limit of 30 s; {_OVERLOADED}"
+    return f"Ray does not start on this machine: {first_line}"
 
 
 def shared(address: str | None) -> bool:

@@ -12,7 +12,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from pydantic import Field, ValidationError
 
 from farm import paths
 from farm.errors import InfrastructureError, UsageError
-from farm.process import identity, termination
+from farm.process import identity, installation, termination
 from farm.process.identity import ProcessIdentity
 from jobs.records import Record
 
@@ -166,7 +165,7 @@ def _start(request: ClusterRequest, started: Callable[[LocalNode], None]) -> Loc
 def _launch(request: ClusterRequest, token: Path, scratch: Path) -> subprocess.Popen[bytes]:
     """Start the process that holds the nodes, in a session of its own: Ctrl-C is not for it."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_") and key != VISIBLE}
-    environment |= {
+    environment |= installation.absolute_python_path(environment) | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_TMPDIR": str(scratch),
@@ -177,7 +176,7 @@ def _launch(request: ClusterRequest, token: Path, scratch: Path) -> subprocess.P
     try:
         with log().open("wb") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "farm.cluster.local_nodes", request.model_dump_json()],
+                installation.module_command("farm.cluster.local_nodes", request.model_dump_json()),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -13,6 +13,7 @@ from pathlib import Path
 from ray._common.usage.usage_constants import CLUSTER_METADATA_KEY
 from ray._private import ray_constants, services, state, worker
 from ray._private.utils import check_version_info
+from ray._private.worker import global_worker
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 from ray.core.generated.gcs_service_pb2 import GetAllNodeInfoRequest, InternalKVGetRequest
@@ -73,6 +74,11 @@ def on_loopback(wanted: bool) -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def worker_path() -> list[str]:
+    """Directories that Ray puts first on the path of this process's workers, once it is connected."""
+    return list(global_worker.core_worker.get_job_config().py_driver_sys_path)
 
 
 def running_cluster() -> str:

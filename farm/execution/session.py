@@ -78,7 +78,7 @@ def leased(
     preflight.require(platform)
     preflight.require_writable(options.out)
     preflight.build_once(platform, paths.cache(), preparing)
-    preflight.require_reference(kernel, request, paths.cache())
+    preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
     at = options.address
     observer.preparing(f"connecting to {at}" if at else "starting Ray on this machine")
     connected = connection.connected(options.address, simulated=not platform.noisy)

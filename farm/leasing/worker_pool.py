@@ -13,6 +13,7 @@ from farm.errors import InfrastructureError
 from farm.leasing.placement import DeviceAllocation
 from farm.leasing.stage_board import StageBoard
 from farm.leasing.worker import DeviceWorker, PlatformFactory, Ready
+from farm.process import installation
 from jobs.sandbox.spec import Confinement
 
 # A fresh process imports torch and PyPTO and runs the canary: seconds alone, more on a machine that is full.
@@ -73,12 +74,16 @@ class Workers:
         self._actors[slot] = actor
 
     def ready(self, slot: int, place: DeviceAllocation) -> Ready:
-        """What the worker of `slot`, started at `place`, says of its device. Raises `InfrastructureError`."""
+        """What the worker of `slot`, started at `place`, says of its device.
+
+        Raises `InfrastructureError`, and `InstallationError` where its code of the farm is not this process's.
+        """
         try:
             told: Ready = ray.get(self._actors[slot].ready.remote(), timeout=START_S)
         except (RayError, GetTimeoutError, KeyError) as error:  # KeyError: killed meanwhile, by a release
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InfrastructureError(f"the worker of {place.id} did not start: {first}") from error
+        installation.require_same(getattr(told, "code", None), f"the worker of {place.id}")
         return told
 
     def stages(self) -> dict[int, str]:

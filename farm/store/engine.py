@@ -6,7 +6,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from sqlalchemy.exc import (
 from farm.errors import InfrastructureError, UsageError
 from farm.store.schema_migration import Migrations, migrate
 from farm.store.tables import REVISION
+from farm.timestamps import utc_now
 
 Warn = Callable[[str], None]
 
@@ -154,7 +154,7 @@ def _damage(path: Path) -> str:
 
 
 def _move_aside(path: Path) -> Path:
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = utc_now().strftime("%Y%m%dT%H%M%S.%fZ")
     aside = path.with_name(f"{path.name}.corrupt-{stamp}")
     path.rename(aside)
     for suffix in ("-wal", "-shm"):  # they belong to the old file; left behind, SQLite would replay them into the new

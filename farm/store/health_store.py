@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Select, and_, bindparam, func, insert, or_, select, tuple_, update
@@ -213,7 +213,7 @@ def _runs_of(row: Row[Any], logged: list[str]) -> tuple[str, ...]:
 
 def _tally(connection: Connection, platform: str) -> dict[str, dict[str, int]]:
     """How many of the newest trials of each device ended in which kind of event."""
-    since = (datetime.now(timezone.utc) - RATE_WINDOW).isoformat(timespec="milliseconds")
+    since = timestamps.as_text(timestamps.utc_now() - RATE_WINDOW)
     trials = (
         select(DEVICE_EVENT.c.device, DEVICE_EVENT.c.kind, DEVICE_EVENT.c.id.label("last"))
         .where(DEVICE_EVENT.c.platform == platform, DEVICE_EVENT.c.kind.in_([kind.value for kind in _TRIALS]))

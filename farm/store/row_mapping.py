@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import asdict, dataclass, replace
-from datetime import timezone
 from typing import Any
 
 from sqlalchemy import Row
@@ -12,7 +11,7 @@ from sqlalchemy import Row
 from farm.model import serialization
 from farm.model.device_health import DeviceState, EventKind, Health, HealthEvent
 from farm.model.run import DeviceRecord, MedianRecord, RunRecord, Verdict
-from farm.timestamps import moment, now
+from farm.timestamps import as_text, moment, now
 from jobs.records import Failure, Fault, TrialRecord
 from kernel.clock import Clock
 
@@ -131,7 +130,7 @@ def storable(event: HealthEvent) -> HealthEvent:
 
     Raises `ValueError` for an unreadable time.
     """
-    at = moment(event.at).astimezone(timezone.utc).isoformat(timespec="milliseconds")
+    at = as_text(moment(event.at))
     return replace(event, at=at, reason=_text(event.reason))
 
 

@@ -170,8 +170,8 @@ def request_of(
         seed=seed,
         tuning=dict(tuning),
     )
-    preflight.check(asked)
-    preflight.require_reference(found, asked, paths.cache())
+    preflight.check(asked, found)
+    preflight.require_reference(found, asked, paths.cache(), Timeouts().trial_s)
     return TrialRequest(
         kernel=asked.kernel,
         case=asked.cases[0],

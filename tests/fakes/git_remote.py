@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+SAYS = "kernel/qkv_proj_rope/says"  # what the quick farm reads its verdict from
+PROGRAM = "kernel/qkv_proj_rope/program.py"
 _WHO = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -20,13 +22,17 @@ class GitRemote:
         self.path = directory
         self.url = directory.as_uri()
         self._git("init", "--quiet", "--bare", "--initial-branch", "main", str(directory), inside=False)
-        self.main = self.commit({"says": "passed", "README": "kernels"}, ref="refs/heads/main")
+        self.main = self.commit({SAYS: "passed", "README.md": "kernels"}, ref="refs/heads/main")
 
     def commit(self, files: dict[str, str], *parents: str, ref: str = "") -> str:
         """A commit of `files` on top of the first parent's, where `ref` then points."""
         tree = dict(self._tree(parents[0])) if parents else {}
-        tree |= {path: self._git("hash-object", "-w", "--stdin", text=text) for path, text in files.items()}
+        tree |= {path: self.blob(text) for path, text in files.items()}
         return self.plant({path: ("100644", digest) for path, digest in tree.items()}, *parents, ref=ref)
+
+    def blob(self, text: str) -> str:
+        """The object that holds a file's text."""
+        return self._git("hash-object", "-w", "--stdin", text=text)
 
     def plant(self, entries: dict[str, tuple[str, str]], *parents: str, ref: str = "") -> str:
         """A commit of exactly `entries` (path → mode and object), links and submodules included."""

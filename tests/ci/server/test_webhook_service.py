@@ -24,7 +24,7 @@ from tests.ci.published import published
 pytestmark = pytest.mark.service
 
 OPENED = published("pull_request", "opened")
-SERVER = Path(__file__).parents[1] / "serve_intake.py"
+SERVER = Path(__file__).parents[2] / "fakes" / "serve_intake.py"
 
 
 class Service:

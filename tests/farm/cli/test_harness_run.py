@@ -29,7 +29,10 @@ def test_help_tells_which_of_the_two_commands_it_is_for() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--harness", "pypto"], "unknown harness 'pypto'; known: a path to a .toml file, pypto-lib"),
+        (
+            ["--harness", "pypto"],
+            "unknown harness 'pypto'; known: a path to a .toml file, ascend-c, flaggems, pypto-lib",
+        ),
         (["--harness", "pypto-lib", "nothing/*.py"], "matches 'nothing/*.py'"),
         (
             ["--harness", "pypto-lib", "--platform", "a9"],

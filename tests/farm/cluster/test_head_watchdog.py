@@ -20,33 +20,27 @@ from farm.cluster import endpoint_check
 from farm.cluster.head_watchdog import HeadLostError, HeadWatchdog
 from tests.fakes import ray_head
 from tests.fakes.installed import install
+from tests.waiting import came_true
 
 FARM = [sys.executable, "-c", "from farm.cli.app import main; main()"]
-
-
-def waited_for(condition: Any, limit_s: float = 20.0) -> bool:
-    end = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return bool(condition())
 
 
 def test_a_head_that_answers_is_never_lost_and_one_that_stops_answering_is() -> None:
     """Its port stays open: only an answer of the service counts."""
     with ray_head.running() as head:
         watch = HeadWatchdog(head.address, lost_after_s=1.5, look_s=0.2)
-        assert not waited_for(lambda: watch.lost, limit_s=3.0)
+        assert not came_true(lambda: watch.lost, 3.0)
         watch.check()
         assert watch.answers()
 
         head.freeze()
-        assert waited_for(lambda: watch.lost)
+        assert came_true(lambda: watch.lost)
         assert not watch.answers()
         with pytest.raises(HeadLostError, match=f"head node of the cluster, {head.address}, has not answered"):
             watch.check()
 
         head.thaw()
-        assert waited_for(lambda: not watch.lost)
+        assert came_true(lambda: not watch.lost)
         watch.stop()
 
 

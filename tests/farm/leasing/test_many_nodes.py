@@ -6,7 +6,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from jobs.records import TrialRecord
 from kernel.platforms.protocol import Probe
 from tests.fakes import platforms
 from tests.fakes.platforms import TakesASecond
+from tests.waiting import came_true, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "nodes")]
 
@@ -270,8 +270,7 @@ def test_a_dead_owner_frees_its_devices(tmp_path: Path, nodes: Any) -> None:
 
 def test_a_killed_raylet_costs_trials_and_no_verdict(tmp_path: Path, nodes: Any) -> None:
     extra = add_node(nodes, 3)
-    while connection.free_count() < (NODES + 1) * PER_NODE:
-        time.sleep(0.2)
+    until(lambda: connection.free_count() == (NODES + 1) * PER_NODE)
     seen = Waits()
     doomed = name(3)
     killer = threading.Thread(target=lambda: (seen.first.wait(60), nodes.remove_node(extra, allow_graceful=False)))
@@ -289,7 +288,4 @@ def test_a_killed_raylet_costs_trials_and_no_verdict(tmp_path: Path, nodes: Any)
 
 def wait_for_free(count: int) -> bool:
     """Ray frees a device some tenths of a second after its worker has ended."""
-    end = time.monotonic() + 30
-    while connection.free_count() < count and time.monotonic() < end:
-        time.sleep(0.2)
-    return connection.free_count() == count
+    return came_true(lambda: connection.free_count() == count, 30)

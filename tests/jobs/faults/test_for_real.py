@@ -26,7 +26,7 @@ TRIAL = """
 import faulthandler, os, resource, signal, sys
 from pathlib import Path
 import torch
-from jobs.records import Request
+from jobs.records import TrialRequest
 from jobs.trial import run_trial
 from kernel.platforms.capture import captured
 from tests.fakes.quick_platform import QuickPlatform
@@ -56,7 +56,7 @@ def go_wrong(inputs, outputs):
 
 platform = QuickPlatform()
 platform.after_run = go_wrong
-request = Request(kernel="small", case="small", platform="quick", input_set="integers")
+request = TrialRequest(kernel="small", case="small", platform="quick", input_set="integers")
 record = run_trial(request, 0, "n/0", 0, 0, platform, place / "trial", place / "cache", kernel=SmallKernel())
 print(record.model_dump_json())
 """
