@@ -97,7 +97,7 @@ def kill_own_nodes() -> None:
     `ray.shutdown` ends them only after it has talked to them, which one that is stopped never answers.
     """
     node = worker._global_node
-    if node is not None and not node.connect_only:
+    if node is not None:  # one that was only joined has no processes here
         node.kill_all_processes(check_alive=False, allow_graceful=False)
 
 
