@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from farm.bisect.metrics import Metric
 from farm.errors import InfrastructureError
 from farm.execution.deadlines import RunDeadlines
-from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Launch, Next
+from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
 from farm.leasing.lease import Lease, Replaced
@@ -80,7 +80,7 @@ class BisectExecutor:
     def seat(self, devices: Mapping[int, DeviceRecord], *, fresh: bool) -> None:
         """Slots need no memory of their devices: each trial's record has its own."""
 
-    def next(self, idle: Collection[int]) -> Launch[CommitTest] | FreshProcess | None:
+    def next(self, idle: Collection[int]) -> TrialStart[CommitTest] | FreshProcess | None:
         """The next trial of a slot's own commit, the last one of another slot's, or the first one of a new commit."""
         for slot in sorted(idle):
             probe = self._own.get(slot) or self._other(slot) or self._new()
@@ -91,10 +91,10 @@ class BisectExecutor:
             self._own[slot], probe.slot = probe, slot
             request = probe.head if wanted.program is Arm.HEAD else probe.base
             label = f"{probe.label}-{wanted.program.value}"
-            return Launch(probe, (slot,), label, request, wanted.repeat, probe.attempt)
+            return TrialStart(probe, (slot,), label, request, wanted.repeat, probe.attempt)
         return None
 
-    def ended(self, launch: Launch[CommitTest], outcome: TrialOutcome, *, may_retry: bool) -> Next:
+    def ended(self, launch: TrialStart[CommitTest], outcome: TrialOutcome, *, may_retry: bool) -> Next:
         """Keep the trial, and see whether its commit needs more."""
         probe, (slot,) = launch.subject, launch.slots
         probe.trials.append(outcome.record)

@@ -38,7 +38,7 @@ class Next(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Launch(Generic[Subject]):
+class TrialStart(Generic[Subject]):
     """One trial to be started now."""
 
     subject: Subject
@@ -66,11 +66,11 @@ class Workload(Protocol[Subject]):
         """
         ...
 
-    def next(self, idle: Collection[int]) -> Launch[Subject] | FreshProcess | None:
+    def next(self, idle: Collection[int]) -> TrialStart[Subject] | FreshProcess | None:
         """Return what to start now on slots of `idle`; None where nothing can be started on them."""
         ...
 
-    def ended(self, launch: Launch[Subject], outcome: TrialOutcome, *, may_retry: bool) -> Next:
+    def ended(self, launch: TrialStart[Subject], outcome: TrialOutcome, *, may_retry: bool) -> Next:
         """Take in a trial that ended. With `may_retry` the attempts policy allows another attempt."""
         ...
 
@@ -101,7 +101,7 @@ class DispatchLoop(Generic[Subject]):
     observer: Observer
     returns: bool = True  # after preemption: wait for as many devices again, instead of ending
     _idle: set[int] = field(default_factory=set)
-    _launches: dict[int, Launch[Subject]] = field(default_factory=dict)  # by their first slot
+    _launches: dict[int, TrialStart[Subject]] = field(default_factory=dict)  # by their first slot
     _asked_stages: float = 0.0  # time.monotonic()
 
     def run(self, work: Workload[Subject]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from farm.execution.deadlines import RunDeadlines
-from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Launch, Next
+from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.failure_policy import FailurePolicy
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
@@ -63,7 +63,7 @@ class TrialExecutor:
         if fresh:
             self._stale -= devices.keys()
 
-    def next(self, idle: Collection[int]) -> Launch[_Turn] | FreshProcess | None:
+    def next(self, idle: Collection[int]) -> TrialStart[_Turn] | FreshProcess | None:
         """The next trial of the first idle slot that has one."""
         for slot in sorted(idle):
             queue = self._queues.get(slot)
@@ -73,10 +73,10 @@ class TrialExecutor:
                 return FreshProcess(slot)
             turn = queue.popleft()
             named = label(turn.planned.case, turn.planned.arm)
-            return Launch(turn, (slot,), named, self._requests[named], turn.planned.repeat, turn.attempt)
+            return TrialStart(turn, (slot,), named, self._requests[named], turn.planned.repeat, turn.attempt)
         return None
 
-    def ended(self, launch: Launch[_Turn], outcome: TrialOutcome, *, may_retry: bool) -> Next:
+    def ended(self, launch: TrialStart[_Turn], outcome: TrialOutcome, *, may_retry: bool) -> Next:
         """Weigh the trial, keep it, and say what its slot does next."""
         record, warm_up = outcome.record, launch.repeat < 0
         blame = self._blame_of(record.arm)
@@ -108,7 +108,7 @@ class TrialExecutor:
         """Whether a slot has trials left."""
         return any(self._queues.values())
 
-    def _after(self, launch: Launch[_Turn], status: TrialStatus, *, retry: bool) -> Next:
+    def _after(self, launch: TrialStart[_Turn], status: TrialStatus, *, retry: bool) -> Next:
         (slot,), planned = launch.slots, launch.subject.planned
         queue = self._queues[slot]
         if status is TrialStatus.OK:

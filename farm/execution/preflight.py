@@ -113,7 +113,7 @@ def to_stderr(what: str) -> None:
 def build_once(platform: Platform, cache: Path, preparing: Callable[[str], None] = to_stderr) -> None:
     """Build what is built once on a machine, before any device is leased: no device's limit counts its minutes.
 
-    `preparing` is told about it. Raises `PlatformUnavailableError`.
+    `preparing` is called with what is built. Raises `PlatformUnavailableError`.
     """
     if isinstance(platform, BuiltOnce) and (what := platform.unbuilt(cache)):
         preparing(f"building {what}, once on this machine; it takes a minute or more")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm.execution.deadlines import RunDeadlines
-from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Launch, Next
+from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.failure_policy import FailurePolicy
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
@@ -75,7 +75,7 @@ class HarnessExecutor:
         """Note which device each slot has."""
         self._seats.update(devices)
 
-    def next(self, idle: Collection[int]) -> Launch[Turn] | FreshProcess | None:
+    def next(self, idle: Collection[int]) -> TrialStart[Turn] | FreshProcess | None:
         """The first trial that fits on idle devices. One that needs several waits for them before later ones go on."""
         for position, turn in enumerate(self._queue):
             if slots := self._slots_for(turn, idle):
@@ -85,7 +85,7 @@ class HarnessExecutor:
                 return None
         return None
 
-    def ended(self, launch: Launch[Turn], outcome: TrialOutcome, *, may_retry: bool) -> Next:
+    def ended(self, launch: TrialStart[Turn], outcome: TrialOutcome, *, may_retry: bool) -> Next:
         """Weigh the trial, keep it, and say whether its file goes on."""
         turn, devices = launch.subject, [self._seats[slot] for slot in launch.slots]
         record = outcome.record.model_copy(update={"beside": [device.id for device in devices[1:]]})
@@ -145,13 +145,13 @@ class HarnessExecutor:
             by_node[self._seats[slot].node_id].append(slot)
         return next((tuple(on_node[:count]) for on_node in by_node.values() if len(on_node) >= count), ())
 
-    def _launch(self, turn: Turn, slots: tuple[int, ...]) -> Launch[Turn]:
+    def _launch(self, turn: Turn, slots: tuple[int, ...]) -> TrialStart[Turn]:
         beside = ",".join(str(self._seats[slot].index) for slot in slots[1:])
         tuning = {"seed": str(self.template.seed), "beside": beside}
         if turn.file in self.freezes:
             tuning["save" if turn.repeat == 0 else "replay"] = str(self.data_of(turn))
         request = self.template.model_copy(update={"case": turn.file, "tuning": tuning})
-        return Launch(turn, slots, slug(turn.file), request, turn.repeat, turn.attempt)
+        return TrialStart(turn, slots, slug(turn.file), request, turn.repeat, turn.attempt)
 
     def _go_on_frozen(self, turn: Turn) -> None:
         """Once the first trial has kept its data, the others may take them."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from farm.execution.deadlines import RunDeadlines
-from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Launch, Next
+from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
 from farm.leasing.lease import Lease, Replaced
@@ -76,7 +76,7 @@ class SweepExecutor:
             self.state.hold(list(unknown.values()))
             self.observer.took([device.id for device in unknown.values()])
 
-    def next(self, idle: Collection[int]) -> Launch[_SweepTurn] | FreshProcess | None:
+    def next(self, idle: Collection[int]) -> TrialStart[_SweepTurn] | FreshProcess | None:
         """The next trial; once nothing is left or under way, whatever the state has due for these devices."""
         if not self.state.may_start():
             return None
@@ -90,7 +90,7 @@ class SweepExecutor:
             return FreshProcess(slot)
         return self._launch(slot)
 
-    def ended(self, launch: Launch[_SweepTurn], outcome: TrialOutcome, *, may_retry: bool) -> Next:
+    def ended(self, launch: TrialStart[_SweepTurn], outcome: TrialOutcome, *, may_retry: bool) -> Next:
         """Keep the trial's cell, unless it is to be made again."""
         self._working -= 1
         self.saw([outcome.record])
@@ -137,7 +137,7 @@ class SweepExecutor:
         self._stale.update(again)  # in the same process a second look would meet what went wrong in the first
         return bool(due)
 
-    def _launch(self, slot: int) -> Launch[_SweepTurn]:
+    def _launch(self, slot: int) -> TrialStart[_SweepTurn]:
         """Start a slot's next trial; on a noisy platform a process warms up for each case first."""
         plan, turn = self.state.plan, self._queues[slot].popleft()
         job = turn.job
@@ -151,9 +151,11 @@ class SweepExecutor:
         cold = plan.noisy and (slot, job.case) not in self._warm
         repeat = WARM_UP if cold else job.repeat
         self._used.add(slot)
-        return Launch(turn, (slot,), f"{slug(job.case)}-s{job.seed}", request, repeat, turn.attempt)
+        return TrialStart(turn, (slot,), f"{slug(job.case)}-s{job.seed}", request, repeat, turn.attempt)
 
-    def _follow(self, launch: Launch[_SweepTurn], record: TrialRecord, *, may_retry: bool) -> tuple[Cell | None, Next]:
+    def _follow(
+        self, launch: TrialStart[_SweepTurn], record: TrialRecord, *, may_retry: bool
+    ) -> tuple[Cell | None, Next]:
         (slot,), turn = launch.slots, launch.subject
         device = self._names[slot]
         if record.status is TrialStatus.OK:

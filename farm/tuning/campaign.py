@@ -14,7 +14,7 @@ from typing import Protocol
 
 from farm.errors import InfrastructureError
 from farm.execution.deadlines import RunDeadlines
-from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Launch, Next
+from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
 from farm.leasing.lease import Lease, Replaced
@@ -92,15 +92,15 @@ class CampaignExecutor:
         """A point that moved with its slot comes first."""
         self._retries += [self._moving.pop(slot) for slot in devices if slot in self._moving]
 
-    def next(self, idle: Collection[int]) -> Launch[_Attempt] | FreshProcess | None:
+    def next(self, idle: Collection[int]) -> TrialStart[_Attempt] | FreshProcess | None:
         """A point that was lost, else the campaign's next."""
         attempt = self._retries.pop(0) if self._retries else self._new()
         if attempt is None:
             return None
         request = self.template.model_copy(update={"tuning": {**self.template.tuning, **attempt.point.overrides}})
-        return Launch(attempt, (min(idle),), slug(attempt.point.label), request, 0, attempt.number)
+        return TrialStart(attempt, (min(idle),), slug(attempt.point.label), request, 0, attempt.number)
 
-    def ended(self, launch: Launch[_Attempt], outcome: TrialOutcome, *, may_retry: bool) -> Next:
+    def ended(self, launch: TrialStart[_Attempt], outcome: TrialOutcome, *, may_retry: bool) -> Next:
         """Hand the point back to the campaign, unless it is tried again."""
         attempt, (slot,) = launch.subject, launch.slots
         if may_retry:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.kernel_process.messages import KernelAnswer, KernelQuestion, KernelRecord, Problem
+    from jobs.kernel_process.messages import KernelAnswer, KernelProblem, KernelQuestion, KernelRecord
     from kernel.spec import Kernel, TensorSpec
 
 _PR_SET_PDEATHSIG = 1
@@ -108,7 +108,7 @@ def _described(kernel: Kernel) -> KernelRecord:
     )
 
 
-def _tried(kernel: Kernel, what: str, ask: Callable[[], Any]) -> tuple[Any, Problem | None]:
+def _tried(kernel: Kernel, what: str, ask: Callable[[], Any]) -> tuple[Any, KernelProblem | None]:
     """What `ask` gives, or why it gives nothing."""
     from jobs.kernel_process.messages import problem_of
 

@@ -39,7 +39,7 @@ class KernelQuestion(Record):
     seeded: bool = False  # refuse inputs that do not depend on the seed
 
 
-class Problem(Record):
+class KernelProblem(Record):
     """An exception, as data."""
 
     kind: str  # "name", "load", "contract", "tuning" or "machine"
@@ -73,9 +73,9 @@ class CaseRecord(Record):
     dims: dict[str, int]
     inputs: list[SpecRecord] = Field(default_factory=list)
     outputs: list[SpecRecord] = Field(default_factory=list)
-    specs_problem: Problem | None = None  # instead of `inputs` and `outputs`
+    specs_problem: KernelProblem | None = None  # instead of `inputs` and `outputs`
     tuning: dict[str, int | float | bool | str] = Field(default_factory=dict)
-    tuning_problem: Problem | None = None  # instead of `tuning`
+    tuning_problem: KernelProblem | None = None  # instead of `tuning`
 
 
 class KernelRecord(Record):
@@ -94,26 +94,26 @@ class KernelRecord(Record):
 class KernelAnswer(Record):
     """What a kernel's process answers."""
 
-    problem: Problem | None = None
+    problem: KernelProblem | None = None
     kernel: KernelRecord | None = None
     tuning: dict[str, int | float | bool | str] = Field(default_factory=dict)
 
 
-def problem_of(error: BaseException, kernel: str, failed: str) -> Problem:
+def problem_of(error: BaseException, kernel: str, failed: str) -> KernelProblem:
     """`error` as data; `failed` says what it came from where the error itself does not."""
     if isinstance(error, UnknownNameError):
-        return Problem(kind="name", words=[error.noun, error.name, *error.known])
+        return KernelProblem(kind="name", words=[error.noun, error.name, *error.known])
     if isinstance(error, KernelLoadError):
         kind = "contract" if isinstance(error, KernelContractError) else "load"
-        return Problem(kind=kind, words=[error.name, error.problem, error.remedy])
+        return KernelProblem(kind=kind, words=[error.name, error.problem, error.remedy])
     if isinstance(error, TuningError):
-        return Problem(kind="tuning", words=[words_of(error)])
+        return KernelProblem(kind="tuning", words=[words_of(error)])
     if isinstance(error, OSError) and error.errno in _MACHINE:
         named = [str(error.filename)] if error.filename else []
-        return Problem(kind="machine", words=[str(error.errno), error.strerror or "", *named])
+        return KernelProblem(kind="machine", words=[str(error.errno), error.strerror or "", *named])
     if isinstance(error, MemoryError):
-        return Problem(kind="machine", words=[str(errno.ENOMEM), f"Cannot allocate memory: {failed}"])
-    return Problem(kind="load", words=[kernel, failed, "correct it"])
+        return KernelProblem(kind="machine", words=[str(errno.ENOMEM), f"Cannot allocate memory: {failed}"])
+    return KernelProblem(kind="load", words=[kernel, failed, "correct it"])
 
 
 def numbers_of(values: Any) -> dict[str, int | float | bool | str]:

@@ -36,7 +36,7 @@ def require_annotations(program: Program, operands: Sequence[torch.Tensor]) -> N
     """Raise `TensorError` unless the entry of `program` is annotated as what it is called with.
 
     `operands` are those of `program.arguments`, in the same order and in the program's shapes. What the entry does not
-    annotate, and an extent that is no number, is not checked.
+    annotate, and an extent that is not a number, is not checked.
     """
     parameters = list(inspect.signature(program.entry).parameters.values())
     given, named = [each.name for each in program.arguments], [each.name for each in parameters]
