@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import ray
 
+from farm import paths
 from farm.cluster import endpoint_check, head_call, local, ray_internals
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import InfrastructureError, UsageError
@@ -142,18 +143,36 @@ def _start(where: str, devices: dict[str, int] | None) -> None:
     dashboard = False if where == "local" else None
     os.environ.update(installation.absolute_python_path(os.environ))  # workers run in another directory
     try:
-        # Without a working directory of its own, the job's workers import from the driver's current one first.
-        with tempfile.TemporaryDirectory(prefix="farm-empty-") as empty:
+        with _in_empty_directory():
             ray.init(
                 address=where,
                 resources=devices,
                 include_dashboard=dashboard,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                runtime_env={"working_dir": empty},
             )
     except Exception as error:  # Ray raises a bare one for a node that is slow to start, and OSError for long names
         raise InfrastructureError(_refusal(where, error)) from error
+
+
+@contextlib.contextmanager
+def _in_empty_directory() -> Iterator[None]:
+    """Be in a directory without modules: Ray has its workers import from the directory its driver starts in.
+
+    A `working_dir` in Ray's runtime environment has the same effect, but then no worker process that Ray has started
+    ahead can be used, and each costs seconds.
+    """
+    empty = paths.cache() / "empty"
+    empty.mkdir(parents=True, exist_ok=True)
+    if found := next(empty.iterdir(), None):
+        raise InfrastructureError(f"{empty} must stay empty, because workers import from it; remove {found.name}")
+    before = os.open(".", os.O_RDONLY)  # the name of the current directory may be gone, the directory is not
+    os.chdir(empty)
+    try:
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 def _refusal(where: str, error: Exception) -> str:
