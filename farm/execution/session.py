@@ -77,8 +77,8 @@ def leased(
     options.timeouts.checked(simulated=not platform.noisy)
     preflight.require(platform)
     preflight.require_writable(options.out)
-    preflight.build_once(platform, paths.cache(), preparing)
     preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
+    preflight.build_once(platform, paths.cache(), preparing)  # last: a mistake in the kernel is reported first
     at = options.address
     observer.preparing(f"connecting to {at}" if at else "starting Ray on this machine")
     connected = connection.connected(options.address, simulated=not platform.noisy)

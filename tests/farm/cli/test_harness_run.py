@@ -31,7 +31,7 @@ def test_help_tells_which_of_the_two_commands_it_is_for() -> None:
     [
         (
             ["--harness", "pypto"],
-            "unknown harness 'pypto'; known: a path to a .toml file, ascend-c, flaggems, pypto-lib",
+            "unknown harness 'pypto'; did you mean 'pypto-lib'? known: a path to a .toml file, ascend-c, flaggems",
         ),
         (["--harness", "pypto-lib", "nothing/*.py"], "matches 'nothing/*.py'"),
         (
