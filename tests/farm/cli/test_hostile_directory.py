@@ -20,10 +20,9 @@ FARM = str(Path(sys.executable).with_name("farm"))
 PLATFORMS = {"fake": "tests.fakes.platforms:Honest", "commit": "tests.fakes.commit_platform:CommitPlatform"}
 TEST = "def test_it(farm_trial):\n    assert farm_trial('qkv_proj_rope', 'tiny').failure is None\n"
 AWAITED = """
-import asyncio, pathlib, farm
-request = farm.RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=1, repeats=1,
-                          input_set="documented", seed=0)
-record = asyncio.run(farm.run_async(request, out=pathlib.Path("runs"), address={address!r}, wait_s=60))
+import asyncio, farm
+options = dict(cases=["tiny"], platform="fake", devices=1, repeats=1, out="runs", wait_s=60)
+record = asyncio.run(farm.run_async("qkv_proj_rope", address={address!r}, **options))
 print(len(record.trials))
 """
 
@@ -93,9 +92,9 @@ def test_a_run_on_a_ray_of_its_own(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("sweep", "--cases", "tiny", "--seeds", "1", "--json"),
+        ("sweep", "--case", "tiny", "--seeds", "1", "--json"),
         ("tune", "--case", "tiny", "--trials", "1", "--devices", "1", "--json"),
-        ("devices", "probe", "--json"),
+        ("devices", "probe", "--all", "--json"),
     ],
     ids=lambda words: words[0],
 )
