@@ -141,9 +141,10 @@ def test_a_notebook_that_has_started_ray_there_is_refused(checkout: Checkout, tm
     (tmp_path / "cell.py").write_text(
         "import farm, ray\n"
         "ray.init(address='local', num_cpus=1, resources={'NPU': 1}, include_dashboard=False, log_to_driver=False)\n"
-        "request = farm.RunRequest(kernel='qkv_proj_rope', cases=['tiny'], platform='fake', devices=1, repeats=1,\n"
-        "                          input_set='documented', seed=0)\n"
-        "try:\n    farm.run(request)\nexcept farm.UsageError as error:\n    print('refused:', error)\n"
+        "try:\n"
+        "    farm.run('qkv_proj_rope', cases=['tiny'], platform='fake', devices=1, repeats=1)\n"
+        "except farm.UsageError as error:\n"
+        "    print('refused:', error)\n"
     )
 
     done = checkout.run(sys.executable, str(tmp_path / "cell.py"))
@@ -154,6 +155,7 @@ def test_a_notebook_that_has_started_ray_there_is_refused(checkout: Checkout, tm
 
 def test_packages_of_two_installations_are_refused_in_one_line(checkout: Checkout, tmp_path: Path) -> None:
     (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "__init__.py").touch()
     path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
 
     done = checkout.run("env", f"PYTHONPATH={path}", FARM, "run", "--case", "tiny", "--platform", "fake")

@@ -32,7 +32,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (Exception(TIMED_OUT), "timed out during startup.*the machine may be overloaded"),
+        (Exception(TIMED_OUT), "did not start within its limit of 30 s.*the machine may be overloaded"),
         (RuntimeError("no\nspace"), "Ray does not start on this machine: no$"),
         (RaySystemError("broken"), "broken"),
         (KeyError("what"), "'what'"),
