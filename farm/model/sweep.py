@@ -14,7 +14,7 @@ from farm.model.run import DeviceRecord, Verdict
 from jobs.records import Failure, Record, TimeUs, TrialRecord
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "2.0"
 
 
 class Kind(str, enum.Enum):
