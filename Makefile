@@ -10,7 +10,7 @@ JOBS ?= 2
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-long test-fast test-lowest lint docs lock record-release clean
+.PHONY: help setup setup-dev run test test-fast test-lowest lint lock record-release clean
 
 help: ## list these targets
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,10 +26,7 @@ run: setup ## validate the reference kernel on three devices; more options: make
 
 # Files go to the processes in their order, so that the chaos test, the longest, is not left for the end.
 test: lint ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5 $(TESTS)
-
-test-long: setup-dev ## what takes too long for every change: fifty runs of the chaos test
-	@FARM_CHAOS_RUNS=50 $(PY) -m pytest tests/chaos
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-fast: setup-dev ## the tests that start neither the simulator nor Ray
 	@$(PY) -m pytest -m "not sim and not ray" $(TESTS)
@@ -52,12 +49,6 @@ lint: setup-dev ## ruff, mypy and the import contracts
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
-docs: setup-dev ## the documentation and the Python API as a static site, in site/
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c "constraints/$$($(PY) -c \
-		'import sys; print("py%d%d.txt" % sys.version_info[:2])')" -e ".[docs]"
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
-	@echo "site/index.html"
-
 lock: ## pin today's versions for every supported Python into constraints/
 	@$(BOOT) -m tools.lock
 
@@ -67,5 +58,5 @@ record-release: setup-dev ## after a release: what is published now is what late
 	@$(PY) -c 'import farm; print(farm.__version__)' > tests/released/version
 
 clean: ## remove .venv and caches; the results of runs stay
-	@rm -rf .venv .venv-lowest .set-up.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build site *.egg-info
+	@rm -rf .venv .venv-lowest .set-up.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""Forges: they host the repositories and receive the verdicts."""
+"""Forges: what hosts the repositories, and is told the verdicts."""

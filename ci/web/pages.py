@@ -22,7 +22,6 @@ from farm.timestamps import moment
 
 NAVIGATION = (
     ("/", "Now"),
-    ("/jobs", "Jobs"),
     ("/runs", "Runs"),
     ("/kernels", "Kernels"),
     ("/devices", "Devices"),

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from farm.gates.budget import BudgetGate
 from farm.gates.claims import ClaimGate
-from farm.gates.determinism import DeterminismGate, distrusted_devices
-from farm.gates.protocol import Evidence, PlannedMeasurement
+from farm.gates.determinism import DeterminismGate, suspect_devices
+from farm.gates.protocol import Evidence
 from farm.harness.file_selection import Found
 from farm.model.budgets import Budget
 from farm.model.run import Finding, GateRecord, GateStatus
@@ -17,13 +17,9 @@ from kernel.clock import Clock
 from kernel.harness.profile import Ceiling, Data, Timing
 
 
-def judge(evidence: Evidence, platform: str, timing: Timing, outputs_required: bool = True) -> list[GateRecord]:
+def judge(evidence: Evidence, platform: str, timing: Timing) -> list[GateRecord]:
     """Tolerance, determinism and budget."""
-    return [
-        ClaimGate(outputs_required).judge(evidence),
-        DeterminismGate().judge(evidence),
-        _budget(evidence, platform, timing),
-    ]
+    return [ClaimGate().judge(evidence), DeterminismGate().judge(evidence), _budget(evidence, platform, timing)]
 
 
 def _budget(evidence: Evidence, platform: str, timing: Timing) -> GateRecord:
@@ -37,18 +33,11 @@ def _budget(evidence: Evidence, platform: str, timing: Timing) -> GateRecord:
 
 
 def evidence(
-    found: Found,
-    data: Data,
-    trials: Sequence[TrialRecord],
-    clock: Clock,
-    ceilings: Mapping[str, Ceiling],
-    repeats: int,
-    cards: Mapping[str, str] | None = None,
+    found: Found, data: Data, trials: Sequence[TrialRecord], clock: Clock, ceilings: Mapping[str, Ceiling]
 ) -> Evidence:
-    """What the gates may look at; `ceilings` are the platform's, by file, and `cards` the devices' by their id.
+    """What the gates may look at; `ceilings` are the platform's, by file.
 
-    Each file is planned `repeats` times, on whichever devices are free. A file whose bits prove nothing makes no device
-    suspect, and a device that is suspect in one file is trusted in the others.
+    A file whose bits prove nothing makes no device suspect.
     """
     outputs = {file: _outputs(trials, file) for file in found.files}
     why = {file: _incomparable(file, found, data, trials) for file in found.files}
@@ -58,14 +47,13 @@ def evidence(
         noisy=True,
         trials=tuple(trials),
         outputs=outputs,
-        planned=tuple(PlannedMeasurement(file, 0, repeat) for file in found.files for repeat in range(repeats)),
-        cards=cards or {},
         budgets={
             file: Budget(each.ceiling_us, None, each.source) for file, each in ceilings.items() if file in outputs
         },
         incomparable={file: reason for file, reason in why.items() if reason},
     )
-    return replace(whole, suspects=distrusted_devices(whole))
+    comparable = replace(whole, cases=tuple(file for file in found.files if not why[file]))
+    return replace(whole, suspects=suspect_devices(comparable))
 
 
 def _incomparable(file: str, found: Found, data: Data, trials: Sequence[TrialRecord]) -> str:

@@ -18,6 +18,7 @@ from kernel.errors import TuningError
 from kernel.spec import TunableKernel
 
 UNTUNED = "untuned"
+BEST = "best"
 
 
 @dataclass(slots=True)

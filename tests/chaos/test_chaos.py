@@ -1,7 +1,4 @@
-"""Everything is killed at random: each run ends with one verdict, none wrong, none lost, no device leaked.
-
-`make test` does so with ten runs, `make test-long` with fifty.
-"""
+"""Fifty runs, everything killed at random: each run ends with one verdict, none wrong, none lost, no device leaked."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import pytest
 from farm.model.run import Verdict
 from tests.chaos import monkey
 
-RUNS = int(os.environ.get("FARM_CHAOS_RUNS", "10"))
+RUNS = int(os.environ.get("FARM_CHAOS_RUNS", "50"))
 SEED = int(os.environ.get("FARM_CHAOS_SEED", "1"))
 
 

@@ -96,8 +96,7 @@ def prose(text: str) -> str:
 
 def _headline(record: RunRecord) -> str:
     word = _MARKS[record.verdict] if record.verdict else "⏳ running"
-    why = f" ({prose(record.commit_unknown)})" if record.commit_unknown else ""
-    where = f"{code(record.kernel)} on {code(record.platform)} at {code(record.commit)}{why}"
+    where = f"{code(record.kernel)} on {code(record.platform)} at {code(record.commit)}"
     return f"## {word}: {prose(record.reason)}\n\n{where}, run {code(record.run_id)}"
 
 

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from farm.execution.deadlines import RunDeadlines
-from farm.execution.in_flight import InFlightTrials
 from farm.execution.plan import make
 from farm.execution.session import SessionOptions, leased
 from farm.leasing.worker import PlatformFactory
 from farm.model.run import RunRequest
-from farm.model.timeouts import Timeouts
-from farm.tuning.campaign import CampaignExecutor, Point, disqualification
+from farm.tuning.campaign import Point, conduct, disqualification
 from jobs.records import TrialRecord, TrialStatus
 from tests.fakes import platforms
 
@@ -50,9 +47,7 @@ def measure(platform: PlatformFactory, out: Path) -> Fixed:
     campaign = Fixed()
     with leased(request, SessionOptions(out=out, platform=platform)) as held:
         template = make(request, warm_up=False).requests["tiny"]
-        limits = Timeouts(trial_s=60)
-        in_flight = InFlightTrials(held.lease, out, held.platform.clock, limits.trial_s)
-        CampaignExecutor(campaign, held.lease, in_flight, template, RunDeadlines(limits, held.lease)).run()
+        conduct(campaign, held.lease, template, out, held.platform.clock, trial_s=60)
     return campaign
 
 
