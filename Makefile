@@ -10,7 +10,7 @@ JOBS ?= 2
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-fast test-lowest lint lock record-release clean
+.PHONY: help setup setup-dev run test test-long test-fast test-lowest lint lock record-release clean
 
 help: ## list these targets
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,7 +26,10 @@ run: setup ## validate the reference kernel on three devices; more options: make
 
 # Files go to the processes in their order, so that the chaos test, the longest, is not left for the end.
 test: lint ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5 $(TESTS)
+
+test-long: setup-dev ## what takes too long for every change: fifty runs of the chaos test
+	@FARM_CHAOS_RUNS=50 $(PY) -m pytest tests/chaos
 
 test-fast: setup-dev ## the tests that start neither the simulator nor Ray
 	@$(PY) -m pytest -m "not sim and not ray" $(TESTS)
