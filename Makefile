@@ -10,7 +10,7 @@ JOBS ?= 2
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-long test-fast test-lowest lint lock record-release clean
+.PHONY: help setup setup-dev run test test-long test-fast test-lowest lint docs lock record-release clean
 
 help: ## list these targets
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,12 @@ lint: setup-dev ## ruff, mypy and the import contracts
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 
+docs: setup-dev ## the documentation and the Python API as a static site, in site/
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c "constraints/$$($(PY) -c \
+		'import sys; print("py%d%d.txt" % sys.version_info[:2])')" -e ".[docs]"
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 lock: ## pin today's versions for every supported Python into constraints/
 	@$(BOOT) -m tools.lock
 
@@ -61,5 +67,5 @@ record-release: setup-dev ## after a release: what is published now is what late
 	@$(PY) -c 'import farm; print(farm.__version__)' > tests/released/version
 
 clean: ## remove .venv and caches; the results of runs stay
-	@rm -rf .venv .venv-lowest .set-up.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	@rm -rf .venv .venv-lowest .set-up.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build site *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,6 +18,7 @@ import ray
 from benchmarks.idle import IdleLease
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.executor import TrialExecutor
+from farm.execution.in_flight import InFlightTrials
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan, PlannedTrial
 from farm.leasing.lease import Lease
@@ -117,7 +118,8 @@ def farm(
             clocked.take(record)
 
     held = cast(Lease, lease)
-    execution = TrialExecutor(held, directory, Clock.SIMULATED, RunDeadlines(_NO_LIMIT, held), Observer(), keep)
+    in_flight = InFlightTrials(held, directory, Clock.SIMULATED, _NO_LIMIT.trial_s)
+    execution = TrialExecutor(held, in_flight, RunDeadlines(_NO_LIMIT, held), Observer(), keep)
     execution.run(plan)
     if landed != trials or execution.problems:
         raise RuntimeError(f"{landed} of {trials} trials landed; {execution.problems[:1]}")

@@ -8,12 +8,23 @@ of the symbols T, D, H, HEAD_DIM, ROPE_DIM, Q_LORA, … to numbers) and returns 
 named as the operator's operands; a kernel without the fused attn-norm may ask for `token_x` ([T, D], BF16), the
 normalised tokens. Both programs get the same inputs and the same cost model, and both have their numbers checked.
 
-The floor is the larger of two times no schedule can beat, with C = 24 cube cores and f = 1800 cycles per simulated µs
-(PyPTO's own divisor; its A2A3.ini has the core counts):
+The floor is a time that no schedule of the operator's five dependent stages (attn-norm, wq_a, qr-norm, q-proj, heads)
+can beat in this cost model. It uses the model's own prices, in cycles of 1/1800 simulated µs (PyPTO's divisor):
 
-* bytes: every operand once, at 32 bytes a cycle and core: sum(bytes) / (32·C·f);
-* cube: T·D·(Q_LORA + HEAD_DIM) BF16 multiply-adds at 16·16·16 a cycle and core, plus T·Q_LORA·H·HEAD_DIM INT8 ones at
-  16·32·16.
+* A copy into a core costs 1400 cycles and 1/95.7 a byte, a copy out of it 300 and 1/76.0 a byte: PyPTO's
+  `PipeSimulatorFast.cpp` (these latencies, and 2000·(2·bytes·r·1e-6 + c) + 1 cycles) with r of `PostSimulatorA2A3.h`
+  (COPY_IN 2.613, COPY_OUT 3.2883).
+* The 24 cube and 48 vector cores are those of A2A3.ini. They share only global memory, so each stage copies in and out.
+* A task ends about 390 cycles before its successor can start (measured: a scheduler of the model frees a successor in
+  0.22 µs).
+
+A row of `qr` needs all of `wq_a`, and a q-proj task needs a row of `qr`. So all of `wq_a` and then all of `wq_b` is
+copied into the cubes, one after the other, whatever overlaps:
+
+    floor = (5·(1400 + 300) + 4·390 + bytes(wq_a + wq_b) / (24·95.7)) / 1800
+
+Prices of computing are left out, which keeps it a lower bound. A stage's own floor is its latencies and its operands'
+bytes over all cores of its kind, read or written, whichever takes longer.
 """
 
 from __future__ import annotations
@@ -46,8 +57,10 @@ from kernel.tolerance import compare
 
 CUBES, VECTORS = 24, 48
 CYCLES_PER_US = 1800
-BYTES_PER_CYCLE = 32
-BF16_MACS, INT8_MACS = 16 * 16 * 16, 16 * 32 * 16  # a cycle and cube core
+READ_LATENCY, WRITE_LATENCY, EDGE = 1400, 300, 390  # cycles
+READ_BYTES, WRITE_BYTES = 1e6 / (2 * 2000 * 2.613), 1e6 / (2 * 2000 * 3.2883)  # a cycle and core
+STAGES = 5  # that wait for one another
+_BF16, _INT8 = 2, 1  # bytes
 
 ProgramOf = Callable[[Mapping[str, int]], Program]
 
@@ -87,14 +100,33 @@ def measure(case: str, peer: ProgramOf | None) -> dict[str, Any]:
 
 
 def floor_us(case: str) -> float:
-    """The larger of the bytes' and the cubes' time, simulated µs; see the module's docstring."""
+    """A time that no schedule beats, simulated µs; see the module's docstring."""
     shape = shape_of(case)
-    operands = (*KERNEL.input_specs(case), *KERNEL.output_specs(case))
-    total = sum(spec.dtype.itemsize * _elements(spec.shape) for spec in operands)
-    moved = total / (BYTES_PER_CYCLE * CUBES * CYCLES_PER_US)
-    projections = shape.t * shape.d * (shape.q_lora + shape.head_dim) / BF16_MACS
-    q_proj = shape.t * shape.q_lora * shape.h * shape.head_dim / INT8_MACS
-    return max(moved, (projections + q_proj) / (CUBES * CYCLES_PER_US))
+    weights = shape.d * shape.q_lora * _BF16 + shape.q_lora * shape.q_width * _INT8
+    latencies = STAGES * (READ_LATENCY + WRITE_LATENCY) + (STAGES - 1) * EDGE
+    return (latencies + weights / (CUBES * READ_BYTES)) / CYCLES_PER_US
+
+
+def stage_floors_us(case: str) -> dict[str, float]:
+    """Stage → a time that no schedule of it beats, simulated µs, from its first copy in to its last copy out."""
+    shape = shape_of(case)
+    tokens, latent = shape.t * shape.d * _BF16, shape.t * shape.q_lora
+    query = shape.t * shape.q_width * _BF16
+    return {
+        "attn-norm": _stage_us(tokens, tokens, VECTORS),
+        "wq_a": _stage_us(tokens + shape.d * shape.q_lora * _BF16, latent * _BF16, CUBES),
+        "wkv": _stage_us(tokens + shape.d * shape.head_dim * _BF16, shape.t * shape.head_dim * _BF16, CUBES),
+        "qr-norm": _stage_us(latent * _BF16, latent * _INT8, VECTORS),
+        "kv-norm-rope": _stage_us(shape.t * shape.head_dim * _BF16, shape.t * shape.head_dim * _BF16, VECTORS),
+        "q-proj": _stage_us(latent * _INT8 + shape.q_lora * shape.q_width * _INT8, query, CUBES),
+        "heads": _stage_us(query, query, VECTORS),
+    }
+
+
+def _stage_us(read: int, written: int, cores: int) -> float:
+    """Copies in and copies out run side by side, on pipes of their own."""
+    moving = max(read / (cores * READ_BYTES), written / (cores * WRITE_BYTES))
+    return (READ_LATENCY + moving + WRITE_LATENCY) / CYCLES_PER_US
 
 
 def load_peer(place: str) -> ProgramOf:
@@ -165,12 +197,16 @@ def _simulate(who: str, case: str, program: Program) -> dict[str, Any]:
     ]
     assert execution.wall is not None  # this platform's cost model times every program
     wall = execution.wall.us
+    floors = stage_floors_us(case) if who == "ours" else {}
+    spans = {f"{who}_{stage}_us": _span_us(execution.tasks, stage) for stage in floors}
     return {
         f"{who}_us": wall,
         f"{who}_wrong_outputs": ", ".join(wrong) or "none",
         f"{who}_tasks": len(execution.tasks),
         f"{who}_cube_use": _busy(execution.tasks, "AIC") / (wall * CUBES),
         f"{who}_vector_use": _busy(execution.tasks, "AIV") / (wall * VECTORS),
+        **spans,
+        **{f"{stage}_floor_us": floor for stage, floor in floors.items()},
     }
 
 
@@ -178,11 +214,10 @@ def _busy(tasks: tuple[Task, ...], kind: str) -> float:
     return sum(task.duration_us for task in tasks if task.core.startswith(kind))
 
 
-def _elements(shape: tuple[int, ...]) -> int:
-    count = 1
-    for extent in shape:
-        count *= extent
-    return count
+def _span_us(tasks: tuple[Task, ...], stage: str) -> float:
+    """From the start of a stage's first task to the end of its last."""
+    own = [task for task in tasks if task.stage == stage]
+    return max(task.start_us + task.duration_us for task in own) - min(task.start_us for task in own)
 
 
 if __name__ == "__main__":

@@ -46,11 +46,6 @@ class Costs:
             raise CostsError(f"{path}: {', '.join(wrong)} must be 0 s or more")
         return cls(**{each.name: float(told[each.name]["seconds"]) for each in fields(cls)})
 
-    @classmethod
-    def none(cls) -> Costs:
-        """Nothing costs anything: what the model gives then is the ideal."""
-        return cls(**{each.name: 0.0 for each in fields(cls)})
-
 
 @dataclass(frozen=True, slots=True)
 class Scenario:

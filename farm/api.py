@@ -19,8 +19,8 @@ from farm.report.run import notebook
 from farm.store import run_lookup
 from farm.store.row_mapping import RunSummary
 from farm.store.run_store import Store
+from jobs.kernel_process.described import kernel_of
 from kernel.file_kernels import absolute
-from kernel.registry import find_kernel
 
 RunRecord.notebook_html = notebook.html
 
@@ -148,7 +148,7 @@ def _request(
     source: SourceRequest | None,
 ) -> RunRequest:
     kernel = absolute(kernel)
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     return RunRequest(
         kernel=kernel,
         cases=list(cases) or [found.default_case],

@@ -10,10 +10,15 @@ _KEPT = 400  # characters of one message; a compiler can print megabytes on one 
 
 
 def one_line(text: str, limit: int = _KEPT) -> str:
-    """`text` on one line: white space runs become one blank, invisible characters `\N{REPLACEMENT CHARACTER}`."""
-    flat = " ".join(text[: 4 * limit].split())
-    shown = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in _HIDDEN else char for char in flat)
+    """Return `text` on one line of at most `limit` characters: white space runs become one blank, see `visible`."""
+    shown = visible(" ".join(text[: 4 * limit].split()))
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """Return `text` with every character that a terminal obeys or hides as its escape, such as `\\x1b`."""
+    hidden = {char for char in set(text) if unicodedata.category(char) in _HIDDEN}
+    return "".join(char.encode("unicode_escape").decode("ascii") if char in hidden else char for char in text)
 
 
 def slug(text: str) -> str:

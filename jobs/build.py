@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from jobs import cache, disk_space
 from jobs.faults import failures
 from jobs.records import BuildRecord, TrialRequest
+from jobs.sandbox.commit_kernel import held_to_specs
+from jobs.visible_text import plain_values
 from kernel.platforms.protocol import LOG_NAME, Platform
 from kernel.registry import find_kernel, find_platform
 from kernel.spec import Kernel, Tuning
@@ -34,10 +36,11 @@ def build(
     )
     try:
         tuning = kernel.tuning(request.case, request.tuning)
+        knobs = plain_values(tuning.as_dict())
         address = cache.build_address(request, kernel, tuning, platform)
-    except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a kernel is foreign code: what it raises becomes a record
         return unbuilt.model_copy(update={"failure": failures.failure(error, kernel)})
-    addressed = unbuilt.model_copy(update={"address": address, "tuning": tuning.as_dict()})
+    addressed = unbuilt.model_copy(update={"address": address, "tuning": knobs})
     directory = cache.build_directory(cache_dir, address)
     directory.mkdir(parents=True, exist_ok=True)
     with FileLock(directory / "lock"):
@@ -62,8 +65,8 @@ def _build(
     try:
         disk_space.require(directory)
         platform.prepare(cache_dir)
-        built = platform.build(kernel, record.case, tuning, directory)
-    except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record
+        built = platform.build(held_to_specs(kernel), record.case, tuning, directory)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a kernel is foreign code: what it raises becomes a record
         where = str(log.relative_to(cache_dir)) if log.exists() else ""
         failed = {"build_s": time.monotonic() - begin, "failure": failures.failure(error, kernel, where)}
         return record.model_copy(update=failed)
@@ -72,7 +75,7 @@ def _build(
             "fingerprint": built.fingerprint,
             "build_s": time.monotonic() - begin,
             "predicted_us": built.wall.us if built.wall else None,
-            **({} if built.tuning is None else {"tuning": dict(built.tuning)}),
+            **({} if built.tuning is None else {"tuning": plain_values(built.tuning)}),
         }
     )
     cache.replace_text(directory / RECORD_NAME, done.model_dump_json(indent=1))

@@ -7,25 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
+from jobs.content_address import content_address
 from jobs.records import TrialRequest
 from kernel.platforms.protocol import Platform
 from kernel.spec import Kernel, Tuning
 
 _DISTRIBUTION = "npu-kernel-farm"
-
-
-def content_address(parts: Mapping[str, object]) -> str:
-    """SHA-256 (hex) over `parts` as canonical JSON: equal contents in any order give the same address."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def source_digest(files: Iterable[Path]) -> str:

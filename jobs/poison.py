@@ -64,6 +64,21 @@ def unwritten(outputs: Tensors, specs: Iterable[TensorSpec], seed: int) -> list[
     return found
 
 
+def deformed(outputs: Tensors, specs: Iterable[TensorSpec]) -> list[str]:
+    """Return one line for each output that is no longer as it was handed over: resized, or its memory given back."""
+    found = []
+    for spec in specs:
+        tensor = outputs[spec.name]
+        if tuple(tensor.shape) != tuple(spec.shape) or tensor.dtype != spec.dtype:
+            found.append(
+                f"the kernel made output '{spec.name}' {tensor.dtype} {list(tensor.shape)}, "
+                f"not {spec.dtype} {list(spec.shape)}"
+            )
+        elif not _is_whole(tensor):
+            found.append(f"the kernel gave back the memory of output '{spec.name}'")
+    return found
+
+
 def digest(tensor: torch.Tensor) -> str:
     """SHA-256 (hex) of the raw bytes, so that −0 and NaN payloads count."""
     return hashlib.sha256(_raw(tensor).data).hexdigest()
@@ -76,7 +91,12 @@ def digests(tensors: Tensors) -> dict[str, str]:
 
 def changed(before: dict[str, str], tensors: Tensors) -> list[str]:
     """Names of the tensors whose bytes are no longer those of `before`."""
-    return [name for name, tensor in tensors.items() if digest(tensor) != before[name]]
+    return [name for name, tensor in tensors.items() if not _is_whole(tensor) or digest(tensor) != before[name]]
+
+
+def _is_whole(tensor: torch.Tensor) -> bool:
+    """Whether the memory of `tensor` is still there: to read it after it was given back would end the process."""
+    return tensor.untyped_storage().nbytes() >= tensor.nbytes
 
 
 def _poison(spec: TensorSpec, seed: int) -> torch.Tensor:

@@ -6,10 +6,54 @@ A record is a value: a trial returns its record and writes to no store.
 from __future__ import annotations
 
 import enum
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
-from kernel.clock import Clock
+from jobs.visible_text import made_visible
+from kernel.clock import Clock, is_time
+from kernel.platforms.protocol import ModeTime
+
+
+def time_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> float | None:
+    """A time, or None for what is none: so a NaN in an old store is read as a run without a time."""
+    us: float | None = read(value)
+    return us if us is not None and is_time(us) else None
+
+
+def _only_valid(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """`value` without the entries that are no valid records: an old store may hold times that are none."""
+    try:
+        return read(value)
+    except ValidationError:
+        if isinstance(value, dict):
+            return read({name: each for name, each in value.items() if _is_valid({name: each}, read)})
+        if isinstance(value, (list, tuple)):
+            return read([each for each in value if _is_valid([each], read)])
+        raise
+
+
+def _is_valid(value: Any, read: ValidatorFunctionWrapHandler) -> bool:
+    try:
+        read(value)
+    except ValidationError as error:
+        if any(problem["type"] in ("missing", "extra_forbidden") for problem in error.errors()):
+            raise  # another form of record, and no matter of its numbers
+        return False
+    return True
+
+
+TimeUs = Annotated[float | None, WrapValidator(time_or_none)]
 
 
 class Record(BaseModel):
@@ -51,6 +95,8 @@ class Failure(Record):
     message: str  # one line for a person
     log: str = ""  # path relative to the run's directory
 
+    _printable = field_validator("message", mode="before")(made_visible)
+
 
 class TrialRequest(Record):
     """What to validate; the part of a run that decides the content address of its build."""
@@ -71,9 +117,11 @@ class TaskRecord(Record):
     name: str
     stage: str
     core: str
-    start_us: float
-    duration_us: float
+    start_us: FiniteFloat
+    duration_us: FiniteFloat
     after: list[str] = Field(default_factory=list)  # names of the tasks whose results it needs, where known
+
+    _printable = field_validator("name", "stage", "core", mode="before")(made_visible)
 
 
 class ErrorHistogramRecord(Record):
@@ -133,6 +181,8 @@ class ClaimRecord(Record):
     detail: str = ""  # the first lines of what it says about a mismatch
     sha256: str = ""  # of the output's file, "" where it keeps none
 
+    _printable = field_validator("shape", "dtype", "how", "first", "detail", mode="before")(made_visible)
+
 
 class ModeTimeRecord(Record):
     """What a program that times itself says of one of its modes, in µs.
@@ -145,6 +195,13 @@ class ModeTimeRecord(Record):
     median_us: float
     mean_us: float
     max_us: float
+
+    @model_validator(mode="after")
+    def _require_times(self) -> ModeTimeRecord:
+        problem = ModeTime(self.rounds, self.min_us, self.median_us, self.mean_us, self.max_us).problem
+        if problem:
+            raise ValueError(problem)
+        return self
 
 
 class BuildRecord(Record):
@@ -159,6 +216,8 @@ class BuildRecord(Record):
     predicted_us: float | None = None
     clock: Clock
     failure: Failure | None = None
+
+    _times = field_validator("predicted_us", mode="wrap")(time_or_none)
 
 
 class TrialRecord(Record):
@@ -183,6 +242,10 @@ class TrialRecord(Record):
     times_us: dict[str, ModeTimeRecord] = Field(default_factory=dict)  # by mode, where a harness timed itself
     simulator_us: float | None = None  # CPU time of a functional simulator: shows that it ran, is never gated
     beside: list[str] = Field(default_factory=list)  # further devices the trial held
+    untimed: str = ""  # why a trial of a suite has no time, or a partial recording; it is no budget's sample then
+
+    _times = field_validator("wall_us", "simulator_us", mode="wrap")(time_or_none)
+    _valid = field_validator("tasks", "times_us", mode="wrap")(_only_valid)
 
     def digest(self, output: str) -> str:
         """SHA-256 of `output`, whoever compared it; "" where there is none."""
@@ -198,3 +261,5 @@ class ProbeRecord(Record):
     healthy: bool
     detail: str
     probe_s: float
+
+    _printable = field_validator("detail", mode="before")(made_visible)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from jobs import poison
 from jobs.cache import reference_address, reference_path
+from kernel.errors import KernelContractError
 from kernel.spec import Kernel, Tensors, TensorSpec
 from kernel.validation import require_specified
 
@@ -31,8 +34,12 @@ def reference(kernel: Kernel, case: str, input_set: str, seed: int, cache_dir: P
     """Inputs and golden of `case`, from the cache where they are there and whole, else computed and put there.
 
     The tensors are the caller's own and may be written. A damaged file is replaced. While one worker computes, the
-    others wait for it. Raises `KernelLoadError` where the kernel's inputs or golden are not as it specifies them, and
-    whatever its code raises.
+    others wait for it.
+
+    Raises:
+        KernelContractError: The kernel's inputs or golden are not as it specifies them, are not the same when they are
+            computed a second time, or the golden changes its inputs.
+        Exception: Whatever the kernel's code raises.
     """
     path = reference_path(cache_dir, reference_address(kernel, case, input_set, seed))
     found = _load(path, kernel, case)
@@ -47,22 +54,77 @@ def reference(kernel: Kernel, case: str, input_set: str, seed: int, cache_dir: P
         return found
 
 
+def require_seeded(kernel: Kernel, case: str, input_set: str, seed: int) -> None:
+    """Raise `KernelContractError` unless another seed than `seed` draws other inputs of `case`.
+
+    Where a program is not trusted, the seed is what it cannot know; inputs that do not depend on it are known.
+    """
+    with _one_thread():
+        drawn, other = _inputs(kernel, case, input_set, seed), _inputs(kernel, case, input_set, seed ^ 1)
+    if drawn and not poison.changed(poison.digests(drawn), other):
+        problem = f"inputs() of case '{case}' gives the same tensors for the seeds {seed} and {seed ^ 1}"
+        raise KernelContractError(kernel.name, problem, "draw them from torch.Generator().manual_seed(seed)")
+
+
 def _compute(kernel: Kernel, case: str, input_set: str, seed: int) -> Reference:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a sum's order must not depend on how many cores there are
-    try:
-        inputs = kernel.inputs(case, input_set, seed)
-        require_specified(kernel, "inputs()", case, inputs, kernel.input_specs(case))
-        golden = kernel.golden(case, inputs)
-        require_specified(kernel, "golden()", case, golden, kernel.output_specs(case))
-    finally:
-        torch.set_num_threads(threads)
+    """Everything is computed twice, once: a reference that varies makes every verdict on it a matter of chance."""
+    with _one_thread():
+        inputs = _inputs(kernel, case, input_set, seed)
+        before = poison.digests(inputs)
+        if varies := poison.changed(before, _inputs(kernel, case, input_set, seed)):
+            problem = f"inputs() of case '{case}' gives another {_quoted(varies)} when called again with the same seed"
+            raise KernelContractError(kernel.name, problem, "draw everything from torch.Generator().manual_seed(seed)")
+        golden = _golden(kernel, case, inputs, before)
+        if varies := poison.changed(poison.digests(golden), _golden(kernel, case, inputs, before)):
+            problem = f"golden() of case '{case}' gives another {_quoted(varies)} when called again on the same inputs"
+            raise KernelContractError(kernel.name, problem, "compute it from its inputs alone")
     return Reference(inputs, golden)
 
 
+def _inputs(kernel: Kernel, case: str, input_set: str, seed: int) -> Tensors:
+    specs = kernel.input_specs(case)
+    inputs = kernel.inputs(case, input_set, seed)
+    require_specified(kernel, "inputs()", case, inputs, specs)
+    return _own_copies(inputs, specs)
+
+
+def _golden(kernel: Kernel, case: str, inputs: Tensors, before: dict[str, str]) -> Tensors:
+    """The golden of copies of `inputs`, whose digests are `before`: the program's inputs are out of its reach."""
+    specs = kernel.output_specs(case)
+    given = _own_copies(inputs, kernel.input_specs(case))
+    golden = kernel.golden(case, given)
+    require_specified(kernel, "golden()", case, golden, specs)
+    gone = [name for name in before if name not in given]
+    if changed := gone or poison.changed(before, {name: given[name] for name in before}):
+        problem = f"golden() of case '{case}' changes its input {_quoted(changed)}"
+        raise KernelContractError(kernel.name, problem, "let it work on a copy, as inputs['x'].clone()")
+    return _own_copies(golden, specs)
+
+
+def _own_copies(tensors: Tensors, specs: Iterable[TensorSpec]) -> Tensors:
+    """Copies in the order of `specs`: a golden may return its operand, and two operands may be views of one tensor."""
+    copied = {spec.name: tensors[spec.name].detach() for spec in specs}
+    return {name: each.clone(memory_format=torch.contiguous_format) for name, each in copied.items()}
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A sum's order must not depend on how many cores there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _save(path: Path, computed: Reference) -> None:
-    tensors = {_INPUT + name: tensor.contiguous() for name, tensor in computed.inputs.items()}
-    tensors.update({_GOLDEN + name: tensor.contiguous() for name, tensor in computed.golden.items()})
+    tensors = {_INPUT + name: tensor for name, tensor in computed.inputs.items()}
+    tensors.update({_GOLDEN + name: tensor for name, tensor in computed.golden.items()})
     fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     save_file(tensors, fresh)
     fresh.replace(path)

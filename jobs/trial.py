@@ -9,11 +9,9 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from jobs import disk_space, poison
 from jobs import reference as goldens
@@ -30,10 +28,10 @@ from jobs.records import (
     TrialRequest,
     TrialStatus,
 )
-from jobs.sandbox.commit_kernel import rules_of
+from jobs.sandbox.commit_kernel import held_to_specs, rules_of
 from kernel.platforms.protocol import LOG_NAME, Execution, Platform
 from kernel.registry import find_kernel, find_platform
-from kernel.spec import Kernel, Tensors
+from kernel.spec import Kernel, Tensors, TensorSpec
 from kernel.tolerance import compare
 
 _SEED_BITS = 63
@@ -85,7 +83,7 @@ def run_trial(
         disk_space.require(directory)
         measured = _measure(request, kernel, platform, device, directory, cache_dir, on_stage)
         update = _filled(measured)
-    except Exception as error:  # noqa: BLE001  # a kernel is foreign code: whatever it raises becomes a record
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a kernel is foreign code: what it raises becomes a record
         failure = failures.failure(error, kernel, LOG_NAME if (directory / LOG_NAME).exists() else "")
         update = {"failure": failure, "status": _status(failure)}
     log = LOG_NAME if (directory / LOG_NAME).exists() else ""
@@ -112,31 +110,39 @@ def _measure(
     outputs = poison.poisoned(specs, seed)
     before = poison.digests(reference.inputs)
     on_stage("run")
-    execution = platform.run(kernel, case, tuning, reference.inputs, outputs, device, directory)
+    # Copies of the dictionaries: a program that takes an operand out of its own leaves ours complete.
+    given, filled = dict(reference.inputs), dict(outputs)
+    execution = platform.run(held_to_specs(kernel), case, tuning, given, filled, device, directory)
     on_stage("compare")
-    void = _void(poison.changed(before, reference.inputs), poison.unwritten(outputs, specs, seed))
+    void = _void(before, reference.inputs, outputs, specs, seed)
     if void is not None:
         return _Measured(execution, {}, void)
     expected = kernel.expected(case, request.input_set, reference.inputs, reference.golden, outputs)
     return _Measured(execution, _output_records(kernel, outputs, expected, reference.golden), None)
 
 
-def _void(changed: list[str], unwritten: list[poison.Unwritten]) -> Failure | None:
+def _void(
+    before: dict[str, str], inputs: Tensors, outputs: Tensors, specs: Sequence[TensorSpec], seed: int
+) -> Failure | None:
     """Why the run is no measurement. A changed input comes first: everything after it is in doubt."""
-    if changed:
+    if changed := poison.changed(before, inputs):
         names = ", ".join(f"'{name}'" for name in changed)
-        message = f"the kernel wrote to its input {names}"
-        return Failure(fault=Fault.KERNEL, kind="input-changed", message=message, log=LOG_NAME)
-    if unwritten:
-        message = "; ".join(str(each) for each in unwritten)
-        return Failure(fault=Fault.KERNEL, kind="unwritten-output", message=message, log=LOG_NAME)
+        return _kernel_failure("input-changed", f"the kernel wrote to its input {names}")
+    if deformed := poison.deformed(outputs, specs):
+        return _kernel_failure("tensor", "; ".join(deformed))
+    if unwritten := poison.unwritten(outputs, specs, seed):
+        return _kernel_failure("unwritten-output", "; ".join(str(each) for each in unwritten))
     return None
+
+
+def _kernel_failure(kind: str, message: str) -> Failure:
+    return Failure(fault=Fault.KERNEL, kind=kind, message=message, log=LOG_NAME)
 
 
 def _output_records(kernel: Kernel, outputs: Tensors, expected: Tensors, golden: Tensors) -> dict[str, OutputRecord]:
     records = {}
     for name, actual in outputs.items():
-        end_to_end = expected[name] is golden[name] or torch.equal(expected[name], golden[name])
+        end_to_end = expected[name] is golden[name] or poison.digest(expected[name]) == poison.digest(golden[name])
         compared = compare(name, actual, expected[name], kernel.tolerances[name], "golden" if end_to_end else "staged")
         records[name] = OutputRecord(
             sha256=poison.digest(actual),
@@ -154,16 +160,32 @@ def _filled(measured: _Measured) -> dict[str, object]:
         "fingerprint": execution.fingerprint,
         "tasks": [TaskRecord(**dataclasses.asdict(task)) for task in execution.tasks],
         "claims": {name: ClaimRecord(**dataclasses.asdict(claim)) for name, claim in execution.claims.items()},
-        "times_us": {mode: ModeTimeRecord(**dataclasses.asdict(time)) for mode, time in execution.times.items()},
+        "untimed": execution.untimed,
+        "times_us": {
+            mode: ModeTimeRecord(**dataclasses.asdict(printed))
+            for mode, printed in execution.times.items()
+            if not printed.problem
+        },
     }
     if failure is not None:
         return {**fields, "failure": failure, "status": _status(failure)}
+    untimed = _untimed(execution)
     return {
         **fields,
+        **({} if untimed is None else {"failure": untimed, "status": _status(untimed)}),
         "wall_us": execution.wall.us if execution.wall else None,
         "simulator_us": execution.host.us if execution.host else None,
         "outputs": measured.outputs,
     }
+
+
+def _untimed(execution: Execution) -> Failure | None:
+    """Why a run is not measured though its numbers may be right: a program that times itself printed no times."""
+    for mode, printed in execution.times.items():
+        if printed.problem:
+            message = f"the program's times of mode '{mode}' are none: {printed.problem}"
+            return Failure(fault=Fault.FARM, kind="no-time", message=message, log=LOG_NAME)
+    return None
 
 
 def _status(failure: Failure) -> TrialStatus:

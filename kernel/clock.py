@@ -6,7 +6,20 @@ Comparing or averaging them is the commonest way a kernel benchmark lies, so it 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
+
+from kernel.errors import NotATimeError
+
+
+def is_time(us: object) -> bool:
+    """Return whether `us` is a time: a finite number above 0."""
+    if isinstance(us, bool) or not isinstance(us, (int, float)):
+        return False
+    try:
+        return math.isfinite(us) and us > 0
+    except OverflowError:  # an integer beyond the range of FP64
+        return False
 
 
 class Clock(str, enum.Enum):
@@ -21,6 +34,11 @@ class WallTime:
     """A wall-clock time in µs; use one of the subclasses, which compare only with their own kind."""
 
     us: float
+
+    def __post_init__(self) -> None:
+        """Raise `NotATimeError` for what is no time: a division of two counters that never ran gives NaN."""
+        if not is_time(self.us):
+            raise NotATimeError(f"{self.us!r:.40} µs is no time; a time is finite and above 0")
 
     @property
     def clock(self) -> Clock:

@@ -5,6 +5,28 @@ Every message is one line: what is wrong, which value, what to do. The command l
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+
+def unknown(noun: str, name: str, known: Iterable[str]) -> str:
+    """Say that no `noun` is called `name`: the nearest known name where one is near, and all that are known."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"unknown {noun} '{name}'; {hint}known: {', '.join(names) or 'none'}"
+
+
+def words_of(error: BaseException) -> str:
+    """Return what `error` says, on one line; its type where it says nothing or cannot be printed.
+
+    The exception may be foreign: its `__str__` may raise, or end the process.
+    """
+    try:
+        return " ".join(str(error).split()) or type(error).__name__
+    except (Exception, SystemExit, RecursionError):  # noqa: BLE001  # the message is lost, the failure must not be
+        return f"{type(error).__name__} (its message cannot be printed)"
+
 
 class KernelLayerError(Exception):
     """Root of every error this layer raises on purpose."""
@@ -17,7 +39,10 @@ class UnknownNameError(KernelLayerError):
         self.noun = noun
         self.name = name
         self.known = known
-        super().__init__(f"unknown {noun} '{name}'; known: {', '.join(sorted(known)) or 'none'}")
+        super().__init__(unknown(noun, name, known))
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, list[str]]]:
+        return (type(self), (self.noun, self.name, self.known))
 
 
 class KernelLoadError(KernelLayerError):
@@ -31,6 +56,10 @@ class KernelLoadError(KernelLayerError):
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return (type(self), (self.name, self.problem, self.remedy))
+
+
+class KernelContractError(KernelLoadError):
+    """What a kernel computes about itself (inputs, golden) is not what a kernel promises. Its own fault anywhere."""
 
 
 class TuningError(KernelLayerError):
@@ -49,6 +78,10 @@ class GuardError(TuningError):
 
 class TensorError(KernelLayerError):
     """A tensor handed in has the wrong name, shape or dtype, or holds NaN or Inf."""
+
+
+class ToleranceError(KernelLayerError):
+    """A tolerance is not one: its share is outside 0 to 1, or a bound is negative or not finite."""
 
 
 class PlatformUnavailableError(KernelLayerError):
@@ -77,6 +110,10 @@ class CompileError(KernelLayerError):
 
 class UnwrittenOutputError(KernelLayerError):
     """The kernel left part of an output as it was, so the outputs are not an answer. The kernel's fault."""
+
+
+class NotATimeError(KernelLayerError):
+    """What was measured is no time: NaN, infinite, zero, negative, of no rounds, or outside of its own extremes."""
 
 
 class DeviceError(KernelLayerError):

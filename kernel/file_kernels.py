@@ -35,6 +35,11 @@ def absolute(name: str) -> str:
     return f"{Path(file).expanduser().resolve()}:{attribute}"
 
 
+def file_of(name: str) -> Path:
+    """The file that `name` (see `is_path`) names, as an absolute path."""
+    return Path(_split(name)[0]).expanduser().resolve()
+
+
 def load(name: str) -> object:
     """What `name` (see `is_path`) names, unchecked. Raises `KernelLoadError`."""
     file, attribute = _split(name)

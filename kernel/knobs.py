@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from kernel.errors import TuningError
+from kernel.errors import TuningError, unknown
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -24,7 +24,7 @@ def overridden(knobs: Knobs, overrides: Mapping[str, str]) -> Knobs:
     known = {field.name: type(getattr(knobs, field.name)) for field in fields(knobs)}
     for key in overrides:
         if key not in known:
-            raise TuningError(f"unknown tuning key '{key}'; known: {', '.join(sorted(known))}")
+            raise TuningError(unknown("tuning key", key, known))
     return replace(knobs, **{key: _read(key, text, known[key]) for key, text in overrides.items()})
 
 

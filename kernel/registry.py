@@ -15,6 +15,7 @@ from kernel import file_kernels
 from kernel.errors import KernelLoadError, TuningError, UnknownNameError
 
 if TYPE_CHECKING:
+    from kernel.clock import Clock
     from kernel.platforms.protocol import Platform
     from kernel.spec import Kernel, TunableKernel
 
@@ -86,3 +87,8 @@ def find_platform(name: str) -> Platform:
         raise UnknownNameError("platform", name, list(found))
     platform: Platform = found[name].load()()
     return platform
+
+
+def clock_of(name: str) -> Clock:
+    """The clock of the platform registered as `name`. Raises `UnknownNameError`."""
+    return find_platform(name).clock

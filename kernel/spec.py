@@ -7,10 +7,13 @@ farm. Another repository brings its own by registering an object of this protoco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+from kernel.errors import ToleranceError
 
 if TYPE_CHECKING:
     import torch  # a second to import, and `farm --help` needs none of it
@@ -29,11 +32,28 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """|actual − expected| ≤ atol + rtol·|expected| for all but `outlier_share` of the elements."""
+    """|actual − expected| ≤ atol + rtol·|expected| for all but `outlier_share` of the elements.
+
+    Raises `ToleranceError` for a bound that is negative or not finite, and for a share outside 0 to 1.
+    """
 
     atol: float
     rtol: float
     outlier_share: float  # 0.005 allows 0.5 % of the elements outside the bound
+
+    def __post_init__(self) -> None:
+        """Refuse a tolerance that everything, or nothing, lies within."""
+        require_tolerance(self)
+
+
+def require_tolerance(tolerance: Tolerance) -> None:
+    """Raise `ToleranceError` unless `tolerance`, however it was made, is one."""
+    for name, most in (("atol", math.inf), ("rtol", math.inf), ("outlier_share", 1.0)):
+        value = getattr(tolerance, name, None)
+        number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+        if not 0 <= number <= most or number == math.inf:
+            wanted = "a share from 0 to 1" if name == "outlier_share" else "a finite number of at least 0"
+            raise ToleranceError(f"a tolerance's {name} is {str(value)[:40]}; write {wanted}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kernel.spec import Tolerance
+from kernel.spec import Tolerance, require_tolerance
 
 MAX_OFFENDERS = 5
 # Upper ends of the histogram's bins but the last, |error| in units of the bound: an element is an outlier above 1.
@@ -61,8 +61,11 @@ def compare(
     """Compare `actual` with `expected`, tensors of the same shape and dtype on the CPU.
 
     The bound and the share are inclusive: an error exactly at the bound is no outlier, a share exactly at the allowed
-    one passes. Computed in FP64. An empty output passes. `name` is for the words in `problem`.
+    one passes. Errors are exact for integers of any width, and computed in FP64 otherwise; of a complex number, real
+    and imaginary part are each held to the bound. An empty output passes. `name` is for the words in `problem`.
+    Raises `ToleranceError` for a tolerance that is not one.
     """
+    require_tolerance(tolerance)
     problem = _mismatch(name, actual, expected)
     if problem:
         return Comparison(False, reference, 1.0, tolerance.outlier_share, problem=problem)
@@ -76,23 +79,56 @@ def _mismatch(name: str, actual: torch.Tensor, expected: torch.Tensor) -> str:
         return f"'{name}' has shape {list(actual.shape)}, expected {list(expected.shape)}"
     if actual.dtype != expected.dtype:
         return f"'{name}' has dtype {actual.dtype}, expected {expected.dtype}"
-    if not bool(torch.isfinite(expected).all()):
-        return f"the expected '{name}' itself holds NaN or Inf, so nothing can be compared with it"
-    return ""
+    try:
+        finite = bool(torch.isfinite(_parts(expected)).all())
+    except (RuntimeError, NotImplementedError):
+        return f"'{name}' has dtype {expected.dtype}, whose values cannot be read as numbers; give it another one"
+    return "" if finite else f"the expected '{name}' itself holds NaN or Inf, so nothing can be compared with it"
+
+
+def _parts(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the elements in FP64, [elements, parts]: two parts of a complex number, one of any other."""
+    flat = tensor.detach().reshape(-1)
+    return torch.view_as_real(flat.resolve_conj()).double() if flat.is_complex() else flat.double().unsqueeze(1)
+
+
+def _absolute_error(actual: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    """Return |actual − expected|, [elements, parts].
+
+    FP64 cannot tell integers beyond 2^53 apart, so integers are subtracted before they are converted.
+    """
+    if actual.is_complex() or actual.is_floating_point():
+        return (_parts(actual) - _parts(expected)).abs()
+    got, want = _ordered(actual), _ordered(expected)
+    # The difference of two 64-bit integers needs 65 bits: it wraps, and is read as unsigned.
+    wrapped = torch.where(got > want, got - want, want - got)
+    difference = wrapped.double()
+    return torch.where(wrapped < 0, difference + 2.0**64, difference).unsqueeze(1)
+
+
+def _ordered(tensor: torch.Tensor) -> torch.Tensor:
+    """Return integers or truth values as INT64, in the same order and with the same differences."""
+    flat = tensor.detach().reshape(-1)
+    if flat.dtype is not torch.uint64:
+        return flat.to(torch.int64)
+    return flat.contiguous().view(torch.int64) ^ torch.iinfo(torch.int64).min
 
 
 def _compare_values(actual: torch.Tensor, expected: torch.Tensor, tolerance: Tolerance, reference: str) -> Comparison:
-    got, want = actual.reshape(-1).double(), expected.reshape(-1).double()
-    error = (got - want).abs()
+    got, want = _parts(actual), _parts(expected)
+    error = _absolute_error(actual, expected)
     magnitude = want.abs()
     bound = magnitude * tolerance.rtol + tolerance.atol
-    outliers = ~(error <= bound)  # negated so that NaN is an outlier
+    outliers = ~(error <= bound).all(dim=1)  # negated so that NaN is an outlier
     outlier_count = int(outliers.sum())
     # An infinite value against a finite one gives an infinite error; NaN gives NaN: both are not finite.
-    nonfinite = error.numel() - int(torch.isfinite(error).sum())
-    share = outlier_count / error.numel()
-    relative = _in_units(error, bound, nonfinite)
-    worst = _worst(error, relative, nonfinite)
+    unfit = ~torch.isfinite(error).all(dim=1)
+    nonfinite = int(unfit.sum())
+    share = outlier_count / outliers.numel()
+    relative, part = _in_units(error, bound).max(dim=1)
+    worst = int(unfit.to(torch.uint8).argmax()) if nonfinite else int(relative.argmax())
+    shown = int(part[worst])
+    worst_actual, worst_expected = float(got[worst, shown]), float(want[worst, shown])
     return Comparison(
         passed=nonfinite == 0 and share <= tolerance.outlier_share,
         reference=reference,
@@ -101,26 +137,20 @@ def _compare_values(actual: torch.Tensor, expected: torch.Tensor, tolerance: Tol
         max_abs_err=None if nonfinite else float(error.max()),
         max_rel_err=None if nonfinite else _max_relative(error, magnitude),
         worst_index=_index(worst, actual.shape),
-        worst_actual=float(got[worst]) if bool(torch.isfinite(got[worst])) else None,
-        worst_expected=float(want[worst]),
+        worst_actual=worst_actual if math.isfinite(worst_actual) else None,
+        worst_expected=worst_expected,
         nonfinite=nonfinite,
         offenders=_first(outliers, outlier_count, actual.shape),
         errors=_histogram(relative),
-        around_worst=_around(worst, got, want, actual.shape),
+        around_worst=_around(worst, got[:, shown], want[:, shown], actual.shape),
     )
 
 
-def _in_units(error: torch.Tensor, bound: torch.Tensor, nonfinite: int) -> torch.Tensor:
-    """|error| / bound, +Inf where the error is not finite."""
+def _in_units(error: torch.Tensor, bound: torch.Tensor) -> torch.Tensor:
+    """Return |error| / bound, +Inf where the error is not finite."""
     # 0/0 is an exact value with no room allowed: as good as can be, not NaN.
     relative = torch.nan_to_num(error / bound, nan=0.0, posinf=float("inf"))
-    return torch.where(torch.isfinite(error), relative, float("inf")) if nonfinite else relative
-
-
-def _worst(error: torch.Tensor, relative: torch.Tensor, nonfinite: int) -> int:
-    if nonfinite:
-        return int((~torch.isfinite(error)).to(torch.uint8).argmax())
-    return int(relative.argmax())
+    return torch.where(torch.isfinite(error), relative, float("inf"))
 
 
 def _histogram(relative: torch.Tensor) -> ErrorHistogram:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import abc
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from kernel.errors import TuningError
+from kernel.errors import TuningError, unknown
 from kernel.knobs import overridden
 from kernel.simple import SimpleKernel
 from kernel.spec import Program, Step, Tuning
@@ -97,8 +97,37 @@ class TunedKernel(SimpleKernel, Generic[OwnKnobs]):
         return {key: tuple(dict.fromkeys((_text(best[key]), *values))) for key, values in self.history.space.items()}
 
     def _best(self, case: str) -> OwnKnobs:
-        entry = tomllib.loads(self.tunings().read_text()).get(case, {})
-        return overridden(self.knobs, {key: _text(value) for key, value in entry.items()})
+        path = self.tunings()
+        document = _document(path)
+        known = self.knobs.as_dict()
+        for name, entry in document.items():
+            if name not in self.cases:
+                raise TuningError(f"{path}: {unknown('case', name, self.cases)}")
+            _require_knobs(f"{path}: [{name}]", entry, known)
+        return replace(self.knobs, **document.get(case, {}))
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """The tunings file. Raises `TuningError` where it cannot be read."""
+    try:
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise TuningError(f"cannot read the tunings file {path}: {' '.join(str(error).split())}") from error
+    return document
+
+
+def _require_knobs(where: str, entry: Any, known: Mapping[str, int | float | bool | str]) -> None:
+    """Raise `TuningError` unless `entry` is a table of knobs, each of the type of its default."""
+    if not isinstance(entry, dict):
+        raise TuningError(f"{where} is {entry!r:.40}; write one table per case")
+    for key, value in entry.items():
+        if key not in known:
+            raise TuningError(f"{where}: {unknown('tuning key', key, known)}")
+        if type(value) is not type(known[key]):
+            kind = type(known[key]).__name__
+            raise TuningError(
+                f"{where} {key} is {value!r:.40}; write a value of type {kind}, as its default {known[key]!r}"
+            )
 
 
 def _text(value: int | float | bool | str) -> str:

@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from kernel.errors import KernelLoadError
-from kernel.spec import Kernel, Tensors, TensorSpec
+from kernel.errors import KernelContractError, KernelLoadError, TensorError
+from kernel.spec import Kernel, Program, Tensors, TensorSpec, Tuning
+
+
+class HeldKernel:
+    """Follows `kernel.spec.Kernel`: another kernel, whose program is held to its specs whenever a platform asks for it.
+
+    A program that takes its operands in another order, or in other shapes, computes something; it is refused before
+    anything is compiled.
+    """
+
+    def __init__(self, kernel: Kernel, *, any_program: bool = False) -> None:
+        """With `any_program`, what is no `Program` is handed to the platform as it is."""
+        self._kernel = kernel
+        self._any_program = any_program
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the other kernel's."""
+        return getattr(self._kernel, name)
+
+    def program(self, case: str, tuning: Tuning) -> Program:
+        """The other kernel's program. Raises `TensorError` where it is none, or not the one of the specs."""
+        program = self._kernel.program(case, tuning)
+        if self._any_program and not isinstance(program, Program):
+            return program
+        require_signature(self._kernel, case, program)
+        return program
+
+
+def held(kernel: Kernel, *, any_program: bool = False) -> Kernel:
+    """Return `kernel` with its program held to its specs; see `HeldKernel`."""
+    return cast(Kernel, HeldKernel(kernel, any_program=any_program))
+
 
 _MAPPINGS = ("cases", "input_sets", "tolerances")
 
@@ -41,11 +73,11 @@ def require_source(name: str, kernel: Kernel, path: Path) -> None:
 
 
 def require_specified(kernel: Kernel, what: str, case: str, tensors: Tensors, specs: Iterable[TensorSpec]) -> None:
-    """Raise `KernelLoadError` unless `tensors`, which `what` gave for `case`, are exactly what `specs` promise."""
+    """Raise `KernelContractError` unless `tensors`, which `what` gave for `case`, are exactly what `specs` promise."""
     wanted = {spec.name: spec for spec in specs}
     problem = _problem(tensors, wanted)
     if problem:
-        raise KernelLoadError(kernel.name, f"{what} of case '{case}' {problem}", "make it agree with its specs")
+        raise KernelContractError(kernel.name, f"{what} of case '{case}' {problem}", "make it agree with its specs")
 
 
 def _problem(tensors: Any, wanted: Mapping[str, TensorSpec]) -> str:
@@ -64,3 +96,28 @@ def _problem(tensors: Any, wanted: Mapping[str, TensorSpec]) -> str:
         if found.dtype != spec.dtype:
             return f"gave '{name}' the dtype {found.dtype}, not {spec.dtype}"
     return ""
+
+
+def require_signature(kernel: Kernel, case: str, program: Any) -> None:
+    """Raise `TensorError` unless `program` takes the operands of `case` as the specs have them.
+
+    Names and their order, inputs before outputs, and the number of elements of each: a program may view an operand in
+    another shape, but not in another size.
+    """
+    what = f"program() of case '{case}'"
+    if not isinstance(program, Program):
+        raise TensorError(f"{what} gave a {type(program).__name__}, not a kernel.spec.Program; return one")
+    if not callable(program.entry):
+        raise TensorError(f"{what} has the entry {program.entry!r:.40}, which cannot be called")
+    inputs, outputs = kernel.input_specs(case), kernel.output_specs(case)
+    wanted, taken = [spec.name for spec in (*inputs, *outputs)], [each.name for each in program.arguments]
+    if wanted != taken:
+        raise TensorError(f"{what} takes ({', '.join(taken)}); its specs say ({', '.join(wanted)}), in this order")
+    for position, (spec, argument) in enumerate(zip((*inputs, *outputs), program.arguments, strict=True)):
+        if argument.output != (position >= len(inputs)):
+            raise TensorError(f"{what} takes '{spec.name}' as an {'output' if argument.output else 'input'}")
+        if math.prod(argument.shape) != math.prod(spec.shape):
+            raise TensorError(
+                f"{what} takes '{spec.name}' as {list(argument.shape)}; its spec has {list(spec.shape)}, "
+                "which is another number of elements"
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from typing import Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Response, sync_playwright
+
+from tests import waiting
 
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 120_000  # a busy machine with two cores draws a page in some ten seconds
@@ -115,7 +116,4 @@ def _fresh(browser: Browser, url: str, scheme: Scheme, scripts: bool) -> Tab:
 
 def until(page: Page, condition: str) -> None:
     """Wait for a JavaScript `condition`, which Playwright cannot where the page's policy forbids to evaluate text."""
-    end_s = time.monotonic() + PATIENCE_MS / 1000
-    while not page.evaluate(condition):
-        assert time.monotonic() < end_s, f"{condition} did not come true"
-        time.sleep(0.05)
+    waiting.until(lambda: page.evaluate(condition), PATIENCE_MS / 1000, condition)

@@ -7,11 +7,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import came_true
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _START_S = 120.0
@@ -54,11 +55,12 @@ def running(programs: Path) -> Iterator[str]:
 def _wait(server: subprocess.Popen[bytes], directory: Path, log: Path) -> None:
     import psycopg
 
-    end = time.monotonic() + _START_S
-    while True:
+    def answers() -> bool:
         try:
             psycopg.connect(host=str(directory), user="farm", dbname="postgres").close()
-            return
         except psycopg.OperationalError:
-            assert server.poll() is None and time.monotonic() < end, log.read_text()
-            time.sleep(0.05)
+            assert server.poll() is None, log.read_text()
+            return False
+        return True
+
+    assert came_true(answers, _START_S), log.read_text()

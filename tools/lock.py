@@ -28,13 +28,13 @@ def interpreter(version: tuple[int, int]) -> str | None:
 
 
 def resolve(python: str) -> dict[str, str]:
-    """Name → version of everything pip would install for the farm with its development tools, and pip itself."""
+    """Name → version of what pip would install for the farm with its tools (extras dev and docs), and pip itself."""
     with tempfile.TemporaryDirectory() as temporary:
         subprocess.run([python, "-m", "venv", temporary], check=True)
         pip = [f"{temporary}/bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         subprocess.run([*pip, "--upgrade", "pip"], check=True)
         report = Path(temporary) / "report.json"
-        dry_run = ["--dry-run", "--ignore-installed", "--report", str(report), "pip", "-e", f"{ROOT}[dev]"]
+        dry_run = ["--dry-run", "--ignore-installed", "--report", str(report), "pip", "-e", f"{ROOT}[dev,docs]"]
         subprocess.run([*pip, *dry_run], check=True)
         entries = [entry["metadata"] for entry in json.loads(report.read_text())["install"]]
     pins = {re.sub(r"[-_.]+", "-", entry["name"]).lower(): entry["version"] for entry in entries}

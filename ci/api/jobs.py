@@ -13,10 +13,11 @@ from ci.api.pages import Cursor, Limit, Page, Word, cursor, number_position
 from ci.api.problems import ApiError
 from ci.config.repository import RepositorySection
 from ci.config.section import RepositoryName
-from ci.queue.intents import Rerun, Validate
+from ci.queue.intents import Validate
 from ci.queue.job_queue import Queue
 from ci.queue.options import JobOptions
-from ci.store.states import OPEN, JobKind, JobState
+from ci.store import audit
+from ci.store.states import OPEN, AuditAction, JobKind, JobState
 from ci.store.tables import JOB
 from farm.model.priority import Priority
 from farm.model.run import Verdict
@@ -120,6 +121,7 @@ def submit(gate: GateHere, by: Submitter, asked: Submission, response: Response)
     with transaction(gate.engine, "written", write=True) as connection:
         options = JobOptions(devices=asked.devices, cases=asked.cases)
         Queue(connection, gate.config, repository).validate(wanted, options, f"token {by}")
+        audit.note(connection, f"token {by}", AuditAction.SUBMITTED, asked.commit, repository.name)
         return _made(connection, repository, wanted.subject, response)
 
 
@@ -135,6 +137,12 @@ def retry(gate: GateHere, by: Submitter, job_id: JobId, response: Response) -> J
     return retry_by(gate, f"token {by}", job_id, response)
 
 
+@router.post("/{job_id}/approve", summary="Approve a held job")
+def approve(gate: GateHere, by: Submitter, job_id: JobId) -> Job:
+    """Let a held job run. The holder of the token answers for its commit, as somebody with write access does."""
+    return approve_by(gate, f"token {by}", job_id)
+
+
 def cancel_by(gate: ApiContext, by: str, job_id: str) -> Job:
     """Take a job out of the queue, or have a running one stopped; `by` is kept as who did it. Raises `ApiError`."""
     with transaction(gate.engine, "written", write=True) as connection:
@@ -142,6 +150,17 @@ def cancel_by(gate: ApiContext, by: str, job_id: str) -> Job:
         queue = Queue(connection, gate.config, _repository(gate, str(row.forge), str(row.repository), 409))
         if not queue.cancel_job(job_id, f"by {by}"):
             raise ApiError(409, f"job {job_id} is {row.state} already")
+        audit.note(connection, by, AuditAction.CANCELLED, job_id)
+        return _job(_row(connection, job_id))
+
+
+def approve_by(gate: ApiContext, by: str, job_id: str) -> Job:
+    """Let a held job run; `by` is kept as who has approved its commit. Raises `ApiError`."""
+    with transaction(gate.engine, "written", write=True) as connection:
+        row = _row(connection, job_id)
+        queue = Queue(connection, gate.config, _repository(gate, str(row.forge), str(row.repository), 409))
+        if not queue.approve_job(job_id, by):
+            raise ApiError(409, f"job {job_id} is {row.state}; only one that is held can be approved")
         return _job(_row(connection, job_id))
 
 
@@ -152,8 +171,9 @@ def retry_by(gate: ApiContext, by: str, job_id: str, response: Response) -> Job:
         repository = _repository(gate, str(row.forge), str(row.repository), 409)
         if row.state in [state.value for state in (*OPEN, JobState.CANCELLING)]:
             raise ApiError(409, f"job {job_id} is {row.state}; only one that is over can be retried")
-        Queue(connection, gate.config, repository).rerun(Rerun(str(row.head_sha), job_id, by))
-        return _made(connection, repository, str(row.subject), response)
+        _, made = Queue(connection, gate.config, repository).retry(row, by)
+        response.headers["Location"] = f"/api/v1/jobs/{made}"
+        return _job(_row(connection, made))
 
 
 def _repository(gate: ApiContext, forge: str, name: str, status: int) -> RepositorySection:

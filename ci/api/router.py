@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy import Engine
 
-from ci.api import deliveries, devices, files, job_logs, jobs, problems, runs
+from ci.api import audit_log, deliveries, devices, files, job_logs, jobs, problems, runs
 from ci.api.access import READER, ApiContext
 from ci.config.settings import Config
 
@@ -19,7 +19,7 @@ def install(app: FastAPI, config: Config, engine: Engine) -> None:
     app.state.gate = ApiContext(config, engine)
     problems.install(app)
     api = APIRouter(prefix=PREFIX, responses=problems.RESPONSES)
-    for part in (runs, files, jobs, job_logs, devices, deliveries):
+    for part in (runs, files, jobs, job_logs, devices, deliveries, audit_log):
         api.include_router(part.router)
 
     @api.get("/openapi.json", include_in_schema=False, dependencies=[READER])

@@ -17,7 +17,8 @@ from datetime import timedelta
 
 from sqlalchemy import Engine, Row, insert, select, update
 
-from ci.store.states import Scope
+from ci.store import audit
+from ci.store.states import AuditAction, Scope
 from ci.store.tables import TOKEN
 from farm import timestamps
 from farm.errors import UsageError
@@ -69,6 +70,7 @@ def create(engine: Engine, name: str, scopes: Iterable[Scope], days: int | None 
         if connection.execute(select(TOKEN.c.sequence).where(TOKEN.c.name == name)).first():
             raise TokenError(f"there is or was a token '{name}'; a name is never used again, take another")
         connection.execute(insert(TOKEN).values(values))
+        audit.note(connection, "console", AuditAction.TOKEN_CREATED, name, " ".join(wanted))
     return token
 
 
@@ -98,6 +100,8 @@ def revoke(engine: Engine, name: str) -> None:
         changed = connection.execute(
             update(TOKEN).where(*live).values(revoked_at=timestamps.as_text(timestamps.utc_now()))
         )
+        if changed.rowcount:
+            audit.note(connection, "console", AuditAction.TOKEN_REVOKED, name)
     if not changed.rowcount:
         raise TokenError(f"no token {name!a} is in force; `farm token list` shows all")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import uuid
@@ -28,6 +27,8 @@ def command(names: tuple[str, ...], config: Path) -> None:
     It goes out whatever events a channel has chosen. Exit code 0 where all took it, 2 where there is no such channel, 3
     where one did not take it.
     """
+    import asyncio
+
     from ci.config.settings import load
     from ci.notify.open import open_channels
     from farm.errors import UsageError

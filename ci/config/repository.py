@@ -11,6 +11,7 @@ from ci.config.section import RepositoryName, Section, require_cases
 from kernel.registry import kernel_names, platform_names
 
 RULES = ("**/budgets.toml", "**/tolerances.toml", "**/golden.py", "**/inputs.py", "**/farm.toml")
+DOCUMENTS = ("**/*.md", "**/*.rst", "docs/**", "LICENSE*", ".gitignore")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -28,6 +29,8 @@ class RepositorySection(Section):
     git: str = ""  # where commits are fetched; empty: the forge's own address of the repository
     # Git's glob patterns of what the gate judges by; a change of such a file is approved first.
     rules: list[str] = Field(default_factory=lambda: list(RULES))
+    # The same of files that need not be exercised. A change of any other file outside the program is approved first.
+    documents: list[str] = Field(default_factory=lambda: list(DOCUMENTS))
 
     @field_validator("git")
     @classmethod

@@ -57,6 +57,10 @@ class ServerSection(Section):
     public_url: HttpUrl  # how the forge and people reach the service; links in checks begin with it
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024, le=MAX_BODY_BYTES)
     max_connections: int = Field(default=256, ge=8, le=65535)  # the next one is told 503
+    max_connections_per_peer: int = Field(default=64, ge=1, le=65535)  # the same, for one address
+    proxies: list[str] = Field(default_factory=lambda: ["127.0.0.1", "::1"])  # addresses that are not held to that
+    header_s: float = Field(default=10, gt=0, le=600)  # in which a request's header has to be complete
+    body_s: float = Field(default=60, gt=0, le=3600)  # and its body
     drain_s: int = Field(default=20, ge=0, le=3600)  # what requests under way are given to end in at shut-down
 
 
@@ -93,6 +97,7 @@ class RunnerSection(Section):
     limit_s: float = Field(default=28800, gt=0)  # for a whole job, waiting included
     fetch_s: float = Field(default=600, gt=0)
     fetch_bytes: int = Field(default=1 << 30, ge=1 << 20)  # of one fetch
+    alarm_after: int = Field(default=3, ge=1, le=1000)  # jobs in a row that ended errored
 
 
 class Config(Section):

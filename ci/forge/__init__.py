@@ -1,1 +1,1 @@
-"""Forges: what hosts the repositories, and is told the verdicts."""
+"""Forges: they host the repositories and receive the verdicts."""

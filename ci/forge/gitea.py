@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
-from ci.forge.protocol import ChangedFile, Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
+from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
+from ci.forge.rest import ForgeRest
 from ci.forge.webhook_payloads import Part, PullRequest, User
 
 _TIMEOUT_S = 20.0
@@ -20,11 +21,11 @@ _MOST_PAGES = 100
 _MENDABLE = (401, 403)  # as at GitHub
 _GONE = (404, 410)  # of an issue: deleted
 
-# A status has no neutral. "warning" would be one in name, but lets a required check pass.
+# A status cannot ask for an action. "warning" would come closest, but lets a required check pass.
 _STATES = {
     Conclusion.SUCCESS: "success",
     Conclusion.FAILURE: "failure",
-    Conclusion.NEUTRAL: "error",
+    Conclusion.ACTION_REQUIRED: "error",
     Conclusion.CANCELLED: "error",
 }
 _PERMISSIONS = {
@@ -63,12 +64,6 @@ class _Branch(Part):
     commit: _Commit
 
 
-class _ChangedFile(Part):
-    filename: str
-    previous_filename: str = ""
-    status: str = Field(default="")
-
-
 class GiteaForge:
     """One Gitea or Forgejo, with a token."""
 
@@ -78,6 +73,7 @@ class GiteaForge:
         self._token = token
         self._timeout_s = timeout_s
         self._login = ""
+        self._rest = ForgeRest()
 
     async def put_check(self, repository: str, check: Check, trail: Trail) -> str:
         """Add a commit status; the newest of a name counts."""
@@ -149,14 +145,6 @@ class GiteaForge:
         pages = self._pages(f"/repos/{repository}/pulls", {"state": "open"})
         return [PullRequest.model_validate(each) async for each in pages]
 
-    async def changed_files(self, repository: str, number: int) -> list[ChangedFile]:
-        """What a pull request touches."""
-        files = [
-            _ChangedFile.model_validate(each)
-            async for each in self._pages(f"/repos/{repository}/pulls/{number}/files", {})
-        ]
-        return [ChangedFile(each.filename, each.previous_filename, each.status) for each in files]
-
     async def fetch_token(self, repository: str) -> SecretStr:
         """The same token: the API makes no lesser one."""
         return self._token
@@ -195,6 +183,7 @@ class GiteaForge:
     ) -> httpx.Response:
         headers = {"Authorization": f"token {self._token.get_secret_value()}", "User-Agent": "npu-kernel-farm"}
         doing = f"{method} {httpx.URL(url).path}"
+        self._rest.require_over(doing)
         try:
             async with httpx.AsyncClient(timeout=self._timeout_s) as client:
                 response = await client.request(method, url, json=body, params=query, headers=headers)
@@ -203,7 +192,9 @@ class GiteaForge:
         status = response.status_code
         if status in _MENDABLE or status in (408, 429) or status >= 500:
             after = response.headers.get("retry-after", "")
-            raise ForgeUnavailableError(f"{doing}: HTTP {status}", float(after) if after.isdecimal() else None)
+            away = ForgeUnavailableError(f"{doing}: HTTP {status}", float(after) if after.isdecimal() else None)
+            self._rest.note(away)
+            raise away
         if response.is_error:
             raise ForgeRefusedError(status, f"{doing}: refused")
         return response

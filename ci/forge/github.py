@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from githubkit import AppAuthStrategy, GitHub, TokenAuthStrategy
 from githubkit.auth.base import BaseAuthStrategy
 from githubkit.cache import MemCacheStrategy
 from githubkit.exception import GitHubException
+from githubkit.response import Response
 from pydantic import SecretStr
 
 from ci.errors import ForgeRefusedError
@@ -19,14 +20,14 @@ from ci.forge.github_answers import (
     CheckRunAnswer,
     CommentAnswer,
     DeliveryAnswer,
-    FileAnswer,
     Hook,
     IssueAnswer,
     to_redeliver,
 )
 from ci.forge.github_errors import translated
 from ci.forge.markers import RETRY_ACTION
-from ci.forge.protocol import Annotation, ChangedFile, Check, CheckStatus, Comment, Issue, Permission, Trail
+from ci.forge.protocol import Annotation, Check, CheckStatus, Comment, Issue, Permission, Trail
+from ci.forge.rest import ForgeRest
 from ci.forge.webhook_payloads import PullRequest
 
 _VERSION = {"X-GitHub-Api-Version": "2022-11-28"}
@@ -57,6 +58,7 @@ class GitHubForge:
         )
         self._installed: dict[str, GitHub[BaseAuthStrategy]] = {}  # by repository
         self._login = ""
+        self._rest = ForgeRest()
 
     async def put_check(self, repository: str, check: Check, trail: Trail) -> str:
         """Make or update a check run, and add what is missing of its annotations."""
@@ -83,7 +85,9 @@ class GitHubForge:
         if trail.uncertain and not comment_id:
             comment_id = await self._find_comment(repository, comment)
         path = f"/issues/comments/{comment_id}" if comment_id else f"/issues/{comment.number}/comments"
-        answer = await self._call(repository, "PATCH" if comment_id else "POST", path, {"body": comment.text})
+        answer = await self._call(
+            repository, "PATCH" if comment_id else "POST", path, {"body": shortened(comment.text)}
+        )
         return str(CommentAnswer.model_validate(answer).id)
 
     async def put_issue(self, repository: str, issue: Issue, trail: Trail) -> str:
@@ -123,13 +127,6 @@ class GitHubForge:
         github = await self._of(repository)
         pages = self._pages(github, f"/repos/{repository}/pulls", {"state": "open"})
         return [PullRequest.model_validate(each) async for each in pages]
-
-    async def changed_files(self, repository: str, number: int) -> list[ChangedFile]:
-        """What a pull request touches; GitHub tells the first 3000 files."""
-        github = await self._of(repository)
-        files = self._pages(github, f"/repos/{repository}/pulls/{number}/files", {})
-        answers = [FileAnswer.model_validate(each) async for each in files]
-        return [ChangedFile(each.filename, each.previous_filename, each.status) for each in answers]
 
     async def fetch_token(self, repository: str) -> SecretStr:
         """Of an App a fresh token that can read this one repository's contents; else the token there is."""
@@ -214,12 +211,21 @@ class GitHubForge:
         return await self._send(await self._of(repository), method, f"/repos/{repository}{path}", body)
 
     async def _send(self, github: GitHub[Any], method: str, url: str, body: dict[str, Any] | None = None) -> Any:
+        return (await self._answer(github, method, url, body=body)).json()
+
+    async def _answer(
+        self, github: GitHub[Any], method: str, url: str, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> Response[Any]:
+        """What GitHub answers. It is not asked while it wants a rest."""
+        doing = f"{method} {url}"
+        self._rest.require_over(doing)
         try:
-            response = await github.arequest(method, url, json=body, headers=_VERSION)
+            return await github.arequest(method, url, json=body, params=query, headers=_VERSION)
         except GitHubException as error:
             self._installed.clear()  # the App may have been installed anew, under another number
-            raise translated(error, f"{method} {url}") from error
-        return response.json()
+            failure = translated(error, doing)
+            self._rest.note(failure)
+            raise failure from error
 
     async def _pages(
         self, github: GitHub[Any], url: str, query: dict[str, str], inside: str = ""
@@ -227,10 +233,7 @@ class GitHubForge:
         """Every entry of a list, or of its field `inside`, over all pages."""
         params: dict[str, str] | None = {**query, "per_page": "100"}
         for _ in range(_MOST_PAGES):
-            try:
-                response = await github.arequest("GET", url, params=params, headers=_VERSION)
-            except GitHubException as error:
-                raise translated(error, f"GET {url}") from error
+            response = await self._answer(github, "GET", url, query=params)
             answer = response.json()
             for each in answer[inside] if inside else answer:
                 yield each

@@ -64,14 +64,6 @@ class BranchAnswer(Part):
     commit: Commit
 
 
-class FileAnswer(Part):
-    """A file of a pull request."""
-
-    filename: str
-    previous_filename: str = ""
-    status: str
-
-
 class HookConfig(Part):
     """Where a hook delivers to."""
 

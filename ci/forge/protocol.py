@@ -26,11 +26,14 @@ class CheckStatus(str, enum.Enum):
 
 
 class Conclusion(str, enum.Enum):
-    """What a completed check says. Only `SUCCESS` ever lets a merge through."""
+    """What a completed check says. Only `SUCCESS` lets a merge through.
+
+    GitHub's "neutral" and "skipped" are left out on purpose: it counts both as met.
+    """
 
     SUCCESS = "success"
     FAILURE = "failure"  # the kernel's fault
-    NEUTRAL = "neutral"  # errored: says nothing about the kernel
+    ACTION_REQUIRED = "action_required"  # errored: says nothing about the kernel, and blocks until it is retried
     CANCELLED = "cancelled"
 
 
@@ -111,15 +114,6 @@ class Permission(str, enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedFile:
-    """A file that a pull request touches."""
-
-    path: str
-    previous_path: str  # "" where it was not renamed
-    status: str  # "added", "modified", "removed", "renamed", …
-
-
-@dataclass(frozen=True, slots=True)
 class Trail:
     """What is known of earlier sendings of the same thing."""
 
@@ -154,9 +148,6 @@ class Forge(Protocol):
 
     async def open_pull_requests(self, repository: str) -> list[PullRequest]:
         """Every open pull request."""
-
-    async def changed_files(self, repository: str, number: int) -> list[ChangedFile]:
-        """What a pull request touches."""
 
     async def fetch_token(self, repository: str) -> SecretStr:
         """What git has to show to read the repository, good for an hour at least where it ends at all."""

@@ -61,11 +61,24 @@ class PullRequest(Part):
     base: Branch
 
 
+class Changes(Part):
+    """What an edit has changed; each holds what was there before."""
+
+    base: dict[str, object] | None = None  # the branch it is to be merged into, at GitHub
+    ref: dict[str, object] | None = None  # the same at Gitea and Forgejo
+
+    @property
+    def retargets(self) -> bool:
+        """Whether the pull request is to be merged into another branch now."""
+        return self.base is not None or self.ref is not None
+
+
 class PullRequestEvent(Part):
     """`pull_request`."""
 
     action: str
     pull_request: PullRequest
+    changes: Changes = Field(default_factory=Changes)
 
 
 class MergeGroup(Part):
@@ -81,7 +94,7 @@ class MergeGroupEvent(Part):
     """`merge_group`."""
 
     action: str
-    reason: str = ""  # of a destroyed one: "merged", "invalidated", "dequeued"
+    reason: str | None = None  # of a destroyed one: "merged", "invalidated", "dequeued"
     merge_group: MergeGroup
 
 
@@ -104,6 +117,7 @@ class CheckRunEvent(Part):
     action: str
     check_run: CheckRun
     requested_action: RequestedAction | None = None
+    sender: User | None = None
 
 
 class CheckSuite(Part):

@@ -1,1 +1,1 @@
-"""Telling people and programs outside the forge what became of a job: webhooks, chats, e-mail."""
+"""Notices of a job's result outside the forge: webhooks, chats, e-mail."""

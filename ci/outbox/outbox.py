@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, exists, insert, select, update
 
 from ci.forge.protocol import Check, Comment, Issue, Trail
 from ci.notify.notice import Notice
@@ -101,13 +101,6 @@ def postpone(engine: Engine, letter: OutboxMessage, error: str, until: str) -> N
 def refuse(engine: Engine, letter: OutboxMessage, error: str) -> None:
     """It will never arrive. Later rows of its key are sent all the same."""
     _settle(engine, letter, {"state": OutboxState.REFUSED.value, "error": error, "done_at": _now()})
-
-
-def next_due(engine: Engine) -> str | None:
-    """When the next pending row is due, None where there is none."""
-    with transaction(engine, "read") as connection:
-        found = connection.execute(select(func.min(OUTBOX.c.next_at)).where(_PENDING)).scalar()
-    return None if found is None else str(found)
 
 
 def _claimed(connection: Connection, row: Row[tuple[object, ...]], at: datetime) -> bool:

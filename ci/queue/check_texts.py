@@ -7,11 +7,11 @@ from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion
 from ci.queue.outcome import JobOutcome
 from farm.model.run import Verdict
 
-# An errored run says nothing about the kernel: it must neither pass nor be held against it.
+# An errored run says nothing about the kernel. A forge counts "neutral" as met, so it would be merged unjudged.
 CONCLUSIONS = {
     Verdict.PASSED: Conclusion.SUCCESS,
     Verdict.FAILED: Conclusion.FAILURE,
-    Verdict.ERRORED: Conclusion.NEUTRAL,
+    Verdict.ERRORED: Conclusion.ACTION_REQUIRED,
 }
 _LONGEST_TITLE = 250  # characters
 FORK = "This commit comes from a fork."  # why it is held
@@ -56,9 +56,9 @@ def completed(name: str, head_sha: str, job_id: str, url: str, outcome: JobOutco
     return check.model_copy(update={**said, "offers_retry": outcome.verdict is Verdict.ERRORED})
 
 
-def report_comment(number: int, report: str) -> Comment:
-    """The one comment on a pull request that has the newest report."""
-    return Comment(number=number, marker=f"{MARKER} report -->", body=report)
+def report_comment(number: int, report: str, kind: str = "report") -> Comment:
+    """The one comment on a pull request that has the newest report of a `kind`."""
+    return Comment(number=number, marker=f"{MARKER} {kind} -->", body=report)
 
 
 def reply(number: int, to: str, text: str) -> Comment:

@@ -17,7 +17,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, or_, 
 
 from ci.config.repository import RepositorySection
 from ci.config.settings import Config
-from ci.queue import check_texts, notifications, schedule_issue
+from ci.queue import alarms, check_texts, notifications, schedule_issue
+from ci.queue.check_names import is_narrowed
 from ci.queue.job_queue import Queue
 from ci.queue.options import JobOptions
 from ci.queue.outcome import JobOutcome
@@ -25,6 +26,7 @@ from ci.store.states import Event, JobKind, JobState
 from ci.store.tables import JOB
 from farm import timestamps
 from farm.model.priority import Priority
+from farm.model.run import Verdict
 from farm.process.identity import ProcessIdentity
 from farm.store import health_store
 from farm.store.engine import transaction
@@ -150,9 +152,12 @@ class Claims:
             queue.tell(row, check_texts.completed(*queue.names(row), outcome))
             report = outcome.report or f"**{outcome.verdict.value}**: {outcome.reason}"
             if claim.number is not None:
-                queue.comment(check_texts.report_comment(claim.number, report), "report")
+                kind = "narrowed report" if is_narrowed(claim.repository, claim.options) else "report"
+                queue.comment(check_texts.report_comment(claim.number, report, kind), kind.replace(" ", "-"))
             schedule_issue.settled(connection, self._config, row, outcome.verdict, outcome.reason, report)
             self._tell_of_devices(connection, claim, row)
+            if outcome.verdict is Verdict.ERRORED:
+                alarms.settled(connection, self._config, row, claim.repository.platform)
             return True
 
     def _tell_of_devices(self, connection: Connection, claim: JobClaim, row: JobRow) -> None:

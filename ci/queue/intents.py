@@ -21,6 +21,7 @@ class Validate:
     from_fork: bool
     author: str
     priority: Priority
+    anew: bool = False  # a verdict that is there already is not enough: the pull request was closed meanwhile
 
 
 @dataclass(frozen=True, slots=True)

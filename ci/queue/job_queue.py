@@ -11,17 +11,22 @@ from ci.config.repository import RepositorySection
 from ci.config.settings import Config
 from ci.forge.protocol import Check, Comment
 from ci.outbox import outbox
-from ci.queue import check_texts, notifications
+from ci.queue import check_texts, notifications, shared_head
+from ci.queue.check_names import check_name
 from ci.queue.intents import Rerun, Validate
 from ci.queue.options import JobOptions
-from ci.store.states import OPEN, Event, JobKind, JobState
+from ci.store import audit
+from ci.store.states import OPEN, UNDER_WAY, AuditAction, Event, JobKind, JobState
 from ci.store.tables import JOB
 from farm import timestamps
 from farm.model.priority import Priority
 
 JobRow = Row[tuple[object, ...]]
 
-_OPEN = JOB.c.state.in_([state.value for state in OPEN])
+_OPEN_STATES = tuple(state.value for state in OPEN)
+_UNDER_WAY = tuple(state.value for state in UNDER_WAY)
+_STOPPED = (JobState.CANCELLING.value, JobState.CANCELLED.value)
+_OPEN = JOB.c.state.in_(_OPEN_STATES)
 
 
 class Queue:
@@ -35,24 +40,32 @@ class Queue:
     def validate(self, asked: Validate, options: JobOptions | None = None, approved_by: str = "") -> str:
         """Queue a commit, and cancel what is open of older commits of its subject. Returns one line on what was done.
 
-        `options` say that a person asked; then a commit that has a verdict gets another one.
+        `options` say that a person asked; then a commit that has a verdict gets another one. A verdict on the way into
+        another branch, or one of other cases or devices, is not counted.
         """
-        for job in self._jobs(JOB.c.subject == asked.subject, JOB.c.head_sha != asked.head_sha, _OPEN):
-            self._cancel(job, f"superseded by {asked.head_sha[:12]}")
+        wanted = options or JobOptions()
+        older = self._jobs(JOB.c.subject == asked.subject, JOB.c.head_sha != asked.head_sha)
+        for job in older:
+            if job.state in _OPEN_STATES:
+                self._cancel(job, f"superseded by {asked.head_sha[:12]}")
+        name = check_name(self._repository, asked.kind, wanted)
         same = self._jobs(JOB.c.subject == asked.subject, JOB.c.head_sha == asked.head_sha)
-        settled = [job for job in same if job.state != JobState.CANCELLED.value]
-        if settled and options is None:
-            return f"{asked.head_sha[:12]} is {settled[-1].state} already"
+        same = [job for job in same if self._name(job) == name]
+        counted = [job for job in same if job.state not in _STOPPED and job.base_ref == asked.base_ref]
+        if counted and options is None and not (asked.anew and counted[-1].state == JobState.DONE.value):
+            return f"{asked.head_sha[:12]} is {counted[-1].state} already"
         for job in same:
-            if job.state in [state.value for state in OPEN]:
+            if job.state in _OPEN_STATES:
                 self._cancel(job, "asked for anew")
-        return self._add(asked, options or JobOptions(), approved_by or self._approver(asked))
+        line, _ = self._add(asked, wanted, approved_by or self._approver(asked))
+        for head in {str(job.head_sha) for job in older}:
+            self._recombine(head)
+        return line
 
     def schedule(self, asked: Validate, options: JobOptions) -> str:
         """Queue what a schedule asks for, unless the same is open already. Returns one line on what was done."""
         alike = (JOB.c.subject == asked.subject, JOB.c.kind == asked.kind.value, JOB.c.head_sha == asked.head_sha)
-        under_way = [state.value for state in (*OPEN, JobState.CANCELLING)]
-        for job in self._jobs(*alike, JOB.c.state.in_(under_way)):
+        for job in self._jobs(*alike, JOB.c.state.in_(_UNDER_WAY)):
             return f"{job.id} is {job.state} already"
         return self.validate(asked, options)
 
@@ -62,6 +75,16 @@ class Queue:
         for job in jobs:
             self._cancel(job, reason)
         return f"cancelled {len(jobs)}: {reason}"
+
+    def withdraw(self, subject: str, reason: str) -> str:
+        """Stop whatever is open of `subject`, which is closed or a draft: its verdicts hold up nobody else's merge."""
+        line = self.cancel(subject, reason)
+        jobs = self._jobs(JOB.c.subject == subject, ~JOB.c.withdrawn)
+        if jobs:
+            ids = [job.id for job in jobs]
+            self._connection.execute(update(JOB).where(JOB.c.id.in_(ids)).values(withdrawn=True))
+            self._recombine(str(jobs[-1].head_sha))
+        return line
 
     def cancel_job(self, job_id: str, reason: str) -> bool:
         """Stop one job; whether it was open."""
@@ -73,24 +96,59 @@ class Queue:
     def rerun(self, asked: Rerun) -> str:
         """Queue again what has been validated of a commit, under the same terms."""
         by = JOB.c.id == asked.external_id if asked.external_id else JOB.c.head_sha == asked.head_sha
-        newest = {job.subject: job for job in self._jobs(by, JOB.c.head_sha == asked.head_sha)}
-        said = [self._again(job, asked.by) for job in newest.values()]
+        newest = {(job.subject, self._name(job)): job for job in self._jobs(by, JOB.c.head_sha == asked.head_sha)}
+        said = [self.retry(job, asked.by)[0] for job in newest.values()]
         return "; ".join(said) or f"nothing is known of {asked.head_sha[:12]}"
 
+    def retry(self, job: JobRow, by: str) -> tuple[str, str]:
+        """Queue the commit of a job again, once: a button that is pressed five times makes one job.
+
+        Returns:
+            One line on what was done, and the id of the job that now is to be looked at.
+        """
+        locked = select(JOB.c.id).where(JOB.c.id == job.id).with_for_update()  # two services, one retry
+        self._connection.execute(locked).first()
+        alike = (JOB.c.subject == job.subject, JOB.c.head_sha == job.head_sha, JOB.c.base_ref == job.base_ref)
+        later = [each for each in self._jobs(*alike) if each.options == job.options and each.sequence >= job.sequence]
+        for each in later:
+            if each.retry_of == job.id or each.state in _UNDER_WAY:
+                return f"{each.id} is {each.state} already", str(each.id)
+        names = ("subject", "number", "head_sha", "base_sha", "base_ref", "from_fork", "author")
+        terms = {name: getattr(job, name) for name in names}
+        asked = Validate(kind=JobKind(str(job.kind)), priority=Priority(str(job.priority)), **terms)
+        options = JobOptions.model_validate_json(str(job.options))
+        why = f"retried by {by}" if by else ""
+        line, made = self._add(asked, options, str(job.approved_by), why, retry_of=str(job.id))
+        audit.note(self._connection, by or f"somebody at {job.forge}", AuditAction.RETRIED, str(job.id), f"as {made}")
+        return line, made
+
     def approve(self, subject: str, sha: str, login: str) -> str:
-        """Let the held job of exactly this commit go ahead."""
+        """Let the held job of exactly this commit go ahead; `login` is an account of the repository's forge."""
         held = self._jobs(JOB.c.subject == subject, JOB.c.head_sha == sha, JOB.c.state == JobState.HELD.value)
         for job in held:
-            values = {"state": JobState.QUEUED.value, "approved_by": login, "reason": f"approved by {login}"}
-            self._connection.execute(update(JOB).where(JOB.c.id == job.id).values(values))
-            self.tell(job, check_texts.opened(*self.names(job), f"Queued, approved by {login}"))
+            self._approve(job, login, f"{login}@{job.forge}")
         return f"approved {sha[:12]}" if held else f"no commit {sha[:12]} waits for an approval here"
+
+    def approve_job(self, job_id: str, by: str) -> bool:
+        """Let one held job go ahead; whether it was held."""
+        held = self._jobs(JOB.c.id == job_id, JOB.c.state == JobState.HELD.value)
+        for job in held:
+            self._approve(job, by, by)
+        return bool(held)
+
+    def _approve(self, job: JobRow, by: str, actor: str) -> None:
+        values = {"state": JobState.QUEUED.value, "approved_by": by, "reason": f"approved by {by}"}
+        self._connection.execute(update(JOB).where(JOB.c.id == job.id).values(values))
+        audit.note(self._connection, actor, AuditAction.APPROVED, str(job.id), f"{job.head_sha}: {job.reason}")
+        self.tell(job, check_texts.opened(*self.names(job), f"Queued, approved by {by}"))
 
     def reply(self, number: int, to: str, text: str) -> None:
         """Answer a comment."""
         self.comment(check_texts.reply(number, to, text), f"reply/{to}")
 
-    def _add(self, asked: Validate, options: JobOptions, approved_by: str, why: str = "") -> str:
+    def _add(
+        self, asked: Validate, options: JobOptions, approved_by: str, why: str = "", retry_of: str | None = None
+    ) -> tuple[str, str]:
         held = asked.from_fork and not approved_by
         state = JobState.HELD if held else JobState.QUEUED
         job_id = uuid.uuid4().hex
@@ -109,6 +167,7 @@ class Queue:
             "reason": "waits for an approval" if held else why,
             "approved_by": approved_by,
             "run_id": "",
+            "retry_of": retry_of,
             "created_at": timestamps.as_text(timestamps.utc_now()),
         }
         self._connection.execute(insert(JOB).values(values))
@@ -121,21 +180,12 @@ class Queue:
         self.tell(job, opened)
         if held:
             notifications.post(self._connection, self._config, job, Event.HELD, "waits for an approval")
-        return f"{state.value} {asked.head_sha[:12] or asked.subject} as {job_id}"
-
-    def _again(self, job: JobRow, by: str) -> str:
-        kind = JobKind(str(job.kind))
-        names = ("subject", "number", "head_sha", "base_sha", "base_ref", "from_fork", "author")
-        terms = {name: getattr(job, name) for name in names}
-        asked = Validate(kind=kind, priority=Priority(str(job.priority)), **terms)
-        if job.state in [state.value for state in OPEN]:
-            return f"{job.id} is {job.state} already"
-        options = JobOptions.model_validate_json(str(job.options))
-        return self._add(asked, options, str(job.approved_by), f"retried by {by}" if by else "")
+        return f"{state.value} {asked.head_sha[:12] or asked.subject} as {job_id}", job_id
 
     def _approver(self, asked: Validate) -> str:
-        """Who has approved this very commit before, "" for nobody."""
-        same = self._jobs(JOB.c.subject == asked.subject, JOB.c.head_sha == asked.head_sha, JOB.c.approved_by != "")
+        """Who has approved this very commit for this very branch before, "" for nobody."""
+        alike = (JOB.c.subject == asked.subject, JOB.c.head_sha == asked.head_sha, JOB.c.base_ref == asked.base_ref)
+        same = self._jobs(*alike, JOB.c.approved_by != "")
         return str(same[-1].approved_by) if same else ""
 
     def _cancel(self, job: JobRow, reason: str) -> None:
@@ -157,12 +207,50 @@ class Queue:
     def names(self, job: JobRow) -> tuple[str, str, str, str]:
         """What every check of a job begins with: name, commit, job, link."""
         base = str(self._config.server.public_url).rstrip("/")
-        return self._repository.check_name, str(job.head_sha), str(job.id), f"{base}/jobs/{job.id}"
+        return self._name(job), str(job.head_sha), str(job.id), f"{base}/jobs/{job.id}"
 
     def tell(self, job: JobRow, check: Check) -> None:
-        """Have the forge told what the job's check says now."""
+        """Have the forge told what the job's check says now, and other checks that depend on it."""
         if not job.head_sha:
-            return  # a sweep is of no commit, so there is nothing a check could stand at
+            return None  # a sweep is of no commit, so there is nothing a check could stand at
+        group, counted = self._group(str(job.head_sha))
+        if len(group) < 2 or job.id not in [each.id for each in group]:
+            return self._post(job, check)
+        for each in group:
+            own = check if each.id == job.id else outbox.newest(self._connection, f"check/{each.id}")
+            if isinstance(own, Check):
+                self._post(each, shared_head.combined(own, each, counted))
+        return None
+
+    def _recombine(self, head_sha: str) -> None:
+        """Have the checks of a commit told anew, after a pull request has left it."""
+        group, _ = self._group(head_sha)
+        newest = outbox.newest(self._connection, f"check/{group[0].id}") if len(group) > 1 else None
+        if isinstance(newest, Check):
+            self.tell(group[0], newest)
+
+    def _group(self, head_sha: str) -> tuple[list[JobRow], list[JobRow]]:
+        """The newest job of each pull request that has, or had, this head; and those of them that a merge counts."""
+        of_pulls = (JOB.c.kind == JobKind.PULL_REQUEST.value, JOB.c.head_sha == head_sha)
+        group: dict[object, JobRow] = {}
+        for job in self._jobs(*of_pulls):
+            if self._name(job) == self._repository.check_name:
+                group[job.subject] = job
+        if len(group) < 2:
+            return list(group.values()), list(group.values())
+        counted = [job for job in group.values() if not job.withdrawn and not self._has_moved(job)]
+        return list(group.values()), counted
+
+    def _has_moved(self, job: JobRow) -> bool:
+        """Whether the job's subject has another head by now."""
+        later = (JOB.c.subject == job.subject, JOB.c.sequence > job.sequence, JOB.c.head_sha != job.head_sha)
+        return bool(self._jobs(*later))
+
+    def _name(self, job: JobRow) -> str:
+        options = JobOptions.model_validate_json(str(job.options))
+        return check_name(self._repository, JobKind(str(job.kind)), options)
+
+    def _post(self, job: JobRow, check: Check) -> None:
         outbox.post(self._connection, f"check/{job.id}", self._repository.forge, self._repository.name, check)
 
     def comment(self, comment: Comment, key: str) -> None:

@@ -12,6 +12,7 @@ from farm.report.run.markdown import code
 READ = (".py", ".toml")  # files in which a tuning is set
 
 _SHOWN = 20
+_LONGEST_PATH = 300  # characters that are shown
 _MOST = 50  # annotations
 # `key = 1`, `key: int = 1`, `"key": 1`, and each of them within a call, a dictionary or a table on one line.
 _SETS = re.compile(r"""(?<![\w.])(?P<key>[A-Za-z_]\w*)["']?\s*[=:]\s*[^=\s]""")
@@ -20,18 +21,29 @@ _KNOWN = "; known:"  # what follows in a message is what would have been right
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def held_for(files: Sequence[str]) -> str:
-    """Why a commit that changes rules waits, as Markdown."""
-    return f"This commit changes the rules of the gate:\n\n{_listed(files)}\n\nThe rules in force do not come from it."
+def held_for(rules: Sequence[str], unexercised: Sequence[str] = ()) -> str:
+    """Why a commit waits that changes rules, or files that its run does not exercise, as Markdown."""
+    parts = []
+    if rules:
+        parts.append(
+            f"This commit changes the rules of the gate:\n\n{_listed(rules)}\n\nThe rules in force do not come from it."
+        )
+    if unexercised:
+        parts.append(f"This commit changes files that no run exercises:\n\n{_listed(unexercised)}")
+    return "\n\n".join(parts)
 
 
-def approved(files: Sequence[str], by: str) -> str:
-    """The note on a verdict whose commit changes rules, as Markdown; "" where it changes none."""
-    if not files:
-        return ""
+def approved(rules: Sequence[str], by: str, unexercised: Sequence[str] = ()) -> str:
+    """The note on a verdict whose commit changes more than its program, as Markdown; "" where it does not."""
     allowed = f" Approved by {code(by)}." if by else ""
-    head = f"> **This commit changes the rules of the gate.** It was judged by those in force.{allowed}"
-    return f"{head}\n\n{_listed(files)}"
+    parts = []
+    if rules:
+        head = f"> **This commit changes the rules of the gate.** It was judged by those in force.{allowed}"
+        parts.append(f"{head}\n\n{_listed(rules)}")
+    if unexercised:
+        head = f"> **No run exercises these files of the commit**, so the verdict says nothing about them.{allowed}"
+        parts.append(f"{head}\n\n{_listed(unexercised)}")
+    return "\n\n".join(parts)
 
 
 def located(record: RunRecord, files: Mapping[str, str]) -> list[Annotation]:
@@ -67,5 +79,5 @@ def _keys(line: str) -> list[str]:
 
 
 def _listed(files: Sequence[str]) -> str:
-    lines = [f"- {code(path)}" for path in files[:_SHOWN]]
+    lines = [f"- {code(path[:_LONGEST_PATH])}" for path in files[:_SHOWN]]
     return "\n".join([*lines, *([f"- and {len(files) - _SHOWN} more"] if len(files) > _SHOWN else [])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -12,7 +13,9 @@ from ci.queue.claims import JobClaim
 from ci.queue.outcome import JobOutcome
 from ci.runner import annotations as remarks
 from ci.runner import run_outcome
-from ci.runner.git_mirror import Commits, FetchError, FetchLimits, Mirror, Remote
+from ci.runner.examination import Examination, require_cases, require_program
+from ci.runner.git_command import FetchError, FetchLimits, RefusedCommitError, Remote
+from ci.runner.git_mirror import Commits, Mirror
 from ci.store.states import JobKind
 from farm.model.run import RunRecord
 
@@ -40,22 +43,34 @@ class Sources:
         remote = Remote(self._config.git_url(claim.repository), token)
         return await self._mirror(claim).bring(remote, claim.head_sha, base, _refs(claim))
 
-    async def changed_rules(self, claim: JobClaim, commits: Commits) -> list[str]:
-        """Files by which the gate judges, as the repository is configured, that the job's commit changes."""
-        return await self._mirror(claim).changed(commits, claim.repository.rules)
+    async def examine(self, claim: JobClaim, commits: Commits) -> Examination:
+        """Say what the job's commit changes beside its program.
+
+        Raises:
+            RefusedCommitError: The commit cannot be judged, and that is its own doing.
+            FetchError: Git did not answer.
+        """
+        require_cases(claim.repository.kernel, claim.options.cases)
+        place = await asyncio.to_thread(require_program, claim.repository.kernel, commits)
+        mirror, wanted = self._mirror(claim), claim.repository
+        rules = await mirror.changed(commits, wanted.rules)
+        apart = [*wanted.rules, place, f"{place}/**", *wanted.documents]
+        return Examination(tuple(rules), tuple(await mirror.changed(commits, ["**"], but=apart)))
 
     async def judged(self, claim: JobClaim, record: RunRecord) -> JobOutcome:
         """What is told of a run, with what its commit says about it."""
-        mirror, files, texts = self._mirror(claim), [], {}
+        mirror, found, texts = self._mirror(claim), Examination((), ()), {}
         try:
             commits = await mirror.local(claim.head_sha, claim.base_sha)
-            files = await mirror.changed(commits, claim.repository.rules)
+            found = await self.examine(claim, commits)
             touched = [path for path in await mirror.changed(commits, ["**"]) if path.endswith(remarks.READ)]
             texts = {path: await mirror.text(commits.head, path) for path in touched[:_MOST_READ]}
-        except FetchError as error:  # the verdict stands without them
+        except (FetchError, RefusedCommitError) as error:  # the verdict stands without them
             LOG.warning("job %s: nothing can be said of its files: %s", claim.id, error)
-        files = sorted({*files, *(record.source.rule_changes if record.source else [])})
-        return run_outcome.judged(record, remarks.approved(files, claim.approved_by), remarks.located(record, texts))
+        rules = sorted({*found.rules, *(record.source.rule_changes if record.source else [])})
+        notes = remarks.approved(rules, claim.approved_by, found.unexercised)
+        located = await asyncio.to_thread(remarks.located, record, texts)
+        return await asyncio.to_thread(run_outcome.judged, record, notes, located)
 
     def _mirror(self, claim: JobClaim) -> Mirror:
         key = (claim.repository.forge, claim.repository.name)

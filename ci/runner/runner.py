@@ -25,8 +25,10 @@ from ci.queue.outcome import JobOutcome
 from ci.runner import annotations as remarks
 from ci.runner import gated_process, run_outcome, sweep_command
 from ci.runner.checkout import Sources
+from ci.runner.examination import Examination
 from ci.runner.gated_process import Child
-from ci.runner.git_mirror import CommitMissingError, Commits, FetchError
+from ci.runner.git_command import FetchError, RefusedCommitError
+from ci.runner.git_mirror import CommitMissingError, Commits
 from ci.runner.run_command import FARM, run_command
 from ci.runner.run_monitor import MOST_ATTEMPTS, Requeue, RunMonitor, insisting
 from ci.store.states import JobKind
@@ -118,7 +120,7 @@ class Runner:
                     claim, sweep_command.command(self._farm, claim.repository, claim.options, address, out)
                 )
             commits = await self._commits(claim)
-            if commits is not None and not await self._held(claim, commits):
+            if commits is not None:
                 words = run_command(self._farm, claim, commits, self._config, directories.runs())
                 await self._start(claim, words)
         except asyncio.CancelledError:
@@ -129,29 +131,28 @@ class Runner:
         return None
 
     async def _commits(self, claim: JobClaim) -> Commits | None:
-        """What the job works on; None where it cannot be had, and the job is dealt with."""
+        """What the job works on; None where it must not run now, and the job is dealt with."""
         try:
-            return await self._sources.bring(claim)
+            commits = await self._sources.bring(claim)
+            found = await self._sources.examine(claim, commits)
         except CommitMissingError as error:
             await self._settle(claim, JobOutcome(Verdict.ERRORED, str(error)))
+        except RefusedCommitError as error:  # its own doing, so trying again does not help
+            await self._settle(claim, JobOutcome(Verdict.FAILED, str(error)))
         except (FetchError, ForgeError) as error:
-            if claim.attempts >= MOST_ATTEMPTS:
-                await self._settle(claim, JobOutcome(Verdict.ERRORED, f"cannot be fetched: {error}"))
-            else:
-                wait_s = delay_s(claim.attempts, getattr(error, "retry_after_s", None), random.random())
-                LOG.warning("job %s waits %.0f s: %s", claim.id, wait_s, error)
-                await self._put_back(claim, f"cannot be fetched yet: {error}", wait_s)
+            await self._later(claim, error)
+        else:
+            if claim.approved_by or claim.kind is not JobKind.PULL_REQUEST or not found.needs_approval:
+                return commits
+            await self._hold(claim, found)
         return None
 
-    async def _held(self, claim: JobClaim, commits: Commits) -> bool:
-        """Whether the job waits for somebody to approve the rules it changes."""
-        if claim.approved_by or claim.kind is not JobKind.PULL_REQUEST:
-            return False
-        files = await self._sources.changed_rules(claim, commits)
-        if not files:
-            return False
-        await self._hold(claim, files)
-        return True
+    async def _later(self, claim: JobClaim, error: FetchError | ForgeError) -> None:
+        if claim.attempts >= MOST_ATTEMPTS:
+            return await self._settle(claim, JobOutcome(Verdict.ERRORED, f"cannot be fetched: {error}"))
+        wait_s = delay_s(claim.attempts, getattr(error, "retry_after_s", None), random.random())
+        LOG.warning("job %s waits %.0f s: %s", claim.id, wait_s, error)
+        return await self._put_back(claim, f"cannot be fetched yet: {error}", wait_s)
 
     async def _held_by_run(self, claim: JobClaim, record: RunRecord) -> bool:
         """The same for rules that the run itself has found; a failure stands without anybody's approval."""
@@ -159,12 +160,12 @@ class Runner:
         passed = record.verdict is Verdict.PASSED
         if not files or not passed or claim.approved_by or claim.kind is not JobKind.PULL_REQUEST:
             return False
-        await self._hold(claim, files)
+        await self._hold(claim, Examination(tuple(files), ()))
         return True
 
-    async def _hold(self, claim: JobClaim, files: Sequence[str]) -> None:
-        reason = f"changes the rules: {', '.join(files[:3])}{' …' if len(files) > 3 else ''}"
-        await insisting(lambda: self._claims.hold(claim, reason, remarks.held_for(files)))
+    async def _hold(self, claim: JobClaim, found: Examination) -> None:
+        text = remarks.held_for(found.rules, found.unexercised)
+        await insisting(lambda: self._claims.hold(claim, found.reason, text))
         self._told()
 
     async def _start(self, claim: JobClaim, words: Sequence[str]) -> None:

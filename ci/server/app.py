@@ -18,6 +18,7 @@ from ci.api.access import READER
 from ci.config.settings import Config
 from ci.errors import RejectedDeliveryError
 from ci.forge.protocol import Forge
+from ci.server.http_semantics import HttpSemantics
 from ci.server.metrics import Metrics
 from ci.store.engine import check_revision
 from ci.web.app import create_web
@@ -70,24 +71,33 @@ def create_app(
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> dict[str, str]:
         """Whether the process serves at all."""
-        return {"status": "alive", "version": __version__}
+        return {"status": "alive"}
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> JSONResponse:
-        """Whether deliveries can be taken in now, and are acted on."""
-        if ailing():
-            return _answer(503, "not ready", ailing())
-        try:
-            await asyncio.wait_for(asyncio.to_thread(check_revision, engine), _ANSWER_WITHIN_S)
-        except FarmError as error:
-            return _answer(503, "not ready", str(error))
-        except asyncio.TimeoutError:
-            return _answer(503, "not ready", "the database does not answer")
-        return _answer(200, "ready", "")
+        """Whether deliveries can be taken in now, and are acted on. Why not is in the log: anybody may ask this."""
+        why = ailing() or await _database_problem(engine)
+        if why:
+            LOG.error("not ready: %s", why)
+            return JSONResponse({"status": "not ready"}, 503)
+        return JSONResponse({"status": "ready"})
 
     # Whatever has no route above; mounted, it would hide their 405.
-    app.router.default = create_web(config, engine, forges or {}, app.state.live)
+    web = create_web(config, engine, forges or {}, app.state.live)
+    app.router.default = web
+    app.add_middleware(HttpSemantics, routes=[*app.routes, *web.routes])
     return app
+
+
+async def _database_problem(engine: Engine) -> str:
+    """Why the database cannot be used, "" where it can."""
+    try:
+        await asyncio.wait_for(asyncio.to_thread(check_revision, engine), _ANSWER_WITHIN_S)
+    except FarmError as error:
+        return str(error)
+    except asyncio.TimeoutError:
+        return "the database does not answer"
+    return ""
 
 
 async def _delivered(config: Config, inbox: Inbox, forge: str, request: Request) -> JSONResponse:

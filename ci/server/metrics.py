@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import ColumnElement, Connection, Engine, Float, Table, cast, func, select
 
+from ci.queue import alarms
 from ci.store.states import DeliveryState, JobState, OutboxState
 from ci.store.tables import DELIVERY, JOB, OUTBOX
 from farm import timestamps
@@ -105,6 +106,8 @@ def _jobs(connection: Connection) -> Iterator[Metric]:
     for verdict in Verdict:
         family.add_metric([verdict.value], done.get(verdict.value, 0))
     yield family
+    row = alarms.errored_in_a_row(connection)
+    yield GaugeMetricFamily("farm_jobs_errored_in_a_row", "Jobs that ended errored since the last verdict.", value=row)
     again = select(func.coalesce(func.sum(JOB.c.attempts - 1), 0)).where(JOB.c.attempts > 1)
     retried = int(connection.execute(again).scalar() or 0)
     yield CounterMetricFamily("farm_job_retries", "Times that a job was claimed once more.", value=retried)
@@ -118,6 +121,10 @@ def _devices(connection: Connection) -> Iterator[Metric]:
         for state in DeviceState:
             family.add_metric([platform, state.value], counted.get((platform, state.value), 0))
     yield family
+    usable = GaugeMetricFamily("farm_devices_usable", "Known devices that may be given work.", labels=["platform"])
+    for platform, number in sorted(alarms.usable_devices(connection).items()):
+        usable.add_metric([platform], number)
+    yield usable
 
 
 def _trials(connection: Connection) -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from ci.config.settings import Config, ServerSection
 from ci.forge.open import open_forges
 from ci.runner.run_command import FARM
+from ci.server.http_protocol import ConnectionLimits, bounded_protocol
 from ci.server.service import create_service
 from ci.store.engine import open_database
 from ci.web.live import Live
@@ -40,6 +41,7 @@ def _serve(config: Config, engine: Engine, farm: Sequence[str]) -> None:
     service = create_service(config, engine, open_forges(config), farm)
     settings = uvicorn.Config(
         service,
+        http=bounded_protocol(_limits(config.server)),
         limit_concurrency=config.server.max_connections,
         timeout_graceful_shutdown=config.server.drain_s,
         log_config=None,  # as the rest of the process logs
@@ -54,6 +56,10 @@ def _serve(config: Config, engine: Engine, farm: Sequence[str]) -> None:
         server.run([listener])
     if not server.started:
         raise InfrastructureError("the service did not start; its log says why")
+
+
+def _limits(server: ServerSection) -> ConnectionLimits:
+    return ConnectionLimits(server.header_s, server.body_s, server.max_connections_per_peer, frozenset(server.proxies))
 
 
 class _HttpServer(uvicorn.Server):

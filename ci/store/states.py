@@ -64,6 +64,19 @@ class Scope(str, enum.Enum):
     ADMIN = "admin"  # what forges delivered; devices: quarantine, release
 
 
+class AuditAction(str, enum.Enum):
+    """What is in the audit log."""
+
+    APPROVED = "approved"  # a job
+    CANCELLED = "cancelled"  # a job, by somebody
+    RETRIED = "retried"  # a job
+    SUBMITTED = "submitted"  # a commit, by a token
+    QUARANTINED = "quarantined"  # a device
+    RELEASED = "released"  # a device
+    TOKEN_CREATED = "token-created"
+    TOKEN_REVOKED = "token-revoked"
+
+
 class Event(str, enum.Enum):
     """What a channel may choose to hear of. Nothing is told that was not chosen."""
 
@@ -71,6 +84,7 @@ class Event(str, enum.Enum):
     FAILED = "failed"  # the kernel's fault
     ERRORED = "errored"  # the farm's or a device's
     HELD = "held"  # waits for somebody to approve it
+    ALARM = "alarm"  # several jobs in a row errored, or no device is left: nothing can be merged until that is repaired
     NIGHT_BROKEN = "night-broken"  # what a schedule asked for did not pass, and passed the time before
     NIGHT_MENDED = "night-mended"  # it passes again
     DEVICE_OUT = "device-out"  # the job's run has put devices into quarantine

@@ -5,9 +5,9 @@ Times are ISO 8601 in UTC, as everywhere in the store, so that comparing text co
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0005"  # newest migration; a test compares it with the scripts
+REVISION = "0006"  # newest migration; a test compares it with the scripts
 VERSION_TABLE = "ci_version"  # beside the farm's own, so that neither migrates the other's tables
 
 METADATA = MetaData()
@@ -49,7 +49,7 @@ JOB = Table(
     Column("from_fork", Boolean, nullable=False),
     Column("author", Text, nullable=False),
     Column("priority", Text, nullable=False),  # farm.model.priority.Priority
-    Column("options", Text, nullable=False),  # ci.webhook.commands.RunOptions as JSON
+    Column("options", Text, nullable=False),  # ci.queue.options.JobOptions as JSON
     Column("state", Text, nullable=False),  # ci.store.states.JobState
     Column("reason", Text, nullable=False),  # one line: why it waits, was cancelled, or ended as it did
     Column("approved_by", Text, nullable=False),  # "" where nobody had to
@@ -64,6 +64,8 @@ JOB = Table(
         "process", Text, nullable=False, server_default=""
     ),  # farm.process.identity.Owner of its run; "" until that exists
     Column("seen_at", Text, nullable=False, server_default=""),  # when its service last said that it is there
+    Column("withdrawn", Boolean, nullable=False, server_default=false()),  # its pull request is closed or a draft
+    Column("retry_of", Text),  # id of the job that this one retries; NULL: none. A job is retried once
     Column("created_at", Text, nullable=False),
     Column("started_at", Text),
     Column("finished_at", Text),
@@ -71,6 +73,7 @@ JOB = Table(
     Index("ix_job_subject", "forge", "repository", "subject"),
     Index("ix_job_head_sha", "head_sha"),
     Index("ix_job_run_id", "run_id"),
+    Index("ix_job_retry_of", "retry_of", unique=True),
 )
 
 # What forges and people are to be told. Rows of one key are sent in order, one at a time.
@@ -105,6 +108,19 @@ TOKEN = Table(
     Column("created_at", Text, nullable=False),
     Column("expires_at", Text),  # NULL: never
     Column("revoked_at", Text),  # NULL: in force
+)
+
+# What people and programs have done that somebody may ask about later. Rows are only added.
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),  # "LOGIN@FORGE", "token NAME", "console"
+    Column("action", Text, nullable=False),  # ci.store.states.AuditAction
+    Column("subject", Text, nullable=False),  # id of the job, "PLATFORM/DEVICE", or name of the token
+    Column("detail", Text, nullable=False),  # one line; "" where the action says it all
+    Index("ix_audit_subject", "subject"),
 )
 
 # How far each [[schedule]] has been carried out.

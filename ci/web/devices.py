@@ -13,6 +13,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Engine, select
 
 from ci.api.access import ApiContext, GateHere
+from ci.store import audit
+from ci.store.states import AuditAction
 from ci.web.auth.access import Administrator, Reader
 from ci.web.pages import render
 from farm import timestamps
@@ -175,6 +177,9 @@ def _decide(gate: ApiContext, by: str, platform: str, device: str, kind: EventKi
     if not why:
         raise HTTPException(422, "reason: empty; say why, for whoever looks at the device next")
     Store(gate.engine).observe([HealthEvent(device, platform, timestamps.now(), kind, f"{why} ({by})")])
+    action = AuditAction.QUARANTINED if kind is EventKind.QUARANTINED else AuditAction.RELEASED
+    with transaction(gate.engine, "written", write=True) as connection:
+        audit.note(connection, by, action, f"{platform}/{device}", why)
     return RedirectResponse(_address(platform, device), 303)
 
 

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from ci.api import jobs
 from ci.api.access import ApiContext, GateHere
 from ci.api.jobs import JobId
-from ci.store.states import OPEN, UNDER_WAY
+from ci.store.states import OPEN, UNDER_WAY, JobState
 from ci.web.auth.access import READER, Reader, Submitter
 from ci.web.live import Drawn, LiveHere, stream
 from ci.web.pages import drawn, render
@@ -28,6 +28,7 @@ def job(request: Request, gate: GateHere, who: Reader, job_id: JobId) -> HTMLRes
         job=found,
         running=going(gate.engine, found.run_id) if found.run_id else [],
         live=found.state in UNDER_WAY,
+        may_approve=found.state is JobState.HELD,
         may_cancel=found.state in OPEN,
         may_retry=found.state not in UNDER_WAY,
     )
@@ -43,6 +44,13 @@ def moving(request: Request, gate: GateHere, live: LiveHere, job_id: JobId) -> S
 def cancel(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
     """As the API does it."""
     jobs.cancel_by(gate, who.by, job_id)
+    return RedirectResponse(f"/jobs/{job_id}", 303)
+
+
+@router.post("/approve")
+def approve(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
+    """As the API does it."""
+    jobs.approve_by(gate, who.by, job_id)
     return RedirectResponse(f"/jobs/{job_id}", 303)
 
 

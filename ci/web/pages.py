@@ -22,6 +22,7 @@ from farm.timestamps import moment
 
 NAVIGATION = (
     ("/", "Now"),
+    ("/jobs", "Jobs"),
     ("/runs", "Runs"),
     ("/kernels", "Kernels"),
     ("/devices", "Devices"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ci.forge.protocol import Forge
 from ci.queue.intents import Cancel, Rerun, Validate
@@ -27,7 +28,8 @@ async def action(intent: Intent, repository: str, forge: Forge) -> Action:
         return await _command(intent, repository, forge)
     if isinstance(intent, Validate) and intent.kind is JobKind.PULL_REQUEST and intent.number is not None:
         # Deliveries overtake each other, and lost ones come days late: what counts is the pull request as it is now.
-        intent = wanted(await forge.pull_request(repository, intent.number))
+        anew, intent = intent.anew, wanted(await forge.pull_request(repository, intent.number))
+        intent = replace(intent, anew=anew) if isinstance(intent, Validate) else intent
     return settled(intent)
 
 
@@ -36,7 +38,7 @@ def settled(intent: Validate | Cancel | Rerun | Nothing) -> Action:
     if isinstance(intent, Validate):
         return lambda queue: queue.validate(intent)
     if isinstance(intent, Cancel):
-        return lambda queue: queue.cancel(intent.subject, intent.reason)
+        return lambda queue: queue.withdraw(intent.subject, intent.reason)
     if isinstance(intent, Rerun):
         return lambda queue: queue.rerun(intent)
     return lambda queue: intent.reason

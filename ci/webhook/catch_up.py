@@ -15,7 +15,7 @@ from ci.errors import ForgeError
 from ci.forge.protocol import Forge
 from ci.forge.webhook_payloads import PullRequest
 from ci.queue.job_queue import Queue
-from ci.store.states import OPEN, JobKind
+from ci.store.states import JobKind
 from ci.store.tables import JOB
 from ci.webhook.actions import settled
 from ci.webhook.events import wanted
@@ -48,11 +48,11 @@ def _reconcile(engine: Engine, config: Config, repository: RepositorySection, pu
     """Bring the queue to what is open now."""
     open_subjects = {f"pull/{pull.number}" for pull in pulls}
     mine = (JOB.c.forge == repository.forge, JOB.c.repository == repository.name)
-    waiting = (JOB.c.kind == JobKind.PULL_REQUEST.value, JOB.c.state.in_([state.value for state in OPEN]))
+    waiting = (JOB.c.kind == JobKind.PULL_REQUEST.value, ~JOB.c.withdrawn)
     with transaction(engine, "written", write=True) as connection:
         queue = Queue(connection, config, repository)
         for pull in pulls:
             settled(wanted(pull))(queue)
         for subject in set(connection.execute(select(JOB.c.subject).where(*mine, *waiting)).scalars()):
             if subject not in open_subjects:
-                queue.cancel(subject, "the pull request was closed")
+                queue.withdraw(subject, "the pull request was closed")

@@ -85,7 +85,7 @@ class Dispatcher:
         return True
 
     async def _act(self, row: DeliveryRow) -> None:
-        found = intents(str(row.event), str(row.body))
+        found = await asyncio.to_thread(intents, str(row.event), str(row.body))  # 25 MB take a second to read
         repository = self._config.find(str(row.forge), str(row.repository))
         if repository is None or repository.forge not in self._forges:
             reasons = [each.reason if isinstance(each, Nothing) else "not configured" for each in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -91,10 +91,17 @@ def validation(pull: PullRequest) -> Validate:
     )
 
 
+# Gitea and Forgejo say "synchronized".
+_MOVING = (*("opened", "synchronize", "synchronized", "reopened", "ready_for_review", "converted_to_draft", "closed"),)
+
+
 def _pull_request(body: str) -> list[Intent]:
     event = PullRequestEvent.model_validate_json(body)
-    # Gitea and Forgejo call it "synchronized".
-    if event.action in ("opened", "synchronize", "synchronized", "reopened", "ready_for_review", "closed"):
+    if event.action in _MOVING:
+        asked = wanted(event.pull_request)
+        again = event.action == "reopened" and isinstance(asked, Validate)
+        return [replace(asked, anew=True) if again and isinstance(asked, Validate) else asked]
+    if event.action == "edited" and event.changes.retargets:  # into another branch, where it was never judged
         return [wanted(event.pull_request)]
     return [Nothing(f"pull request {event.action}")]
 
@@ -124,7 +131,8 @@ def _check_run(body: str) -> list[Intent]:
     event = CheckRunEvent.model_validate_json(body)
     pressed = event.requested_action.identifier if event.requested_action else ""
     if event.action == "rerequested" or (event.action == "requested_action" and pressed == RETRY_ACTION):
-        return [Rerun(event.check_run.head_sha, event.check_run.external_id or "")]
+        by = event.sender.login if event.sender else ""
+        return [Rerun(event.check_run.head_sha, event.check_run.external_id or "", by)]
     return [Nothing(f"check run {event.action}")]
 
 

@@ -17,7 +17,7 @@ from ci.errors import RejectedDeliveryError
 
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-_WORD = re.compile(r"[a-z_]{1,64}")  # events and actions
+_WORD = re.compile(r"[a-z0-9_]{1,64}")  # events and actions
 
 
 @dataclass(frozen=True, slots=True)

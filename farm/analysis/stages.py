@@ -29,7 +29,6 @@ class StageTime:
     total_us: float  # over all cores, so the totals of all stages may exceed the wall time
     critical_us: float | None  # of the stage's tasks on the critical path; None where no dependency is known
     critical_share: float | None  # of the wall time
-    base_tasks: int | None = None
     base_total_us: float | None = None  # 0 for a stage the baseline did not have
     base_critical_us: float | None = None
 
@@ -74,7 +73,7 @@ def stage_times(of: StageProfile, baseline: StageProfile | None = None) -> list[
     `baseline` is that of a trial to compare with, of the same clock; its stages that are gone come last.
     """
     totals, counts, critical = _sums(of)
-    base_totals, base_counts, base_critical = _sums(baseline or StageProfile((), ()))
+    base_totals, _, base_critical = _sums(baseline or StageProfile((), ()))
     wall = wall_us(of.tasks)
     found = []
     for stage in {**totals, **base_totals}:
@@ -89,7 +88,6 @@ def stage_times(of: StageProfile, baseline: StageProfile | None = None) -> list[
                 total_us=total,
                 critical_us=on_path,
                 critical_share=on_path / wall if on_path is not None and wall else None,
-                base_tasks=base_counts[stage] if baseline else None,
                 base_total_us=base_totals.get(stage, 0.0) if baseline else None,
                 base_critical_us=base_on_path,
             )

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from farm.bisect.metrics import Metric
 from farm.errors import InfrastructureError
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
-from farm.leasing.lease import Lease
-from farm.model.attempts import MAX_ATTEMPTS
-from jobs.records import Arm, TrialRecord, TrialRequest, TrialStatus
-from kernel.clock import Clock
-
-Done = Callable[["CommitTest"], None]
+from farm.execution.observer import Observer
+from farm.leasing.lease import Lease, Replaced
+from farm.model.run import DeviceRecord
+from jobs.records import Arm, Failure, TrialRecord, TrialRequest, TrialStatus
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CommitTest:
     """One commit under test."""
 
@@ -32,12 +31,12 @@ class CommitTest:
     base: TrialRequest  # the good commit's
     trials: list[TrialRecord] = field(default_factory=list)
     attempt: int = 0
-    slot: int = -1  # of the trials before the one that is wanted elsewhere
+    slot: int = -1  # where its trials are made; −1 before the first
     began: float = 0.0  # time.monotonic()
     took_s: float = 0.0
 
     def begin(self) -> None:
-        """Start from nothing, on whatever device it is now: what another one measured is no pair to what follows."""
+        """Start from nothing: what another device measured is no pair to what follows."""
         self.trials = []
         self.began = self.began or time.monotonic()
 
@@ -46,97 +45,108 @@ class CommitTest:
         self.took_s = time.monotonic() - self.began
 
 
+Done = Callable[[CommitTest], None]
+
+
 @dataclass(slots=True)
 class BisectExecutor:
-    """The devices of a lease. Not for concurrent use."""
+    """The workload of a bisect, round after round on one lease. Not for concurrent use."""
 
     lease: Lease
-    directory: Path  # of the bisect; each trial gets a private one below `logs/`
-    clock: Clock
-    trial_s: float
+    in_flight: InFlightTrials
+    deadlines: RunDeadlines
     metric: Metric
+    _done: Done = field(default=lambda probe: None)
+    _waiting: deque[CommitTest] = field(default_factory=deque)
+    _own: dict[int, CommitTest] = field(default_factory=dict)  # slot → the commit whose next trial it makes
     _moving: list[CommitTest] = field(default_factory=list)  # those whose next trial waits for another device
 
     def test(self, probes: Sequence[CommitTest], done: Done) -> None:
         """Test every one of `probes`; `done` is called with each as it ends.
 
-        A probe that is lost with its device begins anew on another, at most `MAX_ATTEMPTS` times in all, and then ends
-        with the trial that was lost. Raises `InfrastructureError` where no device is left.
+        A commit that is lost with its device begins again on another, as often as the attempts policy allows, and then
+        ends with the trial that was lost. Raises what `DispatchLoop.run` raises, and `InfrastructureError` where no
+        device is left.
         """
-        in_flight = InFlightTrials(self.lease, self.directory, self.clock, self.trial_s)
-        waiting, flying = deque(probes), dict[int, CommitTest]()
-        while waiting or flying or self._moving:
-            for slot in self.lease.slots:
-                if slot not in flying and (probe := self._next(slot, waiting)):
-                    flying[slot] = probe
-                    self._fly(in_flight, slot, probe)
-            if not flying:
-                if not self.lease.slots:
-                    raise InfrastructureError("every device of the lease failed; see the logs of the last trials")
-                self._settle(done)
-                continue
-            for outcome in in_flight.poll():
-                self._take(outcome, in_flight, flying, done)
+        self._done, self._waiting = done, deque(probes)
+        self._own, self._moving = {}, []
+        loop: DispatchLoop[CommitTest] = DispatchLoop(self.lease, self.in_flight, self.deadlines, Observer())
+        loop.run(self)
+        for probe in self._moving:  # no other device is left: they end with what they have
+            self._end(probe)
+        if self._waiting:
+            raise InfrastructureError("every device of the lease failed; see the logs of the last trials")
 
-    def _next(self, slot: int, waiting: deque[CommitTest]) -> CommitTest | None:
-        """What `slot` is to test next: the last trial of another slot's commit, or a new commit."""
+    def seat(self, devices: Mapping[int, DeviceRecord], *, fresh: bool) -> None:
+        """Slots need no memory of their devices: each trial's record has its own."""
+
+    def next(self, idle: Collection[int]) -> TrialStart[CommitTest] | FreshProcess | None:
+        """The next trial of a slot's own commit, the last one of another slot's, or the first one of a new commit."""
+        for slot in sorted(idle):
+            probe = self._own.get(slot) or self._other(slot) or self._new()
+            if probe is None:
+                continue
+            wanted = self.metric.wanted(probe.trials)
+            assert wanted is not None, "a commit that needs no more trials has ended"
+            self._own[slot], probe.slot = probe, slot
+            request = probe.head if wanted.program is Arm.HEAD else probe.base
+            label = f"{probe.label}-{wanted.program.value}"
+            return TrialStart(probe, (slot,), label, request, wanted.repeat, probe.attempt)
+        return None
+
+    def ended(self, launch: TrialStart[CommitTest], outcome: TrialOutcome, *, may_retry: bool) -> Next:
+        """Keep the trial, and see whether its commit needs more."""
+        probe, (slot,) = launch.subject, launch.slots
+        probe.trials.append(outcome.record)
+        if may_retry:
+            probe.attempt += 1
+            return Next.REPLACE  # `replaced` starts the commit again, once there is a device
+        wanted = self.metric.wanted(probe.trials)
+        if wanted is None or wanted.elsewhere:
+            del self._own[slot]
+        if wanted is None:
+            self._end(probe)
+        elif wanted.elsewhere:
+            self._moving.append(probe)
+        return Next.FREE if outcome.record.status is TrialStatus.OK else Next.RENEW
+
+    def replaced(self, slot: int, replaced: Replaced) -> None:
+        """The commit of a slot that has a device again starts from nothing."""
+        if slot in self._own:
+            self._own[slot].begin()
+
+    def lost(self, slot: int, failure: Failure) -> None:
+        """A commit whose device is lost waits for another one; without any it ends with the trial that was lost."""
+        probe = self._own.pop(slot, None)
+        if probe is None:
+            return
+        if self.lease.slots:
+            self._waiting.appendleft(probe)
+        else:
+            self._end(probe)
+
+    def keep(self) -> None:
+        """Nothing is kept before its commit ends."""
+
+    def unfinished(self) -> bool:
+        """Whether a commit has trials left."""
+        return bool(self._waiting or self._own or self._moving)
+
+    def _other(self, slot: int) -> CommitTest | None:
+        """A commit whose last trial is wanted on another slot than its own."""
         for probe in self._moving:
             if probe.slot != slot:
                 self._moving.remove(probe)
                 return probe
-        if not waiting:
+        return None
+
+    def _new(self) -> CommitTest | None:
+        if not self._waiting:
             return None
-        probe = waiting.popleft()
+        probe = self._waiting.popleft()
         probe.begin()
         return probe
 
-    def _settle(self, done: Done) -> None:
-        """Commits that wait for another device when there is none end with what they have."""
-        for probe in self._moving:
-            probe.end()
-            done(probe)
-        self._moving.clear()
-
-    def _take(
-        self, outcome: TrialOutcome, in_flight: InFlightTrials, flying: dict[int, CommitTest], done: Done
-    ) -> None:
-        probe, slot = flying[outcome.slot], outcome.slot
-        probe.trials.append(outcome.record)
-        if outcome.record.status is TrialStatus.ERRORED and probe.attempt + 1 < MAX_ATTEMPTS and self._moved(slot):
-            probe.attempt += 1
-            probe.begin()
-        elif outcome.record.status is not TrialStatus.OK:
-            self._renewed(slot)
-        wanted = self.metric.wanted(probe.trials)
-        if wanted is not None and wanted.elsewhere:
-            probe.slot = slot
-            self._moving.append(flying.pop(slot))
-        elif not self._fly(in_flight, slot, probe):
-            del flying[slot]
-            probe.end()
-            done(probe)
-
-    def _fly(self, in_flight: InFlightTrials, slot: int, probe: CommitTest) -> bool:
-        """Start the next trial of `probe`, if it needs one."""
-        wanted = self.metric.wanted(probe.trials)
-        if wanted is None:
-            return False
-        request = probe.head if wanted.program is Arm.HEAD else probe.base
-        label = f"{probe.label}-{wanted.program.value}"
-        in_flight.start(slot, label, request, wanted.repeat, probe.attempt)
-        return True
-
-    def _moved(self, slot: int) -> bool:
-        try:
-            self.lease.replace(slot)
-        except InfrastructureError:
-            return False
-        return True
-
-    def _renewed(self, slot: int) -> None:
-        """A fresh process after a failure; where there is none to be had, the lease has a slot less."""
-        if slot in self.lease.slots:
-            try:
-                self.lease.renew(slot)
-            except InfrastructureError:
-                return
+    def _end(self, probe: CommitTest) -> None:
+        probe.end()
+        self._done(probe)

@@ -12,11 +12,14 @@ from farm.bisect.executor import BisectExecutor, CommitTest
 from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, contradictions, rounds_needed
 from farm.cluster import connection
-from farm.errors import FarmError, InfrastructureError, UsageError
+from farm.errors import FarmError, UsageError
 from farm.execution import plan
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.in_flight import InFlightTrials
 from farm.execution.session import Session, SessionOptions, leased
 from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord, Serial, TestedRecord
 from farm.model.run import RunRequest, SourceRequest
+from farm.process import crash_log
 from farm.report.bisect.write import write_bisect
 from farm.source.programs import limits_within, require_installed
 from farm.timestamps import new_id, now
@@ -24,6 +27,7 @@ from farm.validation.workflow import run
 from jobs.records import Arm, TrialRecord, TrialRequest
 from jobs.sandbox.commit_kernel import Origin
 from jobs.sandbox.spec import Confinement
+from kernel.errors import KernelLayerError
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_kernel, kernel_entry
 
@@ -103,7 +107,9 @@ def _begin(
     directory = (options.out / bisect_id).resolve()
     (directory / "logs").mkdir(parents=True)
     metric = metrics.make(request.metric, held.platform.noisy)
-    bench = BisectExecutor(held.lease, directory, held.platform.clock, options.timeouts.trial_s, metric)
+    deadlines = RunDeadlines(options.timeouts, held.lease)
+    in_flight = InFlightTrials(held.lease, directory, held.platform.clock, options.timeouts.trial_s)
+    bench = BisectExecutor(held.lease, in_flight, deadlines, metric)
     template = plan.make(_run_request(request), warm_up=False).requests[request.case]
     search = BisectSearch(0, len(line.candidates) - 1, frozenset(line.lacking))
     notes = [f"{line.candidates[at].commit[:12]} is passed over: {why}" for at, why in line.lacking.items()]
@@ -120,8 +126,12 @@ def _conduct(going: _BisectState) -> BisectRecord:
         _search(going)
     except KeyboardInterrupt:
         outcome, reason = CommitOutcome.INTERRUPTED, "interrupted"
-    except InfrastructureError as error:
+    except UsageError:
+        raise  # there is nothing to search
+    except (FarmError, KernelLayerError) as error:
         outcome, reason = CommitOutcome.ERRORED, str(error)
+    except Exception as error:  # noqa: BLE001 - kept in the log; the bisect must end with a record all the same
+        outcome, reason = CommitOutcome.ERRORED, crash_log.kept(error, going.directory / "logs")
     return _record(going, outcome, reason)
 
 

@@ -1,58 +1,74 @@
-"""The `farm` command: a group of one-file commands."""
+"""The `farm` command: a group of one-file commands, each imported when it is used."""
 
 from __future__ import annotations
 
-import io
-import sys
+import ast
+import importlib
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from farm import __version__
-from farm.cli import (
-    bisect,
-    cluster,
-    compare,
-    completion,
-    devices,
-    doctor,
-    harness,
-    init,
-    kernel,
-    ledger,
-    report,
-    resume,
-    run,
-    runs,
-    sweep,
-    test,
-    top,
-    trace,
-    trends,
-    tune,
-)
 from farm.cli.exit_codes import FarmGroup
 from farm.errors import UsageError
 
 COMMANDS = "farm.commands"  # entry points of packages that bring commands: name = "module:click command"
 
+# The farm's own commands, each the module of this package whose object `command` it is.
+OWN = (
+    *("bisect", "budgets", "cluster", "compare", "completion", "devices", "doctor", "init", "kernel"),
+    *("ledger", "report", "resume", "run", "runs", "suite", "sweep", "test", "top", "trace", "trends", "tune"),
+)
+
+ALIASES = {"harness": "suite"}  # former name → name; not listed
+
 
 class Commands(FarmGroup):
-    """The farm's own commands, and those of other packages, which are imported when they are asked for."""
+    """The farm's own commands, and those of other packages, all imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names. Nothing is imported for them."""
-        return sorted({*super().list_commands(ctx), *entry_points(group=COMMANDS).names})
+        return sorted({*OWN, *super().list_commands(ctx), *entry_points(group=COMMANDS).names})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name; the farm's own come first, so that none can be replaced."""
-        own = super().get_command(ctx, cmd_name)
-        found = () if own else tuple(entry_points(group=COMMANDS, name=cmd_name))
-        return _brought(found[0]) if found else own
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
+        if cmd_name in OWN:
+            own: click.Command = importlib.import_module(f"farm.cli.{cmd_name}").command
+            return own
+        added = super().get_command(ctx, cmd_name)
+        found = () if added else tuple(entry_points(group=COMMANDS, name=cmd_name))
+        return _brought(found[0]) if found else added
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All commands with a line each; the farm's own are not imported for it."""
+        names = self.list_commands(ctx)
+        limit = formatter.width - 6 - max(map(len, names))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summary(ctx, name, limit)) for name in names])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands, or options of the group; the farm's own commands are not imported for it."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=self._summary(ctx, name, 45)) for name in names), *options]
+
+    def _summary(self, ctx: click.Context, name: str, limit: int) -> str:
+        shown = click.Command(name, help=_help(name)) if name in OWN else self.get_command(ctx, name)
+        return shown.get_short_help_str(limit) if shown else ""
+
+
+def _help(name: str) -> str:
+    """The help text of one of the farm's own commands, read from its source: imports cost a second, and Tab waits."""
+    tree = ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8"))
+    commands = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "command")
+    return next((ast.get_docstring(found) or "" for found in commands), "")
 
 
 def _brought(entry: EntryPoint) -> click.Command:
-    """A package's command, or one that says why it is not to be had: the others must go on working."""
+    """Return a package's command, or one that says why it cannot be loaded: the others must go on working."""
     try:
         found = entry.load()
         problem = "" if isinstance(found, click.Command) else f"{entry.value} is no click command"
@@ -87,28 +103,3 @@ def main() -> None:
     \b
     `farm COMMAND --help` explains each command; `farm completion --help` makes the shell complete them.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an ASCII-only terminal gets "?" for "µ", not a traceback
-
-
-main.add_command(run.command, "run")
-main.add_command(init.command, "init")
-main.add_command(test.command, "test")
-main.add_command(resume.command, "resume")
-main.add_command(runs.command, "runs")
-main.add_command(report.command, "report")
-main.add_command(devices.command, "devices")
-main.add_command(cluster.command, "cluster")
-main.add_command(kernel.command, "kernel")
-main.add_command(ledger.command, "ledger")
-main.add_command(compare.command, "compare")
-main.add_command(top.command, "top")
-main.add_command(trace.command, "trace")
-main.add_command(bisect.command, "bisect")
-main.add_command(trends.command, "trends")
-main.add_command(tune.command, "tune")
-main.add_command(sweep.command, "sweep")
-main.add_command(harness.command, "harness")
-main.add_command(doctor.command, "doctor")
-main.add_command(completion.command, "completion")

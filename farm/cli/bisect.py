@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +16,7 @@ from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, rounds_needed
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.model.bisect import BisectRequest, CommitOutcome, CommitTestRecord, MetricName
 from farm.model.run import DeviceRecord
 from farm.model.timeouts import Timeouts
@@ -84,6 +83,7 @@ class _Lines(BisectObserver):
 @click.option("--report/--no-report", default=True, help="Run the commit found against the last good one as well.")
 @click.option("--require-sandbox", is_flag=True, help="Refuse to run programs where they cannot be isolated.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("farm-runs"), show_default=True)
+@options.limit_options
 @options.cluster_options
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of bisect.json and do nothing else.")
 @options.json_option
@@ -104,7 +104,7 @@ def command(
     out: Path,
     address: str | None,
     wait_s: float,
-    trial_s: float,
+    timeouts: Timeouts,
     schema: bool,
     as_json: bool,
 ) -> None:
@@ -149,21 +149,27 @@ def command(
         tuning=options.parse_tuning(tuning),
         require_sandbox=require_sandbox,
     )
-    _carry_out(request, out, address, wait_s, trial_s, report, as_json)
+    _carry_out(request, out, address, wait_s, timeouts, report, as_json)
 
 
 def _carry_out(
-    request: BisectRequest, out: Path, address: str | None, wait_s: float, trial_s: float, report: bool, as_json: bool
+    request: BisectRequest,
+    out: Path,
+    address: str | None,
+    wait_s: float,
+    timeouts: Timeouts,
+    report: bool,
+    as_json: bool,
 ) -> None:
     from farm.bisect.workflow import bisect
     from farm.execution.session import SessionOptions
     from farm.report.bisect.terminal import summary
     from farm.source import programs
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
     if programs.has_changes(Path(request.repository)):
         click.echo(f"farm: {request.repository} has changes that are not committed; they are not tested", err=True)
-    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=Timeouts(trial_s=trial_s))
+    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
     observer = BisectObserver() if as_json else _Lines(request.devices)
     with contextlib.redirect_stdout(io.StringIO()):  # Ray prints what befalls its workers there, from its own thread
         record = bisect(request, how, observer, report=report)
@@ -172,8 +178,3 @@ def _carry_out(
     else:
         Console().print(summary(record))
     sys.exit(ExitCode.PASSED if record.outcome is CommitOutcome.FOUND else ExitCode.ERRORED)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A polite kill ends a bisect the way Ctrl-C does."""
-    raise KeyboardInterrupt

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-from types import FrameType
 from typing import Any
 
 import click
@@ -13,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from farm.cli import options
+from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.cluster import local
 from farm.cluster.local import LocalCluster, LocalNode
 from farm.errors import UsageError
@@ -44,7 +43,7 @@ def up(nodes: int, devices_per_node: int, soc: str, port: int) -> None:
     """Start it, and say how to use it."""
     if soc and not _SOC.fullmatch(soc):
         raise UsageError(f"--soc '{soc}' cannot be a label; use letters, digits, '-', '_' and '.', for example a2a3")
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
     console = Console()
 
     def started(node: LocalNode) -> None:
@@ -103,8 +102,3 @@ def _facts(cluster: LocalCluster | None) -> dict[str, Any]:
         for node in cluster.nodes
     ]
     return {"address": cluster.address, "nodes": nodes}
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A polite kill leaves as little behind as Ctrl-C does."""
-    raise KeyboardInterrupt

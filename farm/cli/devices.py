@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import click
-from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from farm import paths
 from farm.cli import device_actions, options
-from farm.errors import UsageError
 from farm.monitor.device_list import OFFLINE, DeviceRow, census, listed
 from farm.store.run_store import Store
 from farm.text import one_line, share
@@ -40,7 +38,7 @@ def command(context: click.Context, platform: str, address: str | None, as_json:
     for the question and ended again. On a terminal a table; into a pipe one device a line, fields parted by tabs.
     """
     if context.invoked_subcommand is not None:
-        _refuse_options_before(context)
+        options.refuse_options_before(context)
         return
     devices, free = _ask(platform, address)
     if as_json:
@@ -51,7 +49,7 @@ def command(context: click.Context, platform: str, address: str | None, as_json:
             click.echo("\t".join(_fields(device)))
     else:
         console = Console()
-        console.print(_table(devices, console.width >= WIDE))
+        console.print(device_table(devices, console.width >= WIDE))
         click.echo(census(devices, free))
 
 
@@ -59,14 +57,6 @@ command.add_command(device_actions.probe)
 command.add_command(device_actions.quarantine)
 command.add_command(device_actions.release)
 command.add_command(device_actions.history)
-
-
-def _refuse_options_before(context: click.Context) -> None:
-    """An option in front of the subcommand would be the listing's and silently do nothing."""
-    for name in context.params:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            flag = f"--{name.removeprefix('as_')}"
-            raise UsageError(f"{flag} goes behind '{context.invoked_subcommand}', not in front of it")
 
 
 def _ask(platform: str, address: str | None) -> tuple[list[DeviceRow], int]:
@@ -114,7 +104,8 @@ def _fields(device: DeviceRow) -> list[str]:
     return [one_line(field) or "-" for field in fields]
 
 
-def _table(devices: Sequence[DeviceRow], wide: bool) -> Table:
+def device_table(devices: Sequence[DeviceRow], wide: bool) -> Table:
+    """Return the table of `devices`; one that is not `wide` leaves columns out."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
     for heading in ("device", "state", *(["since"] if wide else []), "faults"):
         table.add_column(heading, no_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,21 +13,23 @@ from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.cli.run_output import shown
 from farm.errors import UsageError
-from farm.model.priority import Priority
-from farm.model.run import RunRequest
-from farm.model.selection import Selection
-from farm.model.timeouts import Timeouts
+from farm.source import git_environment
+
+if TYPE_CHECKING:
+    from farm.model.priority import Priority
+    from farm.model.selection import Selection
+    from farm.model.timeouts import Timeouts
 
 
 class OrHarness(click.Command):
-    """A command that is another one where `--harness` is among its arguments: they share a name and no options."""
+    """A command that is another one where `--suite` is among its arguments: they share a name and no options."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """The context of whichever command the arguments are for."""
         ours = args[: args.index("--")] if "--" in args else args
-        if any(each == "--harness" or each.startswith("--harness=") for each in ours):
+        if any(each.partition("=")[0] in ("--suite", "--harness") for each in ours):
             return command.make_context(info_name, args, parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
@@ -43,7 +45,14 @@ def _refuse_source(context: click.Context, option: click.Parameter, value: str |
 
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
-@click.option("--harness", required=True, metavar="NAME|FILE.toml", help="Harness profile; `farm harness list`.")
+@click.option(
+    "--suite",
+    "--harness",
+    "harness",
+    required=True,
+    metavar="NAME|FILE.toml",
+    help="Profile of the suite; `farm suite list`. --harness is its older name.",
+)
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
@@ -88,14 +97,15 @@ def command(
 
     \b
     Examples:
-      farm run --harness pypto-lib 'models/**/*.py'
-      farm run --harness pypto-lib --changed-since origin/main --json
-      farm run --harness ./mine.toml --platform a2a3 --devices 8 --address head:6379
+      farm run --suite pypto-lib 'models/**/*.py'
+      farm run --suite pypto-lib --changed-since origin/main --json
+      farm run --suite ./mine.toml --platform a2a3 --devices 8 --address head:6379
     """
     from farm.execution.preflight import amounts
     from farm.execution.session import SessionOptions
     from farm.harness import changed_files, file_selection
     from farm.harness.workflow import HarnessRequest, check, run
+    from farm.model.run import RunRequest
     from kernel.harness import profiles
 
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
@@ -139,5 +149,6 @@ def _repository(root: Path | None) -> Path:
         if not root.is_dir():
             raise UsageError(f"--root {root} is no directory; name the repository's top directory")
         return root.resolve()
-    asked = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True)
+    words = ["git", "rev-parse", "--show-toplevel"]
+    asked = subprocess.run(words, capture_output=True, text=True, env=git_environment.clean())
     return Path(asked.stdout.strip() or ".").resolve()

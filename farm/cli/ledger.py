@@ -9,6 +9,7 @@ from rich.console import Console
 
 from farm.cli import options
 from farm.cli.tuning_shared import campaign_options, measure, template
+from farm.model.timeouts import Timeouts
 
 
 @click.command()
@@ -25,7 +26,7 @@ def command(
     out: Path,
     address: str | None,
     wait_s: float,
-    trial_s: float,
+    timeouts: Timeouts,
     svg: Path | None,
     markdown: Path | None,
     as_json: bool,
@@ -39,8 +40,10 @@ def command(
     from farm.report import ledger as pages
     from farm.source.provenance import commit_of
     from farm.tuning.ledger import Ledger
+    from jobs.kernel_process.described import kernel_of
     from kernel.registry import find_tunable
 
+    kernel_of(kernel)  # one that ends or blocks the process that loads it does so in its own first
     found = find_tunable(kernel)
     chosen = case or found.default_case
     console = Console(stderr=True, quiet=as_json)
@@ -51,7 +54,7 @@ def command(
 
     history = Ledger(found, chosen, say)
     request = template(found, chosen, platform, devices)
-    runner, directory = measure(history, request, out, address, wait_s, trial_s)
+    runner, directory = measure(history, request, out, address, wait_s, timeouts)
     record = history.record(platform, runner.clock, commit_of(found.sources()[0]), runner.toolchain())
     page, picture = pages.markdown(record, "ledger.svg"), pages.plot(record)
     files = {"ledger.json": record.model_dump_json(indent=2) + "\n", "ledger.md": page, "ledger.svg": picture}

@@ -6,16 +6,19 @@ import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from farm.errors import UsageError
 from farm.model.priority import Priority
-from farm.model.run import SourceRequest
 from farm.model.selection import Selection, Spread
 from farm.model.timeouts import LADDER, Timeouts
 from kernel.file_kernels import absolute
+
+if TYPE_CHECKING:
+    from farm.model.run import SourceRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -203,3 +206,11 @@ def parse_tuning(pairs: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"--tuning {key.strip()} is given twice; give it once")
         found[key.strip()] = value.strip()
     return found
+
+
+def refuse_options_before(context: click.Context) -> None:
+    """An option in front of the subcommand would be the listing's and silently do nothing."""
+    for name in context.params:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            flag = f"--{name.removeprefix('as_')}"
+            raise UsageError(f"{flag} goes behind '{context.invoked_subcommand}', not in front of it")

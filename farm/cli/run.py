@@ -10,14 +10,13 @@ import click
 from farm.cli import options, submit
 from farm.cli.harness_run import OrHarness
 from farm.cli.run_output import shown
-from farm.model.priority import Priority
-from farm.model.run import RunRecord, RunRequest
-from farm.model.selection import Selection
-from farm.model.timeouts import Timeouts
-from kernel.registry import find_kernel
 
 if TYPE_CHECKING:
     from farm.execution.session import SessionOptions
+    from farm.model.priority import Priority
+    from farm.model.run import RunRecord, RunRequest
+    from farm.model.selection import Selection
+    from farm.model.timeouts import Timeouts
 
 
 @click.command(cls=OrHarness, epilog="With --harness the files of an external harness: farm run --harness pypto-lib -h")
@@ -77,11 +76,13 @@ def command(
       farm run --address head:6379 --wait 600 --spread nodes --soc Ascend910B1
     """
     from farm.execution.session import SessionOptions
+    from farm.model.run import RunRequest
+    from jobs.kernel_process.described import kernel_of
 
     program = options.source_request(
         kernel, source, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox
     )
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     request = RunRequest(
         kernel=kernel,
         cases=list(cases) or [found.default_case],

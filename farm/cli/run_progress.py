@@ -47,6 +47,10 @@ class PlainView(Observer):
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def preparing(self, what: str) -> None:
+        """Say what is under way before anything is leased."""
+        self._say(what)
+
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """Announce the run."""
         self._say(f"run {run_id}: {trials} trials on {', '.join(device.id for device in devices)}")
@@ -100,6 +104,11 @@ class LiveView(PlainView):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """Stop drawing and leave the terminal as it was."""
         self._progress.stop()
+
+    def preparing(self, what: str) -> None:
+        """Say in the run's own line what is under way."""
+        assert self._run is not None
+        self._progress.update(self._run, description=what)
 
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """A bar for the run and one for each device."""

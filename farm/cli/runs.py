@@ -1,11 +1,14 @@
-"""`farm runs`: what has been run, newest first."""
+"""`farm runs`: what has been run, newest first; `farm runs settle | import`."""
 
 from __future__ import annotations
 
 import dataclasses
+import getpass
 import json
+import socket
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -13,29 +16,36 @@ from rich.table import Table
 from rich.text import Text
 
 from farm import paths
+from farm.cli.options import refuse_options_before
 from farm.model.run import Verdict
 from farm.report.run.terminal import verdict_text
+from farm.source.kernel_identity import recorded_name
+from farm.store import run_settlement
 from farm.store.row_mapping import RunSummary
+from farm.store.run_import import bring_in
 from farm.store.run_store import Store
 from farm.text import microseconds, one_line
 from kernel.clock import Clock
-from kernel.file_kernels import absolute
 
 _WIDE = 96  # columns from which the local time fits too; a run id begins with the time in UTC
 
 
-@click.command("runs")
+@click.group("runs", invoke_without_command=True)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first.")
 @click.option("--kernel", help="Only runs of this kernel.")
 @click.option("--verdict", type=click.Choice([verdict.value for verdict in Verdict]), help="Only runs that ended so.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
-def command(limit: int, kernel: str | None, verdict: str | None, as_json: bool) -> None:
+@click.pass_context
+def command(context: click.Context, limit: int, kernel: str | None, verdict: str | None, as_json: bool) -> None:
     """List runs, newest first.
 
     On a terminal a table; into a pipe one run a line, fields parted by tabs, times in UTC.
     """
+    if context.invoked_subcommand is not None:
+        refuse_options_before(context)
+        return
     with Store.open(paths.store_url()) as store:
-        runs = store.list(limit, absolute(kernel) if kernel else None, Verdict(verdict) if verdict else None)
+        runs = store.list(limit, recorded_name(kernel) if kernel else None, Verdict(verdict) if verdict else None)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(run) for run in runs], indent=2))
     elif not sys.stdout.isatty():
@@ -45,7 +55,34 @@ def command(limit: int, kernel: str | None, verdict: str | None, as_json: bool) 
         click.echo("no runs yet" if kernel is None and verdict is None else "no such runs")
     else:
         console = Console()
-        console.print(_table(runs, console.width >= _WIDE))
+        console.print(run_table(runs, console.width >= _WIDE))
+
+
+@command.command()
+@click.argument("run_id", metavar="RUN")
+def settle(run_id: str) -> None:
+    """End RUN, whose process is gone, as errored: interrupted.
+
+    RUN is an id or the beginning of one. A run whose process ended on this machine is settled by itself; one of another
+    machine after ten minutes without a sign of life. This is for a person who knows it sooner. `farm resume` goes on
+    with it on any machine.
+    """
+    with Store.open(paths.store_url()) as store:
+        full = run_settlement.settle(store, run_id, f"{getpass.getuser()}@{socket.gethostname()}")
+    click.echo(f"run {full} is errored: interrupted; go on with `farm resume {full}`")
+
+
+@command.command("import")
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def import_runs(directories: tuple[Path, ...]) -> None:
+    """Bring runs into the store from their own directories DIR, where the store was away when they ended.
+
+    Importing a run again changes nothing. A verdict that a run has given itself is never changed.
+    """
+    with Store.open(paths.store_url()) as store:
+        for directory in directories:
+            run_id, added = bring_in(store, directory)
+            click.echo(f"run {run_id} is {'imported' if added else 'in the store already'}")
 
 
 def _fields(run: RunSummary) -> list[str]:
@@ -56,7 +93,8 @@ def _fields(run: RunSummary) -> list[str]:
     return [one_line(field) or "-" for field in (*fields, str(len(run.devices)))]
 
 
-def _table(runs: list[RunSummary], wide: bool) -> Table:
+def run_table(runs: list[RunSummary], wide: bool) -> Table:
+    """Return the table of `runs`; one that is not `wide` leaves columns out."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
     for heading in (["when"] if wide else []) + ["run", "verdict"]:
         table.add_column(heading, no_wrap=True)

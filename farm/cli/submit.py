@@ -12,17 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from farm.cli.exit_codes import of_verdict
-from farm.cli.service_client import RemoteJob, ServiceAddress, Submitted
+from farm.cli.termination_signal import raise_interrupt
 from farm.errors import UsageError
-from farm.report.run.terminal import summary
+from farm.source import git_environment
+
+if TYPE_CHECKING:
+    from farm.cli.service_client import RemoteJob, ServiceAddress, Submitted
 
 TOKEN = "FARM_TOKEN"
 
@@ -75,6 +76,8 @@ def served(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _carry_out(context: click.Context, service: Service, values: dict[str, Any]) -> NoReturn:
     """Submit, follow, print what the service says, and end the process with the verdict's exit code."""
+    from farm.cli.service_client import ServiceAddress
+
     asked = _submitted(context, service, values)
     with ServiceAddress(service.url, _token(service.token_file)) as server:
         job = server.submit(asked)
@@ -87,6 +90,8 @@ def _carry_out(context: click.Context, service: Service, values: dict[str, Any])
 
 def _submitted(context: click.Context, service: Service, values: dict[str, Any]) -> Submitted:
     """What is asked for; names of commits are looked up in the git repository around. Raises `UsageError`."""
+    from farm.cli.service_client import Submitted
+
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     misplaced = sorted(given - set(_UNDERSTOOD))
     if misplaced:
@@ -106,7 +111,9 @@ def _whole(name: str) -> str:
         return name
     words = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=30, env=git_environment.clean()
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"git cannot say which commit '{name}' is; give the whole hash") from error
     if done.returncode:
@@ -125,11 +132,7 @@ def _token(file: Path | None) -> str:
 @contextmanager
 def _cancelling(server: ServiceAddress, job: RemoteJob) -> Iterator[None]:
     """Who stops waiting stops the job."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, raise_interrupt)
     try:
         yield
     except KeyboardInterrupt:
@@ -145,5 +148,9 @@ def _show(server: ServiceAddress, job: RemoteJob, as_json: bool) -> None:
     if as_json:
         click.echo(record.model_dump_json(indent=2) if record else "null")
     elif record is not None:
+        from rich.console import Console
+
+        from farm.report.run.terminal import summary
+
         Console(file=sys.stdout).print(summary(record))
     click.echo(f"job {job.id} {job.verdict.value if job.verdict else job.state}: {job.reason}", err=True)

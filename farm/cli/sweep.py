@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -18,9 +16,10 @@ from rich.console import Console
 from farm.cli import options
 from farm.cli.exit_codes import of_verdict
 from farm.cli.sweep_progress import sweep_view
+from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.errors import UsageError
 from farm.model.timeouts import Timeouts
-from kernel.registry import find_kernel
+from jobs.kernel_process.described import kernel_of
 
 if TYPE_CHECKING:
     from farm.model.sweep import SweepRecord
@@ -108,7 +107,7 @@ def command(
         _refuse_asked(context)
         directory = find(out, resume)
         _carry_out(lambda observer: workflow.resume(directory, how, observer), as_json)
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     request = SweepRequest(
         kernel=kernel,
         cases=list(cases) or [found.default_case],
@@ -125,7 +124,7 @@ def _carry_out(act: Callable[[SweepObserver], SweepRecord], as_json: bool) -> No
     """Sweep before the user's eyes and end the process with the verdict's exit code."""
     from farm.report.sweep.terminal import summary
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
     console = Console(file=sys.stdout)
     chatter = io.StringIO()  # Ray prints what befalls its workers to sys.stdout, from a thread of its own
     with sweep_view(console, quiet=as_json) as observer, contextlib.redirect_stdout(chatter):
@@ -151,8 +150,3 @@ def _refuse_asked(context: click.Context) -> None:
     given = [option for name, option in _ASKED.items() if context.get_parameter_source(name) is typed]
     if given:
         raise UsageError(f"--resume goes on with what the sweep was asked; leave out {', '.join(given)}")
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A polite kill ends a sweep the way Ctrl-C does."""
-    raise KeyboardInterrupt

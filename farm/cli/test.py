@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.termination_signal import interrupt_on_sigterm
 
 _JUNIT = click.Path(path_type=Path, dir_okay=False)
 
@@ -57,7 +56,7 @@ def command(
     """
     from farm.testing import suite
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
     plugin = ["--farm-platform", platform, "--farm-wait", str(wait_s)]
     plugin += ["--farm-address", address] if address else []
     ended = suite.run(arguments, devices, plugin, junit, quiet=as_json)
@@ -70,8 +69,3 @@ def command(
         sys.exit(ExitCode.FAILED)
     if ended.errors:
         sys.exit(ExitCode.ERRORED)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A polite kill ends the tests the way Ctrl-C does."""
-    raise KeyboardInterrupt

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import signal
 import time
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 import click
@@ -19,6 +17,7 @@ from rich.text import Text
 
 from farm import paths
 from farm.cli import options
+from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.monitor.active_runs import ActiveRun
 from farm.monitor.snapshot import Snapshot, take
 from farm.store.run_store import Store
@@ -42,7 +41,7 @@ def command(platform: str, address: str | None, interval: float, once: bool, as_
     Running runs are those of this machine's store. With --address also every device of that cluster and the line of
     those who wait for one; farm top takes no device itself.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
     with Store.open(paths.store_url()) as store, _cluster(address):
         look = take(store, platform, address)
         if as_json:
@@ -164,8 +163,3 @@ def _facts(look: Snapshot) -> dict[str, Any]:
         "devices": [dataclasses.asdict(device) for device in look.devices],
         "waiting": [{**dataclasses.asdict(ticket), "priority": ticket.priority.value} for ticket in look.waiting],
     }
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A polite kill gives the terminal back as Ctrl-C does."""
-    raise KeyboardInterrupt

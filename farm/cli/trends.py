@@ -17,12 +17,14 @@ from farm.analysis.trends import CommitMedian, Trend, by_commit, find_trend, med
 from farm.cli import options
 from farm.report.charts.sparkline import bar
 from farm.report.run.terminal import verdict_text
+from farm.source.kernel_identity import recorded_name
 from farm.store.row_mapping import HistoryPoint
 from farm.store.run_store import Store
 from farm.text import counted, microseconds, one_line, signed_share
+from jobs.kernel_process.described import kernel_of
 from kernel.clock import wall_time
 from kernel.errors import UnknownNameError
-from kernel.registry import find_kernel, find_platform
+from kernel.registry import find_platform
 
 if TYPE_CHECKING:
     from farm.stats.change_points import ChangePoint
@@ -51,9 +53,10 @@ def command(kernel: str, case: str | None, platform: str, limit: int, by: str, a
     On a terminal bars, changes and the latest; into a pipe one a line, fields parted by tabs, times in UTC. JSON has
     both, whatever --by says.
     """
+    name = recorded_name(kernel)
     with Store.open(paths.store_url()) as store:
-        wanted = [case] if case is not None else trend_cases(store, kernel, platform, limit)
-        found = [find_trend(store, kernel, each, platform, limit) for each in wanted]
+        wanted = [case] if case is not None else trend_cases(store, name, platform, limit)
+        found = [find_trend(store, name, each, platform, limit) for each in wanted]
     trends = [trend for trend in found if trend is not None]
     if not trends:
         _check(kernel, case, platform)
@@ -93,7 +96,7 @@ def view(trend: Trend, width: int, commits: bool = False) -> RenderableType:
 
 def _check(kernel: str, case: str | None, platform: str) -> None:
     """Nothing was found: raise `UnknownNameError` where that is because a name is wrong."""
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     find_platform(platform)
     if case is not None and case not in found.cases:
         raise UnknownNameError("case", case, list(found.cases))

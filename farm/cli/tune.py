@@ -13,6 +13,7 @@ from farm import paths
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.cli.tuning_shared import campaign_options, measure, template
+from farm.model.timeouts import Timeouts
 
 
 @click.command()
@@ -29,7 +30,7 @@ def command(
     out: Path,
     address: str | None,
     wait_s: float,
-    trial_s: float,
+    timeouts: Timeouts,
     trials: int,
     limit_s: float | None,
     as_json: bool,
@@ -41,8 +42,10 @@ def command(
     """
     from farm.tuning.search import Measured, TuningSearch, fruitless, open_study, patch
     from jobs.cache import source_digest
+    from jobs.kernel_process.described import kernel_of
     from kernel.registry import find_tunable
 
+    kernel_of(kernel)  # one that ends or blocks the process that loads it does so in its own first
     found = find_tunable(kernel)
     chosen = case or found.default_case
     request = template(found, chosen, platform, devices)
@@ -56,7 +59,7 @@ def command(
     sources = source_digest(found.sources())[:16]
     study = open_study(paths.home() / "tune.journal", found, chosen, platform, sources)
     search = TuningSearch(found, chosen, study, trials, say)
-    measure(search, request, out, address, wait_s, trial_s, limit_s)
+    measure(search, request, out, address, wait_s, timeouts, limit_s)
     best = search.best()
     if best is None:
         click.echo(f"farm: {fruitless(search.measured())}", err=True)

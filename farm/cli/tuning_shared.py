@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def campaign_options(command: Command) -> Command:
-    """`--case --platform --devices --out --address --wait --trial-timeout`."""
+    """`--case --platform --devices --out --address --wait` and the timeouts."""
     decorators = (
         click.option("--case", "-c", "case", help="Shape point. Default: the kernel's own."),
         options.platform_option,
@@ -32,6 +33,7 @@ def campaign_options(command: Command) -> Command:
             "--devices", "-n", type=int, default=2, show_default=True, help="Devices that measure side by side."
         ),
         options.out_option,
+        options.limit_options,
         options.cluster_options,
     )
     for decorate in reversed(decorators):
@@ -58,7 +60,7 @@ def measure(
     out: Path,
     address: str | None,
     wait_s: float,
-    trial_s: float,
+    timeouts: Timeouts,
     limit_s: float | None = None,
 ) -> tuple[Platform, Path]:
     """Measure `campaign` on leased devices; its platform, and the directory with the logs.
@@ -66,18 +68,22 @@ def measure(
     Ctrl-C ends it early and is not an error: what was measured until then is the campaign's.
     """
     from farm.execution import plan
+    from farm.execution.deadlines import RunDeadlines
+    from farm.execution.in_flight import InFlightTrials
     from farm.execution.session import SessionOptions, leased
     from farm.timestamps import new_id
-    from farm.tuning.campaign import conduct
+    from farm.tuning.campaign import CampaignExecutor
 
-    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=Timeouts(trial_s=trial_s))
-    deadline = None if limit_s is None else time.monotonic() + limit_s
+    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
+    closes = math.inf if limit_s is None else time.monotonic() + limit_s
     point = plan.make(request, warm_up=False).requests[request.cases[0]]
     with contextlib.redirect_stdout(io.StringIO()), leased(request, how, witnesses=False) as held:
         directory = (out / new_id()).resolve()
         (directory / "logs").mkdir(parents=True)
         try:
-            conduct(campaign, held.lease, point, directory, held.platform.clock, trial_s, deadline)
+            deadlines = RunDeadlines(how.timeouts, held.lease)
+            in_flight = InFlightTrials(held.lease, directory, held.platform.clock, timeouts.trial_s)
+            CampaignExecutor(campaign, held.lease, in_flight, point, deadlines, closes).run()
         except KeyboardInterrupt:
             click.echo("farm: interrupted; keeping what was measured", err=True)
         return held.platform, directory

@@ -7,20 +7,24 @@ nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ray
-from ray.exceptions import RayError
 
-from farm.cluster import endpoint_check, local, ray_internals
+from farm import paths
+from farm.cluster import endpoint_check, head_call, local, ray_internals
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import InfrastructureError, UsageError
+from farm.process import installation
+from farm.text import one_line
 
 # A server of the kind the kernels run on carries eight NPUs, so that is what a laptop simulates.
 SIMULATED_DEVICES = 8
@@ -31,7 +35,10 @@ SOC_LABEL = "soc"
 NODE_LABEL = "farm-node"
 
 
-_abandoned = threading.Event()
+# Ray gives a node a fixed 30 s to start, which no setting of Ray's changes.
+_OVERLOADED = "the machine may be overloaded: try again when it has less to do"
+_SILENT_S = 2.0  # for a shutdown where the head did not answer a moment ago
+_SHUTDOWN_S = 6.0  # takes 1.4 s; the rest of a run's end has its own seconds, and a person waits at most ten
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,13 @@ def connected(address: str | None, simulated: bool) -> Iterator[HeadWatchdog]:
     listens on 127.0.0.1 only. The token of `farm cluster up`'s is sent without being asked for. Raises `UsageError` for
     a malformed address and `InfrastructureError` where no cluster answers there, or not to us. A connection that is
     already there is used as it is and left open. Yields the watch over the cluster's head.
+
+    Workers do not import from the current directory. Raises `InstallationError` where they might still find the
+    packages of the farm elsewhere than this process does.
     """
+    installation.require_one()
     if ray.is_initialized():
+        installation.require_not_in(ray_internals.worker_path())
         with _watched() as held:
             yield held
         return
@@ -76,25 +88,34 @@ def connected(address: str | None, simulated: bool) -> Iterator[HeadWatchdog]:
         on_terminate = signal.getsignal(signal.SIGTERM)
         watch: HeadWatchdog | None = None
         try:
-            with ray_internals.on_loopback(own is not None or where == "local"):
+            with ray_internals.on_loopback(own is not None or where == "local"), _all_visible(bool(devices)):
                 _start(where, devices)
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in place, which aborts the process
             with _watched() as watch:
                 yield watch
         finally:
-            if watch is not None and watch.lost:
-                _abandoned.set()  # a shutdown would wait for the head until Ray aborts the process
-            else:
-                ray.shutdown()
+            _disconnect(watch)
 
 
 def abandoned() -> bool:
-    """Whether a connection was left open because its cluster lost its head; then the process must not exit politely.
+    """Whether a connection was left open because its head does not answer; then the process must not exit politely.
 
     Ray's own handlers wait for the head at exit, until Ray aborts the process with exit code 1.
     """
-    return _abandoned.is_set()
+    return head_call.left()
+
+
+def _disconnect(watch: HeadWatchdog | None) -> None:
+    """Shut Ray down; where its head does not answer, leave it, and end what this process has started of it."""
+    if watch is not None and watch.lost:
+        head_call.abandon()  # a shutdown would wait for the head until Ray aborts the process
+    else:
+        with contextlib.suppress(head_call.HeadSilentError):
+            silent = watch is not None and watch.silent
+            head_call.bounded("disconnect", ray.shutdown, limit_s=_SILENT_S if silent else _SHUTDOWN_S)
+            return
+    ray_internals.kill_own_nodes()
 
 
 @contextlib.contextmanager
@@ -106,22 +127,68 @@ def _watched() -> Iterator[HeadWatchdog]:
         watch.stop()
 
 
+@contextlib.contextmanager
+def _all_visible(wanted: bool) -> Iterator[None]:
+    """Within it, no list of visible NPUs limits what Ray may simulate; the list is for programs on real ones."""
+    before = os.environ.pop(local.VISIBLE, None) if wanted else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[local.VISIBLE] = before
+
+
 def _start(where: str, devices: dict[str, int] | None) -> None:
     """`ray.init`, its failures as ours. Without an address, "local" included, it would join any cluster it finds."""
     dashboard = False if where == "local" else None
+    os.environ.update(installation.absolute_python_path(os.environ))  # workers run in another directory
     try:
-        ray.init(
-            address=where,
-            resources=devices,
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
+        with _in_empty_directory():
+            ray.init(
+                address=where,
+                resources=devices,
+                include_dashboard=dashboard,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except Exception as error:  # Ray raises a bare one for a node that is slow to start, and OSError for long names
+        raise InfrastructureError(_refusal(where, error)) from error
+
+
+@contextlib.contextmanager
+def _in_empty_directory() -> Iterator[None]:
+    """Be in a directory without modules: Ray has its workers import from the directory its driver starts in.
+
+    A `working_dir` in Ray's runtime environment has the same effect, but then no worker process that Ray has started
+    ahead can be used, and each costs seconds.
+    """
+    empty = paths.cache() / "empty"
+    empty.mkdir(parents=True, exist_ok=True)
+    if found := next(empty.iterdir(), None):
+        raise InfrastructureError(f"{empty} must stay empty, because workers import from it; remove {found.name}")
+    before = os.open(".", os.O_RDONLY)  # the name of the current directory may be gone, the directory is not
+    os.chdir(empty)
+    try:
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
+def _refusal(where: str, error: Exception) -> str:
+    """Why Ray cannot be used, in one line with what to do."""
+    first_line = one_line(str(error).strip().split("\n")[0]) or type(error).__name__
+    if "AF_UNIX" in str(error) or getattr(error, "errno", None) == errno.ENAMETOOLONG:
+        place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+        return (
+            f"the name of the directory for temporary files, {place}, is too long for Ray's sockets; set RAY_TMPDIR to "
+            "a short one, for example RAY_TMPDIR=/tmp"
         )
-    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        if where == "local":
-            raise InfrastructureError(f"Ray does not start on this machine: {first_line}") from error
-        raise InfrastructureError(f"the Ray cluster at {where} cannot be joined: {first_line}") from error
+    if where != "local":
+        return f"the Ray cluster at {where} cannot be joined: {first_line}"
+    if "timed out during startup" in first_line:
+        return f"Ray did not start within its limit of 30 s; {_OVERLOADED}"
+    return f"Ray does not start on this machine: {first_line}"
 
 
 def shared(address: str | None) -> bool:
@@ -130,8 +197,8 @@ def shared(address: str | None) -> bool:
 
 
 def nodes() -> dict[str, Node]:
-    """The live nodes by Ray's node id."""
-    alive = [entry for entry in ray.nodes() if entry["Alive"]]
+    """The live nodes by Ray's node id. Raises `HeadSilentError`, as everything here that asks the head."""
+    alive = [entry for entry in head_call.bounded("list its nodes", ray.nodes) if entry["Alive"]]
     sharing = Counter(entry["NodeManagerHostname"] for entry in alive)
     found = {}
     for entry in alive:
@@ -147,7 +214,13 @@ def nodes() -> dict[str, Node]:
 
 def free_count() -> int:
     """Devices nobody holds right now."""
-    return int(ray.available_resources().get("NPU", 0))
+    return int(head_call.bounded("count free devices", ray.available_resources).get("NPU", 0))
+
+
+def free_by_node() -> dict[str, int]:
+    """Devices nobody holds right now, by Ray's node id."""
+    free = head_call.bounded("count free devices", ray_internals.available_by_node)
+    return {node: int(resources.get("NPU", 0)) for node, resources in free.items()}
 
 
 def _quieten() -> None:

@@ -48,6 +48,31 @@ def require(address: str) -> None:
         _require_cluster(address)
 
 
+def answers(address: str, within_s: float) -> bool:
+    """Whether the head's control service at HOST:PORT answers a question `within_s` seconds.
+
+    An open port proves nothing: a process that is stopped goes on accepting connections. A refusal is an answer.
+    """
+    with _channel(address) as channel:
+        values = ray_internals.InternalKVGcsServiceStub(channel)
+        try:
+            values.InternalKVGet(
+                ray_internals.METADATA_REQUEST, timeout=within_s, metadata=ray_internals.token_header()
+            )
+        except grpc.RpcError as error:
+            return error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        except AuthenticationError:
+            return True  # there is no token to send, so nothing can be asked; `require` has said so already
+    return True
+
+
+def _channel(address: str) -> grpc.Channel:
+    # A proxy for the web is none for Ray, which ignores it as well. A channel of its own tries again at once, where one
+    # that others use waits longer after each failure.
+    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+    return grpc.insecure_channel(address, options=options)
+
+
 def _require_port(address: str) -> None:
     """Ray Client's own server does the rest, within its own deadline."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -58,8 +83,7 @@ def _require_port(address: str) -> None:
 
 
 def _require_cluster(address: str) -> None:
-    # A proxy for the web is none for Ray, which ignores it as well.
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+    with _channel(address) as channel:
         values = ray_internals.InternalKVGcsServiceStub(channel)
         metadata = json.loads(_ask(address, values.InternalKVGet, ray_internals.METADATA_REQUEST).value or b"{}")
         _require_versions(address, metadata)

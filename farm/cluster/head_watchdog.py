@@ -2,21 +2,23 @@
 
 Trials under way survive the head for a while, but nothing new can be leased, and after 60 s Ray ends the driver's
 process from a thread of its own with exit code 1, which here means that the kernel failed. So the farm looks first,
-ends the run as errored, and leaves without asking Ray for anything that would wait for the head.
+ends the run as errored, and leaves without asking Ray for anything that would wait for the head. What counts is an
+answer of the head's service: the port of a head that is stopped stays open.
 """
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 
+from farm.cluster import endpoint_check
 from farm.errors import InfrastructureError
 
 # Ray gives up 60 s after it lost the head (gcs_rpc_server_reconnect_timeout_s), and a head with a durable store may be
 # back before that; between the two there must be time left to write the reports.
 LOST_AFTER_S = 30.0
 _LOOK_S = 2.0
+_LEAVING_S = 2.0  # what a head may take to answer before it is worth asking it for an orderly end
 
 
 class HeadLostError(InfrastructureError):
@@ -28,16 +30,15 @@ class HeadLostError(InfrastructureError):
 
 
 class HeadWatchdog:
-    """Looks at the head's port in the background until `stop`."""
+    """Asks the head's service in the background until `stop`."""
 
     def __init__(self, address: str, lost_after_s: float = LOST_AFTER_S, look_s: float = _LOOK_S) -> None:
         """`address` is host:port of Ray's control service."""
         self.address = address
-        self._host, _, port = address.rpartition(":")
-        self._port = int(port)
         self._lost_after_s = lost_after_s
         self._look_s = look_s
         self._answered = time.monotonic()
+        self.silent = False  # whether the last question of `answers` had no answer
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="head-watch", daemon=True)
         self._thread.start()
@@ -52,6 +53,11 @@ class HeadWatchdog:
         if self.lost:
             raise HeadLostError(self.address)
 
+    def answers(self) -> bool:
+        """Ask the head now. False where it does not answer within two seconds."""
+        self.silent = self.lost or not endpoint_check.answers(self.address, _LEAVING_S)
+        return not self.silent
+
     def stop(self) -> None:
         """Look no more."""
         self._ended.set()
@@ -59,8 +65,5 @@ class HeadWatchdog:
 
     def _look(self) -> None:
         while not self._ended.wait(self._look_s):
-            try:
-                with socket.create_connection((self._host.strip("[]"), self._port), timeout=self._look_s):
-                    self._answered = time.monotonic()
-            except OSError:
-                continue  # refused, unreachable, or silent: told by how long ago it last answered
+            if endpoint_check.answers(self.address, self._look_s):
+                self._answered = time.monotonic()

@@ -12,7 +12,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from pydantic import Field, ValidationError
 
 from farm import paths
 from farm.errors import InfrastructureError, UsageError
-from farm.process import identity, termination
+from farm.process import identity, installation, termination
 from farm.process.identity import ProcessIdentity
 from jobs.records import Record
 
@@ -31,6 +30,7 @@ DEFAULT_PORT = 26379  # Ray's own default with a 2 before it, so that both can r
 LOCK_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 180.0  # for each node; one takes 1 to 3 s on an idle machine, a minute on a full one
 DIRECTORY = "FARM_CLUSTER"  # environment variable with the record's directory, in place of `$FARM_HOME/cluster`
+VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"  # of somebody's programs on real NPUs; it would limit what Ray may simulate
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -164,8 +164,8 @@ def _start(request: ClusterRequest, started: Callable[[LocalNode], None]) -> Loc
 
 def _launch(request: ClusterRequest, token: Path, scratch: Path) -> subprocess.Popen[bytes]:
     """Start the process that holds the nodes, in a session of its own: Ctrl-C is not for it."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-    environment |= {
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_") and key != VISIBLE}
+    environment |= installation.absolute_python_path(environment) | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_TMPDIR": str(scratch),
@@ -176,7 +176,7 @@ def _launch(request: ClusterRequest, token: Path, scratch: Path) -> subprocess.P
     try:
         with log().open("wb") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "farm.cluster.local_nodes", request.model_dump_json()],
+                installation.module_command("farm.cluster.local_nodes", request.model_dump_json()),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

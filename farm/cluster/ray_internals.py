@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ray._common.usage.usage_constants import CLUSTER_METADATA_KEY
-from ray._private import ray_constants, services
+from ray._private import ray_constants, services, state, worker
 from ray._private.utils import check_version_info
+from ray._private.worker import global_worker
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
 from ray.core.generated.gcs_service_pb2 import GetAllNodeInfoRequest, InternalKVGetRequest
@@ -75,9 +76,29 @@ def on_loopback(wanted: bool) -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
+def worker_path() -> list[str]:
+    """Directories that Ray puts first on the path of this process's workers, once it is connected."""
+    return list(global_worker.core_worker.get_job_config().py_driver_sys_path)
+
+
 def running_cluster() -> str:
     """HOST:PORT that Ray means by "auto". Raises `ConnectionError` where it finds none."""
     return str(services.get_ray_address_from_environment("auto", None))
+
+
+def available_by_node() -> dict[str, dict[str, float]]:
+    """Resources nobody holds, by Ray's node id."""
+    return dict(state.available_resources_per_node())
+
+
+def kill_own_nodes() -> None:
+    """Kill the processes of a local cluster that this process has started, at once; without one, do nothing.
+
+    `ray.shutdown` ends them only after it has talked to them, which one that is stopped never answers.
+    """
+    node = worker._global_node
+    if node is not None:  # one that was only joined has no processes here
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
 
 
 def nodes_on_this_machine() -> set[str]:

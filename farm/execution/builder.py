@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
+from farm import paths
 from farm.errors import InfrastructureError
 from farm.execution.deadlines import RunDeadlines
+from farm.execution.failure_policy import FailurePolicy
 from farm.execution.in_flight import POLL_S
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan
-from farm.leasing.lease import Lease
+from farm.leasing.lease import Lease, card_of
 from farm.model.attempts import MAX_ATTEMPTS
 from jobs.faults import failures
-from jobs.records import BuildRecord, Failure, Fault, TrialRequest
+from jobs.records import BuildRecord, Failure, Fault, TrialRecord, TrialRequest, TrialStatus
 from kernel.clock import Clock
+from kernel.platforms.protocol import LOG_NAME
+
+_FETCH_S = 60.0  # for a record that is ready; one on a node that is stopped never comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,8 @@ class Building:
     clock: Clock
     limits: RunDeadlines
     observer: Observer
+    directory: Path  # of the run, where the logs of failed builds are brought
+    blame: FailurePolicy = field(default_factory=FailurePolicy)  # what builds alone prove
 
     def build(self, plan: Plan) -> list[BuildRecord]:
         """One record a case; a build lost with its worker is tried again elsewhere.
@@ -62,10 +71,10 @@ class Building:
             done, _ = ray.wait(list(waiting), timeout=POLL_S)
             self._report_stages({slot for slot, _ in waiting.values()})
             for reference in done:
-                slot, case = waiting.pop(reference)
-                records[case] = self._ended(slot, requests[case].case, reference)
-        for slot, case in waiting.values():
-            records[case] = self._lost(slot, requests[case].case, "hang", f"no answer within {limit_s:g} s")
+                slot, named = waiting.pop(reference)
+                records[named] = self._ended(slot, named, requests[named].case, reference)
+        for slot, named in waiting.values():
+            records[named] = self._lost(slot, named, requests[named].case, "hang", f"no answer within {limit_s:g} s")
         return records
 
     def _report_stages(self, slots: set[int]) -> None:
@@ -73,25 +82,24 @@ class Building:
             if slot in slots:
                 self.observer.working(self.lease.device(slot), slot, stage)
 
-    def _ended(self, slot: int, case: str, reference: Any) -> BuildRecord:
+    def _ended(self, slot: int, named: str, case: str, reference: Any) -> BuildRecord:
         try:
-            record: BuildRecord = ray.get(reference)
+            record: BuildRecord = ray.get(reference, timeout=_FETCH_S)
         except RayError as error:
-            return self._lost(slot, case, type(error).__name__, str(error))
-        if record.failure is not None:
+            return self._lost(slot, named, case, type(error).__name__, str(error))
+        if record.failure is None:
+            return record
+        record = self._with_log(record, named)
+        if not _is_lost(record):
             with contextlib.suppress(InfrastructureError):  # the slot is out; the build's own failure is what counts
                 self.lease.renew(slot)
-        return record
+            return record
+        return self._moved(slot, named, record)
 
-    def _lost(self, slot: int, case: str, signal: str, detail: str) -> BuildRecord:
-        where = self.lease.device(slot).id
+    def _lost(self, slot: int, named: str, case: str, signal: str, detail: str) -> BuildRecord:
         failure = failures.lost(signal, detail, "")
-        message = f"on {where}: {failure.message}"
-        try:
-            self.lease.replace(slot)
-        except InfrastructureError as error:
-            message += f"; {error}"
-        return BuildRecord(
+        message = f"on {self.lease.device(slot).id}: {failure.message}"
+        record = BuildRecord(
             address="",
             fingerprint="",
             case=case,
@@ -101,6 +109,48 @@ class Building:
             clock=self.clock,
             failure=Failure(fault=failure.fault, kind=failure.kind, message=message),
         )
+        return self._moved(slot, named, record)
+
+    def _moved(self, slot: int, named: str, record: BuildRecord) -> BuildRecord:
+        """The record of a build that proves nothing by itself, once its slot is on another device.
+
+        The same on two healthy cards is the kernel's: it kills or hangs the compiler wherever it is built.
+        """
+        device, failure = self.lease.device(slot), record.failure
+        assert failure is not None
+        unfit = ""
+        try:
+            unfit = self.lease.replace(slot).unfit
+        except InfrastructureError as error:
+            failure = failure.model_copy(update={"message": f"{failure.message}; {error}"})
+        ended = TrialRecord(
+            case=named,
+            device=device.id,
+            repeat=-1,
+            attempt=0,
+            status=TrialStatus.ERRORED,
+            clock=self.clock,
+            failure=failure,
+        )
+        known = len(self.blame.kernel)
+        self.blame.take(ended, card_of(device), trusted=unfit != card_of(device))
+        for proven in self.blame.kernel[known:]:
+            failure = failure.model_copy(
+                update={"fault": proven.fault, "message": f"the build: {proven.message}; the last {failure.message}"}
+            )
+        return record.model_copy(update={"failure": failure})
+
+    def _with_log(self, record: BuildRecord, named: str) -> BuildRecord:
+        """The failed build with its log in the run: a cache may be deleted, and nobody looks there."""
+        assert record.failure is not None
+        log = ""
+        if record.failure.log:
+            source, target = paths.cache() / record.failure.log, Path("logs") / f"build-{named}" / LOG_NAME
+            with contextlib.suppress(OSError):  # built on another machine, whose cache is its own
+                (self.directory / target).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, self.directory / target)
+                log = str(target)
+        return record.model_copy(update={"failure": record.failure.model_copy(update={"log": log})})
 
 
 def _is_lost(build: BuildRecord) -> bool:

@@ -44,6 +44,11 @@ class _Notes:
         """Nothing is known of any device, so that quarantined ones are leased as well."""
         return {}
 
+    def identify(self, platform: str, device: str, identity: str) -> Health:
+        """Note the card; a probe refuses none."""
+        self.book.identify(platform, device, identity)
+        return Health()
+
     def observe(self, events: Sequence[HealthEvent]) -> None:
         """Note the canaries, durably and here."""
         self.book.observe(events)
@@ -61,6 +66,7 @@ def probe_devices(
     """
     platform = factory()
     preflight.require(platform)
+    preflight.build_once(platform, paths.cache())
     with connection.connected(address, simulated=not platform.noisy) as head:
         present = [f"{node.name}/{index}" for node in connection.nodes().values() for index in range(node.npus)]
         for device in wanted:

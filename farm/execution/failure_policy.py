@@ -1,4 +1,4 @@
-"""Whose fault the failures of a run are, as its trials come in; and how often one is tried again.
+"""Whose fault the failures of a run are, as its trials come in.
 
 What one occurrence proves is the kernel's at once. What may be anyone's (`Action.ASK_ANOTHER_CARD`, `RETRY_ONCE`) is
 the kernel's when two healthy physical cards say the same of the same case. A retry never takes a kernel's failure back.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from farm.model.attempts import MAX_ATTEMPTS
 from jobs.faults import diagnosis
 from jobs.faults.model import Action
 from jobs.records import Failure, Fault, TrialRecord
@@ -17,7 +16,6 @@ from jobs.records import Failure, Fault, TrialRecord
 WITNESSES = 2
 
 _AMBIGUOUS = (Action.ASK_ANOTHER_CARD, Action.RETRY_ONCE)
-_ATTEMPTS = {Action.RETRY_ONCE: 2, Action.FAIL: 1, Action.FAIL_CLOSED: 1, Action.NEUTRAL: 1}
 
 
 @dataclass(slots=True)
@@ -61,12 +59,6 @@ class FailurePolicy:
         if len(self._own) < before or any(heard):
             agreed = [_agreed(*key, said) for key, said in self._said.items() if len(said) >= WITNESSES]
             self.kernel = [failure for _, failure in self._own] + agreed
-
-    def may_retry(self, failure: Failure, attempt: int) -> bool:
-        """Whether what ended with `failure` on its `attempt` (0 is the first) is to be tried on another device."""
-        if self.kernel or failure.fault is Fault.KERNEL:
-            return False
-        return attempt + 1 < _ATTEMPTS.get(diagnosis.of_kind(failure.kind).action, MAX_ATTEMPTS)
 
     def _testify(self, case: str, kind: str, card: str, device: str) -> None:
         said = self._said[case, kind]

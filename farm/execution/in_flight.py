@@ -18,6 +18,7 @@ from kernel.clock import Clock
 from kernel.platforms.protocol import LOG_NAME
 
 POLL_S = 0.25
+_FETCH_S = 60.0  # for a record that is ready; one on a node that is stopped never comes
 _LOG_TAIL_BYTES = 4 << 20  # enough to find the first fault; a runaway log must not fill the driver
 
 
@@ -101,7 +102,7 @@ class InFlightTrials:
     def _ended(self, slot: int) -> TrialOutcome:
         flight = self._take(slot)
         try:
-            record: TrialRecord = ray.get(flight.reference)
+            record: TrialRecord = ray.get(flight.reference, timeout=_FETCH_S)
         except RayError as error:
             return self._lost(slot, flight, type(error).__name__, str(error))
         return TrialOutcome(slot, flight, _relative_to_run(record, flight.directory.relative_to(self._directory)))

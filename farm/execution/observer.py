@@ -10,6 +10,9 @@ from jobs.records import BuildRecord, TrialRecord
 class Observer:
     """Sees nothing: override what is to be seen. Called from the run's own thread; must return quickly, not raise."""
 
+    def preparing(self, what: str) -> None:
+        """Nothing is leased yet; `what` is under way, in a few words."""
+
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """The devices are leased and `trials` trials are planned."""
 

@@ -20,7 +20,7 @@ class PlannedTrial:
 
     case: str
     slot: int  # position among the leased devices
-    repeat: int  # 0-based; −1 is a warm-up, whose result is dropped
+    repeat: int  # 0-based; −1 is a warm-up, whose time is dropped and whose outputs are judged
     arm: Arm = Arm.HEAD
 
 
@@ -59,7 +59,7 @@ def label(case: str, arm: Arm) -> str:
 
 
 def make(request: RunRequest, warm_up: bool, sourced: Sourced | None = None) -> Plan:
-    """Every trial of a checked request; `warm_up` adds one discarded repeat per device, case and arm."""
+    """Every trial of a checked request; `warm_up` adds one untimed repeat per device, case and arm."""
     sourced = sourced or Sourced()
     requests = {
         label(each.case, each.arm): each for case in request.cases for each in _requests(request, case, sourced)

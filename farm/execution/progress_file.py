@@ -25,6 +25,10 @@ class ProgressFile(Observer):
         self._stages: dict[str, str] = {}
         self._written_s = float("-inf")
 
+    def preparing(self, what: str) -> None:
+        """Hand on."""
+        self._inner.preparing(what)
+
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """Note the devices."""
         self._stages = dict.fromkeys((device.id for device in devices), "build")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from farm.leasing.worker import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import RunRequest
 from farm.model.timeouts import Timeouts
+from farm.store import run_writer
 from farm.store.run_store import Store
+from farm.store.run_writer import RunWriter
+from farm.text import counted
 from jobs.sandbox.spec import Confinement
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
@@ -45,7 +49,8 @@ class Session:
     kernel: Kernel
     platform: Platform
     lease: Lease
-    store: Store
+    store: RunWriter
+    store_wait_s: float = run_writer.WAIT_S  # for a store that is away when the run has ended
 
 
 @contextlib.contextmanager
@@ -63,16 +68,22 @@ def leased(
     Raises `UsageError`, `UnknownNameError`, `KernelLoadError`, `TuningError` or `PlatformUnavailableError` before
     anything is started, and `CapacityError` or `InfrastructureError` where no lease can be had.
     """
+    preparing = observer.preparing if observer is not None else preflight.to_stderr
+    observer = observer or Observer()
+    observer.preparing(f"checking {request.kernel}")
     kernel = preflight.check(request)
     factory = options.platform or functools.partial(find_platform, request.platform)
     platform = factory()
     options.timeouts.checked(simulated=not platform.noisy)
     preflight.require(platform)
     preflight.require_writable(options.out)
-    preflight.require_reference(kernel, request, paths.cache())
-    waiting = (observer or Observer()).waiting
+    preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
+    preflight.build_once(platform, paths.cache(), preparing)  # last: a mistake in the kernel is reported first
+    at = options.address
+    observer.preparing(f"connecting to {at}" if at else "starting Ray on this machine")
     connected = connection.connected(options.address, simulated=not platform.noisy)
-    with Store.open(paths.store_url()) as store, connected as head:
+    patience_s = run_writer.wait_s()
+    with Store.open(paths.store_url()) as opened, closing(RunWriter(opened)) as store, connected as head:
         lease = Lease(
             factory,
             platform.name,
@@ -86,7 +97,8 @@ def leased(
             confinement=confinement,
         )
         try:
-            lease.acquire(request.devices, options.wait_s, waiting)
-            yield Session(kernel, platform, lease, store)
+            observer.preparing(f"leasing {counted(request.devices, 'device')}")
+            lease.acquire(request.devices, options.wait_s, observer.waiting)
+            yield Session(kernel, platform, lease, store, patience_s)
         finally:
             lease.release()

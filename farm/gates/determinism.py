@@ -1,24 +1,23 @@
 """Outputs are bit-identical over repeats and over devices, and where they are not, whose fault that is.
 
-The reasoning, per case and output, on the SHA-256 of the raw bytes:
-
-1. A device that disagrees with itself over repeats: the kernel races.
-2. Every device agrees with itself and all agree: passed.
-3. One or more devices disagree with a strict majority that agrees: those devices are suspect. One look is not proof, so
-   the run takes a second one (more repeats on the suspects); a suspect that then agrees with the majority has disagreed
-   with itself, which is case 1.
-4. No strict majority: the kernel depends on the device.
+Compared is the SHA-256 of the raw bytes of each output, warm-ups included: a first launch that is wrong is the classic
+fault. Before that, everything planned must be there, with a digest, from one and the same program: other programs give
+other bits, and an absent digest agrees with everything. `farm.gates.divergence` explains what differs. The program
+fails where the fault is proven to be its own. Where a card may be faulty instead, the gate is errored, names the
+explanations that remain, and the run takes a second look first.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 
-from farm.gates.protocol import Evidence, judge_cases, with_status
-from farm.gates.votes import Digests, groups, minority, self_disagreeing
+from farm.gates.completeness import gaps, other_programs
+from farm.gates.divergence import Divergence, Explanation, divergences
+from farm.gates.protocol import Evidence, gravest, judge_cases, with_status
+from farm.gates.votes import groups, witnesses
 from farm.model.run import Finding, GateRecord, GateStatus
-from jobs.records import TrialRecord
+
+_CARD = (Explanation.UNSTEADY_CARD, Explanation.CARD_OR_DEPENDENCE, Explanation.NODE)
 
 
 class DeterminismGate:
@@ -31,78 +30,134 @@ class DeterminismGate:
         return judge_cases(self.name, evidence, _judge_case)
 
 
-def suspect_devices(evidence: Evidence) -> frozenset[str]:
-    """Devices that agree with themselves and disagree with a strict majority of devices on any output of any case."""
-    found: set[str] = set()
+def distrusted_devices(evidence: Evidence) -> dict[str, frozenset[str]]:
+    """Return case → devices whose word does not count in it: a card may be at fault, so the program is not."""
+    found: dict[str, set[str]] = defaultdict(set)
     for case in evidence.cases:
-        trials = evidence.measured(case)
-        for output in evidence.outputs[case]:
-            digests = _digests(trials, output)
-            if not self_disagreeing(digests):
-                found.update(minority(digests))
-    return frozenset(found)
+        for each in _divergences(evidence, case):
+            if not each.explanation.program:
+                found[case] |= each.devices or _wrong_of_two(evidence, case, each)
+    return {case: frozenset(devices) for case, devices in found.items() if devices}
+
+
+def suspect_devices(evidence: Evidence) -> frozenset[str]:
+    """Return the devices that lost a vote on any output of any case: they are odd, and steady or proven unsteady."""
+    found = (each for case in evidence.cases for each in _divergences(evidence, case) if each.explanation in _CARD)
+    return frozenset(device for each in found for device in each.devices)
+
+
+def second_look(evidence: Evidence) -> dict[str, frozenset[str]]:
+    """Return case → devices that should repeat their trials of it: one look is no proof.
+
+    A device that lost a vote repeats alone. Where one card disagrees with itself, all repeat: a race shows elsewhere.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for case in evidence.cases:
+        for each in _divergences(evidence, case):
+            if each.explanation in _CARD:
+                found[case] |= each.devices
+            elif each.explanation is Explanation.RACE_OR_CARD:
+                found[case] |= set(each.digests)
+    return {case: frozenset(devices) for case, devices in found.items() if devices}
+
+
+def _divergences(evidence: Evidence, case: str) -> list[Divergence]:
+    """What differs between trials that can be compared at all."""
+    if case in evidence.incomparable or other_programs(evidence, case):
+        return []
+    return divergences(evidence, case)
 
 
 def _judge_case(case: str, evidence: Evidence) -> tuple[GateStatus, list[Finding]]:
     if incomparable := evidence.incomparable.get(case):
         return GateStatus.NOT_APPLICABLE, [Finding(message=incomparable, case=case)]
-    trials = evidence.measured(case)
-    if not trials:
+    if not evidence.measured(case):
         return GateStatus.ERRORED, [Finding(message="no trial measured any output", case=case)]
-    if len(trials) == 1:
+    findings = with_status(
+        [*other_programs(evidence, case), *gaps(evidence, case), *_undigested(case, evidence)], GateStatus.ERRORED
+    )
+    if not findings and len(evidence.judged(case)) == 1:
         only = "one trial on one device has nothing to be compared with; ask for more devices or repeats"
         return GateStatus.NOT_APPLICABLE, [Finding(message=only, case=case)]
-    status = GateStatus.PASSED
-    findings: list[Finding] = []
-    for output in evidence.outputs[case]:
-        of_output, found = _judge_output(case, output, _digests(trials, output), evidence.looked_again)
-        findings.extend(with_status(found, of_output))
-        if of_output is GateStatus.FAILED or status is GateStatus.PASSED:
-            status = of_output
-    return status, findings
+    for each in _divergences(evidence, case):
+        status = GateStatus.FAILED if each.explanation.program else GateStatus.ERRORED
+        findings += with_status(_described(case, each, evidence), status)
+    order = {GateStatus.FAILED: 0, GateStatus.ERRORED: 1}
+    findings.sort(key=lambda finding: order[finding.status or GateStatus.ERRORED])
+    return gravest(each.status or GateStatus.ERRORED for each in findings) if findings else GateStatus.PASSED, findings
 
 
-def _judge_output(
-    case: str, output: str, digests: Digests, looked_again: frozenset[str]
-) -> tuple[GateStatus, list[Finding]]:
-    racing = self_disagreeing(digests)
-    if racing:
-        return GateStatus.FAILED, [_race(case, output, device, digests[device]) for device in racing]
-    if len({digest for repeats in digests.values() for digest in repeats.values()}) <= 1:
-        return GateStatus.PASSED, []
-    alone = minority(digests)
-    if alone:
-        votes = f"{len(digests) - len(alone)} of {len(digests)} devices agree on other bits"
-        return GateStatus.ERRORED, [
-            Finding(
-                message=f"device is suspect{', twice looked at' if device in looked_again else ''}: {votes}, "
-                f"the same on all {len(digests[device])} repeats of this one",
-                case=case,
-                device=device,
-                output=output,
-            )
-            for device in sorted(alone)
-        ]
-    different = groups(digests)
-    message = f"the kernel depends on the device: {len(digests)} devices gave {len(different)} different results ("
-    message += "; ".join(" = ".join(sorted(group)) for group in different.values()) + ")"
-    return GateStatus.FAILED, [Finding(message=message, case=case, output=output)]
+def _undigested(case: str, evidence: Evidence) -> list[Finding]:
+    """A finding for each output without a digest; one for a case without outputs."""
+    names = evidence.outputs.get(case, ())
+    if not names:
+        return [Finding(message="it has no output to compare", case=case)]
+    return [
+        Finding(message="the output has no digest", case=case, device=trial.device, repeat=trial.repeat, output=name)
+        for name in names
+        for trial in evidence.judged(case)
+        if not trial.digest(name)
+    ]
 
 
-def _race(case: str, output: str, device: str, repeats: Mapping[int, str]) -> Finding:
+def _wrong_of_two(evidence: Evidence, case: str, found: Divergence) -> frozenset[str]:
+    """Of two cards that disagree, the one whose numbers are wrong while the other's are right."""
+    wrong = set()
+    for trial in evidence.judged(case):
+        output, claim = trial.outputs.get(found.output), trial.claims.get(found.output)
+        if (output is not None and not output.tolerance.passed) or (claim is not None and not claim.passed):
+            wrong.add(trial.device)
+    return frozenset(wrong) if wrong < set(found.digests) else frozenset()
+
+
+def _described(case: str, found: Divergence, evidence: Evidence) -> list[Finding]:
+    if not found.devices:
+        return [Finding(message=_split(found, evidence), case=case, output=found.output)]
+    by_itself = found.explanation in (Explanation.RACE, Explanation.RACE_OR_CARD, Explanation.UNSTEADY_CARD)
+    describe = _against_itself if by_itself else _against_others
+    return [describe(case, found, device, evidence) for device in sorted(found.devices)]
+
+
+def _against_itself(case: str, found: Divergence, device: str, evidence: Evidence) -> Finding:
+    repeats = found.digests[device]
     counts = Counter(repeats.values())
     common, _ = counts.most_common(1)[0]
-    odd = [repeat for repeat, digest in repeats.items() if digest != common]
-    named = ", ".join(str(repeat) for repeat in sorted(odd))
-    message = (
-        f"the kernel races: the device disagrees with itself, {len(counts)} different results, odd repeats {named}"
-    )
-    return Finding(message=message, case=case, device=device, repeat=min(odd), output=output)
+    odd = sorted(repeat for repeat, digest in repeats.items() if digest != common)
+    named = ", ".join("the first launch" if repeat < 0 else str(repeat) for repeat in odd)
+    seen = f"the device disagrees with itself, {len(counts)} different results, odd repeats {named}"
+    others = witnesses(found.digests, evidence.cards) - 1
+    message = f"the kernel races: {seen}"
+    if found.explanation is Explanation.RACE_OR_CARD:
+        message = (
+            f"either the kernel races or this card is unsteady: {seen}, and no other of {others} cards does; "
+            "run more repeats on more cards to tell"
+        )
+    elif found.explanation is Explanation.UNSTEADY_CARD:
+        message = f"device is suspect, its card is unsteady: {seen}, and no other of {others} cards does"
+    return Finding(message=message, case=case, device=device, repeat=odd[0], output=found.output)
 
 
-def _digests(trials: list[TrialRecord], output: str) -> Digests:
-    found: dict[str, dict[int, str]] = defaultdict(dict)
-    for trial in trials:
-        if digest := trial.digest(output):
-            found[trial.device][trial.repeat] = digest
-    return dict(found)
+def _against_others(case: str, found: Divergence, device: str, evidence: Evidence) -> Finding:
+    cards = {evidence.card(each) for each in found.digests}
+    odd = {evidence.card(each) for each in found.devices}
+    votes = f"{len(cards) - len(odd)} of {len(cards)} cards agree on other bits"
+    if found.explanation is Explanation.DEPENDENCE:
+        message = f"the kernel depends on the device: {votes}, and {len(odd)} cards share these"
+    elif found.explanation is Explanation.NODE:
+        message = f"all devices of its node agree on bits nobody else has, look at what the node gives them: {votes}"
+    else:
+        looked = ", twice looked at" if device in evidence.looked_again else ""
+        message = (
+            f"device is suspect{looked}: {votes}, the same on all {len(found.digests[device])} repeats of this one; "
+            "or else the kernel depends on the device, which another kernel on it tells"
+        )
+    return Finding(message=message, case=case, device=device, output=found.output)
+
+
+def _split(found: Divergence, evidence: Evidence) -> str:
+    different = groups(found.digests)
+    told = "; ".join(" = ".join(sorted(group)) for group in different.values())
+    results = f"{len(found.digests)} devices gave {len(different)} different results ({told})"
+    if found.explanation is Explanation.DEPENDENCE:
+        return f"the kernel depends on the device: {results}"
+    return f"either a card computes wrongly or the kernel depends on the device: {results}; one more card tells"

@@ -19,12 +19,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from farm.gates.protocol import Evidence, judge_cases
+from farm.gates.completeness import gaps, other_programs
+from farm.gates.protocol import Evidence, gravest, judge_cases, with_status
 from farm.model.run import Finding, GateRecord, GateStatus
 from farm.stats.bootstrap import ratio_interval
 from farm.stats.robust import median
 from farm.stats.thresholds import RESOLUTION_US
-from jobs.records import TrialRecord
+from jobs.records import Arm, TrialRecord
 from kernel.clock import Clock, wall_time
 
 # A run looks up to four times (after 3, 6, 9 and 12 rounds). Four looks at 1 − 0.0182 are wrong together as often as
@@ -104,6 +105,7 @@ class RegressionGate:
     base: tuple[TrialRecord, ...]  # every attempt
     allowed: Mapping[str, float] = field(default_factory=dict)  # case → share of the base's time; else the default
     missing: Mapping[str, MissingArm] = field(default_factory=dict)  # cases of which there is no base to measure
+    programs: Mapping[str, str] = field(default_factory=dict)  # case → fingerprint of the base that was built
 
     def judge(self, evidence: Evidence) -> GateRecord:
         """Failed for worse, inconclusive where noise decides, errored where an arm has no samples, else passed."""
@@ -121,8 +123,24 @@ class RegressionGate:
 
     def _compare(self, case: str, evidence: Evidence) -> ArmComparison | None:
         default = ALLOWED_NOISY if evidence.noisy else ALLOWED_EXACT
-        base = replace(evidence, trials=self.base)  # the head's evidence says which devices are suspect
+        base = self._of_base(evidence)
         return compare(_arm(case, base), _arm(case, evidence), self.allowed.get(case, default), evidence.noisy)
+
+    def _of_base(self, evidence: Evidence) -> Evidence:
+        """The base's trials as evidence; the head's says which devices are suspect."""
+        return replace(evidence, trials=self.base, arm=Arm.BASE, programs=self.programs)
+
+    def _doubts(self, case: str, evidence: Evidence) -> list[Finding]:
+        """What is missing of either arm, or was not the program that was asked for."""
+        found = []
+        for arm, of_arm in (("head", evidence), ("merge base", self._of_base(evidence))):
+            timed = {(trial.device, trial.repeat) for trial in of_arm.timed(case)}
+            trusted = {(trial.device, trial.repeat) for trial in of_arm.trusted(case) if trial.repeat >= 0}
+            doubts = [finding.message for finding in (*gaps(of_arm, case), *other_programs(of_arm, case))]
+            if lacking := len(trusted - timed):
+                doubts.append(f"{lacking} trials have no {of_arm.clock.value} time")
+            found += [Finding(message=f"{arm}: {doubt}", case=case) for doubt in doubts]
+        return with_status(found, GateStatus.ERRORED)
 
     def _judge_case(self, case: str, evidence: Evidence) -> tuple[GateStatus, list[Finding]]:
         if case in self.missing:
@@ -133,7 +151,10 @@ class RegressionGate:
         if comparison is None:
             message = "no device measured both the head and the merge base in one round"
             return GateStatus.ERRORED, [Finding(message=message, case=case)]
-        return _STATUS[comparison.answer], [Finding(message=describe(comparison), case=case)]
+        status = _STATUS[comparison.answer]
+        described = with_status([Finding(message=describe(comparison), case=case)], status)
+        doubts = self._doubts(case, evidence)
+        return gravest([status, *([GateStatus.ERRORED] if doubts else [])]), [*described, *doubts]
 
 
 _STATUS = {
@@ -156,8 +177,8 @@ def describe(comparison: ArmComparison) -> str:
 
 def _arm(case: str, evidence: Evidence) -> TimedProgram:
     rounds: dict[str, dict[int, float]] = defaultdict(dict)
-    for trial in evidence.trusted(case):
-        if trial.wall_us is not None and trial.wall_us > 0 and trial.clock is evidence.clock:
+    for trial in evidence.timed(case):
+        if trial.wall_us is not None:
             rounds[trial.device][trial.repeat] = trial.wall_us
     return TimedProgram(evidence.clock, rounds)
 

@@ -25,16 +25,17 @@ def decide(
             return verdict, f"the build of {build.case} failed: {build.failure.message}"
     if faults:
         return Verdict.FAILED, f"the kernel is at fault: {faults[0].message}"
-    for status, verdict in (
-        (GateStatus.FAILED, Verdict.FAILED),
-        (GateStatus.ERRORED, Verdict.ERRORED),
-        (GateStatus.INCONCLUSIVE, Verdict.ERRORED),
-    ):
-        for gate in gates:
-            if gate.status is status:
-                return verdict, _reason(gate)
-    if shortfall:
+    failed = [gate for gate in gates if gate.status is GateStatus.FAILED]
+    if failed:
+        return Verdict.FAILED, _reason(failed[0])
+    if shortfall:  # before the gates that miss what it names the cause of
         return Verdict.ERRORED, shortfall
+    # What determinism doubts, the other gates doubt as well: its reason is the first one.
+    doubting = sorted(gates, key=lambda gate: gate.name != "determinism")
+    for status in (GateStatus.ERRORED, GateStatus.INCONCLUSIVE):
+        for gate in doubting:
+            if gate.status is status:
+                return Verdict.ERRORED, _reason(gate)
     passed = [gate.name for gate in gates if gate.status is GateStatus.PASSED]
     if "tolerance" not in passed:
         return Verdict.ERRORED, "nothing was measured"
@@ -47,7 +48,7 @@ def _reason(gate: GateRecord) -> str:
     head = "inconclusive" if gate.status is GateStatus.INCONCLUSIVE else f"{gate.name} {gate.status.value}"
     if not gate.findings:
         return head
-    first = gate.findings[0]
+    first = next((each for each in gate.findings if each.status is gate.status), gate.findings[0])
     place = [first.case, first.output and f"output {first.output}", first.device and f"device {first.device}"]
     where = ", ".join(part for part in place if part)
     more = f" (and {len(gate.findings) - 1} more)" if len(gate.findings) > 1 else ""

@@ -15,7 +15,9 @@ from collections.abc import Collection, Iterable, Iterator, Set
 from pathlib import Path, PurePosixPath
 
 from farm.errors import UsageError
+from farm.source import git_environment
 from kernel.harness.profile import Profile
+from kernel.harness.targets import file_of
 
 _GIT_S = 60.0
 
@@ -40,7 +42,7 @@ def touched(files: Collection[str], changes: Iterable[str], root: Path, profile:
     if other:
         return set(files), f"all {len(files)} files: {other[0]} is no Python, so it may concern any"
     concerned = _importing(relevant, root, profile)
-    chosen = {file for file in files if file in concerned}
+    chosen = {target for target in files if file_of(target, profile) in concerned}
     return chosen, f"{len(chosen)} of {len(files)} files are, or import, one of {len(relevant)} changed files"
 
 
@@ -115,7 +117,12 @@ def _paths(places: Iterable[PurePosixPath], parts: list[str]) -> Iterator[str]:
 def _git(root: Path, reference: str, *arguments: str) -> str:
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, errors="replace", timeout=_GIT_S
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_S,
+            env=git_environment.clean(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"--changed-since {reference}: git does not answer: {error}") from error

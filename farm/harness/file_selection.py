@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm.errors import UsageError
 from kernel.harness import head
 from kernel.harness.head import Head
 from kernel.harness.profile import Profile
+from kernel.harness.targets import targets, variant_of
 
 _WILD = frozenset("*?[")
 
@@ -32,24 +33,34 @@ class Found:
 def discover(root: Path, patterns: Sequence[str], profile: Profile, platform: str) -> Found:
     """What `patterns`, the profile's own where there are none, match below `root`. Raises `UsageError`."""
     matching: dict[str, Path] = {}
-    for pattern in patterns or profile.files.include:
-        found = dict(_matching(root, pattern, profile))
+    how = profile.platforms[platform]
+    excluded = [*profile.files.exclude, *how.exclude]
+    for pattern in patterns or how.include or profile.files.include:
+        found = dict(_matching(root, pattern, excluded))
         if not found and patterns:
             raise UsageError(f"no file below {root} matches '{pattern}'; quote the pattern, and see --root")
         matching.update(found)
     heads = {file: _head(path, file, profile, platform) for file, path in sorted(matching.items())}
-    runnable = {file: told for file, told in heads.items() if told.runnable}
+    parts = [file for file, told in heads.items() if not told.runnable]
+    runnable = {
+        target: replace(told, devices=variant.devices)
+        if (variant := variant_of(target, profile)) is not None and variant.devices
+        else told
+        for file, told in heads.items()
+        if told.runnable
+        for target in targets(file, profile)
+    }
     if not runnable:
         wanted = f"none of them can be run (no '{profile.files.runnable}' in it)" if heads else "no file matches"
         raise UsageError(f"{len(heads)} files match below {root}, {wanted}; see --root, or name others")
     return Found(
         files={file: told for file, told in runnable.items() if not told.skipped},
         skipped={file: told.skipped for file, told in runnable.items() if told.skipped},
-        parts=len(heads) - len(runnable),
+        parts=len(parts),
     )
 
 
-def _matching(root: Path, pattern: str, profile: Profile) -> Iterator[tuple[str, Path]]:
+def _matching(root: Path, pattern: str, excluded: Sequence[str]) -> Iterator[tuple[str, Path]]:
     """Files below `root`; one that is named without a wildcard is taken although the profile excludes it."""
     if pattern.startswith("/") or ".." in Path(pattern).parts:
         raise UsageError(f"pattern '{pattern}' leaves the repository; give it from {root}")
@@ -60,7 +71,7 @@ def _matching(root: Path, pattern: str, profile: Profile) -> Iterator[tuple[str,
     for path in paths:
         below = path.relative_to(root)
         hidden = any(part.startswith(".") for part in below.parts)
-        barred = any(fnmatch.fnmatchcase(below.as_posix(), each) for each in profile.files.exclude)
+        barred = any(fnmatch.fnmatchcase(below.as_posix(), each) for each in excluded)
         if path.is_file() and not (hidden or (barred and _WILD & set(pattern))):
             yield below.as_posix(), path
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from farm.gates.budget import BudgetGate
 from farm.gates.claims import ClaimGate
-from farm.gates.determinism import DeterminismGate, suspect_devices
-from farm.gates.protocol import Evidence
+from farm.gates.determinism import DeterminismGate, distrusted_devices
+from farm.gates.protocol import Evidence, PlannedMeasurement
 from farm.harness.file_selection import Found
 from farm.model.budgets import Budget
 from farm.model.run import Finding, GateRecord, GateStatus
@@ -17,9 +17,13 @@ from kernel.clock import Clock
 from kernel.harness.profile import Ceiling, Data, Timing
 
 
-def judge(evidence: Evidence, platform: str, timing: Timing) -> list[GateRecord]:
+def judge(evidence: Evidence, platform: str, timing: Timing, outputs_required: bool = True) -> list[GateRecord]:
     """Tolerance, determinism and budget."""
-    return [ClaimGate().judge(evidence), DeterminismGate().judge(evidence), _budget(evidence, platform, timing)]
+    return [
+        ClaimGate(outputs_required).judge(evidence),
+        DeterminismGate().judge(evidence),
+        _budget(evidence, platform, timing),
+    ]
 
 
 def _budget(evidence: Evidence, platform: str, timing: Timing) -> GateRecord:
@@ -33,11 +37,18 @@ def _budget(evidence: Evidence, platform: str, timing: Timing) -> GateRecord:
 
 
 def evidence(
-    found: Found, data: Data, trials: Sequence[TrialRecord], clock: Clock, ceilings: Mapping[str, Ceiling]
+    found: Found,
+    data: Data,
+    trials: Sequence[TrialRecord],
+    clock: Clock,
+    ceilings: Mapping[str, Ceiling],
+    repeats: int,
+    cards: Mapping[str, str] | None = None,
 ) -> Evidence:
-    """What the gates may look at; `ceilings` are the platform's, by file.
+    """What the gates may look at; `ceilings` are the platform's, by file, and `cards` the devices' by their id.
 
-    A file whose bits prove nothing makes no device suspect.
+    Each file is planned `repeats` times, on whichever devices are free. A file whose bits prove nothing makes no device
+    suspect, and a device that is suspect in one file is trusted in the others.
     """
     outputs = {file: _outputs(trials, file) for file in found.files}
     why = {file: _incomparable(file, found, data, trials) for file in found.files}
@@ -47,13 +58,14 @@ def evidence(
         noisy=True,
         trials=tuple(trials),
         outputs=outputs,
+        planned=tuple(PlannedMeasurement(file, 0, repeat) for file in found.files for repeat in range(repeats)),
+        cards=cards or {},
         budgets={
             file: Budget(each.ceiling_us, None, each.source) for file, each in ceilings.items() if file in outputs
         },
         incomparable={file: reason for file, reason in why.items() if reason},
     )
-    comparable = replace(whole, cases=tuple(file for file in found.files if not why[file]))
-    return replace(whole, suspects=suspect_devices(comparable))
+    return replace(whole, suspects=distrusted_devices(whole))
 
 
 def _incomparable(file: str, found: Found, data: Data, trials: Sequence[TrialRecord]) -> str:

@@ -11,11 +11,7 @@ from jobs.records import Failure, TrialRecord, TrialStatus
 from kernel.harness.head import Head
 
 _NAMED = 3  # files in the run's one sentence
-_BECOMES = (
-    (GateStatus.FAILED, FileStatus.FAILED),
-    (GateStatus.ERRORED, FileStatus.ERRORED),
-    (GateStatus.INCONCLUSIVE, FileStatus.ERRORED),  # noise hides the answer, which is no pass
-)
+_NO_PASS = (GateStatus.ERRORED, GateStatus.INCONCLUSIVE)  # noise that hides the answer is no pass either
 
 
 def file_records(
@@ -67,17 +63,24 @@ def _status(
 ) -> tuple[FileStatus, str]:
     if guilt:
         return FileStatus.FAILED, _told(guilt[0])
-    for status, becomes in _BECOMES:
-        found = _finding(file, gates, status)
-        if found and (status is GateStatus.FAILED or _measured(trials)):
-            return becomes, found
+    if found := _finding(file, gates, GateStatus.FAILED):
+        return FileStatus.FAILED, found
     missing = repeats - _measured(trials)
     if missing > 0:
         lost = [each.failure for each in trials if each.failure is not None]
         why = _told(lost[-1]) if lost else unreached
         return FileStatus.ERRORED, why if missing == repeats else f"{missing} of {repeats} trials were lost; {why}"
+    for status in _NO_PASS:
+        if found := _finding(file, gates, status):
+            return FileStatus.ERRORED, found
     outputs = {name for trial in trials for name in trial.claims}
-    return FileStatus.PASSED, f"{counted(len(outputs), 'output')} in {counted(repeats, 'trial')}"
+    return FileStatus.PASSED, f"{counted(len(outputs), 'output')} in {counted(repeats, 'trial')}{_untimed(trials)}"
+
+
+def _untimed(trials: Sequence[TrialRecord]) -> str:
+    """How many of the trials that passed have no time, and why; "" where all have one or none was wanted."""
+    why = [trial.untimed for trial in trials if trial.status is TrialStatus.OK and trial.untimed]
+    return f"; {len(why)} of {_measured(trials)} without a time: {why[0]}" if why else ""
 
 
 def _told(failure: Failure) -> str:

@@ -7,10 +7,12 @@ import functools
 import hashlib
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm import paths
+from farm.analysis.sweep_matrix import Fleet
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution import preflight
@@ -27,14 +29,18 @@ from farm.harness.file_selection import Found
 from farm.harness.worker import HarnessWorker
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
-from farm.model.device_health import acquittals, events_of
+from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.run import FileRecord, GateRecord, HarnessRecord, RunRecord, RunRequest, Verdict
+from farm.process import crash_log
 from farm.report.write import write_reports
-from farm.source.provenance import commit_of
+from farm.source.provenance import provenance
+from farm.store import run_writer
 from farm.store.run_store import Store
+from farm.store.run_writer import RunWriter
 from farm.timestamps import new_id, now
 from jobs.faults import diagnosis
 from jobs.records import TrialRecord, TrialRequest
+from kernel.errors import KernelLayerError
 from kernel.harness.kernel import INPUT_SET
 from kernel.harness.profile import Profile, ProfileError, Timing
 from kernel.platforms.command import Command
@@ -61,7 +67,7 @@ class _Run:
     asked: HarnessRequest
     platform: Command
     lease: Lease
-    store: Store
+    store: RunWriter
     limits: RunDeadlines
     observer: Observer
     directory: Path
@@ -79,7 +85,8 @@ class _Run:
         self.trials.append(trial)
         self.store.save_trials(self.id, [trial])
         if not trial.beside:
-            self.store.observe(events_of(trial, self.id, self.platform.name, now()))
+            whose = {"claimed": True, "simulated": not self.platform.noisy}  # nobody has installed its programs
+            self.store.observe(events_of(trial, self.id, self.platform.name, now(), **whose))
 
 
 def check(profile: Profile, platform: str, options: SessionOptions) -> None:
@@ -88,7 +95,7 @@ def check(profile: Profile, platform: str, options: SessionOptions) -> None:
         known = ", ".join(sorted(profile.platforms))
         raise UsageError(f"harness {profile.name} has no platform '{platform}'; its platforms: {known}")
     require_known_kinds(profile)
-    trial_s, own_s = options.timeouts.trial_s, profile.limits.seconds
+    trial_s, own_s = options.timeouts.trial_s, profile.longest_s(platform)
     if trial_s < own_s + profile.limits.stop_seconds + _MARGIN_S:
         told = f"--trial-timeout {trial_s:g} leaves no room for the harness's own {own_s:g} s and {_MARGIN_S:g} s more"
         raise UsageError(f"{told}; raise it, or lower limits.seconds in the profile")
@@ -127,7 +134,8 @@ def _leased(asked: HarnessRequest, options: SessionOptions, observer: Observer, 
     preflight.require(platform)
     preflight.require_writable(options.out)
     connected = connection.connected(options.address, simulated=simulated)
-    with Store.open(paths.store_url()) as store, connected as head:
+    run_writer.wait_s()  # one that is no number is better said now
+    with Store.open(paths.store_url()) as opened, closing(RunWriter(opened)) as store, connected as head:
         lease = Lease(
             factory,
             platform.name,
@@ -159,18 +167,22 @@ def _conduct(going: _Run) -> RunRecord:
         _measure(going)
     except KeyboardInterrupt:
         stopped = "interrupted"
-    except FarmError as error:
+    except (FarmError, KernelLayerError) as error:
         stopped = str(error)
+    except Exception as error:  # noqa: BLE001 - kept in the log; the run must end with a record all the same
+        stopped = crash_log.kept(error, going.directory / "logs")
     finally:
         shutil.rmtree(going.directory / "data", ignore_errors=True)  # frozen inputs, 100 MB and more a file
-    gates = judging.judge(_evidence(going), going.platform.name, going.timing)
+    required = going.asked.profile.lines.outputs_required
+    gates = judging.judge(_evidence(going), going.platform.name, going.timing, required)
     going.observer.judged(gates)
     files = _files(going, gates, f"not reached: {stopped}" if stopped else "no device of the lease could run it")
     found, reason = (Verdict.ERRORED, stopped) if stopped else verdict.verdict(files)
     record = _record(going, found, reason, gates, files)
-    _acquit(going)
-    going.store.finish(record)  # first: the verdict must stand even where a full disk takes the files
-    write_reports(record, going.directory)
+    patience_s = 0.0 if stopped == "interrupted" else run_writer.wait_s()
+    going.store.conclude(
+        record, _acquittals(going), lambda: write_reports(record, going.directory), going.directory, patience_s
+    )
     return record
 
 
@@ -190,7 +202,7 @@ def _measure(going: _Run) -> None:
         repeats=request.repeats,
         freezes=frozenset(file for file, head in asked.found.files.items() if freezable and head.replays),
         data=going.directory / "data",
-        keep=going.keep,
+        save=going.keep,
     )
     going.observer.began(going.id, going.lease.held, len(asked.found.files) * request.repeats)
     going.conductor.run()
@@ -199,15 +211,20 @@ def _measure(going: _Run) -> None:
 def _evidence(going: _Run) -> Evidence:
     profile = going.asked.profile
     ceilings = profile.budgets.get(going.platform.name, {})
-    return judging.evidence(going.asked.found, profile.data, going.trials, going.platform.clock, ceilings)
+    repeats, cards = going.asked.request.repeats, Fleet.of(going.lease.held).cards
+    return judging.evidence(
+        going.asked.found, profile.data, going.trials, going.platform.clock, ceilings, repeats, cards
+    )
 
 
-def _acquit(going: _Run) -> None:
+def _acquittals(going: _Run) -> list[HealthEvent]:
     """Devices on which a file failed by its own fault get their good name back."""
     blames = going.conductor.blames if going.conductor is not None else {}
+    cleared = []
     for file, blame in blames.items():
         own = [trial for trial in going.trials if trial.case == file and not trial.beside]
-        going.store.observe(acquittals(own, blame.kernel, going.id, going.platform.name, now()))
+        cleared += acquittals(own, blame.kernel, going.id, going.platform.name, now())
+    return cleared
 
 
 def _files(going: _Run, gates: list[GateRecord], unreached: str) -> list[FileRecord]:
@@ -220,6 +237,7 @@ def _record(
     going: _Run, found: Verdict | None, reason: str, gates: list[GateRecord], files: list[FileRecord]
 ) -> RunRecord:
     asked, request, evidence = going.asked, going.asked.request, _evidence(going)
+    source = provenance(asked.root)
     return RunRecord(
         run_id=going.id,
         verdict=found,
@@ -228,7 +246,8 @@ def _record(
         cases=request.cases,
         platform=request.platform,
         clock=going.platform.clock,
-        commit=commit_of(asked.root),
+        commit=source.commit,
+        commit_unknown=source.because,
         started_at=going.started_at,
         finished_at=None if found is None else now(),
         request=request,

@@ -7,6 +7,7 @@ a canary in it: nobody's work goes onto a device that cannot run a known small p
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.cluster import connection
+from farm.cluster.head_call import HeadSilentError
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, InfrastructureError
 from farm.leasing.device_queue import QueueEntry
@@ -31,11 +33,12 @@ from jobs.sandbox.spec import Confinement
 # Nobody's fault when Ray needs this long for a free device on a busy machine; longer means somebody else holds it.
 PLACEMENT_GRACE_S = 5.0
 POLL_S = 0.5
+_CLOSE_S = 3.0  # for each step of giving everything back; a person who interrupts a run waits ten at most
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What became of a slot whose worker was lost."""
+    """The new place of a slot whose worker was lost."""
 
     moved: bool  # it is on another device now
     unfit: str  # the physical card it left, as `card_of` names it, where that failed its canary; "" where it did not
@@ -65,7 +68,7 @@ class Lease:
     ) -> None:
         """`name` is the platform's; `environment` is added to that of every worker, each of which is a `worker`.
 
-        With `witnesses` no two devices are of one physical card: what one card says twice is said once. With `together`
+        With `witnesses` no two devices are of one physical card: two reports of a card count once. With `together`
         they come from as few nodes as possible. `confinement` has the programs that are not installed.
         """
         self._workers = Workers(platform, cache, environment, worker, confinement)
@@ -104,7 +107,7 @@ class Lease:
         self._places = dict(enumerate(places))
         try:
             self._ready(self._places)
-        except BaseException:
+        except InfrastructureError:
             self._workers.stop(self._workers.slots)
             self._placement.release()
             raise
@@ -159,25 +162,36 @@ class Lease:
         """Put `slot` on another device, or on its own with a fresh process where none is free.
 
         The device that is left gets a canary first, in a fresh process: a device that fails it bears no witness against
-        the kernel. Raises `InfrastructureError` where not even the old device is to be had.
+        the kernel. Raises `InfrastructureError` where even the old device is unavailable.
         """
         self._workers.stop([slot])
         left, left_device = self._places[slot], self._devices[slot]
-        fit = self._still_fit(slot)
-        self._unfit.add(left.id)
-        spare = self._spare(slot)
-        self._unfit.discard(left.id)
-        if spare:
-            self._places[slot] = spare[0]
-        elif fit is False:
-            raise InfrastructureError(f"device {left.id} fails its canary and no other is free")
-        else:
-            where = self._placement.again(left)
-            if where is None:
-                raise InfrastructureError(f"device {left.id} is lost and no other is free")
-            self._places[slot] = where
+        try:
+            fit = self._still_fit(slot)
+            self._places[slot] = self._other_place(slot, fit)
+        except InfrastructureError:
+            self._placement.give_back(left)
+            raise
+        if self._places[slot] != left:
+            self._placement.give_back(left)
         self._ready([slot])
         return Replaced(self._places[slot].id != left.id, card_of(left_device) if fit is False else "")
+
+    def _other_place(self, slot: int, fit: bool | None) -> DeviceAllocation:
+        """Where `slot` goes on; `fit` is the result of the canary on its own device. Raises `InfrastructureError`."""
+        left = self._places[slot]
+        self._unfit.add(left.id)
+        try:
+            spare = self._spare(slot)
+        finally:
+            self._unfit.discard(left.id)
+        if spare:
+            return spare[0]
+        if fit is False:
+            raise InfrastructureError(f"device {left.id} fails its canary and no other is free")
+        if not self._placement.still_there(left):
+            raise InfrastructureError(f"device {left.id} is lost and no other is free")
+        return left
 
     def renew(self, slot: int) -> None:
         """A fresh process on the device of `slot`: a failed compile or run poisons what comes after it in its process.
@@ -188,23 +202,24 @@ class Lease:
         self._ready([slot])
 
     def release(self) -> None:
-        """Give every device back. Safe to call twice, and after anything has died.
+        """Give every device back, and take none any more. Safe to call twice, and after anything has died.
 
-        Without a head there is nobody to give them back to: Ray frees them itself when the driver ends.
+        Where the head does not answer this does not wait for it: the devices are free as soon as the head answers
+        again, or this process has ended.
         """
-        if self._head.lost:
-            return
-        self._line.leave()
-        self._workers.release()
-        self._placement.release()
+        limit_s = _CLOSE_S if self._head.answers() else 0.0
+        for close in (self._line.close, self._workers.release, self._placement.close):
+            with contextlib.suppress(HeadSilentError):
+                close(limit_s)
 
     def _still_fit(self, slot: int) -> bool | None:
         """Whether the device of `slot` passes its canary in a fresh process; None where it cannot be asked any more."""
-        if self._places[slot].node.id not in connection.nodes():
+        if not self._placement.still_there(self._places[slot]):
             return None
         self._workers.start(slot, self._places[slot])
         try:
             told = self._workers.ready(slot, self._places[slot])
+            self._identify(slot, told)
         except InfrastructureError:
             return None  # its node is gone, or so busy that nothing can be said of the device
         finally:
@@ -242,51 +257,69 @@ class Lease:
         Raises `InfrastructureError` where no fit device is left, or a slot has met `MAX_ATTEMPTS` unfit ones.
         """
         waiting = list(slots)
-        for _ in range(MAX_ATTEMPTS):
+        try:
+            for _ in range(MAX_ATTEMPTS):
+                for slot in waiting:
+                    self._workers.start(slot, self._places[slot])
+                unfit = {slot: why for slot in waiting if (why := self._unfitness(slot))}
+                for slot, why in unfit.items():
+                    self._move(slot, why)
+                waiting = list(unfit)
+                if not waiting:
+                    return
+            last = next(iter(unfit.values()))
+            raise InfrastructureError(f"{MAX_ATTEMPTS} devices in a row were unfit: the last {last}")
+        except InfrastructureError:
+            self._workers.stop(waiting)
             for slot in waiting:
-                self._workers.start(slot, self._places[slot])
-            unfit = {slot: why for slot in waiting if (why := self._unfitness(slot))}
-            for slot, why in unfit.items():
-                self._move(slot, why)
-            waiting = list(unfit)
-            if not waiting:
-                return
-        self._workers.stop(waiting)
-        raise InfrastructureError(f"{MAX_ATTEMPTS} devices in a row were unfit: the last {next(iter(unfit.values()))}")
+                self._placement.give_back(self._places[slot])
+            raise
 
     def _unfitness(self, slot: int) -> str:
         """Why the device of `slot` cannot be used, in a few words; "" where it can, and is the slot's from now on."""
         try:
             told = self._workers.ready(slot, self._places[slot])
+            known = self._identify(slot, told)
         except InfrastructureError as error:
             return str(error)
         self._note(slot, told)
+        if not known.usable:
+            return f"has the card {told.identity}, which is quarantined: {known.why}"
         if not told.canary.healthy:
             return f"failed its canary: {told.canary.detail}"
         node = self._places[slot].node.id
-        cards = {(held.node_id, held.card): held.id for other, held in self._devices.items() if other != slot}
+        working = {other: held for other, held in self._devices.items() if other in self._workers.slots}
+        cards = {(held.node_id, held.card): held.id for other, held in working.items() if other != slot}
         sharing = cards.get((node, told.card))
         if self._witnesses and sharing:
             return f"is on the same card as {sharing}"
         self._take_over(slot, told)
         return ""
 
+    def _identify(self, slot: int, told: Ready) -> Health:
+        """How fit the card in the device of `slot` is, wherever it was before."""
+        if not told.identity:
+            return Health()
+        return self._book.identify(self._platform, self._places[slot].id, told.identity)
+
     def _note(self, slot: int, told: Ready) -> None:
         self._book.observe([of_probe(told.canary, self._places[slot].id, self._platform, now())])
 
     def _move(self, slot: int, why: str) -> None:
         """Another device for a slot whose own is unfit. Raises `InfrastructureError` where there is none."""
-        unfit = self._places[slot].id
-        self._unfit.add(unfit)
+        left = self._places[slot]
+        self._unfit.add(left.id)
         self._devices.pop(slot, None)
         self._workers.stop([slot])
         spare = self._spare(slot)
         if not spare:
-            raise InfrastructureError(f"device {unfit}: {why}; no other is free")
+            raise InfrastructureError(f"device {left.id}: {why}; no other is free")
         self._places[slot] = spare[0]
+        self._placement.give_back(left)
 
     def _spare(self, slot: int) -> list[DeviceAllocation]:
-        others = [place for other, place in self._places.items() if other != slot]
+        mine = [place for other, place in self._places.items() if other != slot]
+        others = [place for place in mine if self._placement.holds(place)]
         return self._placement.take(1, at_once(), others)
 
     def _take_over(self, slot: int, told: Ready) -> None:

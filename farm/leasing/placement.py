@@ -1,44 +1,52 @@
 """Devices from Ray: which are taken, and what happens to those that may not be used.
 
-Ray chooses the devices; nobody can ask it for a certain one. So what Ray gives is looked at, and a device that is
-refused (quarantined, not on the list) stays held while another is asked for, or Ray would give it again; when enough
-are there, the refused ones go back. One placement group of N bundles gives all or none and spreads over nodes; where
-single devices are named, each is a group of its own on its node.
+Every device is a placement group of its own, pinned to its node, because Ray gives a group back whole and never by the
+bundle: so a device that is left is free at once, whatever becomes of the others.
+
+N devices are held all at the same time or not at all. Groups are asked for only where Ray says that enough devices are
+free at that moment; where one of them cannot be placed after all, everything of that attempt goes back at once. While a
+run waits it holds nothing. So two runs that wait cannot each hold a part of what the other needs, with the device queue
+in front of Ray or without.
+
+Ray chooses the device on the node; nobody can ask it for a certain one. So what Ray gives is looked at, and a device
+that is refused (quarantined, not on the list) stays held while another is asked for, or Ray would give it again; at the
+end of the attempt the refused ones go back.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from farm.cluster import connection
 from farm.cluster.connection import Node
 from farm.errors import CapacityError, InfrastructureError, UsageError
+from farm.leasing.device_groups import DeviceGroups
+from farm.leasing.node_choice import choose
 from farm.model.selection import Selection, Spread
 
-_NODE_ID_LABEL = "ray.io/node-id"
 _IDENTIFY_S = 60.0  # a fresh worker process on a busy machine
 # Ray places what is free within 0.1 s; longer means somebody else holds the devices.
 SPARE_GRACE_S = 2.0
-# Whole seconds: Ray takes a fraction for zero. A group goes on waiting between two looks, because one that is removed
-# in the moment Ray is placing it can take devices with it (seen with Ray 2.60).
-_LOOK_S = 1
+_LOOK_S = 0.5  # how often to ask Ray what is free, while waiting
+# An attempt that failed with as many devices free as now would fail again, unless one device was freed while another
+# was taken. That cannot be seen, so it is tried again after this time.
+_AGAIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceAllocation:
-    """One device Ray has given: a bundle of a placement group, and what is behind it."""
+    """One device Ray has given: a placement group of one bundle, and what is behind it."""
 
     group: PlacementGroup
-    bundle: int
     node: Node
     index: int  # of the device on its node, as Ray numbers it
 
@@ -50,11 +58,11 @@ class DeviceAllocation:
     @property
     def strategy(self) -> PlacementGroupSchedulingStrategy:
         """For an actor or task that shall run on this device."""
-        return PlacementGroupSchedulingStrategy(placement_group=self.group, placement_group_bundle_index=self.bundle)
+        return _strategy(self.group)
 
 
 Refuse = Callable[[str], bool]  # device id → True where it may not be used
-GoOn = Callable[[], bool]  # asked about once a second: whether to go on waiting
+GoOn = Callable[[], bool]  # asked twice a second: whether to go on waiting
 
 
 def at_once() -> GoOn:
@@ -63,15 +71,28 @@ def at_once() -> GoOn:
     return lambda: time.monotonic() < end
 
 
+@dataclass(slots=True)
+class _FailedAttempt:
+    """What was free when devices could not be had, so that the same is not tried over and over."""
+
+    free: Mapping[str, int] = field(default_factory=dict)
+    again_at: float = 0.0  # time.monotonic()
+
+    def worth_another(self, free: Mapping[str, int]) -> bool:
+        """Whether there is more free than then, or enough time has passed."""
+        more = any(number > self.free.get(node, 0) for node, number in free.items())
+        return more or time.monotonic() >= self.again_at
+
+
 class Placement:
-    """The devices one lease holds. `release` gives all of them back."""
+    """The devices one lease holds. `give_back` gives up one of them, `release` all."""
 
     def __init__(self, selection: Selection, refuse: Refuse, *, together: bool = False) -> None:
         """`together` asks for devices of as few nodes as possible, in place of as many."""
         self._selection = selection
         self._together = together
         self._refuse = refuse
-        self._groups: list[PlacementGroup] = []
+        self._groups = DeviceGroups()
 
     def require(self, count: int) -> None:
         """Raise `UsageError` or `CapacityError` where the cluster, all of it free, could not give `count` devices."""
@@ -91,36 +112,88 @@ class Placement:
             raise CapacityError(count, len(usable), there, remedy)
 
     def take(self, count: int, go_on: GoOn, beside: Iterable[DeviceAllocation] = ()) -> list[DeviceAllocation]:
-        """`count` devices that may be used, or none where Ray has not given them when `go_on` says no.
+        """Return `count` devices that may be used, or none where they were not free together when `go_on` says no.
 
         `beside` are those the lease keeps: where each device needs a node of its own, theirs are taken. Raises
-        `InfrastructureError` where Ray gives a device it cannot reach.
+        `InfrastructureError` where Ray gives a device it cannot reach, or does not answer.
         """
-        before = list(self._groups)
-        kept: list[DeviceAllocation] = []
         avoid = {place.node.id for place in beside}
-        while len(kept) < count:
-            asked = self._ask(count - len(kept), avoid, go_on)
-            if not asked:
-                self._remove([group for group in self._groups if group not in before])
+        failed = _FailedAttempt()
+        while True:
+            free = self._free()
+            if failed.worth_another(free) and (places := self._attempt(count, free, avoid)):
+                return places
+            if failed.worth_another(free):
+                failed = _FailedAttempt(free, time.monotonic() + _AGAIN_S)
+            if not go_on():
                 return []
-            fresh = [place for place in _identify(asked) if not self._unwanted(place)]
-            kept.extend(fresh)
-            avoid.update(place.node.id for place in fresh)
-        using = {place.group.id for place in kept}
-        self._remove([group for group in self._groups if group not in before and group.id not in using])
-        return kept
+            time.sleep(_LOOK_S)
 
-    def again(self, place: DeviceAllocation) -> DeviceAllocation | None:
-        """The device behind the bundle of `place` now: Ray moves a bundle whose node has died. None for nowhere."""
-        if not place.group.wait(int(SPARE_GRACE_S)):
-            return None
-        moved = _identify([(place.group, place.bundle)])[0]
-        return None if self._unwanted(moved) else moved
+    def still_there(self, place: DeviceAllocation) -> bool:
+        """Whether the device at `place` can still be used: its node is in the cluster, and nothing refuses it."""
+        return self.holds(place) and place.node.id in connection.nodes() and not self._unwanted(place)
+
+    def holds(self, place: DeviceAllocation) -> bool:
+        """Whether the device at `place` was not given back."""
+        return self._groups.holds(place.group)
+
+    def give_back(self, place: DeviceAllocation) -> None:
+        """Give one device back. Safe to call twice."""
+        self._groups.remove([place.group])
 
     def release(self) -> None:
         """Give every device back. Safe to call twice."""
-        self._remove(list(self._groups))
+        self._groups.remove(self._groups.all())
+
+    def close(self, limit_s: float) -> None:
+        """Give every device back, and take none any more, not even in a `take` that is under way in another thread.
+
+        Raises `HeadSilentError` after `limit_s`.
+        """
+        self._groups.close(limit_s)
+
+    def _attempt(self, count: int, free: Mapping[str, int], avoid: Iterable[str]) -> list[DeviceAllocation]:
+        """`count` devices of what is `free` right now, or none; what is not returned has been given back."""
+        before = self._groups.all()
+        kept: list[DeviceAllocation] = []
+        left, taken = dict(free), set(avoid)
+        try:
+            while len(kept) < count:
+                nodes = self._choose(left, count - len(kept), taken, kept)
+                asked = self._groups.ask(nodes)
+                if not asked:
+                    kept = []
+                    break
+                left = {node: number - nodes.count(node) for node, number in left.items()}
+                fresh = [place for place in _identify(asked) if not self._unwanted(place)]
+                kept.extend(fresh)
+                taken.update(place.node.id for place in fresh)
+        except InfrastructureError:
+            kept = []
+            raise
+        finally:
+            using = [*before, *(place.group for place in kept)]
+            self._groups.remove([group for group in self._groups.all() if group not in using])
+        return kept
+
+    def _choose(self, free: Mapping[str, int], count: int, taken: set[str], kept: list[DeviceAllocation]) -> list[str]:
+        apart = self._selection.spread is Spread.NODES
+        if not self._selection.devices:
+            return choose(free, count, apart=apart, together=self._together, avoid=taken)
+        # No more of a node than are listed there: each of the others would be held for nothing.
+        found = {place.id for place in kept}
+        nodes = connection.nodes()
+        open_there = {
+            node: min(number, len([each for each in self._devices(nodes[node]) if each not in found]))
+            for node, number in free.items()
+            if node in nodes
+        }
+        return choose(open_there, count, apart=apart, together=self._together, avoid=taken, fewer=True)
+
+    def _free(self) -> dict[str, int]:
+        """Free devices of each node that may give some."""
+        free = connection.free_by_node()
+        return {node.id: free.get(node.id, 0) for node in self._eligible(connection.nodes().values())}
 
     def _unwanted(self, place: DeviceAllocation) -> bool:
         listed = self._selection.devices
@@ -141,61 +214,27 @@ class Placement:
             and (not wanted.devices or any(self._devices(node)))
         ]
 
-    def _ask(self, count: int, avoid: set[str], go_on: GoOn) -> list[tuple[PlacementGroup, int]]:
-        """`count` bundles, wherever they are; empty where they are not to be had at once."""
-        apart = self._selection.spread is Spread.NODES
-        eligible = [node.id for node in self._eligible(connection.nodes().values()) if not (apart and node.id in avoid)]
-        if not eligible:
-            return []
-        if self._selection.devices:
-            return self._ask_one_by_one(count, eligible, go_on)
-        selector = {_NODE_ID_LABEL: f"in({','.join(eligible)})"}
-        strategy = "STRICT_SPREAD" if apart else "PACK" if self._together else "SPREAD"
-        group = self._group(count, strategy, selector, go_on)
-        return [(group, bundle) for bundle in range(count)] if group else []
 
-    def _ask_one_by_one(self, count: int, eligible: list[str], go_on: GoOn) -> list[tuple[PlacementGroup, int]]:
-        """Groups of one bundle on the nodes of the listed devices; fewer than `count` will do, as long as any."""
-        given = []
-        for number in range(count):
-            selector = {_NODE_ID_LABEL: f"in({','.join(eligible)})"}
-            group = self._group(1, "PACK", selector, go_on if number == 0 else at_once())
-            if group is None:
-                break
-            given.append((group, 0))
-        return given
-
-    def _group(self, count: int, strategy: str, selector: dict[str, str], go_on: GoOn) -> PlacementGroup | None:
-        group = placement_group([{"NPU": 1}] * count, strategy=strategy, bundle_label_selector=[selector] * count)
-        self._groups.append(group)  # before the wait: whatever ends it, the group is known and will be removed
-        while not group.wait(_LOOK_S):
-            if not go_on():
-                self._remove([group])
-                return None
-        return group
-
-    def _remove(self, groups: list[PlacementGroup]) -> None:
-        for group in groups:
-            remove_placement_group(group)
-        self._groups = [group for group in self._groups if group not in groups]
+def _strategy(group: PlacementGroup) -> PlacementGroupSchedulingStrategy:
+    return PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=0)
 
 
-def _identify(bundles: list[tuple[PlacementGroup, int]]) -> list[DeviceAllocation]:
-    """What is behind each bundle; asked by a task that runs there, since only there Ray tells the device's index."""
+def _identify(groups: list[PlacementGroup]) -> list[DeviceAllocation]:
+    """What is behind each group; asked by a task that runs there, since only there Ray tells the device's index."""
     task = ray.remote(_where_am_i)
-    places = [DeviceAllocation(group, bundle, Node("", "", "", 0), -1) for group, bundle in bundles]
     references = [
-        task.options(num_cpus=0, resources={"NPU": 1}, max_retries=3, scheduling_strategy=place.strategy).remote()
-        for place in places
+        task.options(num_cpus=0, resources={"NPU": 1}, max_retries=3, scheduling_strategy=_strategy(group)).remote()
+        for group in groups
     ]
     try:
         answers: list[tuple[str, int]] = ray.get(references, timeout=_IDENTIFY_S)
     except (RayError, GetTimeoutError) as error:
         raise InfrastructureError(f"a device Ray gave could not be reached: {type(error).__name__}") from error
     nodes = connection.nodes()
+    if gone := [node_id for node_id, _ in answers if node_id not in nodes]:
+        raise InfrastructureError(f"a device Ray gave is on node {gone[0]}, which has left the cluster")
     return [
-        DeviceAllocation(place.group, place.bundle, nodes[node_id], index)
-        for place, (node_id, index) in zip(places, answers, strict=True)
+        DeviceAllocation(group, nodes[node_id], index) for group, (node_id, index) in zip(groups, answers, strict=True)
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from farm.leasing.lease import Lease
 
 # A trial takes seconds, an answer half a millisecond.
-_ASK_S = 1.0
+ASK_EVERY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class PreemptionCheck:
 
     def wanted(self) -> bool:
         """Whether to start nothing more, and to call `Lease.give_way` once nothing is under way."""
-        if not self.lease.yields or time.monotonic() - self._asked < _ASK_S:
+        if not self.lease.yields or time.monotonic() - self._asked < ASK_EVERY_S:
             return False
         waiting = bool(self.lease.wanted_by_others())
         if not waiting:

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from farm.cluster import head_call
 from farm.errors import InfrastructureError
 from farm.leasing.device_queue import DeviceQueue, QueueEntry
 from farm.model.priority import Priority
@@ -27,7 +28,7 @@ class QueueClient:
     def __init__(self, priority: Priority, purpose: str, shared: bool) -> None:
         self.priority = priority
         self._purpose = purpose
-        self._turnstile: Any = _turnstile() if shared else None
+        self._turnstile: Any = head_call.bounded("find the device queue", _turnstile) if shared else None
         self._ticket = ""
         self._since = 0.0
 
@@ -48,6 +49,10 @@ class QueueClient:
         if self._turnstile is not None and self._ticket:
             self._turnstile.leave.remote(self._ticket)
         self._ticket = ""
+
+    def close(self, limit_s: float) -> None:
+        """Step out of the line for good. Raises `HeadSilentError` after `limit_s`."""
+        head_call.bounded("leave the device queue", self.leave, limit_s=limit_s)
 
     @property
     def yields(self) -> bool:
@@ -70,7 +75,7 @@ class QueueClient:
 def waiting() -> list[QueueEntry]:
     """Everybody in line on the connected cluster, first in line first; empty where nobody ever stood in line."""
     try:
-        turnstile = ray.get_actor(_NAME, namespace=_NAMESPACE)
+        turnstile = head_call.bounded("find the device queue", ray.get_actor, _NAME, _NAMESPACE)
         return list(ray.get(turnstile.line.remote(), timeout=_ANSWER_S))
     except (ValueError, RayError):
         return []

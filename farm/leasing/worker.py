@@ -15,10 +15,12 @@ import torch
 import jobs.build
 import jobs.probe
 import jobs.trial
+from farm.process import installation
+from farm.process.installation import Installation
 from jobs.records import BuildRecord, ProbeRecord, TrialRecord, TrialRequest
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.spec import Confinement
-from kernel.platforms.protocol import Platform
+from kernel.platforms.protocol import Identified, Platform
 from kernel.spec import Kernel
 
 PlatformFactory = Callable[[], Platform]
@@ -32,7 +34,9 @@ class Ready:
     card: str  # physical card on its node
     pid: int
     canary: ProbeRecord
+    code: Installation  # of the farm, as the worker's process has it
     isolation: str = ""  # what keeps foreign programs apart here; "" where there is none to run
+    identity: str = ""  # what the device is called wherever it is plugged in; "" where nothing tells
 
 
 class DeviceWorker:
@@ -66,7 +70,8 @@ class DeviceWorker:
             soc = self._platform.soc(self._index) if canary.healthy else ""
             card = self._platform.card(self._index)
             isolation = str(bubblewrap.isolation()) if self._confinement else ""
-            self._ready = Ready(soc, card, os.getpid(), canary, isolation)
+            named = self._platform.identity(self._index) if isinstance(self._platform, Identified) else ""
+            self._ready = Ready(soc, card, os.getpid(), canary, installation.current(), isolation, named)
         return self._ready
 
     def build(self, request: TrialRequest) -> BuildRecord:

@@ -8,10 +8,12 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from farm.cluster import head_call
 from farm.errors import InfrastructureError
 from farm.leasing.placement import DeviceAllocation
 from farm.leasing.stage_board import StageBoard
 from farm.leasing.worker import DeviceWorker, PlatformFactory, Ready
+from farm.process import installation
 from jobs.sandbox.spec import Confinement
 
 # A fresh process imports torch and PyPTO and runs the canary: seconds alone, more on a machine that is full.
@@ -39,7 +41,9 @@ class Workers:
         self._cache = cache
         self._environment = dict(environment)
         self._actors: dict[int, Any] = {}
-        self._board = ray.remote(StageBoard).options(num_cpus=0).remote()
+        self._closed = False
+        board = ray.remote(StageBoard).options(num_cpus=0)
+        self._board = head_call.bounded("start the stage board", board.remote)
 
     @property
     def slots(self) -> list[int]:
@@ -51,7 +55,10 @@ class Workers:
         return self._actors[slot]
 
     def start(self, slot: int, place: DeviceAllocation) -> None:
-        """Begin to start a worker for `slot` on the device at `place`; `ready` waits for it."""
+        """Begin to start a worker for `slot` on the device at `place`; `ready` waits for it.
+
+        Raises `InfrastructureError` after `release`, or where the head does not answer.
+        """
         worker = ray.remote(self._kind).options(
             num_cpus=0,
             resources={"NPU": 1},
@@ -59,17 +66,24 @@ class Workers:
             scheduling_strategy=place.strategy,
             runtime_env={"env_vars": self._environment} if self._environment else None,
         )
-        actor = worker.remote(slot, self._platform, self._cache, self._board, self._confinement)
+        if self._closed:
+            raise InfrastructureError("the lease was given back while a worker was started")
+        told = (slot, self._platform, self._cache, self._board, self._confinement)
+        actor = head_call.bounded("start a worker", worker.remote, *told)
         actor.ready.remote()  # workers started one after the other run their canaries side by side
         self._actors[slot] = actor
 
     def ready(self, slot: int, place: DeviceAllocation) -> Ready:
-        """What the worker of `slot`, started at `place`, says of its device. Raises `InfrastructureError`."""
+        """What the worker of `slot`, started at `place`, says of its device.
+
+        Raises `InfrastructureError`, and `InstallationError` where its code of the farm is not this process's.
+        """
         try:
             told: Ready = ray.get(self._actors[slot].ready.remote(), timeout=START_S)
         except (RayError, GetTimeoutError, KeyError) as error:  # KeyError: killed meanwhile, by a release
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InfrastructureError(f"the worker of {place.id} did not start: {first}") from error
+        installation.require_same(getattr(told, "code", None), f"the worker of {place.id}")
         return told
 
     def stages(self) -> dict[int, str]:
@@ -80,13 +94,21 @@ class Workers:
             return {}
 
     def stop(self, slots: Iterable[int]) -> None:
-        """Kill the workers of `slots`; those that have none are well."""
-        for slot in list(slots):
-            actor = self._actors.pop(slot, None)
-            if actor is not None:
-                ray.kill(actor)
+        """Kill the workers of `slots`; those that have none are well. Raises `HeadSilentError`."""
+        self._kill(slots, head_call.ANSWER_S)
 
-    def release(self) -> None:
-        """Kill all workers, and what belongs to them."""
-        self.stop(self.slots)
-        ray.kill(self._board)
+    def release(self, limit_s: float) -> None:
+        """Kill all workers, and what belongs to them, and start none any more. Raises `HeadSilentError`."""
+        self._closed = True
+        self._kill(self.slots, limit_s, self._board)
+
+    def _kill(self, slots: Iterable[int], limit_s: float, *others: Any) -> None:
+        found = [self._actors.pop(slot, None) for slot in list(slots)]
+        actors = [actor for actor in (*found, *others) if actor is not None]
+        if actors:
+            head_call.bounded("end workers", _kill_all, actors, limit_s=limit_s)
+
+
+def _kill_all(actors: Iterable[Any]) -> None:
+    for actor in actors:
+        ray.kill(actor)

@@ -9,7 +9,7 @@ import enum
 
 from pydantic import Field
 
-from jobs.records import Arm, Failure, Record, TrialStatus
+from jobs.records import Arm, Failure, Record, TimeUs, TrialStatus
 from kernel.clock import Clock
 
 SCHEMA_VERSION = "1.0"
@@ -67,7 +67,7 @@ class TestedRecord(Record):
     repeat: int  # −1 for a warm-up
     attempt: int
     status: TrialStatus
-    wall_us: float | None
+    wall_us: TimeUs
     log: str  # path relative to the bisect's directory
     failure: Failure | None
 

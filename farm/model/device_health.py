@@ -4,10 +4,13 @@ A device is *healthy* until a fault makes it *suspect*: still used, but a probe 
 takes it out. *Quarantined* it gets no work until a series of clean canaries over hours, or a person, brings it back.
 A fourth state, offline, is nobody's event: the listing derives it for a device whose node is not in the cluster.
 
-Two rules that are not obvious:
+Three rules that are not obvious:
 
 - A row of faults ends with a good trial only. The canary is small, and a device that passes it and fails every real
   kernel would otherwise never have two faults in a row.
+- What a commit's program says of a device is a claim, and takes nothing away: the canary, which runs none of its code,
+  is asked before the device's next work, and only its failure counts. One line in a pull request would otherwise take
+  every device out.
 - A fault that turns out to be the kernel's (two devices agree on it) is taken back by an acquittal; a kernel that hangs
   on every device, sent in twice, would otherwise take the whole farm out.
 """
@@ -51,12 +54,14 @@ class EventKind(str, enum.Enum):
     TRIAL_OK = "trial-ok"  # a trial ran and was measured; its numbers are another matter
     DEVICE_FAULT = "device-fault"  # a trial ended with a fault that is the device's, as far as one device can tell
     DEVICE_BROKEN = "device-broken"  # the same, with a kind of `BROKEN`
+    CLAIMED = "claimed"  # a commit's program says so, or computes otherwise there; the canary has yet to tell
     ACQUITTED = "acquitted"  # one such fault was the kernel's after all
     VOTE_LOST = "vote-lost"  # other bits than an agreeing majority, confirmed by a second look
     CANARY_CLEAN = "canary-clean"
     CANARY_FAILED = "canary-failed"
     QUARANTINED = "quarantined"  # by a person
     RELEASED = "released"  # by a person
+    CARD_CHANGED = "card-changed"  # another card is in the slot; the health is that card's from here on
 
 
 BY_PERSON = frozenset({EventKind.QUARANTINED, EventKind.RELEASED})
@@ -105,10 +110,14 @@ class Health:
 
 
 class HealthBook(Protocol):
-    """Where health is kept between runs. Both methods may be called from several processes at once."""
+    """Where health is kept between runs. Its methods may be called from several processes at once."""
 
     def health(self, platform: str) -> Mapping[str, Health]:
         """Every known device of `platform`, by device id. One that is missing has the default `Health()`."""
+        ...
+
+    def identify(self, platform: str, device: str, identity: str) -> Health:
+        """Note which card is in a slot; return how fit that card is, wherever it was before. Durable on return."""
         ...
 
     def observe(self, events: Sequence[HealthEvent]) -> None:
@@ -124,15 +133,34 @@ def after(health: Health, event: HealthEvent) -> Health:
     return replace(folded, last_event_at=newest)
 
 
-def events_of(trial: TrialRecord, run_id: str, platform: str, at: str) -> list[HealthEvent]:
-    """What the end of `trial` says about its device: nothing where the kernel, the node or the farm was at fault."""
+def events_of(
+    trial: TrialRecord, run_id: str, platform: str, at: str, *, claimed: bool = False, simulated: bool = False
+) -> list[HealthEvent]:
+    """Return what the end of `trial` says about its device: nothing where kernel, node or farm was at fault.
+
+    Args:
+        trial: The trial.
+        run_id: Its run.
+        platform: Its platform.
+        at: When it ended.
+        claimed: Whether a program that nobody has installed says so. On a simulator, which has nothing that could
+            break, that says nothing at all.
+        simulated: Whether the platform is a simulator.
+    """
     if trial.status is TrialStatus.OK:
         return [HealthEvent(trial.device, platform, at, EventKind.TRIAL_OK, "", run_id)]
     failure = trial.failure
     if failure is None or failure.fault is not Fault.DEVICE:
         return []
+    if claimed:
+        return [] if simulated else [claim(trial.device, platform, at, f"{failure.kind}: {failure.message}", run_id)]
     kind = EventKind.DEVICE_BROKEN if failure.kind in BROKEN else EventKind.DEVICE_FAULT
     return [HealthEvent(trial.device, platform, at, kind, f"{failure.kind}: {failure.message}", run_id)]
+
+
+def claim(device: str, platform: str, at: str, reason: str, run_id: str) -> HealthEvent:
+    """What a program that nobody has installed says, or shows, of a device."""
+    return HealthEvent(device, platform, at, EventKind.CLAIMED, f"a commit's program: {reason}", run_id)
 
 
 def acquittals(
@@ -186,6 +214,14 @@ def _proof(health: Health, event: HealthEvent) -> Health:
     return _quarantine(failed, event, event.reason)
 
 
+def _claimed(health: Health, event: HealthEvent) -> Health:
+    """Ask the canary before the next work; the row of faults does not grow by it."""
+    if not health.usable:
+        return health
+    doubted = replace(health, failed_last=True)
+    return doubted if health.state is DeviceState.SUSPECT else _enter(doubted, DeviceState.SUSPECT, event, event.reason)
+
+
 def _acquitted(health: Health, event: HealthEvent) -> Health:
     """Take one fault back. The device failed all the same, so a probe still runs before its next work."""
     if not health.faults_in_row:
@@ -208,6 +244,8 @@ def _canary_failed(health: Health, event: HealthEvent) -> Health:
 
 def _canary_clean(health: Health, event: HealthEvent) -> Health:
     clean = replace(health, failed_last=False)
+    if health.state is DeviceState.SUSPECT and health.cause is EventKind.CLAIMED:  # nothing else speaks against it
+        return _enter(clean, DeviceState.HEALTHY, event, "a clean canary after a claim")
     if health.usable or health.by_person or moment(event.at) < moment(health.counts_after):
         return clean
     counted = health.clean_canaries + 1
@@ -227,6 +265,10 @@ def _released(health: Health, event: HealthEvent) -> Health:
     """Suspect, not healthy: the person vouches for the device, the canary has yet to."""
     fresh = replace(health, faults_in_row=0, failed_last=True)
     return _enter(fresh, DeviceState.SUSPECT, event, event.reason)
+
+
+def _unchanged(health: Health, event: HealthEvent) -> Health:
+    return health
 
 
 def _quarantine(health: Health, event: HealthEvent, why: str) -> Health:
@@ -259,10 +301,12 @@ _RULES = {
     EventKind.TRIAL_OK: _trial_ok,
     EventKind.DEVICE_FAULT: _fault,
     EventKind.DEVICE_BROKEN: _proof,
+    EventKind.CLAIMED: _claimed,
     EventKind.ACQUITTED: _acquitted,
     EventKind.VOTE_LOST: _proof,
     EventKind.CANARY_CLEAN: _canary_clean,
     EventKind.CANARY_FAILED: _canary_failed,
     EventKind.QUARANTINED: _quarantined,
     EventKind.RELEASED: _released,
+    EventKind.CARD_CHANGED: _unchanged,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from jobs.records import Record
+from jobs.records import Record, TimeUs
 from kernel.clock import Clock
 
 
@@ -21,7 +21,7 @@ class LedgerEntry(Record):
     label: str
     tuning: dict[str, int | float | bool | str]  # every knob in force; empty where a guard refused it
     fingerprint: str  # of the compiled program
-    wall_us: float | None
+    wall_us: TimeUs
     disqualified: str  # why it does not count, "" where it does
     stages: dict[str, LedgerStageTime] = Field(default_factory=dict)
 

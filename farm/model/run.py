@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from farm.model.priority import Priority
 from farm.model.selection import Selection
-from jobs.records import BuildRecord, Failure, Record, TrialRecord
-from kernel.clock import Clock
+from jobs.records import BuildRecord, Failure, Record, TrialRecord, time_or_none
+from kernel.clock import Clock, is_time
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 
 
 class Verdict(str, enum.Enum):
@@ -81,6 +81,23 @@ class MedianRecord(Record):
     mad_us: float | None  # median absolute deviation from `overall`
     samples: list[float]
     interval_us: list[float] | None = None  # 95 % interval of the median on a noisy platform, [low, high]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_times(cls, values: Any, info: ValidationInfo) -> Any:
+        """Leave out of a record that is read back what was kept before times were checked."""
+        if info.mode != "json" or not isinstance(values, dict):
+            return values
+        cleaned = dict(values)
+        if isinstance(per_device := values.get("per_device"), dict):
+            cleaned["per_device"] = {device: us for device, us in per_device.items() if is_time(us)}
+        if isinstance(samples := values.get("samples"), list):
+            cleaned["samples"] = [us for us in samples if is_time(us)]
+        if isinstance(interval := values.get("interval_us"), list) and not all(map(is_time, interval)):
+            cleaned["interval_us"] = None
+        return cleaned
+
+    _times = field_validator("overall", mode="wrap")(time_or_none)
 
 
 class BudgetRecord(Record):
@@ -193,7 +210,8 @@ class RunRecord(Record):
     cases: list[str]
     platform: str
     clock: Clock
-    commit: str  # git commit of the kernel's sources, with "-dirty" where they differ; "unknown" outside git
+    commit: str  # git commit of the kernel's sources, with "-dirty" where they differ; "unknown" where nobody can say
+    commit_unknown: str = ""  # why, in words; "" where the commit is known
     started_at: str  # ISO 8601, UTC
     finished_at: str | None
     request: RunRequest
@@ -201,6 +219,7 @@ class RunRecord(Record):
     devices: list[DeviceRecord]
     builds: list[BuildRecord]
     trials: list[TrialRecord]  # every attempt, failed ones too
+    warm_ups: list[TrialRecord] = Field(default_factory=list)  # first launches: without times, their outputs are judged
     gates: list[GateRecord]
     median_us: dict[str, MedianRecord]  # by case
     budget: dict[str, BudgetRecord]  # by case, those that have one

@@ -11,10 +11,10 @@ import enum
 from pydantic import Field
 
 from farm.model.run import DeviceRecord, Verdict
-from jobs.records import Failure, Record, TrialRecord
+from jobs.records import Failure, Record, TimeUs, TrialRecord
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "2.0"
 
 
 class Kind(str, enum.Enum):
@@ -25,6 +25,7 @@ class Kind(str, enum.Enum):
     WRONG_NUMBERS = "wrong-numbers"  # out of tolerance on devices that nothing else speaks against
     KERNEL_FAILS = "kernel-fails"  # it did not run to the end, and not on a minority of devices alone
     DEVICE_SUSPECT = "device-suspect"  # one device against an agreeing majority, or the only one that is unsteady
+    UNDECIDED = "undecided"  # one faulty card explains it as well as the kernel does; the message has both explanations
     ODD_TIME = "odd-time"  # a device takes longer than the others, or on an exact clock another time than they
     FARM = "farm"  # devices did not run the same program, or something else than a device or the kernel failed
 
@@ -71,10 +72,10 @@ class Cell(Record):
     device: str
     case: str
     seed: int
-    repeat: int  # 0-based; from the request's `repeats` on it belongs to a second look
+    repeat: int  # 0-based; below 0 a first launch, without a time; from the request's `repeats` on a second look
     sha256: dict[str, str] = Field(default_factory=dict)  # output → digest of its bytes; empty where it failed
     wrong: list[str] = Field(default_factory=list)  # outputs out of tolerance
-    wall_us: float | None = None
+    wall_us: TimeUs = None
     fingerprint: str = ""  # of the program this trial compiled, where the platform compiles per process
     host_s: float = 0.0
     log: str = ""  # path relative to the sweep's directory

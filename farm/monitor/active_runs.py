@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from sqlalchemy import Engine, func, select
@@ -15,7 +14,7 @@ from farm.model.run import RunRecord
 from farm.store import row_mapping
 from farm.store.engine import transaction
 from farm.store.tables import RUN, TRIAL
-from farm.timestamps import moment
+from farm.timestamps import moment, utc_now
 from jobs.records import TrialStatus
 
 
@@ -61,7 +60,7 @@ def _going(record: RunRecord, counted: Counter[tuple[str, bool]]) -> ActiveRun:
     each = len(record.cases) * record.request.repeats
     done = sum(number for (_, measured), number in counted.items() if measured)
     planned = max(each * record.request.devices + (noted.extra if noted else 0), done)
-    elapsed_s = (datetime.now(timezone.utc) - moment(record.started_at)).total_seconds()
+    elapsed_s = (utc_now() - moment(record.started_at)).total_seconds()
     return ActiveRun(
         record=record,
         devices=tuple(_devices(record, counted, each, noted.stages if noted else {})),

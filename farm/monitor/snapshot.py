@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from farm.leasing.device_queue import QueueEntry
 from farm.monitor.active_runs import ActiveRun, going
 from farm.store.run_store import Store
 from farm.text import counting_order
+from farm.timestamps import utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def take(store: Store, platform: str, address: str | None) -> Snapshot:
         free, waiting = connection.free_count(), tuple(queue_client.waiting())
     health = store.health(platform)
     return Snapshot(
-        at=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        at=utc_now().strftime("%Y-%m-%d %H:%M:%S UTC"),
         address=address,
         free=free,
         runs=runs,

@@ -42,6 +42,10 @@ class ProcessIdentity:
             return not _signalable(self.pid)
         return _started(self.pid) != self.started
 
+    def visible(self) -> bool:
+        """Whether `gone` knows: this process runs, or ran, on this host and in this process-id namespace."""
+        return self.host == socket.gethostname() and self.namespace == _namespace()
+
 
 def current() -> ProcessIdentity:
     """The calling process."""

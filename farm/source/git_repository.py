@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,11 +23,17 @@ MAX_FILE_BYTES = 8 << 20
 MAX_BYTES = 64 << 20
 _LISTING_TIMEOUT_S = 60.0
 _MAX_LISTED = 200_000  # entries of a whole commit
+MAX_OUTPUT_BYTES = 128 << 20  # of git; a tree whose entries repeat each other lists as terabytes
+_MAX_COMPLAINT_BYTES = 64 << 10
 _REGULAR = ("100644", "100755")
 
 
 class SourceError(UsageError):
     """A commit's program cannot be had: no repository, no such commit, or something in it that is refused."""
+
+
+class RefusedProgramError(SourceError):
+    """The commit has no program that can be judged, and says so by its own tree: another commit helps, a retry not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +109,27 @@ class GitRepository:
         )
         lines = [line for line in told.split("\0") if line]
         if len(lines) > _MAX_LISTED:
-            raise SourceError(f"commit {commit[:12]} has {len(lines)} entries; at most {_MAX_LISTED} are read")
+            raise RefusedProgramError(f"commit {commit[:12]} has {len(lines)} entries; at most {_MAX_LISTED} are read")
         return [_entry(line) for line in lines]
 
     def program(self, commit: str, places: Sequence[str]) -> Tree:
         """The files at the first of `places` that `commit` has: a directory, or one Python file.
 
-        Raises `SourceError` where it has none, or one with links, submodules, odd paths, or too much in it.
+        Raises `RefusedProgramError` where it has none, or one with links, submodules, odd paths, or too much in it.
         """
+        place, entries = self.program_listing(commit, places)
+        return Tree.of(place, dict(self._contents(entries)))
+
+    def program_listing(self, commit: str, places: Sequence[str]) -> tuple[str, list[TreeEntry]]:
+        """The first of `places` that `commit` has, and its files, without reading one. Raises as `program` does."""
         for place in places:
             entries = self.listing(commit, [place])
             if entries:
                 checked = [_checked(entry, commit) for entry in entries]
                 _bounded(checked, commit, place)
-                return Tree.of(place, dict(self._contents(checked)))
-        raise SourceError(f"commit {commit[:12]} has no {' or '.join(places)}, where the kernel's program would be")
+                return place, checked
+        sought = " or ".join(places)
+        raise RefusedProgramError(f"commit {commit[:12]} has no {sought}, where the kernel's program would be")
 
     def _contents(self, entries: list[TreeEntry]) -> Iterator[tuple[str, bytes]]:
         asked = "".join(f"{entry.digest}\n" for entry in entries).encode()
@@ -140,18 +154,46 @@ class GitRepository:
 
     def _run(self, arguments: list[str], timeout_s: float, given: bytes = b"") -> bytes:
         command = ["git", "--no-replace-objects", "-c", "core.fsmonitor=false", "-C", str(self.path), *arguments]
+        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as complaint:
+            asked.write(given)
+            asked.seek(0)
+            try:
+                process = subprocess.Popen(
+                    command, stdin=asked, stdout=subprocess.PIPE, stderr=complaint, env=_environment()
+                )
+            except FileNotFoundError as error:
+                raise SourceError("git is not on PATH, and --source needs it; apt-get install git") from error
+            output = self._output(process, arguments[0], timeout_s)
+            if process.returncode != 0:
+                complaint.seek(0)
+                lines = complaint.read(_MAX_COMPLAINT_BYTES).decode(errors="replace").strip().splitlines()
+                raise SourceError(lines[0].removeprefix("fatal: ") if lines else f"git {arguments[0]} failed")
+        return output
+
+    def _output(self, process: subprocess.Popen[bytes], word: str, timeout_s: float) -> bytes:
+        """What a git prints until it ends, which it does in time or is made to."""
+        assert process.stdout is not None, "opened as a pipe"
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        watch = threading.Timer(timeout_s, end)
+        watch.start()
         try:
-            done = subprocess.run(
-                command, input=given, capture_output=True, check=False, timeout=timeout_s, env=_environment()
-            )
-        except FileNotFoundError as error:
-            raise SourceError("git is not on PATH, and --source needs it; apt-get install git") from error
-        except subprocess.TimeoutExpired as error:
-            raise SourceError(f"git {arguments[0]} in {self.path} took longer than {timeout_s:g} s") from error
-        if done.returncode != 0:
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            raise SourceError(lines[0].removeprefix("fatal: ") if lines else f"git {arguments[0]} failed")
-        return done.stdout
+            output = process.stdout.read(MAX_OUTPUT_BYTES + 1)
+            if len(output) > MAX_OUTPUT_BYTES:
+                raise RefusedProgramError(f"git {word} lists more than {_mb(MAX_OUTPUT_BYTES)}; the tree is too large")
+            process.wait()
+        finally:
+            watch.cancel()
+            process.kill()
+            process.stdout.close()
+            process.wait()
+        if late.is_set():
+            raise SourceError(f"git {word} in {self.path} took longer than {timeout_s:g} s")
+        return output
 
 
 def _environment() -> dict[str, str]:
@@ -182,31 +224,31 @@ def _entry(line: str) -> TreeEntry:
 def _checked(entry: TreeEntry, commit: str) -> TreeEntry:
     where = f"{entry.path!r} in commit {commit[:12]}"
     if entry.mode == "120000":
-        raise SourceError(f"{where} is a symbolic link; a program is read without links, put a file there")
+        raise RefusedProgramError(f"{where} is a symbolic link; a program is read without links, put a file there")
     if entry.mode == "160000":
-        raise SourceError(f"{where} is a submodule; a program is read without submodules, put its files there")
+        raise RefusedProgramError(f"{where} is a submodule; a program is read without submodules, put its files there")
     if entry.mode not in _REGULAR:
-        raise SourceError(f"{where} has mode {entry.mode}, which is no regular file")
+        raise RefusedProgramError(f"{where} has mode {entry.mode}, which is no regular file")
     parts = PurePosixPath(entry.path).parts
     odd = entry.path.startswith("/") or "\\" in entry.path or any(part in ("..", ".") for part in parts)
     hidden = any(part.lower() in (".git", "git~1") for part in parts)
     if odd or hidden or not entry.path.isprintable():
-        raise SourceError(f"{where} is no path for a file; rename it")
+        raise RefusedProgramError(f"{where} is no path for a file; rename it")
     return entry
 
 
 def _bounded(entries: list[TreeEntry], commit: str, place: str) -> None:
     where = f"{place} in commit {commit[:12]}"
     if len(entries) > MAX_FILES:
-        raise SourceError(f"{where} has {len(entries)} files; a program has at most {MAX_FILES}")
+        raise RefusedProgramError(f"{where} has {len(entries)} files; a program has at most {MAX_FILES}")
     for entry in entries:
         if entry.size > MAX_FILE_BYTES:
-            raise SourceError(
+            raise RefusedProgramError(
                 f"{entry.path} in commit {commit[:12]} is {_mb(entry.size)}; a file has at most {_mb(MAX_FILE_BYTES)}"
             )
     total = sum(entry.size for entry in entries)
     if total > MAX_BYTES:
-        raise SourceError(f"{where} is {_mb(total)}; a program has at most {_mb(MAX_BYTES)}")
+        raise RefusedProgramError(f"{where} is {_mb(total)}; a program has at most {_mb(MAX_BYTES)}")
 
 
 def _mb(count: int) -> str:

@@ -1,6 +1,7 @@
 """Where a history of medians changed its level.
 
-On an exact clock every difference above the clock's resolution is a change.
+On an exact clock every step above the clock's resolution is a change. A creep of steps below it is one where it has
+added up to `CREEP_SHARE` of its level.
 
 On a noisy one: E-divisive (Matteson and James, A Nonparametric Approach for Multiple Change Point Analysis of
 Multivariate Data, JASA 109, 2014), used on benchmark histories by Daly et al. (The Use of Change Point Detection to
@@ -27,10 +28,11 @@ from numpy.typing import NDArray
 from farm.stats.bootstrap import seed_of
 from farm.stats.robust import median
 from farm.stats.thresholds import RESOLUTION_US
-from kernel.clock import Clock
+from kernel.clock import Clock, is_time
 
 SIGNIFICANCE = 0.01  # share of flat segments in which a change is seen by chance
 ORDERS = 499  # random orders tried: p is a multiple of 1/500
+CREEP_SHARE = 0.001  # of an exact time: less is neither seen in a report nor worth a search
 SHORTEST = 3  # points on each side; a single odd run is no change of level
 
 
@@ -49,7 +51,12 @@ class ChangePoint:
 
 
 def change_points(us: Sequence[float], clock: Clock) -> list[ChangePoint]:
-    """Changes of level in `us`, medians in µs of `clock`, all above 0, oldest first."""
+    """Return the changes of level in `us`, medians in µs of `clock`, oldest first.
+
+    Raises `ValueError` for a median that is not finite and above 0.
+    """
+    if strange := [value for value in us if not is_time(value)]:
+        raise ValueError(f"{strange[0]} µs is not a time, so it has no place in a history")
     starts = _exact_starts(us) if clock is Clock.SIMULATED else _noisy_starts(us)
     bounds = [0, *starts, len(us)]
     levels = [median(us[start:end]) for start, end in pairwise(bounds) if end > start]
@@ -57,11 +64,12 @@ def change_points(us: Sequence[float], clock: Clock) -> list[ChangePoint]:
 
 
 def _exact_starts(us: Sequence[float]) -> list[int]:
-    """Compared with the start of the level, not with the neighbour: else many tiny steps would add up unseen."""
+    """A creep is compared with the start of the level, not with the neighbour: else it would add up unseen."""
     starts: list[int] = []
     level = us[0] if us else 0.0
-    for index, value in enumerate(us):
-        if abs(value - level) > RESOLUTION_US:
+    for index, (before, value) in enumerate(pairwise(us), 1):
+        crept = abs(value - level) > max(RESOLUTION_US, CREEP_SHARE * level)
+        if abs(value - before) > RESOLUTION_US or crept:
             starts.append(index)
             level = value
     return starts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
@@ -18,6 +19,12 @@ def median_absolute_deviation(samples: Sequence[float]) -> float:
     return median([abs(sample - centre) for sample in samples])
 
 
+@functools.cache
+def binomial_tail(n: int, most: int) -> float:
+    """Return P(Binomial(n, ½) ≤ most): how often at most `most` of `n` samples lie on one side of their true median."""
+    return float(sum(math.comb(n, k) for k in range(most + 1)) / 2**n)
+
+
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
     """Distribution-free confidence interval of the median, or None where there are too few samples for one.
 
@@ -27,13 +34,8 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
     """
     ordered = sorted(samples)
     n = len(ordered)
-    rank = 0
-    tail = 0.0
-    for k in range(1, n // 2 + 1):
-        tail += math.comb(n, k - 1) * 0.5**n
-        if 1 - 2 * tail < confidence:
-            break
-        rank = k
+    ranks = (k for k in range(n // 2, 0, -1) if 1 - 2 * binomial_tail(n, k - 1) >= confidence)
+    rank = next(ranks, 0)
     if rank == 0:
         return None
     return ordered[rank - 1], ordered[n - rank]

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event, extract, func, make_url, select
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from farm.errors import InfrastructureError, UsageError
 from farm.store.schema_migration import Migrations, migrate
 from farm.store.tables import REVISION
+from farm.timestamps import utc_now
 
 Warn = Callable[[str], None]
 
@@ -27,9 +35,13 @@ _DAMAGE = ("file is not a database", "malformed")  # SQLITE_NOTADB, SQLITE_CORRU
 
 
 class StoreError(InfrastructureError):
-    """The store's database refused. The message is the database's own, in one line."""
+    """The store's database refused. The message is the database's own, in one line.
+
+    `away` says whether the same may succeed later: it is locked, full, restarting or cannot be reached.
+    """
 
     def __init__(self, doing: str, cause: Exception) -> None:
+        self.away = isinstance(cause, (OperationalError, InterfaceError))
         detail = getattr(cause, "orig", None) or cause
         lines = str(detail).strip().splitlines() or [type(detail).__name__]
         super().__init__(f"the store could not be {doing}: {lines[0]}")
@@ -70,9 +82,16 @@ def transaction(engine: Engine, doing: str, write: bool = False) -> Iterator[Con
         raise StoreError(doing, error) from error
 
 
+def clock(connection: Connection) -> float:
+    """Seconds of the database's own clock: hosts that share a database need not agree on theirs."""
+    if connection.dialect.name == "postgresql":
+        return float(connection.execute(select(extract("epoch", func.clock_timestamp()))).scalar_one())
+    return time.time()  # SQLite has its callers' clock, and they are on one host
+
+
 def _engine(url: str) -> Engine:
     try:
-        engine = create_engine(make_url(url))
+        engine = create_engine(make_url(url), pool_pre_ping=True)  # a database that was restarted costs no error
     except (ArgumentError, NoSuchModuleError) as error:
         raise UsageError(f"the store's URL is not one: {error}; see $FARM_STORE") from error
     except ModuleNotFoundError as error:
@@ -135,7 +154,7 @@ def _damage(path: Path) -> str:
 
 
 def _move_aside(path: Path) -> Path:
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = utc_now().strftime("%Y%m%dT%H%M%S.%fZ")
     aside = path.with_name(f"{path.name}.corrupt-{stamp}")
     path.rename(aside)
     for suffix in ("-wal", "-shm"):  # they belong to the old file; left behind, SQLite would replay them into the new

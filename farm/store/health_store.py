@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, and_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, Row, Select, and_, bindparam, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from farm import timestamps
@@ -109,15 +109,16 @@ def upsert(connection: Connection, row: Mapping[str, str]) -> None:
 
 
 def history(engine: Engine, platform: str, device: str, limit: int) -> list[LoggedEvent]:
-    """The last `limit` events of a device, newest first."""
-    query = (
-        select(DEVICE_EVENT)
-        .where(DEVICE_EVENT.c.platform == platform, DEVICE_EVENT.c.device == device)
-        .order_by(DEVICE_EVENT.c.id.desc())
-        .limit(limit)
-    )
+    """The last `limit` events of a device, newest first: what happened in the slot, and to its card elsewhere."""
+    mine = (DEVICE.c.platform == platform, DEVICE.c.id == device)
     with transaction(engine, "read") as connection:
-        return [row_mapping.logged(row) for row in connection.execute(query)]
+        identity = connection.execute(select(DEVICE.c.identity).where(*mine)).scalar()
+        wanted = DEVICE_EVENT.c.device == device
+        if identity:
+            wanted = or_(wanted, DEVICE_EVENT.c.identity == identity)
+        query = select(DEVICE_EVENT).where(DEVICE_EVENT.c.platform == platform, wanted)
+        newest = query.order_by(DEVICE_EVENT.c.id.desc()).limit(limit)
+        return [row_mapping.logged(row) for row in connection.execute(newest)]
 
 
 def taken_out(connection: Connection, platform: str, run_id: str, since: str) -> dict[str, str]:
@@ -183,7 +184,7 @@ def _fold(connection: Connection, by_device: Mapping[tuple[str, str], list[Healt
             _require_past(row.id, kept.last_event_at)
         for event in events:
             kept = after(kept, event)
-            logged.append(row_mapping.of_event(event, kept.state))
+            logged.append(row_mapping.of_event(event, kept.state, row.identity))
         changed.append({"its_platform": row.platform, "its_id": row.id, **row_mapping.of_health(kept)})
     connection.execute(insert(DEVICE_EVENT), logged)
     mine = and_(DEVICE.c.platform == bindparam("its_platform"), DEVICE.c.id == bindparam("its_id"))
@@ -212,7 +213,7 @@ def _runs_of(row: Row[Any], logged: list[str]) -> tuple[str, ...]:
 
 def _tally(connection: Connection, platform: str) -> dict[str, dict[str, int]]:
     """How many of the newest trials of each device ended in which kind of event."""
-    since = (datetime.now(timezone.utc) - RATE_WINDOW).isoformat(timespec="milliseconds")
+    since = timestamps.as_text(timestamps.utc_now() - RATE_WINDOW)
     trials = (
         select(DEVICE_EVENT.c.device, DEVICE_EVENT.c.kind, DEVICE_EVENT.c.id.label("last"))
         .where(DEVICE_EVENT.c.platform == platform, DEVICE_EVENT.c.kind.in_([kind.value for kind in _TRIALS]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import asdict, dataclass, replace
-from datetime import timezone
 from typing import Any
 
 from sqlalchemy import Row
@@ -12,7 +11,7 @@ from sqlalchemy import Row
 from farm.model import serialization
 from farm.model.device_health import DeviceState, EventKind, Health, HealthEvent
 from farm.model.run import DeviceRecord, MedianRecord, RunRecord, Verdict
-from farm.timestamps import moment, now
+from farm.timestamps import as_text, moment, now
 from jobs.records import Failure, Fault, TrialRecord
 from kernel.clock import Clock
 
@@ -67,6 +66,7 @@ class LoggedEvent:
     reason: str
     run_id: str  # "" where no run was involved
     state: DeviceState
+    device: str = ""  # the slot it happened in: the card may have been in another one
 
 
 def of_run(record: RunRecord) -> dict[str, str | None]:
@@ -130,18 +130,18 @@ def storable(event: HealthEvent) -> HealthEvent:
 
     Raises `ValueError` for an unreadable time.
     """
-    at = moment(event.at).astimezone(timezone.utc).isoformat(timespec="milliseconds")
+    at = as_text(moment(event.at))
     return replace(event, at=at, reason=_text(event.reason))
 
 
-def of_event(event: HealthEvent, state: DeviceState) -> dict[str, str]:
-    """The row of an event that left its device in `state`."""
-    return {**asdict(event), "kind": event.kind.value, "state": state.value}
+def of_event(event: HealthEvent, state: DeviceState, identity: str) -> dict[str, str]:
+    """The row of an event that left its device, with the card `identity` in it, in `state`."""
+    return {**asdict(event), "kind": event.kind.value, "state": state.value, "identity": identity}
 
 
 def logged(row: Row[Any]) -> LoggedEvent:
     """An event, from its row."""
-    return LoggedEvent(row.at, EventKind(row.kind), row.reason, row.run_id, DeviceState(row.state))
+    return LoggedEvent(row.at, EventKind(row.kind), row.reason, row.run_id, DeviceState(row.state), row.device)
 
 
 def record(row: Row[Any], trials: list[TrialRecord]) -> RunRecord:
@@ -155,6 +155,11 @@ def record(row: Row[Any], trials: list[TrialRecord]) -> RunRecord:
         settled["finished_at"] = row.finished_at
         settled["failures"] = [*stored.failures, failure]
     return stored.model_copy(update=settled)
+
+
+def own_verdict(row: Row[Any]) -> Verdict | None:
+    """The verdict that the run itself has given; None where a reader has settled it in its place."""
+    return _parse(row.record, f"run {row.id} in the store").verdict
 
 
 @functools.lru_cache(maxsize=1024)

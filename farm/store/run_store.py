@@ -22,12 +22,15 @@ from farm.model.device_health import Health, HealthEvent
 from farm.model.run import RunRecord, Verdict
 from farm.model.serialization import ReportError
 from farm.process import identity
-from farm.store import health_store, row_mapping
-from farm.store.engine import Warn, open_engine, transaction
+from farm.store import card_identity, health_store, row_mapping
+from farm.store.engine import Warn, clock, open_engine, transaction
 from farm.store.health_store import DeviceReport
 from farm.store.row_mapping import DeviceSighting, HistoryPoint, LoggedEvent, RunSummary
 from farm.store.tables import DEVICE, RUN, TRIAL
 from jobs.records import TrialRecord
+
+# A run gives a sign of life every 15 s. A database that is away for minutes takes those of all its runs with it.
+SILENT_S = 600.0
 
 
 class VerdictExistsError(InfrastructureError):
@@ -37,6 +40,15 @@ class VerdictExistsError(InfrastructureError):
         self.run_id = run_id
         self.verdict = verdict
         super().__init__(f"run {run_id} is already {verdict}; a verdict is never changed")
+
+
+class RunningError(UsageError):
+    """The run is still under way."""
+
+    def __init__(self, run_id: str, owner: identity.ProcessIdentity) -> None:
+        self.run_id = run_id
+        self.owner = owner
+        super().__init__(f"run {run_id} is under way: process {owner.pid} on {owner.host}; end that process first")
 
 
 class RunExistsError(UsageError):
@@ -92,8 +104,7 @@ class Store:
         with self._write() as connection:
             if connection.execute(select(RUN.c.id).where(RUN.c.id == record.run_id)).first():
                 raise RunExistsError(record.run_id)
-            row = {"id": record.run_id, "owner": identity.current().dump(), **row_mapping.of_run(record)}
-            connection.execute(insert(RUN).values(row))
+            _insert(connection, record)
             _see(connection, record)
             _add_trials(connection, record.run_id, record.trials)
 
@@ -124,11 +135,48 @@ class Store:
             _add_trials(connection, record.run_id, record.trials)
             _see(connection, record)
 
-    def interrupt(self, run_id: str, reason: str) -> None:
-        """Settle a run whose process is known to be dead as errored. Does nothing where it has a verdict."""
+    def hear(self, run_id: str) -> None:
+        """Note that a run that is under way goes on. Does nothing where it has a verdict."""
+        with self._write() as connection:
+            mine = (RUN.c.id == run_id, RUN.c.verdict.is_(None))
+            connection.execute(update(RUN).where(*mine).values(heard=clock(connection)))
+
+    def interrupt(self, run_id: str, reason: str, heard: float | None = None) -> bool:
+        """Settle a run whose process is known to be dead as errored.
+
+        Returns whether it did; not where the run has a verdict, or, with `heard`, has given a later sign of life.
+        """
         with self._write() as connection:
             values = {"verdict": Verdict.ERRORED.value, "reason": reason, "finished_at": timestamps.now()}
-            connection.execute(update(RUN).where(RUN.c.id == run_id, RUN.c.verdict.is_(None)).values(values))
+            mine = [RUN.c.id == run_id, RUN.c.verdict.is_(None)]
+            if heard is not None:
+                mine.append(RUN.c.heard == heard)
+            return bool(connection.execute(update(RUN).where(*mine).values(values)).rowcount)
+
+    def take_in(self, record: RunRecord) -> bool:
+        """Add a finished run that was made while this store was away; False where it is here already.
+
+        Of a run that a reader has settled only because nothing more was heard of it, `record` is the verdict. Raises
+        `RunningError`, and `VerdictExistsError` where the run itself has given another verdict.
+        """
+        self.settle()
+        with self._write() as connection:
+            row = connection.execute(select(RUN).where(RUN.c.id == record.run_id).with_for_update()).first()
+            if row is None:
+                _insert(connection, record)
+            else:
+                if row.verdict is None:
+                    raise RunningError(record.run_id, identity.ProcessIdentity.load(row.owner))
+                given = row_mapping.own_verdict(row)
+                if given is not None and given is not record.verdict:
+                    raise VerdictExistsError(record.run_id, given.value)
+                if given is not None:
+                    return False
+                connection.execute(update(RUN).where(RUN.c.id == record.run_id).values(**row_mapping.of_run(record)))
+                connection.execute(delete(TRIAL).where(TRIAL.c.run_id == record.run_id))
+            _add_trials(connection, record.run_id, record.trials)
+            _see(connection, record)
+        return True
 
     # Reading
 
@@ -136,7 +184,7 @@ class Store:
         """The run whose id is, or alone begins with, `run_id`. Raises `UnknownRunError`, `AmbiguousRunError`."""
         self.settle()
         with self._read() as connection:
-            full = _resolve(connection, run_id)
+            full = resolve(connection, run_id)
             row = connection.execute(select(RUN).where(RUN.c.id == full)).one()
             trials = connection.execute(select(TRIAL.c.record).where(TRIAL.c.run_id == full).order_by(TRIAL.c.id))
             return row_mapping.record(row, [row_mapping.trial(text) for text in trials.scalars()])
@@ -193,20 +241,29 @@ class Store:
         ]
 
     def settle(self) -> None:
-        """Give each run without a verdict whose owner is gone its one verdict; what reads runs here does it first."""
+        """Give each run without a verdict whose owner is gone its one verdict; what reads runs here does it first.
+
+        An owner that cannot be seen from here, on another host or in another container, is gone once it has given no
+        sign of life for `SILENT_S`.
+        """
+        columns = (RUN.c.id, RUN.c.owner, RUN.c.heard)
         with self._read() as connection:
-            running = connection.execute(select(RUN.c.id, RUN.c.owner).where(RUN.c.verdict.is_(None))).all()
-        for run_id, text in running:
-            held = identity.ProcessIdentity.load(text)
-            if held.gone():
-                self.interrupt(run_id, f"interrupted: process {held.pid} on {held.host} ended without a verdict")
+            running = connection.execute(select(*columns).where(RUN.c.verdict.is_(None))).all()
+            present = clock(connection) if running else 0.0
+        for run_id, text, heard in running:
+            owner = identity.ProcessIdentity.load(text)
+            if owner.gone():
+                self.interrupt(run_id, f"interrupted: process {owner.pid} on {owner.host} ended without a verdict")
+            elif heard is not None and present - heard > SILENT_S and not owner.visible():
+                silent = f"gave no sign of life for {(present - heard) / 60:.0f} min"
+                self.interrupt(run_id, f"interrupted: process {owner.pid} on {owner.host} {silent}", heard)
 
     @property
     def engine(self) -> Engine:
         """The database, for queries that are modules of their own."""
         return self._engine
 
-    # Devices; see `farm.store.health_store`. With `health` and `observe` a store is a `HealthBook`.
+    # Devices; see `farm.store.health_store`. With `health`, `identify` and `observe` a store is a `HealthBook`.
 
     def devices(self) -> builtins.list[DeviceSighting]:
         """Every device that was ever seen, by id."""
@@ -220,6 +277,10 @@ class Store:
     def health(self, platform: str) -> dict[str, Health]:
         """How fit each known device of `platform` is, by id. Raises `ClockSkewError`."""
         return health_store.health(self._engine, platform)
+
+    def identify(self, platform: str, device: str, identity: str) -> Health:
+        """Note which card is in a slot; return how fit that card is, wherever it was before. Durable on return."""
+        return card_identity.identify(self._engine, platform, device, identity)
 
     def device_health(self, platform: str, device: str) -> Health | None:
         """How fit one device is, however its events are dated; None where it was never seen."""
@@ -266,6 +327,11 @@ class Store:
             yield connection
 
 
+def _insert(connection: Connection, record: RunRecord) -> None:
+    told = {"id": record.run_id, "owner": identity.current().dump(), "heard": clock(connection)}
+    connection.execute(insert(RUN).values({**told, **row_mapping.of_run(record)}))
+
+
 def _to_stderr(line: str) -> None:
     print(f"farm: {line}", file=sys.stderr)
 
@@ -290,7 +356,8 @@ def _refuse_finished(connection: Connection, run_id: str) -> None:
         raise VerdictExistsError(run_id, row.verdict)
 
 
-def _resolve(connection: Connection, prefix: str) -> str:
+def resolve(connection: Connection, prefix: str) -> str:
+    """The full id of the run that `prefix` is or alone begins. Raises `UnknownRunError`, `AmbiguousRunError`."""
     if connection.execute(select(RUN.c.id).where(RUN.c.id == prefix)).first():  # by its key, without a scan
         return prefix
     query = select(RUN.c.id).where(RUN.c.id.startswith(prefix, autoescape=True)).order_by(RUN.c.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0004"  # newest migration; a test compares it with the scripts
+REVISION = "0006"  # newest migration; a test compares it with the scripts
 
 METADATA = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s"})
 
@@ -25,6 +25,7 @@ RUN = Table(
     Column("finished_at", Text),
     Column("owner", Text, nullable=False),  # farm.process.identity.Owner as JSON
     Column("record", Text, nullable=False),  # RunRecord as JSON, without its trials
+    Column("heard", Float),  # last sign of life while it runs, seconds of the database's clock; NULL: it gives none
     Index("ix_run_kernel_platform_started_at", "kernel", "platform", "started_at"),
     Index("ix_run_verdict_started_at", "verdict", "started_at"),
 )
@@ -65,6 +66,25 @@ DEVICE = Table(
     Column("clean_canaries", Integer, nullable=False, server_default="0"),
     Column("counts_after", Text, nullable=False, server_default=""),
     Column("last_event_at", Text, nullable=False, server_default=""),
+    Column("identity", Text, nullable=False, server_default=""),  # of the card in it; "" until a worker has told
+)
+
+# Cards that are in no slot now, as far as anybody has seen.
+CARD = Table(
+    "card",
+    METADATA,
+    Column("platform", Text, primary_key=True),
+    Column("identity", Text, primary_key=True),  # kernel.platforms.protocol.Identified
+    Column("last_device", Text, nullable=False),
+    Column("state", Text, nullable=False),  # from here on as in DEVICE
+    Column("since", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("cause", Text),
+    Column("faults_in_row", Integer, nullable=False),
+    Column("failed_last", Boolean, nullable=False),
+    Column("clean_canaries", Integer, nullable=False),
+    Column("counts_after", Text, nullable=False),
+    Column("last_event_at", Text, nullable=False),
 )
 
 # Append-only: what happened on each device, in the order it was taken in.
@@ -79,6 +99,8 @@ DEVICE_EVENT = Table(
     Column("reason", Text, nullable=False),
     Column("run_id", Text, nullable=False),  # "" where no run was involved; no key, an event may come before its run
     Column("state", Text, nullable=False),  # the device's, once this had happened
+    Column("identity", Text, nullable=False, server_default=""),  # of the card it happened to; "" where nobody knew
+    Index("ix_device_event_identity_id", "identity", "id"),
     Index("ix_device_event_platform_device_id", "platform", "device", "id"),
     Index("ix_device_event_platform_at", "platform", "at", "device", "kind"),  # the fault rate reads nothing else
 )

@@ -5,12 +5,12 @@ The votes are those of the determinism gate (`farm.gates.votes`), on cards and o
 1. *The same program?* Devices whose compiled program differs from that of a strict majority did not do what was asked:
    the farm's, and their bits are compared with nobody's.
 2. *Did it run?* A trial that failed on a minority of the cards is theirs; else the kernel's.
-3. *Steady?* A device that disagrees with itself shows a race of the kernel, unless `farm.sweep.self_disagreement` puts
-it down
-   to the device.
+3. *Steady?* Devices of several cards that disagree with themselves show a race of the kernel. One card alone may be
+   unsteady: `farm.gates.self_disagreement` says so where there are trials enough, else it stays undecided.
 4. *Agreed?* Of the steady devices, those outside a strict majority of cards are suspect. But two cards that share their
    odd bits are not both broken in the same place: where they are all the devices of their nodes, it is something the
-   node gives them (the farm's), else the kernel depends on the device. So it does where there is no strict majority.
+   node gives them (the farm's), else the kernel depends on the device. So it does where there is no strict majority,
+   unless one broken card would explain it: that stays undecided.
 5. *Right?* Outputs out of tolerance on devices that nothing above speaks against are the kernel's.
 """
 
@@ -20,10 +20,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from farm.analysis.sweep_matrix import Column, Fleet, columns
+from farm.gates.self_disagreement import unsteady_cards
 from farm.gates.votes import Digests, groups, majority, minority, self_disagreeing, witnesses
 from farm.model.sweep import Cell, FindingPlace, Kind, SweepFinding
 from farm.sweep.failure_attribution import FailureAttribution, failed_trials
-from farm.sweep.self_disagreement import unsteady_cards
+from farm.text import counted
 
 _SHOWN = 4  # devices of a group in a message
 
@@ -39,13 +40,14 @@ def attribute(cells: Sequence[Cell], fleet: Fleet, repeats: int) -> list[SweepFi
     blames += failed_trials(cells, fleet)
     table = columns(cells)
     odd = _odd_trials(table, fleet)
+    racing = {fleet.card(device) for device, *_ in odd}
     unsteady = unsteady_cards(*_by_card(odd, cells, fleet))
+    others = witnesses({cell.device for cell in cells}, fleet.cards) - len(racing)
     for column, digests in table.items():
-        blames += _judge(column, digests, fleet, unsteady)
+        blames += _judge(column, digests, fleet, unsteady, lone_among=others if len(racing) == 1 else 0)
     blames += _wrong_numbers(cells, {device for blame in blames for device in blame.devices})
     looked = {(cell.device, cell.case, cell.seed) for cell in cells if cell.repeat >= repeats}
-    racing = {fleet.card(device) for device, *_ in odd}
-    return [_confirmed(finding, looked, lone_race=len(racing) == 1) for finding in _merged(blames)]
+    return [_confirmed(finding, looked) for finding in _merged(blames)]
 
 
 def _other_programs(cells: Sequence[Cell], fleet: Fleet) -> tuple[list[FailureAttribution], set[tuple[str, str]]]:
@@ -93,7 +95,10 @@ def _by_card(
     return Counter(fleet.card(device) for device, *_ in odd), measured
 
 
-def _judge(column: Column, digests: Digests, fleet: Fleet, unsteady: frozenset[str]) -> list[FailureAttribution]:
+def _judge(
+    column: Column, digests: Digests, fleet: Fleet, unsteady: frozenset[str], lone_among: int
+) -> list[FailureAttribution]:
+    """Blames for one column. `lone_among` is how many cards are steady where a single one is not, else 0."""
     racing = self_disagreeing(digests)
     kernels = [device for device in racing if fleet.card(device) not in unsteady]
     blames = [
@@ -104,8 +109,14 @@ def _judge(column: Column, digests: Digests, fleet: Fleet, unsteady: frozenset[s
         if device not in kernels
     ]
     if kernels:
-        why = "the kernel races: repeats on one device give different bits"
-        return [*blames, *(FailureAttribution(Kind.KERNEL_RACES, (device,), column.place, why) for device in kernels)]
+        kind, why = Kind.KERNEL_RACES, "the kernel races: repeats on one device give different bits"
+        if lone_among:
+            kind = Kind.UNDECIDED
+            why = (
+                "either the kernel races or this card is unsteady: its repeats give different bits, and none of "
+                f"{counted(lone_among, 'other card')} does so"
+            )
+        return [*blames, *(FailureAttribution(kind, (device,), column.place, why) for device in kernels)]
     steady = {device: repeats for device, repeats in digests.items() if device not in racing}
     return blames + _vote(column.place, steady, fleet)
 
@@ -120,11 +131,12 @@ def _vote(place: FindingPlace, digests: Digests, fleet: Fleet) -> list[FailureAt
         told = "; ".join(
             _named(group) for group in sorted(different.values(), key=lambda group: (-len(group), min(group)))
         )
-        return [
-            FailureAttribution(
-                Kind.DEPENDS_ON_DEVICE, (), place, f"no majority among {len(different)} different results: {told}"
-            )
-        ]
+        why = f"no majority among {len(different)} different results: {told}"
+        largest = max(witnesses(group, fleet.cards) for group in different.values())
+        if witnesses(digests, fleet.cards) - largest <= 1:
+            why = f"either a card computes wrongly or the kernel depends on the device: {why}"
+            return [FailureAttribution(Kind.UNDECIDED, (), place, why)]
+        return [FailureAttribution(Kind.DEPENDS_ON_DEVICE, (), place, why)]
     agreeing = f"{witnesses(different[common], fleet.cards)} of {witnesses(digests, fleet.cards)} cards"
     blames = []
     for digest, group in different.items():
@@ -182,9 +194,9 @@ def _merged(blames: Iterable[FailureAttribution]) -> list[SweepFinding]:
     ]
 
 
-def _confirmed(finding: SweepFinding, looked: Collection[tuple[str, str, int]], *, lone_race: bool) -> SweepFinding:
+def _confirmed(finding: SweepFinding, looked: Collection[tuple[str, str, int]]) -> SweepFinding:
     """`finding`, unconfirmed where one look is no proof and its devices were not looked at again where it shows."""
-    if finding.kind is not Kind.DEVICE_SUSPECT and not (finding.kind is Kind.KERNEL_RACES and lone_race):
+    if finding.kind not in (Kind.DEVICE_SUSPECT, Kind.UNDECIDED):
         return finding
     shown = {(device, place.case, place.seed) for device in finding.devices for place in finding.places}
     return finding.model_copy(update={"confirmed": all(each in looked for each in shown)})

@@ -1,30 +1,29 @@
 """One lease of a sweep: every device of it works until it has nothing left to do, time is over, or others go first.
 
 Unlike in a run, a trial belongs to its device: it is never moved to another. A device whose worker died or hung gets a
-fresh process and one more try; one that fails two jobs in a row that way gets no more work.
+fresh process before the trial is made again; one that fails two jobs in a row that way gets no more work.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from farm.execution import gc_freeze
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
-from farm.execution.slot_recovery import SlotRecovery
-from farm.leasing.lease import Lease
+from farm.execution.observer import Observer
+from farm.leasing.lease import Lease, Replaced
+from farm.model.run import DeviceRecord
 from farm.model.sweep import Cell, cell_of
 from farm.sweep.observer import SweepObserver
 from farm.sweep.schedule import SweepCell
 from farm.sweep.state import State
 from farm.text import slug
-from jobs.records import TrialRecord, TrialRequest, TrialStatus
+from jobs.records import Failure, TrialRecord, TrialRequest, TrialStatus
 
-MAX_ATTEMPTS = 2  # of one job on its device
 MAX_FAILED_JOBS = 2  # in a row; then the device is left alone
-_ASK_S = 1.0  # how often to ask whether others wait
 WARM_UP = -1
 
 
@@ -38,75 +37,109 @@ class _SweepTurn:
 
 @dataclass(slots=True)
 class SweepExecutor:
-    """Drives one lease. `saw` is called with every attempt, as it ends."""
+    """The work of one lease. `saw` is called with every attempt, as it ends."""
 
     state: State
     lease: Lease
     in_flight: InFlightTrials
+    deadlines: RunDeadlines
     observer: SweepObserver
     saw: Callable[[list[TrialRecord]], None]
-    _names: dict[int, str] = field(default_factory=dict)  # slot → its device, as far as we have told it work
-    _mending: SlotRecovery = field(default_factory=SlotRecovery)
+    _names: dict[int, str] = field(default_factory=dict)  # slot → its device, as far as it was given work
     _queues: dict[int, deque[_SweepTurn]] = field(default_factory=dict)
-    _under_way: dict[int, _SweepTurn] = field(default_factory=dict)
-    _idle: set[int] = field(default_factory=set)  # slots whose process waits for work
+    _working: int = 0  # slots with a trial under way, or on their way to a fresh process
     _used: set[int] = field(default_factory=set)  # slots whose process has had work
+    _stale: set[int] = field(default_factory=set)  # slots that get a fresh process before their next trial
     _warm: set[tuple[int, str]] = field(default_factory=set)  # (slot, case) the process has run before
     _failed: Counter[str] = field(default_factory=Counter)  # device → jobs failed in a row
-    _leaving: bool = False
-    _asked: float = 0.0  # time.monotonic()
 
     def run(self) -> None:
-        """Work until there is no more to do here. Raises what the lease and the journal raise."""
-        self._hold(self.lease.slots)
-        with gc_freeze.frozen(), self._mending:
-            while self._refill():
-                self._work()
+        """Work until there is no more to do here. Raises what the lease, the deadlines and the journal raise."""
+        loop: DispatchLoop[_SweepTurn] = DispatchLoop(
+            self.lease, self.in_flight, self.deadlines, Observer(), returns=False
+        )
+        loop.run(self)
+
+    def seat(self, devices: Mapping[int, DeviceRecord], *, fresh: bool) -> None:
+        """Take devices as they are now; a slot that is on another one means that its canary failed on the old."""
+        if fresh:
+            self._working -= len(devices)
+            self._warm = {(slot, case) for slot, case in self._warm if slot not in devices}
+            self._used -= devices.keys()
+            self._stale -= devices.keys()
+        for slot, device in devices.items():
+            if self._names.get(slot, device.id) != device.id:
+                self._leave_alone(slot, "its canary failed")
+        unknown = {slot: device for slot, device in devices.items() if self._names.get(slot) != device.id}
+        if unknown:
+            self._names.update((slot, device.id) for slot, device in unknown.items())
+            self.state.hold(list(unknown.values()))
+            self.observer.took([device.id for device in unknown.values()])
+
+    def next(self, idle: Collection[int]) -> TrialStart[_SweepTurn] | FreshProcess | None:
+        """The next trial; once nothing is left or under way, whatever the state has due for these devices."""
+        if not self.state.may_start():
+            return None
+        slot = self._with_work(idle)
+        if slot is None and not self._working and self._refill():
+            slot = self._with_work(idle)
+        if slot is None:
+            return None
+        self._working += 1
+        if slot in self._stale:
+            return FreshProcess(slot)
+        return self._launch(slot)
+
+    def ended(self, launch: TrialStart[_SweepTurn], outcome: TrialOutcome, *, may_retry: bool) -> Next:
+        """Keep the trial's cell, unless it is to be made again."""
+        self._working -= 1
+        self.saw([outcome.record])
+        cell, after = self._follow(launch, outcome.record, may_retry=may_retry)
+        if cell is not None:
+            self.state.take([cell])
+            if cell.repeat >= 0:
+                self.observer.measured(cell)
+        self._working += after is Next.RENEW
+        return after
+
+    def replaced(self, slot: int, replaced: Replaced) -> None:
+        """A sweep moves no trial."""
+
+    def lost(self, slot: int, failure: Failure) -> None:
+        """The device gets no more work."""
+        self._working -= 1
+        self._leave_alone(slot, failure.message)
+
+    def keep(self) -> None:
+        """Every cell is durable already."""
+
+    def unfinished(self) -> bool:
+        """Whether a slot has jobs left."""
+        return any(self._queues.values())
+
+    def _with_work(self, idle: Collection[int]) -> int | None:
+        for slot in sorted(idle):
+            queue = self._queues.get(slot, deque())
+            while queue and queue[0].job.case in self.state.doomed:
+                queue.popleft()
+            if queue:
+                return slot
+        return None
 
     def _refill(self) -> bool:
-        """Queue what the devices at hand have to do; False where that is nothing, or nothing may be started."""
-        if not self._may_go_on():
-            return False
+        """Queue what the devices at hand have to do; False where that is nothing."""
         slots = {device: slot for slot, device in self._names.items()}
         due = {slots[device]: jobs for device, jobs in self.state.due(at_hand=slots).items() if device in slots}
         self._queues = {slot: deque(map(_SweepTurn, jobs)) for slot, jobs in due.items()}
         again = sorted(self._used & set(due))
         if again:
             self.observer.looks_again([self._names[slot] for slot in again])
-        for slot in again:
-            self._renew(slot)  # in the same process a second look would meet what went wrong in the first
+        self._stale.update(again)  # in the same process a second look would meet what went wrong in the first
         return bool(due)
 
-    def _work(self) -> None:
-        """Empty the queues, as far as time allows."""
-        while True:
-            if self._may_go_on():
-                for slot in sorted(self._idle):
-                    self._start(slot)
-            if not self.in_flight.busy and not self._mending:
-                return
-            outcome = self.in_flight.poll()
-            self.saw([each.record for each in outcome])
-            cells = [cell for cell in map(self._follow, outcome) if cell is not None]
-            self.state.take(cells)
-            for cell in cells:
-                self.observer.measured(cell)
-            self._take_mended()
-
-    def _may_go_on(self) -> bool:
-        if self.lease.yields and not self._leaving and time.monotonic() - self._asked >= _ASK_S:
-            self._asked = time.monotonic()
-            self._leaving = bool(self.lease.wanted_by_others())
-        return not self._leaving and self.state.may_start()
-
-    def _start(self, slot: int) -> None:
-        """Give an idle slot its next trial; on a noisy platform a process warms up for each case first."""
-        queue, plan = self._queues.get(slot, deque()), self.state.plan
-        while queue and queue[0].job.case in self.state.doomed:
-            queue.popleft()
-        if not queue:
-            return
-        turn = queue.popleft()
+    def _launch(self, slot: int) -> TrialStart[_SweepTurn]:
+        """Start a slot's next trial; on a noisy platform a process warms up for each case first."""
+        plan, turn = self.state.plan, self._queues[slot].popleft()
         job = turn.job
         request = TrialRequest(
             kernel=plan.request.kernel,
@@ -117,61 +150,32 @@ class SweepExecutor:
         )
         cold = plan.noisy and (slot, job.case) not in self._warm
         repeat = WARM_UP if cold else job.repeat
-        self.in_flight.start(slot, f"{slug(job.case)}-s{job.seed}", request, repeat, turn.attempt)
-        self._under_way[slot] = turn
-        self._idle.discard(slot)
         self._used.add(slot)
+        return TrialStart(turn, (slot,), f"{slug(job.case)}-s{job.seed}", request, repeat, turn.attempt)
 
-    def _follow(self, outcome: TrialOutcome) -> Cell | None:
-        """What comes after a trial; its cell, unless it was a warm-up or is to be made again."""
-        slot, record, turn = outcome.slot, outcome.record, self._under_way.pop(outcome.slot)
+    def _follow(
+        self, launch: TrialStart[_SweepTurn], record: TrialRecord, *, may_retry: bool
+    ) -> tuple[Cell | None, Next]:
+        (slot,), turn = launch.slots, launch.subject
         device = self._names[slot]
         if record.status is TrialStatus.OK:
             self._failed[device] = 0
-            self._idle.add(slot)
-            if outcome.flight.repeat != WARM_UP:
-                return cell_of(record)
+            if launch.repeat != WARM_UP:
+                return cell_of(record), Next.FREE
             self._warm.add((slot, record.case))
             self._queues[slot].appendleft(turn)
-            return None
-        if record.status is TrialStatus.ERRORED and turn.attempt + 1 < MAX_ATTEMPTS:
+            return self.state.warm_up(cell_of(record)), Next.FREE
+        if may_retry:
             self._queues[slot].appendleft(_SweepTurn(turn.job, turn.attempt + 1))
-            self._renew(slot)
-            return None
+            return None, Next.RENEW
+        cell = cell_of(record.model_copy(update={"repeat": turn.job.repeat}))
         self._failed[device] += record.status is TrialStatus.ERRORED
         if self._failed[device] < MAX_FAILED_JOBS:
-            self._renew(slot)
-        else:
-            assert record.failure is not None
-            self._leave_alone(slot, f"{MAX_FAILED_JOBS} trials in a row failed: {record.failure.message}")
-        return cell_of(record.model_copy(update={"repeat": turn.job.repeat}))
-
-    def _renew(self, slot: int) -> None:
-        """A fresh process for a slot, in the background."""
-        self._idle.discard(slot)
-        self._used.discard(slot)
-        self._warm = {(other, case) for other, case in self._warm if other != slot}
-        self._mending.begin(slot, self.lease.renew)
-
-    def _take_mended(self) -> None:
-        """Slots that have a process again, which is on another device where the canary failed on theirs."""
-        mended, lost = self._mending.done()
-        for slot in mended:
-            if self.lease.device(slot).id != self._names[slot]:
-                self._leave_alone(slot, "its canary failed")
-        self._hold(list(mended))
-        for slot, failure in lost.items():
-            self._leave_alone(slot, failure.message)
-
-    def _hold(self, slots: list[int]) -> None:
-        """Take the devices of idle slots as they are now."""
-        fresh = [slot for slot in slots if self._names.get(slot) != self.lease.device(slot).id]
-        self._names.update((slot, self.lease.device(slot).id) for slot in fresh)
-        self._idle.update(slots)
-        if fresh:
-            self.state.hold([self.lease.device(slot) for slot in fresh])
-            self.observer.took([self._names[slot] for slot in fresh])
+            return cell, Next.RENEW
+        assert record.failure is not None
+        self._leave_alone(slot, f"{MAX_FAILED_JOBS} trials in a row failed: {record.failure.message}")
+        return cell, Next.LEAVE
 
     def _leave_alone(self, slot: int, why: str) -> None:
         self.state.gone[self._names[slot]] = why
-        self._queues[slot].clear()
+        self._queues.get(slot, deque()).clear()

@@ -66,6 +66,12 @@ class State:
         for cell in fresh:
             self._fold(cell)
 
+    def warm_up(self, cell: Cell) -> Cell:
+        """Return the cell of a first launch, with a repeat below 0 of its own: its time is dropped, its bits count."""
+        of_device = self._done[cell.device]
+        first = sum(job.repeat < 0 and (job.case, job.seed) == (cell.case, cell.seed) for job in of_device)
+        return cell.model_copy(update={"repeat": -1 - first, "wall_us": None})
+
     def findings(self) -> list[SweepFinding]:
         """What the cells say so far."""
         return attribute(self.cells, self.fleet, self.plan.request.repeats)

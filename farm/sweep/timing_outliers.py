@@ -28,7 +28,7 @@ def medians(cells: Iterable[Cell]) -> dict[str, dict[str, float]]:
     """Case → device → median of its measured wall times, µs."""
     samples: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
-        if cell.failure is None and cell.wall_us is not None:
+        if cell.failure is None and cell.repeat >= 0 and cell.wall_us is not None:
             samples[cell.case][cell.device].append(cell.wall_us)
     return {case: {device: median(us) for device, us in of_case.items()} for case, of_case in samples.items()}
 

@@ -47,7 +47,7 @@ def decide(
         if of_verdict:
             more = f"; {counted(len(findings) - 1, 'more finding')}" if len(findings) > 1 else ""
             return verdict, f"{sentence(of_verdict[0])}{more}"
-    measured = [cell for cell in cells if cell.failure is None]
+    measured = [cell for cell in cells if cell.failure is None and cell.repeat >= 0]
     devices = {cell.device for cell in measured}
     if len(devices) < 2:
         return Verdict.ERRORED, f"{counted(len(devices), 'device')} measured: nothing to compare"

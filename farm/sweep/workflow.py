@@ -7,7 +7,7 @@ import functools
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm import paths
@@ -15,6 +15,7 @@ from farm.analysis.sweep_findings import sentence
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution import preflight
+from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials
 from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
@@ -23,6 +24,7 @@ from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.model.sweep import Kind, SweepPlan, SweepRecord, SweepRequest
 from farm.model.timeouts import Timeouts
+from farm.process import crash_log
 from farm.report.sweep.write import write_sweep
 from farm.store.run_store import Store
 from farm.sweep import preparation
@@ -35,6 +37,7 @@ from farm.sweep.timing_outliers import medians, odd_times
 from farm.sweep.verdict import decide, not_reached
 from farm.timestamps import now
 from jobs.records import TrialRecord, TrialStatus
+from kernel.errors import KernelLayerError
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
 
@@ -120,6 +123,12 @@ def _deadline(options: SweepOptions) -> float:
     return time.monotonic() + 60 * options.budget_minutes
 
 
+def _within_budget(options: SweepOptions) -> Timeouts:
+    """The limits of one lease of the sweep: its budget, and one trial more, end whatever hangs."""
+    whole_s = 60 * options.budget_minutes + options.timeouts.trial_s
+    return replace(options.timeouts, lease_s=whole_s, run_s=whole_s)
+
+
 @contextlib.contextmanager
 def _connected(
     request: SweepRequest, platform: Platform, options: SweepOptions
@@ -127,6 +136,7 @@ def _connected(
     options.timeouts.checked(simulated=not platform.noisy)
     factory = options.platform or functools.partial(find_platform, request.platform)
     shared = connection.shared(options.address)
+    preflight.build_once(platform, paths.cache())
     connected = connection.connected(options.address, simulated=not platform.noisy)
     with Store.open(paths.store_url()) as store, connected as head:
         line = QueueClient(Priority.NIGHTLY, f"sweep of {request.kernel}", shared=shared)
@@ -142,8 +152,10 @@ def _conduct(going: _Sweep) -> SweepRecord:
     except KeyboardInterrupt:
         where = "" if going.options.out == SweepOptions().out else f" --out {going.options.out}"
         ended = f"interrupted; go on with `farm sweep --resume {going.plan.sweep_id}{where}`"
-    except FarmError as error:
+    except (FarmError, KernelLayerError) as error:
         ended = str(error)
+    except Exception as error:  # noqa: BLE001 - kept in the log; the sweep must end with a record all the same
+        ended = crash_log.kept(error, going.state.journal.directory)
     _tell_health(going)
     record = _record(going, ended)
     write_sweep(record, going.state.journal.directory)
@@ -165,7 +177,8 @@ def _measure(going: _Sweep) -> None:
             if lease is not None:
                 timeout_s = going.options.timeouts.trial_s
                 in_flight = InFlightTrials(lease, state.journal.directory, state.plan.clock, timeout_s)
-                SweepExecutor(state, lease, in_flight, going.observer, going.saw).run()
+                deadlines = RunDeadlines(_within_budget(going.options), lease)
+                SweepExecutor(state, lease, in_flight, deadlines, going.observer, going.saw).run()
         if lease is None and not bench.unfit.keys() >= set(here):
             going.observer.waits(len(here), "others hold them")
             time.sleep(WAIT_S)

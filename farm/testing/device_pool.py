@@ -77,6 +77,7 @@ class TestDevicePool:
         """Connect, starting a local cluster where no address is given. Raises what `cluster.connected` raises."""
         self._platform = self._factory()
         preflight.require(self._platform)
+        preflight.build_once(self._platform, paths.cache())
         self._store = self._open.enter_context(Store.open(paths.store_url()))
         connected = connection.connected(self._address, simulated=not self._platform.noisy)
         self._head = self._open.enter_context(connected)
@@ -169,8 +170,8 @@ def request_of(
         seed=seed,
         tuning=dict(tuning),
     )
-    preflight.check(asked)
-    preflight.require_reference(found, asked, paths.cache())
+    preflight.check(asked, found)
+    preflight.require_reference(found, asked, paths.cache(), Timeouts().trial_s)
     return TrialRequest(
         kernel=asked.kernel,
         case=asked.cases[0],

@@ -6,7 +6,6 @@ import importlib.util
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,9 @@ from pathlib import Path
 import junitparser
 
 from farm.errors import InfrastructureError, UsageError
+from farm.process import installation
+from farm.report.junit.document import document
+from farm.report.junit.elements import JunitSuite
 from farm.testing.plugin import DEVICE_PROPERTY
 
 # pytest's own exit codes that are no matter of the tests.
@@ -46,7 +48,9 @@ def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: P
             raise UsageError(f"{package} is not installed; pip install pytest pytest-xdist")
     junit.parent.mkdir(parents=True, exist_ok=True)
     part = junit.with_name(f".{junit.name}.part")
-    command = [sys.executable, "-m", "pytest", *arguments, "-n", str(devices), f"--junitxml={part}", *options]
+    pinned = ("-p", "farm.testing.pinned_packages")
+    words = (*pinned, *arguments, "-n", str(devices), f"--junitxml={part}", *options)
+    command = installation.module_command("pytest", *words)
     try:
         _require_ended(_carried_out(command, quiet))
         return _gathered(part, junit, devices)
@@ -93,17 +97,15 @@ def _gathered(part: Path, junit: Path, wanted: int) -> DeviceSuite:
         for found in (case.child(junitparser.Properties) or ())
         if found.name == DEVICE_PROPERTY
     )
-    merged = junitparser.TestSuite("farm test")
+    merged = JunitSuite("farm test")
     merged.add_property("farm.devices.wanted", str(wanted))  # first: the schema has properties before test cases
     merged.add_property("farm.devices", " ".join(sorted(used)))
     for suite in suites:
         merged.add_testcases(list(suite))
         merged.hostname, merged.timestamp = suite.hostname, suite.timestamp
     merged.update_statistics()
-    document = junitparser.JUnitXml()
-    document.add_testsuite(merged)
     fresh = junit.with_name(f".{junit.name}.fresh")
-    document.write(str(fresh))
+    fresh.write_bytes(document([merged]))
     fresh.replace(junit)
     return DeviceSuite(
         merged.tests, merged.failures, merged.errors, merged.skipped, dict(sorted(used.items())), str(junit)

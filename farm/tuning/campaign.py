@@ -6,19 +6,21 @@ hand out new ones in the light of those that came back.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from farm.errors import InfrastructureError
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
-from farm.leasing.lease import Lease
-from farm.model.attempts import MAX_ATTEMPTS
+from farm.execution.observer import Observer
+from farm.leasing.lease import Lease, Replaced
+from farm.model.run import DeviceRecord
 from farm.text import slug
-from jobs.records import TrialRecord, TrialRequest, TrialStatus
-from kernel.clock import Clock
+from jobs.records import Failure, TrialRecord, TrialRequest, TrialStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,62 +54,92 @@ def disqualification(record: TrialRecord) -> str:
     return "" if record.wall_us is not None else "no time was measured"
 
 
-def conduct(
-    campaign: Campaign,
-    lease: Lease,
-    template: TrialRequest,
-    directory: Path,
-    clock: Clock,
-    trial_s: float,
-    deadline: float | None = None,
-) -> None:
-    """Measure points of `campaign` until it has none, or until `deadline` (time.monotonic()) and the last has ended.
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A point that waits for a device."""
 
-    A point lost with its device is tried again on another, at most `MAX_ATTEMPTS` times in all. Raises
-    `InfrastructureError` where no device is left.
-    """
-    in_flight = InFlightTrials(lease, directory, clock, trial_s)
-    points: dict[int, Point] = {}
-    out_of_order: set[int] = set()
-    while True:
-        open_until = deadline is None or time.monotonic() < deadline
-        for slot in lease.slots:
-            if slot in in_flight.busy or slot in out_of_order or not open_until:
-                continue
-            point = campaign.next()
-            if point is None:
-                break
-            points[slot] = point
-            request = template.model_copy(update={"tuning": {**template.tuning, **point.overrides}})
-            in_flight.start(slot, slug(point.label), request, 0, 0)
-        if not in_flight.busy:
-            break
-        for outcome in in_flight.poll():
-            if outcome.record.status is TrialStatus.ERRORED:
-                _try_elsewhere(outcome, lease, in_flight)
-            if outcome.slot not in in_flight.busy and outcome.record.status is not TrialStatus.OK:
-                out_of_order.update(_unrenewed(outcome.slot, lease))
-            if outcome.slot not in in_flight.busy:
-                campaign.took(points[outcome.slot], outcome.record)
-    if len(out_of_order) == len(lease.slots):
-        raise InfrastructureError("every device of the lease failed; see the logs of the last trials")
+    point: Point
+    number: int
+    last: TrialRecord | None = None  # of the attempt before
 
 
-def _try_elsewhere(outcome: TrialOutcome, lease: Lease, in_flight: InFlightTrials) -> None:
-    flight = outcome.flight
-    if flight.attempt + 1 >= MAX_ATTEMPTS:
-        return
-    try:
-        lease.replace(outcome.slot)
-    except InfrastructureError:
-        return
-    in_flight.start(outcome.slot, flight.label, flight.request, flight.repeat, flight.attempt + 1)
+@dataclass(slots=True)
+class CampaignExecutor:
+    """The workload of a campaign on one lease. For one use."""
 
+    campaign: Campaign
+    lease: Lease
+    in_flight: InFlightTrials
+    template: TrialRequest
+    deadlines: RunDeadlines
+    closes: float = math.inf  # time.monotonic() after which no new point is started
+    _retries: list[_Attempt] = field(default_factory=list)
+    _moving: dict[int, _Attempt] = field(default_factory=dict)  # slot on its way to another device → its point
+    _dry: bool = False  # the campaign had no point, and none has come back since
 
-def _unrenewed(slot: int, lease: Lease) -> set[int]:
-    """The slot, where it cannot be given a fresh process after a point that failed."""
-    try:
-        lease.renew(slot)
-    except InfrastructureError:
-        return {slot}
-    return set()
+    def run(self) -> None:
+        """Measure points until the campaign has none, or until it closes and the last has ended.
+
+        A point lost with its device is tried again on another, as often as the attempts policy allows. Raises what
+        `DispatchLoop.run` raises, and `InfrastructureError` where no device is left.
+        """
+        loop: DispatchLoop[_Attempt] = DispatchLoop(self.lease, self.in_flight, self.deadlines, Observer())
+        loop.run(self)
+        if not self.lease.slots:
+            raise InfrastructureError("every device of the lease failed; see the logs of the last trials")
+
+    def seat(self, devices: Mapping[int, DeviceRecord], *, fresh: bool) -> None:
+        """A point that moved with its slot comes first."""
+        self._retries += [self._moving.pop(slot) for slot in devices if slot in self._moving]
+
+    def next(self, idle: Collection[int]) -> TrialStart[_Attempt] | FreshProcess | None:
+        """A point that was lost, else the campaign's next."""
+        attempt = self._retries.pop(0) if self._retries else self._new()
+        if attempt is None:
+            return None
+        request = self.template.model_copy(update={"tuning": {**self.template.tuning, **attempt.point.overrides}})
+        return TrialStart(attempt, (min(idle),), slug(attempt.point.label), request, 0, attempt.number)
+
+    def ended(self, launch: TrialStart[_Attempt], outcome: TrialOutcome, *, may_retry: bool) -> Next:
+        """Hand the point back to the campaign, unless it is tried again."""
+        attempt, (slot,) = launch.subject, launch.slots
+        if may_retry:
+            self._moving[slot] = _Attempt(attempt.point, attempt.number + 1, outcome.record)
+            return Next.REPLACE
+        self._took(attempt.point, outcome.record)
+        return Next.FREE if outcome.record.status is TrialStatus.OK else Next.RENEW
+
+    def replaced(self, slot: int, replaced: Replaced) -> None:
+        """`seat` has its point tried again."""
+
+    def lost(self, slot: int, failure: Failure) -> None:
+        """A point whose device is lost is tried on the others; without any it has failed."""
+        attempt = self._moving.pop(slot, None)
+        if attempt is None:
+            return
+        if self.lease.slots:
+            self._retries.append(attempt)
+        else:
+            assert attempt.last is not None, "only a point that ended moves"
+            self._took(attempt.point, attempt.last)
+
+    def keep(self) -> None:
+        """The campaign keeps each point as it comes back."""
+
+    def unfinished(self) -> bool:
+        """Whether a point may still be started."""
+        return bool(self._retries) or not (self._dry or self._closed())
+
+    def _new(self) -> _Attempt | None:
+        if self._dry or self._closed():
+            return None
+        point = self.campaign.next()
+        self._dry = point is None
+        return _Attempt(point, 0) if point is not None else None
+
+    def _closed(self) -> bool:
+        return time.monotonic() >= self.closes
+
+    def _took(self, point: Point, record: TrialRecord) -> None:
+        self._dry = False
+        self.campaign.took(point, record)

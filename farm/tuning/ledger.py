@@ -18,7 +18,6 @@ from kernel.errors import TuningError
 from kernel.spec import TunableKernel
 
 UNTUNED = "untuned"
-BEST = "best"
 
 
 @dataclass(slots=True)

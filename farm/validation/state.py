@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from farm.analysis.sweep_matrix import Fleet
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.executor import TrialExecutor
+from farm.execution.in_flight import InFlightTrials
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan
 from farm.execution.session import Session
 from farm.gates.budget import BudgetGate, budget_records, medians
 from farm.gates.control import ControlGate
-from farm.gates.determinism import DeterminismGate, suspect_devices
-from farm.gates.protocol import Evidence, Gate
+from farm.gates.determinism import DeterminismGate, distrusted_devices
+from farm.gates.protocol import Evidence, Gate, PlannedMeasurement
 from farm.gates.regression import ArmComparison, MissingArm, RegressionGate
 from farm.gates.tolerance import ToleranceGate
 from farm.leasing.lease import Lease
@@ -30,13 +32,16 @@ from farm.model.run import (
     SourceRecord,
     Verdict,
 )
+from farm.source.kernel_identity import recorded_name
 from farm.source.programs import Programs
-from farm.source.provenance import commit_of
+from farm.source.provenance import Provenance, provenance
 from farm.timestamps import now
 from farm.validation.resume import ReusedTrials
 from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
 
 _NO_CASE = "no-case"  # kind of the failure of a program that does not know a case
+# Enough samples a device for a 95 % interval of its own median, and no more than a gate's patience.
+MAX_REPEATS_NOISY = 12
 GATES: tuple[Gate, ...] = (ToleranceGate(), DeterminismGate(), BudgetGate())
 
 
@@ -61,13 +66,15 @@ class RunState:
     trials: list[TrialRecord] = field(default_factory=list)
     base_trials: list[TrialRecord] = field(default_factory=list)
     controls: list[TrialRecord] = field(default_factory=list)
+    warm_ups: list[TrialRecord] = field(default_factory=list)  # of all arms, those that ran to the end
     looked_again: frozenset[str] = frozenset()
     taken: ReusedTrials = field(default_factory=ReusedTrials)  # of `resumed`
 
     def __post_init__(self) -> None:
         """What drives the devices tells this run of every trial."""
         clock = self.held.platform.clock
-        self.execution = TrialExecutor(self.lease, self.directory, clock, self.limits, self.observer, self.keep)
+        in_flight = InFlightTrials(self.lease, self.directory, clock, self.limits.timeouts.trial_s)
+        self.execution = TrialExecutor(self.lease, in_flight, self.limits, self.observer, self.keep)
 
     @property
     def lease(self) -> Lease:
@@ -75,14 +82,19 @@ class RunState:
         return self.held.lease
 
     def keep(self, trials: list[TrialRecord]) -> None:
-        """Make `trials` durable, and what they say of their devices."""
+        """Make `trials` durable, and what they say of their devices. A warm-up has no part in any time."""
+        warm = [trial for trial in trials if trial.repeat < 0 and trial.status is TrialStatus.OK]
+        self.warm_ups.extend(_without_tasks(trial).model_copy(update={"wall_us": None}) for trial in warm)
+        trials = [trial for trial in trials if trial.repeat >= 0 or trial.status is not TrialStatus.OK]
         own = [trial for trial in trials if trial.arm is Arm.HEAD]
         self.trials.extend(own)  # first: an interrupt from here on still finds them in the record
         self.base_trials.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.BASE)
         self.controls.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.CONTROL)
         self.held.store.save_trials(self.id, own)
-        platform = self.held.platform.name
-        self.held.store.observe([event for each in trials for event in events_of(each, self.id, platform, now())])
+        platform = self.held.platform
+        whose = {"claimed": self.request.source is not None, "simulated": not platform.noisy}
+        told = [event for each in trials for event in events_of(each, self.id, platform.name, now(), **whose)]
+        self.held.store.observe(told)
 
     def evidence(self) -> Evidence:
         """What the gates may look at."""
@@ -93,10 +105,28 @@ class RunState:
             noisy=self.held.platform.noisy,
             trials=tuple(self.trials),
             outputs={case: tuple(spec.name for spec in kernel.output_specs(case)) for case in cases},
+            planned=self._planned(),
+            warm_ups=tuple(self.warm_ups),
             budgets=self.budgets,
+            programs=_fingerprints(self.builds),
+            cards=Fleet.of(self._devices()).cards,
             looked_again=self.looked_again,
+            looks=self.looks,
         )
-        return replace(evidence, suspects=suspect_devices(evidence))
+        return replace(evidence, suspects=distrusted_devices(evidence))
+
+    @property
+    def looks(self) -> int:
+        """How many rounds of repeats the run may take before it must judge; one on an exact clock."""
+        return max(1, MAX_REPEATS_NOISY // self.request.repeats) if self.held.platform.noisy else 1
+
+    def _planned(self) -> tuple[PlannedMeasurement, ...]:
+        return tuple(
+            PlannedMeasurement(trial.case, trial.slot, trial.repeat, trial.arm)
+            for made in self.plans
+            for trial in made.trials
+            if trial.repeat >= 0
+        )
 
     def gates(self) -> tuple[Gate, ...]:
         """The gates this run is judged by, with what they need besides the evidence."""
@@ -112,7 +142,8 @@ class RunState:
             return None
         assert self.programs is not None
         allowed = {case: budget.slower for case, budget in self.budgets.items() if budget.slower is not None}
-        return RegressionGate(tuple(self.base_trials), allowed, _missing(self.programs, self.request, self.base_builds))
+        missing = _missing(self.programs, self.request, self.base_builds)
+        return RegressionGate(tuple(self.base_trials), allowed, missing, _fingerprints(self.base_builds))
 
     def shortfall(self) -> str:
         """What was planned and not measured of the head, in one sentence; "" when all was."""
@@ -130,15 +161,17 @@ class RunState:
         """The run as it stands now."""
         evidence = self.evidence()
         platform, source = self.held.platform, self.request.source
+        found = provenance(self.held.kernel.sources()[0]) if source is None else Provenance(source.commit)
         return RunRecord(
             run_id=self.id,
             verdict=verdict,
             reason=reason,
-            kernel=self.request.kernel,
+            kernel=recorded_name(self.request.kernel),
             cases=self.request.cases,
             platform=platform.name,
             clock=platform.clock,
-            commit=commit_of(self.held.kernel.sources()[0]) if source is None else source.commit,
+            commit=found.commit,
+            commit_unknown=found.because,
             started_at=self.started_at,
             finished_at=None if verdict is None else now(),
             request=self.request,
@@ -146,6 +179,7 @@ class RunState:
             devices=self._devices(),
             builds=self.builds,
             trials=self.trials,
+            warm_ups=self.warm_ups,
             gates=gates,
             median_us=medians(evidence),
             budget=budget_records(evidence),
@@ -186,6 +220,11 @@ class RunState:
 def _without_tasks(trial: TrialRecord) -> TrialRecord:
     """Thousands of tasks a trial belong to the program under test; of the others their trace has them."""
     return trial.model_copy(update={"tasks": []})
+
+
+def _fingerprints(builds: list[BuildRecord]) -> dict[str, str]:
+    """Case → fingerprint of the program that was built."""
+    return {build.case: build.fingerprint for build in builds if build.failure is None and build.fingerprint}
 
 
 def _missing(programs: Programs, request: RunRequest, builds: list[BuildRecord]) -> dict[str, MissingArm]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from pathlib import Path
 
 from farm.errors import InfrastructureError, UsageError
 from farm.model import serialization
 from farm.model.run import RunRecord, RunRequest
 from farm.model.timeouts import LADDER, Timeouts
+from farm.process import installation
 
 _USAGE = 2  # exit code; `farm.cli.exit_codes` is the one place that gives them out
 
@@ -22,8 +22,7 @@ async def run(request: RunRequest, out: Path, address: str | None, wait_s: float
     Raises `UsageError` where the child refuses the request, and `InfrastructureError` where it ends without a record.
     """
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "farm", *arguments(request, out, address, wait_s, timeouts)),
+        *installation.module_command("farm", *arguments(request, out, address, wait_s, timeouts)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

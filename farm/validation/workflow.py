@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from farm.errors import FarmError
 from farm.execution import plan, preflight
@@ -13,11 +14,12 @@ from farm.execution.plan import Plan, Sourced, rounds
 from farm.execution.progress_file import ProgressFile
 from farm.execution.session import Session, SessionOptions, leased
 from farm.gates.budget import undecided_cases
-from farm.gates.determinism import suspect_devices
+from farm.gates.determinism import second_look, suspect_devices
 from farm.gates.verdict import decide
 from farm.leasing.lease import card_of
-from farm.model.device_health import EventKind, HealthEvent, acquittals
+from farm.model.device_health import EventKind, HealthEvent, acquittals, claim
 from farm.model.run import GateRecord, RunRecord, RunRequest, Verdict
+from farm.process import crash_log
 from farm.report.write import write_reports
 from farm.source import programs
 from farm.source.programs import Programs
@@ -26,9 +28,9 @@ from farm.timestamps import new_id, now
 from farm.validation import resume
 from farm.validation.state import RunState
 from jobs.records import Arm
+from kernel.errors import KernelLayerError
 
-# Enough samples a device for a 95 % interval of its own median, and no more than a gate's patience.
-MAX_REPEATS_NOISY = 12
+INTERRUPTED = "interrupted"  # reason of a run that a person ended, who waits for nothing more
 
 
 def run(
@@ -46,8 +48,10 @@ def run(
     options = options or SessionOptions()
     observer = observer or Observer()
     found, confinement = None, None
+    kernel = preflight.check(request)
+    if options.budgets is None:  # before anything is leased: a broken file is a usage error
+        options = replace(options, budgets=preflight.budgets(kernel, request))
     if request.source is not None:
-        preflight.check(request)
         found = programs.read(request.kernel, request.source)
         confinement = found.confinement(request.kernel, request.source, options.timeouts.trial_s)
         if request.source.require_sandbox and options.address is None:
@@ -65,7 +69,7 @@ def _begin(
     resumed: RunRecord | None,
     found: Programs | None,
 ) -> RunState:
-    budgets = options.budgets if options.budgets is not None else preflight.budgets(held.kernel, request)
+    budgets = options.budgets or {}
     run_id = options.run_id or new_id()
     directory = (options.out / run_id).resolve()
     try:
@@ -87,14 +91,17 @@ def _conduct(going: RunState) -> RunRecord:
         verdict, reason = decide(going.builds, going.trials, gates, going.shortfall(), proven)
         going.observer.judged(gates)
     except KeyboardInterrupt:
-        verdict, reason = Verdict.ERRORED, "interrupted"
-    except FarmError as error:
+        verdict, reason = Verdict.ERRORED, INTERRUPTED
+    except (FarmError, KernelLayerError) as error:
         verdict, reason = Verdict.ERRORED, str(error)
+    except Exception as error:  # noqa: BLE001 - kept in the log; the run must end with a record all the same
+        verdict, reason = Verdict.ERRORED, crash_log.kept(error, going.directory / "logs")
     record = going.record(verdict, reason, gates)
-    store, proven = going.held.store, going.execution.blame.kernel
-    store.observe(acquittals(going.trials, proven, going.id, going.held.platform.name, now()))
-    store.finish(record)  # first: the verdict must stand even where a full disk takes the files
-    write_reports(record, going.directory)
+    cleared = acquittals(going.trials, going.execution.blame.kernel, going.id, going.held.platform.name, now())
+    patience_s = going.held.store_wait_s if reason != INTERRUPTED else 0.0
+    going.held.store.conclude(
+        record, cleared, lambda: write_reports(record, going.directory), going.directory, patience_s
+    )
     return record
 
 
@@ -114,7 +121,8 @@ def _build(going: RunState) -> None:
     unseeded = _plan(going)
     going.observer.began(going.id, going.lease.held, len(unseeded.trials))
     heads = {name: each for name, each in unseeded.requests.items() if each.arm is not Arm.CONTROL}
-    built = Building(going.lease, going.held.platform.clock, going.limits, going.observer).build(Plan(heads, ()))
+    building = Building(going.lease, going.held.platform.clock, going.limits, going.observer, going.directory)
+    built = building.build(Plan(heads, ()))
     for request, build in zip(heads.values(), built, strict=True):
         (going.builds if request.arm is Arm.HEAD else going.base_builds).append(build)
     if going.resumed is not None:
@@ -154,27 +162,31 @@ def _take_over(going: RunState, whole: Plan) -> Plan:
 
 
 def _look_again(going: RunState) -> None:
-    """Devices that lost a determinism vote repeat their trials: one look is not proof against a device."""
-    suspects = suspect_devices(going.evidence())
-    slots = [slot for slot in going.lease.slots if going.lease.device(slot).id in suspects]
+    """Where devices disagree, repeat what can decide whose fault it is: one look is not proof."""
+    first = going.evidence()
+    again, suspects = second_look(first), suspect_devices(first)
+    devices = frozenset(device for of_case in again.values() for device in of_case)
+    slots = [slot for slot in going.lease.slots if going.lease.device(slot).id in devices]
     if not slots:
         return
-    going.looked_again = suspects
-    _run_more(going, slots, going.request.cases, f"second look at {', '.join(sorted(suspects))}")
-    confirmed = suspect_devices(going.evidence()) & suspects
-    lost = "lost the determinism vote twice"
-    going.held.store.observe(
-        [
-            HealthEvent(device, going.held.platform.name, now(), EventKind.VOTE_LOST, lost, going.id)
-            for device in sorted(confirmed)
-        ]
-    )
+    going.looked_again = devices
+    named = ", ".join(sorted(devices))
+    _run_more(going, slots, [case for case in first.cases if case in again], f"second look at {named}")
+    confirmed = suspect_devices(going.evidence()) & (suspects | devices)
+    going.held.store.observe(_votes_lost(going, sorted(confirmed)))
+
+
+def _votes_lost(going: RunState, devices: list[str]) -> list[HealthEvent]:
+    """What two lost votes say of devices: a commit's program may compute otherwise there on purpose."""
+    platform, lost = going.held.platform, "lost the determinism vote twice"
+    if going.request.source is None:
+        return [HealthEvent(each, platform.name, now(), EventKind.VOTE_LOST, lost, going.id) for each in devices]
+    return [claim(each, platform.name, now(), lost, going.id) for each in devices] if platform.noisy else []
 
 
 def _sample_more(going: RunState) -> None:
     """While noise decides whether a median is within its budget, take more samples, up to a cap."""
-    rounds = MAX_REPEATS_NOISY // going.request.repeats
-    while going.held.platform.noisy and len(going.plans) < rounds:
+    while len(going.plans) < going.looks:
         evidence, regression = going.evidence(), going.regression()
         budget = undecided_cases(evidence)
         against = regression.undecided_cases(evidence) if regression is not None else []

@@ -12,12 +12,13 @@ from pathlib import Path
 from jobs.faults.model import Action, FaultRow, Source
 from jobs.faults.table import TABLE
 from jobs.records import Fault
-from kernel.errors import DeviceError, HarnessError, KernelLayerError
+from kernel.errors import DeviceError, HarnessError, KernelLayerError, words_of
 from kernel.spec import Kernel
 
 _ROWS = {(row.source, row.signal): row for row in TABLE}
 _KINDS = {row.kind: row for row in reversed(TABLE)}  # rows of one kind agree on fault and action
 _OTHER = "…"
+_UNEXPLAINED = "unexplained-"  # what follows is the exception or exit code: two cards agree only on the same
 _FIRST_SIGNAL = 128  # a shell reports a process ended by signal N as 128 + N
 _LINE_CHARACTERS = 240
 
@@ -33,6 +34,11 @@ _LINES = tuple(row for row in TABLE if row.source is Source.LOG)
 _SIGNS = re.compile("|".join([_CODE, _LATCHED, *(f"(?P<l{n}>{row.signal})" for n, row in enumerate(_LINES))]))
 
 
+# Errors about one file, which are the kernel's where it asked for the file itself. A full disk is not among them.
+OWN_FILES = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError)
+_TOOLCHAINS = {"pypto", "torch_npu", "ray"}
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """A fault seen in a log, and where."""
@@ -45,6 +51,8 @@ def of_kind(kind: str) -> FaultRow:
     """The row behind a record's kind. A kind that no row has is taken for a crash of the farm's own."""
     if kind in _KINDS:
         return _KINDS[kind]
+    if kind.startswith(_UNEXPLAINED):
+        return replace(_KINDS[_UNEXPLAINED + _OTHER], kind=kind)
     code = kind.removeprefix("device-")
     return of_device_code(code) if code != kind else _ROWS[Source.EXCEPTION, _OTHER]
 
@@ -62,6 +70,8 @@ def of_exception(error: BaseException, kernel: Kernel) -> FaultRow:
         return of_kind(error.kind)
     if isinstance(error, KernelLayerError) and (row := _of_type(error)) is not None:
         return row
+    if any(isinstance(link, OWN_FILES) and _opened_by(link, kernel) for link in _chain(error)):
+        return _ROWS[Source.FARM, "kernel-raised"]
     # Whatever wraps it: PyPTO makes a RuntimeError of a full disk, and the kernel's code is on the stack then as well.
     for link in _chain(error):
         if (row := _of_machine(link)) is not None:
@@ -171,7 +181,7 @@ def _of_machine(error: BaseException) -> FaultRow | None:
         return _ROWS.get((Source.EXCEPTION, number), _of_type(error))
     if isinstance(error, MemoryError):
         return _of_type(error)
-    seen = first_fault(str(error))
+    seen = first_fault(words_of(error))
     return seen.row if seen is not None and seen.row.fault is Fault.NODE else None
 
 
@@ -198,5 +208,22 @@ def _of_raised(signal: str, detail: str) -> FaultRow:
 
 def _raised_by(error: BaseException, kernel: Kernel) -> bool:
     """Whether the kernel's own code was running when `error` was raised."""
-    own = {path.resolve() for path in kernel.sources()}
-    return any(Path(frame.filename).resolve() in own for frame in traceback.extract_tb(error.__traceback__))
+    return any(_own_frames(error, kernel))
+
+
+def _opened_by(error: BaseException, kernel: Kernel) -> bool:
+    """Whether it was the kernel's own code that asked for the file, and not a toolchain that it had called."""
+    own = _own_frames(error, kernel)
+    if not any(own):
+        return False
+    called = traceback.extract_tb(error.__traceback__)[len(own) - own[::-1].index(True) :]
+    return not any(_TOOLCHAINS & set(Path(frame.filename).parts) for frame in called)
+
+
+def _own_frames(error: BaseException, kernel: Kernel) -> list[bool]:
+    """For each frame of `error`, outermost first, whether it is in the kernel's own code."""
+    try:
+        own = {Path(path).resolve() for path in kernel.sources()}
+    except (Exception, SystemExit):  # noqa: BLE001  # foreign code again: where its sources are unknown, none is its own
+        own = set()
+    return [Path(frame.filename).resolve() in own for frame in traceback.extract_tb(error.__traceback__)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from jobs.faults import diagnosis
 from jobs.faults.model import Action, FaultRow
 from jobs.records import Failure
-from kernel.errors import DeviceError, HarnessError, KernelLayerError
+from kernel.errors import DeviceError, HarnessError, KernelLayerError, words_of
 from kernel.spec import Kernel
 
 
-def failure(error: Exception, kernel: Kernel, log: str = "") -> Failure:
+def failure(error: BaseException, kernel: Kernel, log: str = "") -> Failure:
     """`error`, raised while `kernel` was built or run, as a record; `log` is where its full text is.
 
     A device's error is the end of a story that its log begins: where the log shows an earlier fault, that one is
@@ -19,7 +19,7 @@ def failure(error: Exception, kernel: Kernel, log: str = "") -> Failure:
     first = diagnosis.first_fault(error.printed) if isinstance(error, (DeviceError, HarnessError)) else None
     if first is not None and _explains(first.row, row):
         return _record(first.row, f"{first.row.label} (then {row.signal}): {first.line}", log)
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = words_of(error)
     if not isinstance(error, KernelLayerError):
         message = f"{type(error).__name__}: {message}"
     return _record(row, message, log)

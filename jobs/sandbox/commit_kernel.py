@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernel.errors import KernelLayerError, TensorError
+from kernel.harness.kernel import HarnessKernel
 from kernel.spec import Case, Kernel, Program, Tensors, TensorSpec, Tolerance
 from kernel.spec import Tuning as AnyTuning
+from kernel.validation import held
 
 # Packages of the installation itself. Of these, only the kernel's own package is ever taken from a tree; a kernel of
 # another repository brings all of its top-level package.
@@ -138,3 +140,8 @@ class ForeignKernel:
 def rules_of(kernel: Kernel) -> Kernel:
     """The kernel that inputs and golden are the work of: the installed one."""
     return kernel.rules if isinstance(kernel, ForeignKernel) else kernel
+
+
+def held_to_specs(kernel: Kernel) -> Kernel:
+    """Return `kernel` with its program held to its specs, where that program is to be had in this process."""
+    return kernel if isinstance(kernel, (ForeignKernel, HarnessKernel)) else held(kernel)

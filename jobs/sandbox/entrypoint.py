@@ -155,8 +155,9 @@ def _require_case(kernel: Kernel, case: str) -> None:
 def _kernel(job: SandboxOrder) -> Kernel:
     """The kernel object from the tree. Nothing but `job.module` and what is below it comes from there."""
     _load_from_tree(job.module, job.place)
-    kernel: Kernel = _named(job.kernel)
-    return kernel
+    from kernel.validation import held
+
+    return held(_named(job.kernel), any_program=True)  # what a platform makes of another is the sandbox's to contain
 
 
 def _load_from_tree(name: str, place: Path) -> ModuleType:
@@ -196,9 +197,9 @@ def _named(where: str) -> Any:
 def _problem(error: BaseException) -> SandboxProblem:
     """`error` as an answer; the trusted side decides what to make of it."""
     from jobs.sandbox.protocol import Complaint, SandboxProblem, plain
-    from kernel.errors import CompileError, DeviceError, PlatformUnavailableError, TensorError, TuningError
+    from kernel.errors import CompileError, DeviceError, PlatformUnavailableError, TensorError, TuningError, words_of
 
-    message = plain(str(error))[:4000] or type(error).__name__
+    message = plain(words_of(error))[:4000]
     if isinstance(error, CompileError):
         return SandboxProblem(
             complaint=Complaint.COMPILE,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from jobs.cache import content_address
+from jobs.content_address import content_address
 
 
 @dataclass(frozen=True, slots=True)

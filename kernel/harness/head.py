@@ -1,4 +1,4 @@
-"""What a kernel file says of itself: the marks in its head, and which optional arguments it understands."""
+"""What a kernel file says of itself in its text: the marks in its head, and whether it can replay data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class Head:
     runnable: bool
     devices: int  # one trial takes
     skipped: str  # why it does not run on the platform; "" where it does
-    arguments: tuple[str, ...]  # optional ones it understands, as templates
     replays: bool  # can keep its data and take them from an earlier run
 
 
@@ -34,6 +33,5 @@ def read(path: Path, profile: Profile, platform: str) -> Head:
         runnable=bool(re.search(profile.files.runnable, text)),
         devices=max(1, min(int(marked["devices"]), MOST_DEVICES)) if marked else 1,
         skipped=next((each.reason for each in skips if re.search(each.mark, head, re.MULTILINE)), ""),
-        arguments=tuple(word for flag in profile.flags if re.search(flag.offered, text) for word in flag.arguments),
         replays=profile.data.replay is not None and bool(re.search(profile.data.replay.offered, text)),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kernel.errors import TuningError
 from kernel.harness.profile import Profile
+from kernel.harness.targets import file_of
 from kernel.spec import Case, Program, Tensors, TensorSpec, Tolerance
 from kernel.spec import Tuning as AnyTuning
 
@@ -54,8 +55,8 @@ class HarnessKernel:
         self.cases: Mapping[str, Case] = {file: Case(file, file, {}) for file in files}
 
     def path(self, case: str) -> Path:
-        """The file of `case`."""
-        return self.root / case
+        """The file of `case`, which is a path or a variant of one."""
+        return self.root / file_of(case, self.profile)
 
     def input_specs(self, case: str) -> tuple[TensorSpec, ...]:
         """None: the harness shows no operands."""

@@ -95,8 +95,11 @@ def run(
     environment: Mapping[str, str],
     bounds: Bounds,
     on_output: Callable[[bytes], None],
+    measured: Path | None = None,
 ) -> ProcessExit:
     """Run `command` in `directory` with exactly `environment`; `on_output` gets what it prints, stderr included.
+
+    The disk quota is of what lies below `measured`, which is `directory` where it is not given.
 
     Returns when no process of it is left. `on_output` may raise; then everything is ended first. Raises `OSError`.
     """
@@ -104,6 +107,7 @@ def run(
     try:
         with contextlib.ExitStack() as stack:
             under = _start(stack, command, directory, {**environment, MARK: mark}, bounds)
+            under.directory = measured or directory
             told = _follow(under, on_output)
     finally:
         swept = _sweep(mark)

@@ -7,49 +7,100 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from dataclasses import dataclass, field, replace
 
 from kernel.harness.profile import Lines, Profile
+from kernel.harness.signatures import ranked
 from kernel.platforms.protocol import Claim, ModeTime
 
 _LINE_BYTES = 4 << 10  # what is beyond it in one line is not read
 _MOST_CLAIMS, _MOST_TIMES = 1000, 100  # no harness has so many; a hostile one must not fill the memory
 _DETAIL_LINES = 12
 _KEPT_CHARACTERS = 240
+_MOST_PROGRAMS = 1000
+_MOST_SAMPLES = 100_000
+_TRACEBACK = "Traceback (most recent call last)"
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
+_REFUSAL = re.compile(
+    r"\S+\.py: error: "
+    r"|\S+: error: (?:argument |unrecognized arguments|the following arguments|one of the arguments|ambiguous option)"
+    r"|Error: (?:No such option|Invalid value for|Missing option|Got unexpected extra)"
+)
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_STAMP = re.compile(
+    r"^\[?(?:\d{4}[-/]\d{2}[-/]\d{2}[T ])?\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})?(?:\](?: |(?=\S))| )"
+)
 _QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A signature that was seen."""
+
+    kind: str  # of the farm's table of faults, or "device"
+    line: str  # the first that has it
+    code: str = ""  # the runtime's error code in that line
+
+
+@dataclass(slots=True)
+class ProgramSeen:
+    """What one of a file's programs has printed. Each needs a pass of its own."""
+
+    name: str  # its mode
+    passes: int = 0  # pass lines that validated something
+    outputs: int = 0  # that were compared
 
 
 @dataclass(slots=True)
 class Seen:
     """What the output says."""
 
-    passes: int = 0  # pass lines that validated something
-    unvalidated: str = ""  # the first pass line that did not
+    programs: list[ProgramSeen] = field(default_factory=list)  # in their order
+    unvalidated: str = ""  # the first pass line that validated nothing
     claims: dict[str, Claim] = field(default_factory=dict)  # by output, in a further mode by "mode/output"
     times: dict[str, ModeTime] = field(default_factory=dict)  # by mode
-    signs: dict[int, str] = field(default_factory=dict)  # number of the signature → the first line that has it
-    codes: dict[int, str] = field(default_factory=dict)  # number of the signature → the code in that line
+    signs: dict[int, Sign] = field(default_factory=dict)  # by rank: the smallest goes before all others
+    exception: str = ""  # the line that ends the last Python traceback
+    refusal: str = ""  # the last line in which an argument parser refuses what it was given
+    losses: str = ""  # the first line in which the collector of swim lanes counts what it lost
+    missing: str = ""  # why the file that has the verdict cannot be read
     last: str = ""  # the last line that is not blank
+
+    @property
+    def passes(self) -> int:
+        """Pass lines that validated something."""
+        return sum(each.passes for each in self.programs)
 
 
 class Reader:
-    """Takes bytes in pieces of any size; `close` returns what was seen."""
+    """Takes bytes in pieces of any size; `close` returns what was seen.
+
+    Lines end at a line feed or at a carriage return, behind which a progress bar begins again. Colours and a time stamp
+    in front are taken off before a line is held to the profile's patterns.
+    """
 
     def __init__(self, profile: Profile) -> None:
         self._lines = profile.lines
+        self._losses = re.compile(profile.swimlane.losses) if profile.swimlane and profile.swimlane.losses else None
         # One by one: many are anchored or begin with plain text, which `re` finds at once, but not in an alternation.
-        self._signs = [(number, re.compile(t)) for number, each in enumerate(profile.signatures) for t in each.lines]
+        self._signatures = ranked(profile.signatures)
+        self._signs = [(rank, re.compile(t)) for rank, each in enumerate(self._signatures) for t in each.lines]
+        self._also = {rank: re.compile(each.also) for rank, each in enumerate(self._signatures) if each.also}
+        self._also_seen: set[int] = set()
         self._telling = [re.compile(text) for text in _telling(profile.lines)]
         self._mismatch = _Mismatch(profile.lines)
         self._rest = b""  # of a line whose end has not come
         self._overlong = False
-        self._mode = "1"
-        self._modes = 0
+        self._samples: dict[str, list[float]] = {}  # by mode, where every line has one
+        self._next_mode = ""  # name of the program that begins next
+        self._begun = False  # a program has said that it begins
+        self._in_traceback = False
         self._seen = Seen()
 
     def feed(self, data: bytes) -> None:
         """Read on."""
-        whole, newline, rest = data.rpartition(b"\n")
+        whole, newline, rest = data.replace(b"\r", b"\n").rpartition(b"\n")
         if newline:
             for line in (self._rest + whole).split(b"\n"):
                 self._take(line)
@@ -60,13 +111,19 @@ class Reader:
                 self._rest, self._overlong = self._rest[:_LINE_BYTES], True
 
     def close(self) -> Seen:
-        """Read what has no end of line, and tell."""
+        """Read what has no end of line, and return all that was seen."""
         self._take(self._rest)
         self._rest = b""
+        for mode, samples in list(self._samples.items())[:_MOST_TIMES]:
+            if samples:
+                spread = min(samples), statistics.median(samples), statistics.fmean(samples), max(samples)
+                self._seen.times[mode] = ModeTime(len(samples), *spread)
+        for rank in self._also.keys() - self._also_seen:
+            self._seen.signs.pop(rank, None)
         return self._seen
 
     def _take(self, raw: bytes) -> None:
-        line = raw[:_LINE_BYTES].decode(errors="replace").rstrip("\r")
+        line = _plain(raw[:_LINE_BYTES].decode(errors="replace"))
         if not line.strip():
             return
         self._seen.last = line[:_KEPT_CHARACTERS]
@@ -74,22 +131,47 @@ class Reader:
             self._mismatch.take(line, self._seen.claims)
         if any(pattern.search(line) for pattern in self._telling):
             self._sort(line)
-        for number, pattern in self._signs:
-            if number not in self._seen.signs and (found := pattern.search(line)):
-                self._sign(number, line, found)
+        self._trace(line)
+        for rank, pattern in self._signs:
+            if rank not in self._seen.signs and (found := pattern.search(line)):
+                code = found.groupdict().get("code") or ""
+                self._seen.signs[rank] = Sign(self._signatures[rank].kind, line.strip()[:_KEPT_CHARACTERS], code)
+        if _REFUSAL.match(line):
+            self._seen.refusal = line.strip()[:_KEPT_CHARACTERS]
+        self._also_seen.update(rank for rank, pattern in self._also.items() if pattern.search(line))
+        if self._losses is not None and not self._seen.losses and self._losses.search(line):
+            self._seen.losses = line.strip()[:_KEPT_CHARACTERS]
+
+    def _trace(self, line: str) -> None:
+        """Note the exception at the end of a traceback: the first line after it that is not indented."""
+        if line.startswith(_TRACEBACK):
+            self._in_traceback = True
+        elif self._in_traceback and not line[0].isspace():
+            self._in_traceback = False
+            if _EXCEPTION.match(line):
+                self._seen.exception = line.strip()[:_KEPT_CHARACTERS]
+
+    @property
+    def _program(self) -> ProgramSeen:
+        """The program under way; what is printed before any has begun is the first one's."""
+        if not self._seen.programs:
+            self._seen.programs.append(ProgramSeen("1"))
+        return self._seen.programs[-1]
 
     def _sort(self, line: str) -> None:
         lines, seen = self._lines, self._seen
-        if lines.mode and (began := re.search(lines.mode, line)):
+        if lines.mode_name and (named := re.search(lines.mode_name, line)):
+            self._next_mode = named["mode"]
+        elif lines.mode and (began := re.search(lines.mode, line)):
             self._begin_mode(began)
-        elif found := re.search(lines.output, line):
+        elif lines.output and (found := re.search(lines.output, line)):
             self._mismatch.open = False
             self._claim(found)
-        elif re.search(lines.passed, line):
+        elif lines.passed and re.search(lines.passed, line):
             if lines.unvalidated and re.search(lines.unvalidated, line):
                 seen.unvalidated = seen.unvalidated or line.strip()[:_KEPT_CHARACTERS]
             else:
-                seen.passes += 1
+                self._program.passes += 1
         elif lines.time and (found := re.search(lines.time, line)):
             self._time(found)
         elif lines.mismatch.begin and (found := re.search(lines.mismatch.begin, line)):
@@ -99,19 +181,35 @@ class Reader:
                 self._add(self._prefix() + name, Claim(passed=False))
 
     def _time(self, found: re.Match[str]) -> None:
+        if "us" in found.groupdict():
+            samples = self._samples.setdefault(self._program.name, [])
+            number = _number(found["us"])
+            if number is not None and len(samples) < _MOST_SAMPLES:
+                samples.append(number)
+            return
         numbers = [_number(found[name]) for name in ("min", "median", "mean", "max")]
         known = [number for number in numbers if number is not None]
         if len(known) == len(numbers) and len(self._seen.times) < _MOST_TIMES:
-            self._seen.times[self._mode] = ModeTime(int(found["rounds"][:9]), *known)
+            self._seen.times[self._program.name] = ModeTime(int(found["rounds"][:9]), *known)
 
     def _begin_mode(self, began: re.Match[str]) -> None:
-        self._modes += 1
-        named = began.groupdict().get("mode")
-        self._mode = named[:_KEPT_CHARACTERS] if named else str(self._modes)
+        """A program begins. What was printed before the first has begun is the first one's."""
+        first = not self._begun and bool(self._seen.programs)
+        number = len(self._seen.programs) + (0 if first else 1)
+        name = (began.groupdict().get("mode") or self._next_mode)[:_KEPT_CHARACTERS] or str(number)
+        if any(each.name == name for each in self._seen.programs):
+            name = f"{name} {number}"
+        self._next_mode, self._begun = "", True
+        if first:
+            self._seen.programs[0].name = name
+        elif len(self._seen.programs) < _MOST_PROGRAMS:
+            self._seen.programs.append(ProgramSeen(name))
+        else:  # one that is not followed must not pass unseen
+            self._seen.unvalidated = self._seen.unvalidated or f"more than {_MOST_PROGRAMS} programs were begun"
 
     def _prefix(self) -> str:
         """Outputs of the first program go by their name alone."""
-        return f"{self._mode}/" if self._modes > 1 else ""
+        return f"{self._program.name}/" if len(self._seen.programs) > 1 else ""
 
     def _claim(self, found: re.Match[str]) -> None:
         said = found.groupdict()
@@ -121,6 +219,7 @@ class Reader:
             dtype=(said.get("dtype") or "").removeprefix("torch."),
             how=(said.get("how") or "")[:_KEPT_CHARACTERS],
         )
+        self._program.outputs += 1
         self._add(self._prefix() + said["name"], claim)
 
     def _add(self, name: str, claim: Claim) -> None:
@@ -130,11 +229,6 @@ class Reader:
             return
         if before is None or before.passed:
             self._seen.claims[name] = claim
-
-    def _sign(self, number: int, line: str, found: re.Match[str]) -> None:
-        self._seen.signs[number] = line.strip()[:_KEPT_CHARACTERS]
-        if code := found.groupdict().get("code"):
-            self._seen.codes[number] = code
 
 
 class _Mismatch:
@@ -170,7 +264,13 @@ class _Mismatch:
 
 def _telling(lines: Lines) -> list[str]:
     """Every pattern that says something of outputs, times or the end."""
-    return [text for text in (lines.passed, lines.output, lines.mode, lines.time, lines.mismatch.begin) if text]
+    texts = (lines.passed, lines.output, lines.mode, lines.mode_name, lines.time, lines.mismatch.begin)
+    return [text for text in texts if text]
+
+
+def _plain(line: str) -> str:
+    """`line` without colours, and without the time stamp that a log's keeper puts in front of it."""
+    return _STAMP.sub("", _ESCAPES.sub("", line), count=1)
 
 
 def _number(text: str) -> float | None:

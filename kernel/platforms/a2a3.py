@@ -78,8 +78,12 @@ class A2A3:
         return str(self._loaded().npu.get_device_name(visible_index(device)))
 
     def card(self, device: int) -> str:
-        """The NPU that carries physical chip `device`, as the driver counts; without its word, two chips to an NPU."""
+        """The card that carries physical chip `device`: its serial number, or its number on this node."""
         return npu_smi.card(device)
+
+    def identity(self, device: int) -> str:
+        """What physical chip `device` is called wherever it is plugged in; "" where the driver does not tell."""
+        return npu_smi.identity(device)
 
     def prepare(self, cache: Path) -> None:
         """Load torch_npu and PyPTO. Idempotent. Raises `PlatformUnavailableError` naming what is missing."""

@@ -29,7 +29,8 @@ _CANN_HOME = "ASCEND_HOME_PATH"
 _COST_MODEL_OUTPUT = "CostModelSimulationOutput"
 _CORE_LOG = "_simulate.swim.json"
 # No core writes more than this to global memory; 24 cube and 48 vector cores are all there are.
-_BYTES_PER_CYCLE, _CORES = 32, 72
+_CORES = 72
+_BYTES_PER_CYCLE = 76.1  # of one core's copies out: 1 / (2·2000·3.2883e-6), PyPTO's PostSimulatorA2A3.h, rounded up
 _KEEP = (_CORE_LOG, "_simulate.stat.report.txt")
 
 
@@ -66,6 +67,14 @@ class A2A3Sim:
     def card(self, device: int) -> str:
         """Every simulated device is a card of its own."""
         return str(device)
+
+    def unbuilt(self, cache: Path) -> str:
+        """PyPTO's calculator, where it is not in `cache` yet."""
+        return "" if calculator.library_path(cache).exists() else "PyPTO's host calculator"
+
+    def build_once(self, cache: Path) -> None:
+        """Build the calculator into `cache`. Raises `PlatformUnavailableError`."""
+        calculator.ensure_built(cache, self.name)
 
     def prepare(self, cache: Path) -> None:
         """Load PyPTO and its calculator, building the latter into `cache` if it is not there. Idempotent.

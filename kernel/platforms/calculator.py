@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from filelock import FileLock
@@ -58,17 +58,21 @@ def _build(library: Path, platform: str) -> None:
     cmake = pypto_private.find_cmake()
     if cmake is None:
         raise PlatformUnavailableError(platform, "cmake is missing", "install cmake 3.16 or newer")
-    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
-        build = Path(scratch, "build")
-        definitions = [f"-D{name}={value}" for name, value in pypto_private.calculator_definitions().items()]
-        configure = [str(cmake), "-S", str(pypto_private.calculator_sources()), "-B", str(build)]
+    build = library.parent / "build"  # an interrupted build is kept there, and the next one goes on with it
+    definitions = [f"-D{name}={value}" for name, value in pypto_private.calculator_definitions().items()]
+    configure = [str(cmake), "-S", str(pypto_private.calculator_sources()), "-B", str(build)]
+    try:
         _run([*configure, "-DCMAKE_BUILD_TYPE=Release", *definitions], library, platform)
         _run([str(cmake), "--build", str(build), "-j", str(os.cpu_count() or 1)], library, platform)
         built = next(build.rglob(library.name), None)
         if built is None:
             raise PlatformUnavailableError(platform, f"the build made no {library.name}", f"see {_log(library)}")
-        # Rename within one directory: another process sees the whole library or none.
-        built.replace(library)
+    except PlatformUnavailableError:
+        shutil.rmtree(build, ignore_errors=True)  # whatever is wrong with it must not outlive its cause
+        raise
+    # Rename within one directory: another process sees the whole library or none.
+    built.replace(library)
+    shutil.rmtree(build, ignore_errors=True)
 
 
 def _run(command: list[str], library: Path, platform: str) -> None:

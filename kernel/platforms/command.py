@@ -7,31 +7,37 @@ away again. Devices go by their physical ids: the harness gets them as an argume
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import hashlib
-import os
+import math
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from kernel.clock import Clock, HostUs, wall_time
 from kernel.errors import DeviceError, HarnessError, PlatformUnavailableError, TensorError
-from kernel.harness import head, perf_records, process_tree
+from kernel.harness import file_arguments, invocation, lanes, process_tree, results, toolchain
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.ending import require_measured
 from kernel.harness.kernel import HarnessCall, HarnessKernel
+from kernel.harness.lanes import matches
+from kernel.harness.perf_records import Recording
 from kernel.harness.process_tree import Bounds, ProcessExit
 from kernel.harness.profile import Profile, Timing
 from kernel.harness.reading import Reader, Seen
+from kernel.harness.results import ResultsError
+from kernel.harness.targets import file_of
 from kernel.platforms import npu_smi
-from kernel.platforms.protocol import LOG_NAME, TRACE_NAME, Built, Claim, Execution, Missing, Probe, Task
+from kernel.platforms.protocol import LOG_NAME, TRACE_NAME, Built, Claim, Execution, Missing, Probe
 from kernel.platforms.swimlane import write_trace
 from kernel.spec import Kernel, Tensors, Tuning
 
 _WORK = "work"  # below the trial's directory, taken away when it has been read
-# Ray renumbers devices by it, and CANN drops ids it does not know without a word: ids are physical, or nothing.
-_RENUMBERING = "ASCEND_RT_VISIBLE_DEVICES"
+_ASKED = "asked"  # where a file is asked for its arguments
+_ASK_S = 60.0
+_ASKED_BYTES = 1 << 20  # kept of what it answers
+_LEAST_S = 1.0
 _PRINTED_BYTES = 4 << 20  # of the log, searched for the first fault
 
 
@@ -46,6 +52,8 @@ class Command:
         self.name = platform  # devices keep one record of health, whoever works on them
         self.root = root
         self._how = profile.platforms[platform]
+        self._toolchain: dict[str, str] | None = None
+        self._asked: dict[str, list[str]] = {}  # digest of a file → the optional arguments it takes
         self.clock = Clock.MEASURED if self._how.clock is Timing.MEASURED else Clock.SIMULATED
 
     def missing(self) -> list[Missing]:
@@ -56,9 +64,14 @@ class Command:
         return [Missing(program, f"the harness {self.profile.name} is called by it", "install it, or add it to PATH")]
 
     def toolchain(self) -> dict[str, str]:
-        """The profile that says what passes; the harness's own versions are in its log."""
-        digest = hashlib.sha256(self.profile.model_dump_json().encode()).hexdigest()
-        return {f"profile {self.profile.name}": digest[:16]}
+        """The profile that says what passes, and the versions of what it names; they are asked once."""
+        if self._toolchain is None:
+            digest = hashlib.sha256(self.profile.model_dump_json().encode()).hexdigest()
+            known = invocation.values(self.profile, self.root, self.name, "", HarnessCall(), 0, self.root)
+            environment = invocation.environment(self.profile, self._how.set, known)
+            found = toolchain.versions(self.profile.toolchain, self.root, environment)
+            self._toolchain = {f"profile {self.profile.name}": digest[:16], **found}
+        return self._toolchain
 
     def soc(self, device: int) -> str:
         """The harness's name for what it runs on."""
@@ -82,7 +95,8 @@ class Command:
         if inputs or outputs:
             raise TensorError("a harness brings its own operands; none can be handed to it")
         assert isinstance(tuning, HarnessCall)
-        return self._execute(self._own(kernel).path(case), tuning, device, directory)
+        self._own(kernel)
+        return self._execute(case, tuning, device, directory)
 
     def probe(self, device: int, directory: Path) -> Probe:
         """Ask the driver, and run the profile's canary file; a simulated device needs neither."""
@@ -92,7 +106,7 @@ class Command:
         if driver.healthy is False or not self._how.canary:
             return Probe(driver.healthy is not False, f"{driver.detail}; the profile names no canary")
         try:
-            execution = self._execute(self.root / self._how.canary, HarnessCall(), device, directory)
+            execution = self._execute(self._how.canary, HarnessCall(), device, directory)
         except (HarnessError, DeviceError, OSError) as error:
             return Probe(False, f"{self._how.canary}: {error}")
         wrong = [name for name, claim in execution.claims.items() if not claim.passed]
@@ -103,20 +117,26 @@ class Command:
             raise PlatformUnavailableError("command", f"'{kernel.name}' is no harness's file", "use farm run --harness")
         return kernel
 
-    def _execute(self, file: Path, call: HarnessCall, device: int, directory: Path) -> Execution:
+    def _execute(self, target: str, call: HarnessCall, device: int, directory: Path) -> Execution:
+        profile = self.profile.of(file_of(target, self.profile), self.name)
         with self._workplace(directory) as work:
-            seen, ended = self._started(file, call, device, directory, work)
-            require_measured(self.profile, seen, ended, _printed(directory / LOG_NAME))
-            tasks, lane_us = self._lanes(work)
+            seen, ended = self._started(target, profile, call, device, directory, work)
+            try:
+                seen.claims.update(results.claims(work, profile.results, ended.exit_code))
+            except ResultsError as error:
+                seen.missing = str(error)
+            require_measured(profile, seen, ended, _printed(directory / LOG_NAME))
+            recording = self._lanes(work, seen)
+            tasks = recording.tasks
             write_trace(directory / TRACE_NAME, tasks)
+            seen, us, untimed = self._timed(work, seen, recording)
             claims = self._hashed(work, seen.claims)
             if call.save:
                 self._keep_data(work, Path(call.save))
-        us = self._single_us(seen, lane_us)
+        measured = Execution(None, tasks, claims=claims, times=seen.times, untimed=untimed)
         if us is None or self._how.clock is Timing.HOST:
-            host = HostUs(us) if us is not None else None
-            return Execution(None, tasks, claims=claims, times=seen.times, host=host)
-        return Execution(wall_time(us, self.clock), tasks, claims=claims, times=seen.times)
+            return replace(measured, host=HostUs(us) if us is not None else None)
+        return replace(measured, wall=wall_time(us, self.clock))
 
     @contextlib.contextmanager
     def _workplace(self, directory: Path) -> Iterator[Path]:
@@ -131,85 +151,95 @@ class Command:
             _remove(work)
 
     def _started(
-        self, file: Path, call: HarnessCall, device: int, directory: Path, work: Path
+        self, target: str, profile: Profile, call: HarnessCall, device: int, directory: Path, work: Path
     ) -> tuple[Seen, ProcessExit]:
-        limits = self.profile.limits
-        values = self._values(file, call, device, work)
-        bounds = Bounds(limits.seconds, limits.stop_seconds, limits.disk_mb << 20)
-        reader = Reader(self.profile)
+        limits = profile.limits
+        values = invocation.values(self.profile, self.root, self.name, target, call, device, work)
+        begin = time.monotonic()
+        words = [
+            *invocation.words(profile, target, call, values),
+            *self._offered(profile, values, directory),
+        ]
+        seconds = max(limits.seconds - (time.monotonic() - begin), _LEAST_S)
+        bounds = Bounds(seconds, limits.stop_seconds, limits.disk_mb << 20)
+        reader = Reader(profile)
         with BoundedLog(directory / LOG_NAME, limits.log_mb << 20) as log:
 
             def take(data: bytes) -> None:
                 log.write(data)
                 reader.feed(data)
 
-            words = self._words(file, call)
-            command = [word.format_map(values) for word in words]
-            ended = process_tree.run(command, work, self._environment(values), bounds, take)
+            place = Path(profile.directory.format_map(values))
+            ended = process_tree.run(
+                words, place, invocation.environment(profile, self._how.set, values), bounds, take, work
+            )
         return reader.close(), ended
 
-    def _values(self, file: Path, call: HarnessCall, device: int, work: Path) -> dict[str, str]:
-        return {
-            "file": str(file),
-            "root": str(self.root),
-            "device": ",".join(str(each) for each in (device, *call.further)),
-            "platform": self.name,
-            "workdir": str(work),
-            "seed": str(call.seed),
-            "data": call.replay,
-        }
+    def _offered(self, profile: Profile, values: Mapping[str, str], directory: Path) -> list[str]:
+        """The optional arguments that the file takes, as it says itself; none where it says nothing.
 
-    def _words(self, file: Path, call: HarnessCall) -> list[str]:
-        """The command's words, as templates."""
-        words = [*self.profile.command, *head.read(file, self.profile, self.name).arguments]
-        replay = self.profile.data.replay
-        if replay is not None and call.save:
-            words += replay.save
-        if replay is not None and call.replay:
-            words += replay.use
-        return words
-
-    def _environment(self, values: Mapping[str, str]) -> dict[str, str]:
-        patterns = self.profile.environment.inherit
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name != _RENUMBERING and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-        }
-        own = {**self.profile.environment.set, **self._how.set}
-        return {**inherited, **{name: value.format_map(values) for name, value in own.items()}}
-
-    def _lanes(self, work: Path) -> tuple[tuple[Task, ...], float | None]:
-        """The tasks and the wall time of the run's swim lanes; none where it left no file that can be read."""
-        lanes = self.profile.swimlane
-        if lanes is None:
-            return (), None
-        records = _matches(work, lanes.records)
-        if not records:
-            return (), None
-        named = {}
-        with contextlib.suppress(perf_records.RecordsError):  # numbers stand in for the names
-            for path in _matches(work, lanes.names):
-                named.update(perf_records.functions(path))
-        try:
-            return perf_records.read(records[0], named)
-        except perf_records.RecordsError as error:
-            raise HarnessError("nothing-measured", str(error)) from error
-
-    def _single_us(self, seen: Seen, lane_us: float | None) -> float | None:
-        """The median the harness timed, of the one mode or the primary one; else the swim lanes' time.
-
-        Where several modes were timed and none is the primary one, there is no single time of the file.
+        A file without an argument parser runs as a whole instead, below the same limits and for a short time.
         """
-        times = seen.times
-        chosen = times.get(self.profile.lines.primary_mode) or (next(iter(times.values())) if len(times) == 1 else None)
+        address = _digest(Path(values["file"]))
+        if profile.flags and address not in self._asked:
+            printed = bytearray()
+            limits = profile.limits
+            seconds = min(_ASK_S, limits.seconds / 10)
+            with self._workplace(directory / _ASKED) as work:
+                place = {**values, "workdir": str(work)}
+                command = [word.format_map(place) for word in profile.command]
+                bounds = Bounds(seconds, limits.stop_seconds, limits.disk_mb << 20)
+                ended = process_tree.run(
+                    [*command, "--help"],
+                    Path(profile.directory.format_map(place)),
+                    invocation.environment(profile, self._how.set, place),
+                    bounds,
+                    lambda data: printed.extend(data[: max(0, _ASKED_BYTES - len(printed))]),
+                    work,
+                )
+            (directory / _ASKED).rmdir()
+            text = printed.decode(errors="replace") if ended.exit_code == 0 else ""
+            self._asked[address] = file_arguments.arguments(text, profile.flags)
+        return self._asked.get(address, [])
+
+    def _lanes(self, work: Path, seen: Seen) -> Recording:
+        """The tasks and the wall time of the run's swim lanes. Optional evidence: it decides no verdict."""
+        if self.profile.swimlane is None:
+            return Recording((), None)
+        found = lanes.read(work, self.profile.swimlane)
+        if seen.losses:
+            return Recording(found.tasks, None, f"a partial recording: {seen.losses}", partial=True)
+        return found
+
+    def _timed(self, work: Path, seen: Seen, recording: Recording) -> tuple[Seen, float | None, str]:
+        """The single time of the target, and in words why there is none: of its files, its lines, or its swim lanes."""
+        if recording.partial:
+            return seen, None, recording.untimed
+        if not self.profile.times:
+            return seen, *self._time(seen, recording)
+        problems = []
+        for each in self.profile.times:
+            try:
+                us, spread = results.times(work, each)
+            except ResultsError as error:
+                problems.append(str(error))
+            else:
+                return replace(seen, times={**seen.times, each.column: spread}), us, ""
+        return seen, None, "; ".join(problems)
+
+    def _time(self, seen: Seen, recording: Recording) -> tuple[float | None, str]:
+        """The median or mean that was printed, of the one mode or the primary one; else the swim lanes' time."""
+        lines, times = self.profile.lines, seen.times
+        chosen = times.get(lines.primary_mode) or (next(iter(times.values())) if len(times) == 1 else None)
         if chosen is not None:
-            return chosen.median_us
-        return None if times else lane_us
+            return _finite(chosen.mean_us if lines.statistic == "mean" else chosen.median_us, "the harness printed")
+        if times:
+            return None, f"{len(times)} modes were timed ({', '.join(times)}), and the profile names no primary one"
+        return recording.wall_us, recording.untimed
 
     def _hashed(self, work: Path, claims: Mapping[str, Claim]) -> dict[str, Claim]:
         """`claims` with the digests of the outputs the run has kept, by the name of the file."""
-        kept = {path.stem: path for path in _matches(work, self.profile.data.outputs)}
+        kept = {path.stem: path for path in matches(work, self.profile.data.outputs)}
         return {
             name: replace(claim, sha256=_digest(kept[name])) if name in kept else claim
             for name, claim in claims.items()
@@ -218,18 +248,16 @@ class Command:
     def _keep_data(self, work: Path, where: Path) -> None:
         """Move what the run has saved to `where`. Raises `HarnessError` where it saved nothing."""
         replay = self.profile.data.replay
-        found = [path for path in _matches(work, [replay.data]) if path.is_dir()] if replay is not None else []
+        found = [path for path in matches(work, [replay.data]) if path.is_dir()] if replay is not None else []
         if not found:
             raise HarnessError("nothing-measured", "the harness was asked to save its data, and saved none")
         where.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(found[0], where)
 
 
-def _matches(work: Path, globs: list[str]) -> list[Path]:
-    """Files and directories that match, the globs in order, and no link that leads elsewhere."""
-    inside = work.resolve()
-    found = [path for glob in globs for path in sorted(work.glob(glob))]
-    return [path for path in found if path.resolve().is_relative_to(inside)]
+def _finite(us: float, whose: str) -> tuple[float | None, str]:
+    """A time is finite and more than 0, or it is no time."""
+    return (us, "") if math.isfinite(us) and us > 0 else (None, f"{whose} {us:g} µs, which is not a time")
 
 
 def _digest(path: Path) -> str:

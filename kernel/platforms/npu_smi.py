@@ -38,8 +38,29 @@ _SHOWN_CHARACTERS = 120
 _CHIPS_PER_CARD = 2
 
 
+# Whether a user who may not ask counts: "auto" leaves the device to its canary, "require" calls it unfit, "off" never
+# asks at all.
+SWITCH = "FARM_NPU_SMI"
+_SWITCHES = ("auto", "require", "off")
+
+# What the driver says to a user it does not answer. On some hosts only root may ask, and then the interface does not
+# even start (-8005); root itself gets that answer where the driver is broken.
+_DENIED = re.compile(r"permission denied|not permitted|(?:must|only).{0,40}\broot\b|ret is -8002", re.IGNORECASE)
+_NOT_STARTED = "dcmi module initialize failed"
+
+# What stands where a card has no serial number, or this user or container may not see it.
+_NO_SERIAL = re.compile(r"(?:NA|N/A|-|none|unknown|[0 .,]*)", re.IGNORECASE)
+
+
 class NpuSmiError(KernelLayerError):
     """`npu-smi` gave no answer, or none that can be read."""
+
+
+class NpuSmiDeniedError(NpuSmiError):
+    """`npu-smi` does not answer this user. Nothing is known of the device."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(f"this user may not ask {TOOL}: {answer}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +86,15 @@ class Reading:
 def read(device: int) -> Reading:
     """What `npu-smi` says of physical chip `device`. One that does not answer, or not legibly, is not healthy.
 
+    That this user may not ask says nothing of the chip; see `SWITCH`.
+
     Takes at most a few times `TIMEOUT_S`.
     """
+    switch = os.environ.get(SWITCH, "") or "auto"
+    if switch not in _SWITCHES:
+        return Reading(False, f"{SWITCH} is '{switch}'; use {', '.join(_SWITCHES)}")
+    if switch == "off":
+        return Reading(None, f"{TOOL} is not asked ({SWITCH}=off)")
     if shutil.which(TOOL) is None:
         return Reading(None, f"no {TOOL} here")
     try:
@@ -75,6 +103,8 @@ def read(device: int) -> Reading:
         temperature_c = _number(_optional(where, "temp"), r"(?:NPU )?Temperature ?\(C\)")
         hbm_percent = _number(_optional(where, "usages"), r"HBM Usage Rate ?\(%\)")
         processes = _processes(_optional(where, "proc-mem"))
+    except NpuSmiDeniedError as error:
+        return Reading(False if switch == "require" else None, str(error))
     except NpuSmiError as error:
         return Reading(False, str(error))
     told = [
@@ -95,11 +125,45 @@ def locate(device: int) -> Chip:
 
 
 def card(device: int) -> str:
-    """The NPU that carries physical chip `device`, as the driver counts; without its word, two chips to an NPU."""
+    """The card that carries physical chip `device`: its serial number, else the driver's number of the NPU.
+
+    Without the driver's word, two chips to an NPU.
+    """
     try:
-        return str(locate(device).card)
+        where = locate(device)
+        return _board_serial(where) or str(where.card)
     except NpuSmiError:
         return str(device // _CHIPS_PER_CARD)
+
+
+def identity(device: int) -> str:
+    """What physical chip `device` is called wherever it is plugged in; "" where nothing tells.
+
+    The card's serial number with the chip's number on it ("serial 033EFG10N4000028 chip 0"); else the number of the die
+    ("die 42FC1404 20A06408").
+    """
+    if os.environ.get(SWITCH, "") == "off" or shutil.which(TOOL) is None:
+        return ""
+    try:
+        where = locate(device)
+        serial = _board_serial(where)
+        if serial:
+            return f"serial {serial} chip {where.chip}"
+        die = _known(_optional(where, "board"), r"V?Die ID")
+        return f"die {die}" if die else ""
+    except NpuSmiError:
+        return ""
+
+
+def _board_serial(where: Chip) -> str:
+    return _known(_run(["info", "-t", "board", "-i", str(where.card)])[1], "Serial Number")
+
+
+def _known(answer: str, label: str) -> str:
+    """What stands behind `label`, where it is more than a way to say that there is nothing."""
+    found = re.search(rf"^[ \t]*{label}[ \t]*:[ \t]*(.*)$", answer, re.MULTILINE)
+    text = " ".join(found[1].split()) if found else ""  # of this line alone: the next one is another field
+    return "" if _NO_SERIAL.fullmatch(text) else text
 
 
 def _about(where: Chip, topic: str) -> str:
@@ -113,6 +177,8 @@ def _optional(where: Chip, topic: str) -> str:
 
 def _ask(*arguments: str) -> str:
     code, answer = _run(arguments)
+    if code != 0 and (_DENIED.search(answer) or (_NOT_STARTED in answer and os.geteuid() != 0)):
+        raise NpuSmiDeniedError(_shown(answer))
     if code != 0:
         raise NpuSmiError(f"`{TOOL} {' '.join(arguments)}` ended with exit code {code}: {_shown(answer)}")
     return answer
@@ -131,6 +197,8 @@ def _run(arguments: Sequence[str]) -> tuple[int, str]:
             errors="replace",
             start_new_session=True,
         )
+    except PermissionError as error:
+        raise NpuSmiDeniedError(f"it does not start ({error.strerror})") from error
     except OSError as error:
         raise NpuSmiError(f"{TOOL} does not start: {error.strerror}") from error
     try:

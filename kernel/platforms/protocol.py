@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from kernel.clock import Clock, HostUs, WallTime
+from kernel.clock import Clock, HostUs, WallTime, is_time
+from kernel.errors import NotATimeError
 from kernel.spec import Kernel, Tensors, Tuning
 
 # What a build or run leaves in the directory it is given, besides whatever else helps a person.
 LOG_NAME = "platform.log"  # everything printed meanwhile, native code and child processes included
 TRACE_NAME = "trace.json"  # the run's tasks as Chrome trace events
+
+PRINTED_PRECISION = 1e-3  # relative: a mean that is printed with few digits may be rounded past the maximum
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,14 @@ class Task:
     start_us: float
     duration_us: float
     after: tuple[str, ...] = ()  # names of the tasks whose results it needs, where the platform knows them
+
+    def __post_init__(self) -> None:
+        """Raise `NotATimeError` where start and duration are no points in time: NaN would vanish in a maximum."""
+        if not (math.isfinite(self.start_us) and math.isfinite(self.duration_us) and self.duration_us >= 0):
+            raise NotATimeError(
+                f"task '{self.name}' starts at {self.start_us!r} µs and takes {self.duration_us!r} µs; "
+                "both are finite, and no task takes less than 0"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,20 @@ class ModeTime:
     mean_us: float
     max_us: float
 
+    @property
+    def problem(self) -> str:
+        """Why these are no times of one mode, in words; "" where they are."""
+        shown = f"{self.rounds} rounds, min {self.min_us} median {self.median_us} mean {self.mean_us} max {self.max_us}"
+        if self.rounds < 1:
+            return f"{shown}: a time is of at least one round"
+        if not all(map(is_time, (self.min_us, self.median_us, self.mean_us, self.max_us))):
+            return f"{shown}: a time is finite and above 0"
+        slack = 1 + PRINTED_PRECISION
+        low, high = self.min_us / slack, self.max_us * slack
+        if not (low <= self.median_us <= high and low <= self.mean_us <= high):
+            return f"{shown}: median and mean are within minimum and maximum"
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -73,6 +99,7 @@ class Execution:
     claims: Mapping[str, Claim] = field(default_factory=dict)  # by output, from a program that judges itself
     times: Mapping[str, ModeTime] = field(default_factory=dict)  # by mode, from a program that times itself
     host: HostUs | None = None  # instead of `wall`, from a functional simulator
+    untimed: str = ""  # why there is no time, or only a partial recording, of a program that runs by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +183,28 @@ class Confinable(Protocol):
 
     def needs(self, device: int | None) -> Needs:
         """What a program on `device` needs; None for a build, which may use whatever this process is given."""
+        ...
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A platform whose devices are things that can be moved from one slot or machine to another."""
+
+    def identity(self, device: int) -> str:
+        """What device `device` is called wherever it is plugged in; "" where nothing tells."""
+        ...
+
+
+@runtime_checkable
+class BuiltOnce(Protocol):
+    """A platform with something that is built once on each machine, and takes a minute or more."""
+
+    def unbuilt(self, cache: Path) -> str:
+        """What has yet to be built into `cache`, in a few words; "" where nothing has."""
+        ...
+
+    def build_once(self, cache: Path) -> None:
+        """Build it. Waits where another process is at it. Raises `PlatformUnavailableError`."""
         ...
 
 

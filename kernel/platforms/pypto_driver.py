@@ -18,6 +18,7 @@ from kernel.errors import KernelLayerError, TensorError
 from kernel.platforms import compiled, pypto_errors, pypto_private
 from kernel.platforms.capture import captured
 from kernel.platforms.fingerprint import fingerprint
+from kernel.platforms.program_signature import require_annotations
 from kernel.platforms.protocol import LOG_NAME
 from kernel.spec import Argument, Program, Tensors
 
@@ -90,6 +91,7 @@ def launch(program: Program, tensors: list[torch.Tensor], how: Launch, directory
     """
     import pypto
 
+    require_annotations(program, tensors)
     pypto_private.require_unspent(how.platform)
 
     decorator = pypto.frontend.jit(

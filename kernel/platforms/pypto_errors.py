@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
 
 from kernel.errors import CompileError, DeviceError
 
@@ -20,6 +22,14 @@ _LOGGED = re.compile(r"^\[ERROR\] PYPTO\(.*?\]:(?:\[[\w.]+\]:)?(?P<message>.+)$"
 _LOGGED_OPERATION = re.compile(r"\bop: (\w+)\[")
 _LOGGED_PASS = re.compile(r"Run pass <(\w+)> failed")
 
+# "Record function small failed: NameError: name 'rows' is not defined", then the place and the lines around it.
+_RECORDED = re.compile(
+    r"Record function \S+ failed: (?P<type>[A-Z]\w*(?:Error|Exception|Exit|Iteration)): (?P<words>.+)"
+)
+_PLACE = re.compile(r"ERROR (?P<file>\S[^\n]*?):(?P<line>\d+):\d+:")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_TOOLCHAIN = {"pypto", "torch", "torch_npu"}  # packages: what they raise is in their words, and about their own files
+
 # Codes of the Ascend runtime: 107xxx wrong use or a lost context, 207xxx resources, 507xxx a fault on the chip.
 _RUNTIME_CODE = re.compile(r"(?<!\d)([125]07\d{3})(?!\d)")
 
@@ -29,6 +39,9 @@ _MACHINE_CODE = re.compile(r"F[78][0-9A-F]{4}")
 
 def compile_error(error: BaseException, log: str) -> CompileError:
     """The compiler's complaint, from `error` and, where that says only that a pass failed, from the native `log`."""
+    mistake = _python_mistake(error) or _logged_mistake(log)
+    if mistake is not None:
+        return mistake
     text = _chain_text(error)
     found = _CODE.search(text)
     code = found[1].upper() if found else _NO_CODE
@@ -39,6 +52,38 @@ def compile_error(error: BaseException, log: str) -> CompileError:
         return CompileError(code, operation[1] if operation else "", _shortened(summary))
     operation = _STACK_OPERATION.search(text)
     return CompileError(code, operation[1] if operation else "", _first_line(text[found.end() :] if found else text))
+
+
+def _python_mistake(error: BaseException) -> CompileError | None:
+    """A mistake in the kernel's own Python, which PyPTO met while it traced and then wrapped in an error of its own.
+
+    It is an ordinary exception, raised by a line that is not the toolchain's. Its code is its type.
+    """
+    for link in reversed(_chain(error)):
+        if type(link).__module__ != "builtins" or _CODE.search(str(link)) or in_compile_thread(link):
+            continue
+        frames = [each for each in traceback.extract_tb(link.__traceback__) if not each.filename.startswith("<")]
+        if frames and not _TOOLCHAIN & set(Path(frames[-1].filename).parts):
+            last = frames[-1]
+            return _at(type(link).__name__, str(link), last.filename, last.lineno or 0, last.line or "")
+    return None
+
+
+def _logged_mistake(log: str) -> CompileError | None:
+    """The same, where only the log still has it."""
+    plain = _ANSI.sub("", log)
+    recorded, place = _RECORDED.search(plain), _PLACE.search(plain)
+    if recorded is None or _CODE.search(recorded["words"]):
+        return None
+    if place is None:
+        return CompileError(recorded["type"], "", _shortened(recorded["words"]))
+    shown = re.search(rf"^{place['line']} \|\s*(.*)$", plain, re.MULTILINE)
+    return _at(recorded["type"], recorded["words"], place["file"], int(place["line"]), shown[1] if shown else "")
+
+
+def _at(kind: str, words: str, file: str, line: int, text: str) -> CompileError:
+    shown = f": {_shortened(text)}" if text.strip() else ""
+    return CompileError(kind, "", f"{_shortened(words)} ({file}:{line}{shown})")
 
 
 def in_compile_thread(error: BaseException) -> bool:

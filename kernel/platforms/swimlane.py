@@ -123,9 +123,10 @@ def _by_start(tasks: Iterable[Task]) -> tuple[Task, ...]:
     return tuple(sorted(tasks, key=lambda task: (task.start_us, _core_order(task.core), task.name)))
 
 
-def _core_order(core: str) -> tuple[str, int]:
-    kind, _, number = core.partition("_")
-    return kind, int(number) if number.isdigit() else 0
+def _core_order(core: str) -> tuple[str, str, int]:
+    kind, _, rest = core.partition("_")
+    number, _, chip = rest.partition("@")
+    return kind, chip, int(number) if number.isdigit() else 0
 
 
 def _metadata(what: str, lane: int, name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from kernel.qkv_proj_rope.shapes import Shape
 if TYPE_CHECKING:
     from kernel.qkv_proj_rope.tuning import ProjectionTuning
 
+FP16, INT32 = "fp16", "int32"  # values of `q_staging`
 FP16_MAX = 65504
 MAX_M = 128  # rows of the largest cube tile used here
 FIXPIPE_SHIFT = 8  # q-proj sums leave the cube as FP16, times 2**-8
@@ -25,7 +26,7 @@ def cube_rows(shape: Shape) -> int:
 
 def head_load_rows(shape: Shape, tuning: ProjectionTuning) -> int:
     """Tokens that one copy of a head task loads: no more than the task has, and half as many of the wider INT32."""
-    tiles = tuning.head_load_tiles if tuning.q_staging == "fp16" else max(1, tuning.head_load_tiles // 2)
+    tiles = tuning.head_load_tiles if tuning.q_staging == FP16 else max(1, tuning.head_load_tiles // 2)
     return min(tuning.head_tile_rows * tiles, tuning.head_rows, shape.t)
 
 
@@ -36,16 +37,16 @@ def check(shape: Shape, tuning: ProjectionTuning) -> None:
     _check_cube_buffers(shape, tuning)
     _check_vector_buffers(shape, tuning)
     largest = int(127 * 127 * shape.q_lora / 2**FIXPIPE_SHIFT)
-    if tuning.q_staging == "fp16" and largest > FP16_MAX:
-        raise GuardError("q-proj sum fits FP16", largest, FP16_MAX, "use q_staging=int32")
+    if tuning.q_staging == FP16 and largest > FP16_MAX:
+        raise GuardError("q-proj sum fits FP16", largest, FP16_MAX, f"use q_staging={INT32}")
 
 
 def _check_ranges(tuning: ProjectionTuning) -> None:
     for key, value in tuning.as_dict().items():
         if isinstance(value, int) and not isinstance(value, bool) and value < 1:
             raise TuningError(f"tuning key '{key}' is {value}; it must be at least 1")
-    if tuning.q_staging not in ("fp16", "int32"):
-        raise TuningError(f"tuning key 'q_staging' is {tuning.q_staging!r}; known: fp16, int32")
+    if tuning.q_staging not in (FP16, INT32):
+        raise TuningError(f"tuning key 'q_staging' is {tuning.q_staging!r}; known: {FP16}, {INT32}")
 
 
 def _check_divisions(shape: Shape, tuning: ProjectionTuning) -> None:
@@ -91,6 +92,6 @@ def _check_vector_buffers(shape: Shape, tuning: ProjectionTuning) -> None:
     tables = min(tuning.head_rows, shape.t) * 3 * shape.rope_dim * _FP32
     tile_rows, load_rows = min(tuning.head_tile_rows, shape.t), head_load_rows(shape, tuning)
     head_tile = tile_rows * shape.head_dim * _FP32
-    width = _FP16 if tuning.q_staging == "fp16" else _FP32
+    width = _FP16 if tuning.q_staging == FP16 else _FP32
     loaded = load_rows * shape.head_dim * width * tuning.head_group if load_rows > tile_rows else 0
     fits("head UB bytes", (tuning.head_group + 2) * head_tile + loaded + tables, UB_BYTES)

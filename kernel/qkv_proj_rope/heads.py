@@ -13,10 +13,10 @@ from typing import Any
 
 import pypto
 
-from kernel.qkv_proj_rope.guards import FIXPIPE_SHIFT, head_load_rows
+from kernel.qkv_proj_rope.guards import FIXPIPE_SHIFT, FP16, head_load_rows
 from kernel.qkv_proj_rope.rope import Tables, load_tables, rotate
 from kernel.qkv_proj_rope.shapes import EPS, Shape
-from kernel.qkv_proj_rope.tuning import FP16, ProjectionTuning
+from kernel.qkv_proj_rope.tuning import ProjectionTuning
 
 Tensor = Any  # pypto.Tensor, which has no type information
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pypto
 
-from kernel.qkv_proj_rope.guards import FIXPIPE_SHIFT, cube_rows
+from kernel.qkv_proj_rope.guards import FIXPIPE_SHIFT, FP16, cube_rows
 from kernel.qkv_proj_rope.heads import HeadBlock, HeadSources, record_heads
 from kernel.qkv_proj_rope.rope import build_tables, load_tables, rotate
 from kernel.qkv_proj_rope.shapes import EPS, INT8_AMAX_EPS, INT8_SCALE_MAX, Shape
-from kernel.qkv_proj_rope.tuning import FP16, ProjectionTuning
+from kernel.qkv_proj_rope.tuning import ProjectionTuning
 
 Tensor = Any  # pypto.Tensor, which has no type information
 

@@ -9,15 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kernel.knobs import overridden
-from kernel.qkv_proj_rope.guards import check
+from kernel.qkv_proj_rope.guards import FP16, check
 from kernel.qkv_proj_rope.shapes import shape_of
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-FP16, INT32 = "fp16", "int32"  # values of `q_staging`
 
 
 @dataclass(frozen=True, slots=True)

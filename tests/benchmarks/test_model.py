@@ -28,6 +28,7 @@ COSTS = Costs(
     sim_trial_s=19.5,
     sim_build_s=10.0,
 )
+FREE = Costs(**{each.name: 0.0 for each in fields(Costs)})  # nothing costs anything: the ideal
 SMALL = Scenario(24, cases=2, repeats=3)
 
 SCENARIOS = st.builds(
@@ -62,7 +63,7 @@ def test_every_trial_ends_once_and_no_sweep_beats_the_ideal(scenario: Scenario) 
 def test_without_costs_a_sweep_takes_exactly_its_ideal() -> None:
     free = replace(SMALL, jitter=0.0, build_s=0.0, open_s=0.0, fault_rate=0.0)
 
-    outcome = Sweep(free, Costs.none()).run()
+    outcome = Sweep(free, FREE).run()
 
     assert outcome.makespan_s == pytest.approx(outcome.ideal_s)
     assert outcome.use["driver"] == outcome.use["store"] == outcome.use["head"] == 0
@@ -146,7 +147,7 @@ def test_a_driver_feeds_as_many_devices_as_its_seconds_for_a_trial_go_into_one()
     costs = replace(COSTS, trial_s=1e-3, store_trial_s=1e-3)
 
     assert fed_devices(costs, length_s=4.0) == pytest.approx(2000)
-    assert mended_rate(Costs.none(), replace(SMALL, open_s=2.0)) == pytest.approx(0.25)
+    assert mended_rate(FREE, replace(SMALL, open_s=2.0)) == pytest.approx(0.25)
 
 
 def test_a_fit_finds_the_costs_behind_sums_and_none_below_zero() -> None:

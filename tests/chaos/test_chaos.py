@@ -1,6 +1,6 @@
 """Everything is killed at random: each run ends with one verdict, none wrong, none lost, no device leaked.
 
-`make test` does so with twenty runs, `make test-long` with fifty.
+`make test` does so with ten runs, `make test-long` with fifty.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from farm.model.run import Verdict
 from tests.chaos import monkey
 
-RUNS = int(os.environ.get("FARM_CHAOS_RUNS", "20"))
+RUNS = int(os.environ.get("FARM_CHAOS_RUNS", "10"))
 SEED = int(os.environ.get("FARM_CHAOS_SEED", "1"))
 
 

@@ -6,13 +6,13 @@ have given its device back before a slow one asks.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from farm.testing.device_pool import TestDevice
+from tests.waiting import until
 
 _LIMIT_S = 400.0
 
@@ -42,7 +42,4 @@ def _meet(
 
 
 def _wait_for(count: int, place: Path) -> None:
-    deadline = time.monotonic() + _LIMIT_S
-    while len(list(place.iterdir())) < count:
-        assert time.monotonic() < deadline, f"{count} workers were to have a device at once"
-        time.sleep(0.1)
+    until(lambda: len(list(place.iterdir())) >= count, _LIMIT_S, f"{count} workers, each with a device,")

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+SAYS = "kernel/qkv_proj_rope/says"  # what the quick farm reads its verdict from
+PROGRAM = "kernel/qkv_proj_rope/program.py"
 _WHO = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -20,13 +22,17 @@ class GitRemote:
         self.path = directory
         self.url = directory.as_uri()
         self._git("init", "--quiet", "--bare", "--initial-branch", "main", str(directory), inside=False)
-        self.main = self.commit({"says": "passed", "README": "kernels"}, ref="refs/heads/main")
+        self.main = self.commit({SAYS: "passed", "README.md": "kernels"}, ref="refs/heads/main")
 
     def commit(self, files: dict[str, str], *parents: str, ref: str = "") -> str:
         """A commit of `files` on top of the first parent's, where `ref` then points."""
         tree = dict(self._tree(parents[0])) if parents else {}
-        tree |= {path: self._git("hash-object", "-w", "--stdin", text=text) for path, text in files.items()}
+        tree |= {path: self.blob(text) for path, text in files.items()}
         return self.plant({path: ("100644", digest) for path, digest in tree.items()}, *parents, ref=ref)
+
+    def blob(self, text: str) -> str:
+        """The object that holds a file's text."""
+        return self._git("hash-object", "-w", "--stdin", text=text)
 
     def plant(self, entries: dict[str, tuple[str, str]], *parents: str, ref: str = "") -> str:
         """A commit of exactly `entries` (path → mode and object), links and submodules included."""
@@ -39,6 +45,21 @@ class GitRemote:
         made = self._git("commit-tree", tree, *words, "-m", "a change")
         if ref:
             self._git("update-ref", ref, made)
+        return made
+
+    def bomb(self, path: str, levels: int) -> str:
+        """A commit of pull request 7 with a few objects, whose `path` lists as ten to the power of `levels` files."""
+        line = f"100644 blob {self.blob('x')}\tfile"
+        for _ in range(levels):
+            tree = self._git("mktree", text="".join(f"{line}{number}\n" for number in range(10)))
+            line = f"040000 tree {tree}\tdirectory"
+        top, _, below = path.partition("/")
+        if below:
+            tree = self._git("mktree", text=f"040000 tree {tree}\t{below}\n")
+        others = [each for each in self._git("ls-tree", self.main).splitlines() if not each.endswith(f"\t{top}")]
+        whole = self._git("mktree", text="".join(f"{each}\n" for each in [*others, f"040000 tree {tree}\t{top}"]))
+        made = self._git("commit-tree", whole, "-p", self.main, "-m", "a change")
+        self._git("update-ref", "refs/pull/7/head", made)
         return made
 
     def pull(self, number: int, files: dict[str, str], base: str = "") -> str:

@@ -35,7 +35,6 @@ class GiteaApi:
         self.issues: dict[int, dict[str, Any]] = {}
         self.heads: dict[str, str] = {}  # branch → hash
         self.pulls: dict[int, dict[str, Any]] = {}
-        self.files: list[dict[str, Any]] = []
         self.permissions: dict[str, str] = {}
         self.oauth = OAuth(refuses_with=400)
 
@@ -56,7 +55,6 @@ class GiteaApi:
             ("GET", f"{repository}/collaborators/{{login}}/permission", self._permission),
             ("GET", f"{repository}/pulls", self._list_pulls),
             ("GET", f"{repository}/pulls/{{number:int}}", self._pull),
-            ("GET", f"{repository}/pulls/{{number:int}}/files", lambda request, body: self._page(request, self.files)),
         ]
         ours = [Route(path, self._endpoint(do), methods=[method]) for method, path, do in routes]
         return Starlette(routes=[*ours, *self.oauth.routes()])

@@ -23,6 +23,7 @@ TOKEN = "ghp_token_of_the_tests"
 LOGIN = "farm-bot"
 APP_ID = 4711
 _LEGACY = {"maintain": "write", "triage": "read"}  # the names older than these roles
+_MEETS = ("success", "neutral", "skipped")  # conclusions that meet a required check
 PAGE = 3  # entries; small, so that every list of a test has several pages
 
 
@@ -58,7 +59,6 @@ class GitHubApi:
         self.issues: dict[int, dict[str, Any]] = {}
         self.heads: dict[str, str] = {}  # branch → hash
         self.pulls: dict[int, dict[str, Any]] = {}
-        self.files: list[dict[str, Any]] = []
         self.permissions: dict[str, str] = {}
         self.deliveries: list[dict[str, Any]] = []
         self.redelivered: list[int] = []
@@ -86,7 +86,6 @@ class GitHubApi:
             ("GET", f"{repository}/collaborators/{{login}}/permission", self._permission),
             ("GET", f"{repository}/pulls", self._list_pulls),
             ("GET", f"{repository}/pulls/{{number:int}}", self._pull),
-            ("GET", f"{repository}/pulls/{{number:int}}/files", lambda request, body: self._page(request, self.files)),
             ("GET", "/app/hook/deliveries", lambda request, body: self._page(request, self.deliveries)),
             ("POST", "/app/hook/deliveries/{id:int}/attempts", self._redeliver),
             ("GET", f"{repository}/hooks", self._hooks),
@@ -181,6 +180,15 @@ class GitHubApi:
         fitting = [number for number in fitting if self.checks[number]["name"] == query.get("check_name")]
         fitting = fitting if query.get("filter") == "all" else fitting[-1:]
         return self._page(request, [self._shown(number) for number in reversed(fitting)], "check_runs")
+
+    def mergeable(self, sha: str, required: str = "npu-kernel-farm") -> bool:
+        """Whether branch protection that requires the check `required` lets a commit be merged.
+
+        As GitHub documents it: of a name the newest check run counts, and it has to be completed as one of three.
+        """
+        of_name = [each for each in self.checks.values() if (each["head_sha"], each["name"]) == (sha, required)]
+        newest = of_name[-1] if of_name else {"status": "expected", "conclusion": None}
+        return newest["status"] == "completed" and newest["conclusion"] in _MEETS
 
     def _list_comments(self, request: Request, body: Any) -> JSONResponse:
         number = request.path_params["number"]

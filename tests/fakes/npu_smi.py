@@ -38,6 +38,7 @@ _SCRIPT = """\
 here=$(dirname "$0")
 echo "$*" >> "$here/calls"
 if [ "$2" = "-m" ]; then topic=map; else topic=$3; fi
+if [ "$topic" = board ] && [ "$6" = "-c" ]; then topic=die$5.$7; elif [ "$topic" = board ]; then topic=board$5; fi
 [ -e "$here/$topic.hangs" ] && sleep 600
 [ -e "$here/$topic" ] && cat "$here/$topic"
 [ -e "$here/$topic.fails" ] && exit 1
@@ -63,7 +64,10 @@ class FakeNpuSmi:
         return (self._directory / "calls").read_text().splitlines()
 
     def answer(self, topic: str, text: str) -> None:
-        """Answer `topic` ("map", "health", "temp", "usages" or "proc-mem") with `text`."""
+        """Answer `topic` with `text`.
+
+        Topics are "map", "health", "temp", "usages", "proc-mem", "board4" of NPU 4 and "die4.1" of chip 1 on it.
+        """
         (self._directory / topic).write_bytes(text.encode("latin-1"))
 
     def fail(self, topic: str, text: str) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from kernel.clock import Clock, MeasuredUs, SimulatedUs, WallTime
 from kernel.errors import CompileError, DeviceError
-from kernel.platforms.protocol import Built, Execution, Missing, Probe, Task
+from kernel.platforms.protocol import LOG_NAME, Built, Execution, Missing, Probe, Task
 from kernel.spec import Kernel, Tensors, Tuning
 
 WALL_US = 40.0
@@ -209,4 +209,15 @@ class DoesNotCompile(Honest):
         return {"fake": "one that nobody has built with"}
 
     def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
+        (directory / LOG_NAME).write_text("tile does not fit\n")
         raise CompileError("F21004", "matmul", "tile does not fit")
+
+
+class DiesInTheBuild(Honest):
+    """The kernel ends the compiler's process, on whatever device."""
+
+    def toolchain(self) -> dict[str, str]:
+        return {"fake": "one that dies"}
+
+    def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
+        os._exit(7)

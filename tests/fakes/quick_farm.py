@@ -1,6 +1,6 @@
 """A `farm run` and a `farm sweep` that take a moment: they keep the real ones' contract and do what they are told.
 
-The commit's file `says` holds a verdict, "rules" (passed, and it has found changed ones), "hang", "dies" (no verdict),
+The commit's file `SAYS` holds a verdict, "rules" (passed, and it has found changed ones), "hang", "dies" (no verdict),
 or "busy" (ends before it has devices). It begins and ends its run in the real store under `--run-id`, and ends politely
 on SIGTERM. Beside its files it leaves the environment it was given.
 
@@ -24,6 +24,7 @@ from farm.model.run import SourceRecord, Verdict
 from farm.report.sweep.write import write_sweep
 from farm.store.run_store import Store
 from farm.sweep.journal import PLAN
+from tests.fakes.git_remote import SAYS
 from tests.farm import samples, sweep_samples
 
 
@@ -37,7 +38,7 @@ def interrupted(signum: int, frame: FrameType | None) -> None:
 
 
 def said() -> str:
-    git = ["git", "--git-dir", option("--source"), "show", f"{option('--commit')}:says"]
+    git = ["git", "--git-dir", option("--source"), "show", f"{option('--commit')}:{SAYS}"]
     return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
 
 

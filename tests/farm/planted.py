@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from farm.gates.budget import medians
-from farm.gates.determinism import suspect_devices
+from farm.gates.determinism import distrusted_devices, suspect_devices
 from farm.gates.protocol import Evidence
 from farm.gates.verdict import decide
 from farm.model.budgets import Budget
@@ -13,6 +13,7 @@ from farm.model.run import RunRecord
 from farm.validation.state import GATES
 from jobs.records import ErrorHistogramRecord, NeighbourhoodRecord, OutputRecord, TaskRecord
 from tests.farm import samples
+from tests.farm.evidence import planned_for
 
 CULPRIT = "10.0.0.1/1"
 
@@ -64,10 +65,11 @@ def judged(record: RunRecord) -> RunRecord:
         noisy=False,
         trials=tuple(record.trials),
         outputs=dict.fromkeys(record.cases, samples.OUTPUTS),
+        planned=planned_for(record.trials),
+        cards={held.id: f"{held.node}/{held.card}" if held.card else held.id for held in record.devices},
         budgets={case: Budget(90.0, None, "budgets.toml") for case in record.cases},
     )
-    suspects = suspect_devices(evidence)
-    evidence = replace(evidence, suspects=suspects, looked_again=suspects)
+    evidence = replace(evidence, suspects=distrusted_devices(evidence), looked_again=suspect_devices(evidence))
     gates = [gate.judge(evidence) for gate in GATES]
     verdict, reason = decide(record.builds, record.trials, gates, "", [])
     said = {"gates": gates, "verdict": verdict, "reason": reason, "median_us": medians(evidence)}
@@ -103,7 +105,7 @@ def slow_stage() -> RunRecord:
 
 
 def race() -> RunRecord:
-    """One device gives other bits of `kv` in its repeat 2 than in the others."""
+    """One device gives other bits of `kv` in its repeat 2 than in the others: a race, or an unsteady card."""
     base = passed()
     trials = [
         trial.model_copy(update={"outputs": {**trial.outputs, "kv": output("kv", digest="raced")}})

@@ -7,7 +7,7 @@ from typing import Any
 
 from farm.analysis.sweep_matrix import Fleet
 from farm.model.run import DeviceRecord, Verdict
-from farm.model.sweep import Cell, SweepFinding, SweepRecord, SweepRequest
+from farm.model.sweep import Cell, SweepFinding, SweepPlan, SweepRecord, SweepRequest
 from farm.sweep.attribution import attribute
 from farm.sweep.schedule import first_look
 from farm.sweep.timing_outliers import medians, odd_times
@@ -37,6 +37,23 @@ def device(number: int, per_node: int = 2, dies: int = 1) -> DeviceRecord:
 def fleet(count: int, per_node: int = 2, dies: int = 1) -> list[DeviceRecord]:
     """`count` devices."""
     return [device(number, per_node, dies) for number in range(count)]
+
+
+def plan(devices: Iterable[DeviceRecord], noisy: bool = False, **changes: Any) -> SweepPlan:
+    """A sweep over `devices` that has not begun; `changes` are of its request."""
+    return SweepPlan(
+        sweep_id="s1",
+        request=request(**changes),
+        clock=Clock.SIMULATED,
+        noisy=noisy,
+        commit="unknown",
+        toolchain={},
+        addresses={CASE: "a"},
+        outputs={CASE: [OUTPUT]},
+        devices=[each.id for each in devices],
+        quarantined=[],
+        started_at="2026-11-24T01:00:00+00:00",
+    )
 
 
 def cell(name: str, repeat: int = 0, digest: str = "a", **changes: Any) -> Cell:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import URL
 
 from farm import doctor
 from farm.cli.doctor import command
@@ -180,7 +181,9 @@ def test_a_store_in_a_file_with_an_odd_name_is_well(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE run (id TEXT)")
     connection.close()
 
-    assert doctor._check_sqlite(path).status is Status.OK
+    url = URL.create("sqlite", database=str(path)).render_as_string()
+
+    assert doctor.check_store(url).status is Status.OK
 
 
 def test_a_damaged_store_is_a_note_because_it_is_moved_aside(tmp_path: Path) -> None:

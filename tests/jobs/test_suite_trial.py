@@ -56,7 +56,7 @@ def trial(
         ("silent", Fault.FARM, "nothing-measured", "exit code 0 without a pass line; it printed nothing"),
         ("silent_failure", Fault.DEVICE, "killed", "exit code 1 and not a word"),
         ("no_space", Fault.NODE, "disk-full", "No space left on device"),
-        ("broken_draft", Fault.KERNEL, "kernel-raised", "NotImplementedError"),
+        ("broken_draft", Fault.FARM, "unexplained-NotImplementedError", "NotImplementedError"),
         ("kills_its_keeper", Fault.DEVICE, "worker-died", "its supervisor was killed"),
     ],
 )
@@ -144,6 +144,55 @@ def test_filling_the_disk_is_ended_and_the_disk_is_free_again(tmp_path: Path) ->
     assert (record.failure.fault, record.failure.kind) == (Fault.KERNEL, "disk-quota")
     assert "of 32 MB" in record.failure.message
     assert not (tmp_path / "trial" / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("loses_lanes", "a partial recording: [WARN] L2Perf reconcile: PERF count mismatch (collected=2"),
+        ("breaks_lanes", "is no task record"),
+        ("no_lanes", "the run left no recording"),
+    ],
+)
+def test_a_recording_that_is_lost_or_partial_takes_the_time_and_not_the_verdict(
+    name: str, told: str, tmp_path: Path
+) -> None:
+    record = trial(name, tmp_path)
+
+    assert (record.status, record.failure) == (TrialStatus.OK, None)
+    assert (record.wall_us, record.simulator_us) == (None, None)
+    assert told in record.untimed
+
+
+def test_a_printed_time_beside_a_partial_recording_is_no_sample(tmp_path: Path) -> None:
+    record = trial("loses_lanes_and_times_itself", tmp_path, platform="a2a3")
+
+    assert (record.status, record.wall_us) == (TrialStatus.OK, None)
+    assert record.untimed.startswith("a partial recording: ")
+    assert record.times_us["1"].median_us == 540.0, "what it said of itself stays in the record"
+
+
+def test_each_chip_of_a_run_has_its_lanes_and_the_slowest_is_the_runs_time(tmp_path: Path) -> None:
+    record = trial("two_chips", tmp_path)
+
+    assert record.untimed == ""
+    assert record.simulator_us == 40.0
+    assert [(task.name, task.stage, task.core) for task in record.tasks] == [
+        ("rank0/d0:7", "qproj", "AIV_0@rank0/d0"),
+        ("rank1/d1:7", "gather", "AIV_0@rank1/d1"),
+    ]
+
+
+def test_a_file_gets_the_options_it_shows_with_a_value_it_accepts(tmp_path: Path) -> None:
+    assert "level 1" in (tmp_path / "trial" / trial("takes_a_level", tmp_path).log).read_text()
+
+
+def test_a_file_that_does_not_take_the_platform_is_the_callers_fault(tmp_path: Path) -> None:
+    record = trial("device_only", tmp_path)
+
+    assert record.failure is not None
+    assert (record.failure.fault, record.failure.kind) == (Fault.FARM, "bad-argument")
+    assert "invalid choice: 'a2a3sim'" in record.failure.message
 
 
 def test_two_modes_keep_their_times_apart_and_the_file_has_no_single_one(tmp_path: Path) -> None:

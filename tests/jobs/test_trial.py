@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from jobs.build import build
 from jobs.probe import probe
 from jobs.records import Fault, TrialRecord, TrialRequest, TrialStatus
 from jobs.trial import run_trial
+from kernel.clock import SimulatedUs
 from kernel.errors import CompileError, DeviceError, PlatformUnavailableError, UnknownNameError
 from kernel.platforms.a2a3sim import A2A3Sim
+from kernel.platforms.protocol import Execution, ModeTime
 from kernel.platforms.swimlane import read_trace
 from kernel.spec import Tensors
 from tests.fakes.quick_platform import TASKS, QuickPlatform
@@ -235,3 +239,157 @@ def test_a_registered_kernel_builds_and_runs_from_a_repl(sim_cache: Path, tmp_pa
     assert record.fingerprint == built.fingerprint
     assert record.wall_us == built.predicted_us
     assert all(output.tolerance.passed for output in record.outputs.values())
+
+
+def refusing(change: Callable[[Tensors, Tensors], object]) -> QuickPlatform:
+    platform = QuickPlatform()
+    platform.after_run = change
+    return platform
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (lambda inputs, outputs: outputs["y"].resize_(4, 4), "tensor", "made output 'y' torch.float32 [4, 4], not"),
+        (
+            lambda inputs, outputs: outputs["y"].untyped_storage().resize_(0),
+            "tensor",
+            "gave back the memory of output 'y'",
+        ),
+        (lambda inputs, outputs: inputs["x"].resize_(1), "input-changed", "wrote to its input 'x'"),
+        (lambda inputs, outputs: inputs.pop("x").zero_(), "input-changed", "wrote to its input 'x'"),
+    ],
+)
+def test_operands_that_are_resized_freed_or_taken_are_the_kernels(
+    change: Callable[[Tensors, Tensors], object], kind: str, message: str, request_small: TrialRequest, tmp_path: Path
+) -> None:
+    record = trial(request_small, refusing(change), tmp_path)
+
+    assert record.status is TrialStatus.FAILED
+    assert record.failure is not None
+    assert (record.failure.fault, record.failure.kind) == (Fault.KERNEL, kind)
+    assert message in record.failure.message
+
+
+def test_an_output_that_is_replaced_in_the_dictionary_was_never_written(
+    request_small: TrialRequest, tmp_path: Path
+) -> None:
+    platform = QuickPlatform()
+
+    def run(kernel, case, tuning, inputs, outputs, device, directory):  # type: ignore[no-untyped-def]
+        outputs["y"] = kernel.golden(case, inputs)["y"]
+        del outputs["rounded"]
+        return Execution(SimulatedUs(6.5), TASKS)
+
+    platform.run = run  # type: ignore[method-assign]
+
+    record = trial(request_small, platform, tmp_path)
+
+    assert record.failure is not None
+    assert (record.status, record.failure.kind) == (TrialStatus.FAILED, "unwritten-output")
+    assert "'y': 2048 of 2048" in record.failure.message
+    assert "'rounded'" in record.failure.message
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+class ExitingError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(0)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (UnprintableError(), "UnprintableError: UnprintableError (its message cannot be printed)"),
+        (ExitingError(), "ExitingError: ExitingError (its message cannot be printed)"),
+        (ValueError("a\x00b \x1b[31mred\x1b[0m \u202e"), r"ValueError: a␀b ␛[31mred␛[0m \u202e"),
+        (ValueError("half \ud83d a pair"), r"ValueError: half \ud83d a pair"),
+        (ValueError("9" * 5000), "9…"),
+        (SystemExit(0), "SystemExit: 0"),
+        (SystemExit("enough"), "SystemExit: enough"),
+    ],
+)
+def test_whatever_a_kernel_raises_becomes_a_record_that_can_be_written(
+    error: BaseException, message: str, request_small: TrialRequest, tmp_path: Path
+) -> None:
+    class Broken(SmallKernel):
+        def sources(self) -> tuple[Path, ...]:
+            return (Path(__file__),)
+
+        def golden(self, case: str, inputs: Tensors) -> Tensors:
+            raise error
+
+    record = trial(request_small, QuickPlatform(), tmp_path, Broken())
+
+    assert record.failure is not None
+    assert (record.status, record.failure.fault, record.failure.kind) == (
+        TrialStatus.FAILED,
+        Fault.KERNEL,
+        "kernel-raised",
+    )
+    assert record.failure.message.endswith(message)
+    assert len(record.failure.message) <= 4000
+    assert TrialRecord.model_validate_json(record.model_dump_json()) == record
+
+
+def test_a_missing_file_of_the_kernels_own_is_the_kernels_and_the_toolchains_is_the_nodes(
+    request_small: TrialRequest, tmp_path: Path
+) -> None:
+    class Reading(SmallKernel):
+        def sources(self) -> tuple[Path, ...]:
+            return (Path(__file__),)
+
+        def golden(self, case: str, inputs: Tensors) -> Tensors:
+            return {"y": torch.load(tmp_path / "weights.pt")}
+
+    own = trial(request_small, QuickPlatform(), tmp_path, Reading())
+    platform = QuickPlatform()
+    platform.error = FileNotFoundError(2, "No such file or directory", "ptoas")
+    tool = trial(request_small, platform, tmp_path)
+
+    assert own.failure is not None
+    assert (own.failure.fault, own.failure.kind) == (Fault.KERNEL, "kernel-raised")
+    assert "weights.pt" in own.failure.message
+    assert tool.failure is not None
+    assert (tool.failure.fault, tool.failure.kind) == (Fault.NODE, "host-resources")
+
+
+@pytest.mark.parametrize("us", [float("nan"), float("inf"), 0.0, -5.0])
+def test_what_is_no_time_is_no_measurement(us: float, request_small: TrialRequest, tmp_path: Path) -> None:
+    platform = QuickPlatform()
+    original = platform.run
+
+    def run(*arguments):  # type: ignore[no-untyped-def]
+        return dataclasses.replace(original(*arguments), wall=SimulatedUs(us))
+
+    platform.run = run  # type: ignore[method-assign]
+
+    record = trial(request_small, platform, tmp_path)
+
+    assert record.failure is not None
+    assert (record.status, record.failure.fault, record.failure.kind) == (TrialStatus.ERRORED, Fault.FARM, "no-time")
+    assert record.wall_us is None
+
+
+def test_a_mode_whose_times_contradict_themselves_errors_the_trial_and_keeps_its_numbers(
+    request_small: TrialRequest, tmp_path: Path
+) -> None:
+    platform = QuickPlatform()
+    original = platform.run
+    times = {"decode": ModeTime(100, 1.0, 2.0, 2.1, 3.0), "prefill": ModeTime(100, 5.0, 4.0, 5.5, 6.0)}
+
+    def run(*arguments):  # type: ignore[no-untyped-def]
+        return dataclasses.replace(original(*arguments), times=times)
+
+    platform.run = run  # type: ignore[method-assign]
+
+    record = trial(request_small, platform, tmp_path)
+
+    assert record.failure is not None
+    assert (record.status, record.failure.kind) == (TrialStatus.ERRORED, "no-time")
+    assert "mode 'prefill'" in record.failure.message
+    assert (list(record.times_us), list(record.outputs)) == (["decode"], ["y", "rounded"])

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel.errors import ToleranceError
 from kernel.spec import Tolerance
 from kernel.tolerance import MAX_OFFENDERS, Comparison, compare
 
@@ -215,3 +216,99 @@ def test_a_long_row_is_cut_around_the_worst() -> None:
 
     assert found is not None
     assert (found.first, found.actual) == (46, (0.0,) * 4 + (1.0,) + (0.0,) * 4)
+
+
+REAL = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
+WHOLE = [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint64, torch.uint32, torch.uint16, torch.uint8]
+COMPLEX = [torch.complex128, torch.complex64, torch.complex32]
+
+
+@pytest.mark.parametrize("dtype", [*REAL, *WHOLE, *COMPLEX, torch.bool, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz])
+def test_one_wrong_element_is_found_in_every_dtype(dtype: torch.dtype) -> None:
+    expected = torch.tensor([0, 1, 1, 0, 1, 0]).to(dtype)
+    actual = torch.tensor([0, 1, 0, 0, 1, 0]).to(dtype)
+
+    assert check(expected.clone(), expected, EXACT).passed
+    found = check(actual, expected, EXACT)
+    assert (found.passed, found.worst_index, found.max_abs_err) == (False, (2,), 1.0)
+    assert check(actual, expected, Tolerance(1.0, 0.0, 0.0)).passed
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint64])
+@pytest.mark.parametrize("start", [2**53, 2**60, 2**63 - 16])
+def test_integers_are_compared_as_integers_however_large(dtype: torch.dtype, start: int) -> None:
+    expected = torch.arange(start, start + 8, dtype=torch.int64).to(dtype)
+    actual = torch.arange(start + 1, start + 9, dtype=torch.int64).to(dtype)
+
+    found = check(actual, expected, EXACT)
+    assert (found.passed, found.outlier_share, found.max_abs_err) == (False, 1.0, 1.0)
+    assert check(actual, expected, Tolerance(1.0, 0.0, 0.0)).passed
+
+
+def test_the_ends_of_an_integer_type_are_as_far_apart_as_they_are() -> None:
+    least, most = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
+    found = check(torch.tensor([least]), torch.tensor([most]), Tolerance(2.0**63, 0.0, 0.0))
+
+    assert (found.passed, found.max_abs_err) == (False, 2.0**64)
+    unsigned = torch.tensor([-1]).view(torch.uint64)  # 2^64 − 1
+    assert check(unsigned, torch.zeros(1, dtype=torch.uint64), EXACT).max_abs_err == 2.0**64
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("wrong", [1 + 3j, 2 + 2j])
+def test_both_parts_of_a_complex_number_count(dtype: torch.dtype, wrong: complex) -> None:
+    expected = torch.tensor([1 + 2j, 0j]).to(dtype)
+    found = check(torch.tensor([wrong, 0j]).to(dtype), expected, Tolerance(0.5, 0.0, 0.0))
+
+    assert (found.passed, found.outlier_share, found.worst_index) == (False, 0.5, (0,))
+
+
+@pytest.mark.parametrize("part", [complex(math.nan, 0), complex(0, math.nan), complex(0, math.inf)])
+def test_a_complex_number_that_is_not_finite_fails_whatever_the_share(part: complex) -> None:
+    found = check(torch.tensor([part, 0j]), torch.zeros(2, dtype=torch.complex64), Tolerance(1.0, 0.0, 1.0))
+
+    assert (found.passed, found.nonfinite) == (False, 1)
+
+
+@pytest.mark.parametrize("dtype", REAL)
+def test_nan_fails_and_minus_zero_is_zero(dtype: torch.dtype) -> None:
+    zero, nan = torch.zeros(2).to(dtype), torch.tensor([0.0, math.nan]).to(dtype)
+
+    assert not check(nan, zero, Tolerance(1.0, 0.0, 1.0)).passed
+    assert check((-torch.zeros(2)).to(dtype), zero, EXACT).passed
+    assert "itself holds NaN" in check(zero, nan, EXACT).problem
+
+
+def test_values_that_cannot_be_read_are_no_pass() -> None:
+    strange = torch.zeros(4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+
+    found = check(strange, strange, EXACT)
+    assert not found.passed
+    assert "cannot be read as numbers" in found.problem
+
+
+@pytest.mark.parametrize(
+    ("atol", "rtol", "share", "named"),
+    [
+        (-1e-9, 0.0, 0.0, "atol"),
+        (math.nan, 0.0, 0.0, "atol"),
+        (0.0, math.inf, 0.0, "rtol"),
+        (0.0, -1.0, 0.0, "rtol"),
+        (0.0, 0.0, 5.0, "outlier_share"),
+        (0.0, 0.0, -0.1, "outlier_share"),
+        (0.0, 0.0, math.nan, "outlier_share"),
+        (True, 0.0, 0.0, "atol"),
+        ("1", 0.0, 0.0, "atol"),
+    ],
+)
+def test_a_tolerance_is_checked_when_it_is_made(atol: float, rtol: float, share: float, named: str) -> None:
+    with pytest.raises(ToleranceError, match=named):
+        Tolerance(atol, rtol, share)
+
+
+def test_a_tolerance_changed_behind_its_back_is_refused_where_it_is_used() -> None:
+    forged = Tolerance(0.0, 0.0, 0.0)
+    object.__setattr__(forged, "outlier_share", 5.0)
+
+    with pytest.raises(ToleranceError, match="outlier_share"):
+        check(torch.ones(1), torch.zeros(1), forged)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from farm.atomic_file import write_whole
 from farm.model.bisect import BisectRecord
-from farm.report.bisect import json_dump, markdown
+from farm.report.bisect import json_dump, junit, markdown
 
-JSON, MARKDOWN = "bisect.json", "bisect.md"
+JSON, JUNIT, MARKDOWN = "bisect.json", "junit.xml", "bisect.md"
 
 
 def write_bisect(record: BisectRecord, directory: Path) -> None:
-    """Write both into the bisect's own `directory`, the record first. Raises `ReportWriteError`."""
+    """Write every report into the bisect's own `directory`, the record first. Raises `ReportWriteError`."""
     write_whole(directory / JSON, json_dump.write(record))
+    write_whole(directory / JUNIT, junit.document(record))
     write_whole(directory / MARKDOWN, markdown.page(record))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import PurePosixPath
 
 import junitparser
@@ -14,6 +13,7 @@ from farm.gates.claims import describe
 from farm.model.run import FileStatus, HarnessRecord, RunRecord, Verdict
 from farm.report.harness import figures
 from farm.report.harness.figures import FileFigures
+from farm.report.junit import document as junit_document
 from farm.report.junit.elements import JunitSuite, timestamp, xml
 from farm.text import one_line
 
@@ -29,18 +29,13 @@ def document(record: RunRecord, harness: HarnessRecord) -> bytes:
     rows = sorted(figures.of(record, harness), key=lambda row: row.file.file)
     directories = dict.fromkeys(PurePosixPath(row.file.file).parent.as_posix() for row in rows)
     suites = [
-        _suite(record, name, [_case(row) for row in rows if PurePosixPath(row.file.file).parent.as_posix() == name])
+        _suite(record, name, [row for row in rows if PurePosixPath(row.file.file).parent.as_posix() == name])
         for name in directories
     ]
     if record.verdict is Verdict.ERRORED and not any(row.file.status is FileStatus.ERRORED for row in rows):
-        suites.append(_suite(record, "run", [_verdict(record)]))
-    found = junitparser.JUnitXml()
-    for number, suite in enumerate(suites):
-        suite.id = number
-        found.append(suite)
-    buffer = io.BytesIO()
-    found.write(buffer)
-    return buffer.getvalue()
+        suites.append(_suite(record, "run", []))
+        suites[-1].add_testcase(_verdict(record))
+    return junit_document.document(suites)
 
 
 def _case(row: FileFigures) -> junitparser.TestCase:
@@ -51,7 +46,6 @@ def _case(row: FileFigures) -> junitparser.TestCase:
         result = kind(one_line(xml(row.file.reason)), None if kind is junitparser.Skipped else row.file.status.value)
         result.text = xml("\n".join([row.file.reason, *_evidence(row)]))
         case.result = [result]
-    case.append(junitparser.SystemOut(xml(f"devices: {', '.join(row.devices) or 'none'}; µs: {row.time}")))
     return case
 
 
@@ -77,16 +71,19 @@ def _verdict(record: RunRecord) -> junitparser.TestCase:
     return case
 
 
-def _suite(record: RunRecord, name: str, cases: list[junitparser.TestCase]) -> JunitSuite:
+def _suite(record: RunRecord, name: str, rows: list[FileFigures]) -> JunitSuite:
     suite = JunitSuite(xml(name))
     suite.package = xml(record.kernel)
     suite.hostname = xml(record.devices[0].node) if record.devices else "localhost"
     suite.timestamp = timestamp(record.started_at)
     properties = {"run_id": record.run_id, "commit": record.commit, "platform": record.platform}
     properties["devices"] = " ".join(held.id for held in record.devices)
+    for row in rows:
+        file = PurePosixPath(row.file.file).name
+        properties |= {f"devices.{file}": " ".join(row.devices), f"wall_us.{file}": row.time}
     for key, value in properties.items():
-        suite.add_property(key, xml(value))
-    suite.add_testcases(cases)
+        suite.add_property(xml(key), xml(value))
+    suite.add_testcases([_case(row) for row in rows])
     suite.append(junitparser.SystemOut(xml(record.reason)))
     suite.append(junitparser.SystemErr(""))
     return suite

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import junitparser
 
 from farm.model.run import GateStatus, RunRecord
+from farm.report.junit.document import kernel_label
 from farm.report.junit.elements import JunitSuite, timestamp, xml
 from farm.text import one_line
 
@@ -34,10 +35,11 @@ def suite_of(
 ) -> JunitSuite:
     """A suite with what every suite of the run has; `host` is the node of its device, "" for none."""
     made = JunitSuite(xml(name))
-    made.package = xml(record.kernel)
+    made.package = kernel_label(record.kernel)
     made.hostname = xml(host) or "localhost"
     made.timestamp = timestamp(record.started_at)
     common = {"run_id": record.run_id, "commit": record.commit, "platform": record.platform}
+    common |= {"commit.unknown": record.commit_unknown} if record.commit_unknown else {}
     versions = {f"toolchain.{tool}": version for tool, version in record.toolchain.items()}
     for key, value in {**properties, **common, **versions}.items():
         made.add_property(xml(key), xml(value))
@@ -49,7 +51,7 @@ def suite_of(
 
 def case_of(record: RunRecord, of: str, name: str, seconds: float, outcome: CaseOutcome) -> junitparser.TestCase:
     """One test case of the kernel's case `of`, or of "run"."""
-    found = junitparser.TestCase(xml(name), xml(f"{record.kernel}.{of}"), round(seconds, 3))
+    found = junitparser.TestCase(xml(name), f"{kernel_label(record.kernel)}.{xml(of)}", round(seconds, 3))
     kinds = {GateStatus.FAILED: junitparser.Failure, GateStatus.NOT_APPLICABLE: junitparser.Skipped}
     if outcome.status is not GateStatus.PASSED:
         message = xml(outcome.message)

@@ -26,5 +26,9 @@ def timestamp(moment: str) -> str:
 
 
 def xml(text: str) -> str:
-    """`text` without the characters XML 1.0 cannot hold, not even escaped."""
-    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)
+    """Return `text` with the characters that XML 1.0 cannot hold, not even escaped, as Python writes them: `\\x1b`."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", _written, text)
+
+
+def _written(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")

@@ -1,4 +1,4 @@
-"""`junit.xml`, as CI servers read it: a suite per device, one for each gate that looks across devices, and,
+"""`junit.xml`, as CI servers read it: a suite per device slot, one for each gate that looks across devices, and,
 where the program comes from a commit, one about where from and one of its merge base.
 
 `<failure>` is the kernel's fault, `<error>` the farm's or a device's; what did not apply is `<skipped>` with
@@ -8,8 +8,6 @@ system-err; host name, timestamp without a zone, package and a running id on eve
 
 from __future__ import annotations
 
-import io
-
 import junitparser
 
 from farm.analysis.figures import gate, stood_in_for
@@ -17,6 +15,7 @@ from farm.model.run import Finding, GateRecord, GateStatus, RunRecord, Verdict
 from farm.report.harness import junit
 from farm.report.junit import program
 from farm.report.junit.cases import PASSED, CaseOutcome, case_of, suite_of
+from farm.report.junit.document import document, slot_label
 from farm.report.junit.elements import JunitSuite
 from jobs.records import BuildRecord, Failure, Fault, OutputRecord, TrialRecord, TrialStatus
 
@@ -33,17 +32,11 @@ class JunitReport:
         """The whole document as UTF-8."""
         if record.harness is not None:
             return junit.document(record, record.harness)
-        suites = [_device_suite(record, device, not number) for number, device in enumerate(_device_ids(record))]
+        suites = [_device_suite(record, device, number) for number, device in enumerate(_device_ids(record))]
         suites += [_gate_suite(record, name) for name in _gate_names(record)]
         suites += program.suites(record)
         suites += _run_suite(record, suites)
-        document = junitparser.JUnitXml()
-        for number, suite in enumerate(suites):
-            suite.id = number
-            document.append(suite)
-        buffer = io.BytesIO()
-        document.write(buffer)
-        return buffer.getvalue()
+        return document(suites)
 
 
 def _device_ids(record: RunRecord) -> list[str]:
@@ -52,7 +45,8 @@ def _device_ids(record: RunRecord) -> list[str]:
     return [*ids] or ([""] if record.builds else [])
 
 
-def _device_suite(record: RunRecord, device: str, first: bool) -> JunitSuite:
+def _device_suite(record: RunRecord, device: str, number: int) -> JunitSuite:
+    """What happened on the device that the run got as its `number`th."""
     held = next((held for held in record.devices if held.id == device), None)
     trials = [trial for trial in record.trials if trial.device == device]
     properties = {"device": device} if device else {}
@@ -62,21 +56,22 @@ def _device_suite(record: RunRecord, device: str, first: bool) -> JunitSuite:
     for case in record.cases:
         samples = [str(trial.wall_us) for trial in trials if trial.case == case and trial.wall_us is not None]
         properties[f"samples_us.{case}"] = " ".join(samples)
-    cases = [_build_case(record, build, counted=first) for build in record.builds]
-    cases += [case for trial in trials for case in _trial_cases(record, trial)]
-    return suite_of(record, f"device {device}" if device else "build", held.node if held else "", properties, cases)
+    slot = slot_label(number, record.request.devices) if device else ""
+    cases = [_build_case(record, build, slot, counted=not number) for build in record.builds]
+    cases += [case for trial in trials for case in _trial_cases(record, trial, slot)]
+    return suite_of(record, slot or "build", held.node if held else "", properties, cases)
 
 
-def _build_case(record: RunRecord, build: BuildRecord, counted: bool) -> junitparser.TestCase:
+def _build_case(record: RunRecord, build: BuildRecord, slot: str, counted: bool) -> junitparser.TestCase:
     """A build is shared by the devices, so its time counts in one suite, and where the cache had it in none."""
     seconds = build.build_s if counted and not build.cached else 0.0
     outcome = _of_failure(build.failure) if build.failure else PASSED
-    return case_of(record, build.case, "build", seconds, outcome)
+    return case_of(record, build.case, f"{slot}/build" if slot else "build", seconds, outcome)
 
 
-def _trial_cases(record: RunRecord, trial: TrialRecord) -> list[junitparser.TestCase]:
+def _trial_cases(record: RunRecord, trial: TrialRecord, slot: str) -> list[junitparser.TestCase]:
     """One test case per output; one for the trial itself where it has none or did not run to the end."""
-    prefix = f"r{trial.repeat}" + (f" attempt {trial.attempt}" if trial.attempt else "")
+    prefix = f"{slot}/r{trial.repeat}" + (f" attempt {trial.attempt}" if trial.attempt else "")
     seconds = trial.host_s / (len(trial.outputs) or 1)
     cases = [
         case_of(record, trial.case, f"{prefix}/tolerance/{name}", seconds, _of_output(record, trial, name, output))

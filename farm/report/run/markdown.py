@@ -96,7 +96,8 @@ def prose(text: str) -> str:
 
 def _headline(record: RunRecord) -> str:
     word = _MARKS[record.verdict] if record.verdict else "⏳ running"
-    where = f"{code(record.kernel)} on {code(record.platform)} at {code(record.commit)}"
+    why = f" ({prose(record.commit_unknown)})" if record.commit_unknown else ""
+    where = f"{code(record.kernel)} on {code(record.platform)} at {code(record.commit)}{why}"
     return f"## {word}: {prose(record.reason)}\n\n{where}, run {code(record.run_id)}"
 
 

@@ -61,7 +61,9 @@ def _headline(record: RunRecord) -> Text:
 def _subject(record: RunRecord) -> Text:
     commit = one_line(record.commit)
     short = commit[:12] + ("-dirty" if commit.endswith("-dirty") else "") if len(commit) >= 40 else commit
-    return Text(f"  {one_line(record.kernel)} on {one_line(record.platform)} at {short}, run {record.run_id}", "dim")
+    why = f" ({one_line(record.commit_unknown)})" if record.commit_unknown else ""
+    where = f"{one_line(record.kernel)} on {one_line(record.platform)} at {short}{why}"
+    return Text(f"  {where}, run {record.run_id}", "dim")
 
 
 def _table(*columns: tuple[str, bool]) -> Table:

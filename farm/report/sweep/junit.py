@@ -1,11 +1,12 @@
 """`junit.xml` of a sweep: a suite for each device with a test case for each kernel case, and one for the sweep itself.
 
+Here a device is what is tested, and so its id names the test case.
+
 `<failure>` is the kernel's fault, `<error>` a device's or the farm's; what was not reached is `<skipped>`.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import junitparser
@@ -13,6 +14,7 @@ import junitparser
 from farm.analysis.sweep_findings import sentence
 from farm.model.run import Verdict
 from farm.model.sweep import Cell, SweepFinding, SweepRecord
+from farm.report.junit import document as junit_document
 from farm.report.junit.elements import JunitSuite as _Suite
 from farm.report.junit.elements import timestamp as _timestamp
 from farm.report.junit.elements import xml as _xml
@@ -23,13 +25,7 @@ def document(record: SweepRecord) -> bytes:
     """The whole document as UTF-8."""
     suites = [_device_suite(record, device) for device in record.planned]
     suites.append(_sweep_suite(record, red=any(case.is_failure or case.is_error for suite in suites for case in suite)))
-    found = junitparser.JUnitXml()
-    for number, suite in enumerate(suites):
-        suite.id = number
-        found.append(suite)
-    buffer = io.BytesIO()
-    found.write(buffer)
-    return buffer.getvalue()
+    return junit_document.document(suites)
 
 
 def _device_suite(record: SweepRecord, device: str) -> _Suite:
@@ -55,7 +51,9 @@ def _case(record: SweepRecord, device: str, case: str, cells: Sequence[Cell]) ->
         if device in finding.devices and any(place.case == case for place in finding.places)
     ]
     if findings:
-        found.result = [_result(finding) for finding in findings]
+        gravest = next((each for each in findings if each.kind.verdict is Verdict.FAILED), findings[0])
+        found.result = [_result(gravest)]  # one: readers take the first or the last of several
+        found.result[0].text = _xml("\n".join(sentence(each) for each in findings))
     elif not cells:
         why = next((each.why for each in record.not_reached if each.device == device), "no reason recorded")
         found.result = [_told(junitparser.Skipped, f"not reached: {why}", None)]
@@ -88,14 +86,16 @@ def _told(kind: type[junitparser.Result], message: str, slug: str | None) -> jun
 
 
 def _blank(record: SweepRecord, case: str, name: str, seconds: float) -> junitparser.TestCase:
-    return junitparser.TestCase(_xml(name), _xml(f"{record.request.kernel}.{case}"), round(seconds, 3))
+    return junitparser.TestCase(
+        _xml(name), _xml(f"{junit_document.kernel_label(record.request.kernel)}.{case}"), round(seconds, 3)
+    )
 
 
 def _suite(
     record: SweepRecord, name: str, host: str, properties: dict[str, str], cases: Sequence[junitparser.TestCase]
 ) -> _Suite:
     suite = _Suite(_xml(name))
-    suite.package = _xml(record.request.kernel)
+    suite.package = junit_document.kernel_label(record.request.kernel)
     suite.hostname = _xml(host) or "localhost"
     suite.timestamp = _timestamp(record.started_at)
     common = {"sweep_id": record.sweep_id, "commit": record.commit, "platform": record.request.platform}

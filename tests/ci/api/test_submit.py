@@ -19,7 +19,7 @@ from ci.store.states import Scope
 from tests.ci.configuration import executing
 from tests.ci.farm_serve import FARM, FarmServe
 from tests.fakes import serve_quickly
-from tests.fakes.git_remote import GitRemote
+from tests.fakes.git_remote import PROGRAM, SAYS, GitRemote
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.served import served
 
@@ -33,7 +33,7 @@ class Service:
         self.remote = GitRemote(directory / "remote.git")
         executing(directory, forge_url, self.remote.url)
         self.runs = directory / "home" / "service" / "runs"
-        self.process = FarmServe(directory, sys.executable, serve_quickly.__file__)
+        self.process = FarmServe(directory, sys.executable, "-m", serve_quickly.__name__)
         self.token = tokens.create(open_database(self.process.store, print), "me", [Scope.READ, Scope.SUBMIT])
 
     def command(self, *words: str) -> list[str]:
@@ -64,7 +64,7 @@ def test_the_head_around_is_submitted_and_its_verdict_is_the_exit_code(service: 
 
 
 def test_a_commit_is_run_against_the_base_it_was_submitted_with(service: Service) -> None:
-    head = service.remote.commit({"says": "passed", "README": "faster"}, service.remote.main, ref="refs/heads/faster")
+    head = service.remote.commit({SAYS: "passed", PROGRAM: "faster"}, service.remote.main, ref="refs/heads/faster")
     ahead = service.remote.commit({"README": "ahead"}, service.remote.main, ref="refs/heads/ahead")
 
     done = service.run("--commit", "faster", "--base", ahead, "--case", "tiny", "--json")
@@ -84,7 +84,7 @@ def test_a_base_that_does_not_exist_is_told_as_errored(service: Service) -> None
 
 
 def test_a_service_that_is_killed_meanwhile_is_waited_for(service: Service, tmp_path: Path) -> None:
-    service.remote.commit({"says": "failed"}, service.remote.main, ref="refs/heads/main")
+    service.remote.commit({SAYS: "failed"}, service.remote.main, ref="refs/heads/main")
     env = {**os.environ, "FARM_TOKEN": service.token}
     following = subprocess.Popen(
         service.command(), cwd=service.remote.path, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -47,7 +47,9 @@ def unknown_options(words: list[str]) -> list[str]:
     at = next(index for index, word in enumerate(words) if PROGRAM.search(word))
     command, rest = main if Path(words[at]).name == "farm" else ray_cli(), words[at + 1 :]
     while isinstance(command, click.Group):
-        command, rest = command.commands[rest[0]], rest[1:]
+        found = command.get_command(click.Context(command), rest[0])
+        assert found is not None, f"no command {rest[0]}"
+        command, rest = found, rest[1:]
     known = {option for parameter in command.params for option in parameter.opts}
     given = [word.split("=")[0] for word in rest if word.startswith("--") and word != "--"]
     return [option for option in given if option not in known]

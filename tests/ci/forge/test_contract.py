@@ -20,7 +20,6 @@ from ci.forge.github import GitHubForge
 from ci.forge.protocol import (
     Annotation,
     AnnotationLevel,
-    ChangedFile,
     Check,
     CheckStatus,
     Comment,
@@ -225,16 +224,6 @@ def test_all_open_pull_requests_are_found_over_several_pages(side: Side) -> None
 
     assert [each.number for each in found] == [1, 2, 3, 5, 6, 7]
     assert ask(side.forge.pull_request(REPOSITORY, 2)).head.sha == sha(12)
-
-
-def test_changed_files_are_told_with_their_old_names(side: Side) -> None:
-    side.api.files = [{"filename": f"{number}.py", "status": "modified"} for number in range(4)]
-    side.api.files.append({"filename": "new.py", "status": "renamed", "previous_filename": "old.py"})
-
-    found = ask(side.forge.changed_files(REPOSITORY, 7))
-
-    assert len(found) == 5
-    assert found[-1] == ChangedFile("new.py", "old.py", "renamed")
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 401, 403])

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ci.runner.git_mirror import CommitMissingError, FetchError, FetchLimits, Mirror, Remote, environment
+from ci.runner.git_command import FetchError, FetchLimits, RefusedCommitError, Remote, environment
+from ci.runner.git_mirror import CommitMissingError, Mirror
 from tests.fakes.git_remote import GitRemote
 from tests.fakes.served import served
 
@@ -66,10 +67,13 @@ def test_what_is_here_is_not_asked_for_again(tmp_path: Path, remote: GitRemote) 
     assert again == ask(mirror(tmp_path).local(head, remote.main))
 
 
-def test_unrelated_commits_have_no_base(tmp_path: Path, remote: GitRemote) -> None:
-    head = remote.commit({"says": "passed"}, ref="refs/heads/orphan")
+def test_a_commit_without_history_in_common_is_refused_for_its_diff_is_unknown(
+    tmp_path: Path, remote: GitRemote
+) -> None:
+    head = remote.commit({"x": "passed"}, ref="refs/heads/orphan")
 
-    assert ask(mirror(tmp_path).bring(Remote(remote.url), head, remote.main)).base == ""
+    with pytest.raises(RefusedCommitError, match="no history in common"):
+        ask(mirror(tmp_path).bring(Remote(remote.url), head, remote.main))
 
 
 @pytest.mark.parametrize("wanted", ["f" * 40, "main", "--upload-pack=touch /tmp/x", ""])
@@ -93,7 +97,7 @@ def test_a_remote_that_is_away_may_be_back_later(tmp_path: Path) -> None:
 def test_more_than_the_limit_is_given_up_and_leaves_nothing(tmp_path: Path, remote: GitRemote) -> None:
     head = remote.pull(7, {"big": os.urandom(3 << 20).hex()})
 
-    with pytest.raises(FetchError, match="larger than 1048576 bytes"):
+    with pytest.raises(RefusedCommitError, match="larger than 1048576 bytes"):
         ask(mirror(tmp_path, FetchLimits(bytes=1 << 20, seconds=60)).bring(Remote(remote.url), head, ""))
 
     assert list((tmp_path / "mirrors").rglob("tmp_*")) == []

@@ -17,7 +17,6 @@ from sqlalchemy import Engine, select, update
 
 from ci.config.settings import Config
 from ci.forge.github import GitHubForge
-from ci.outbox.outbox import next_due
 from ci.outbox.sender import Sender
 from ci.queue.claims import Claims
 from ci.queue.intents import Validate
@@ -25,8 +24,8 @@ from ci.queue.job_queue import Queue
 from ci.queue.options import JobOptions, SweepTerms
 from ci.runner.runner import Runner
 from ci.store.engine import open_database
-from ci.store.states import JobKind
-from ci.store.tables import JOB
+from ci.store.states import JobKind, OutboxState
+from ci.store.tables import JOB, OUTBOX
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.process import identity
@@ -35,7 +34,7 @@ from farm.store.engine import transaction
 from farm.store.run_store import Store
 from tests.ci.configuration import ENVIRONMENT, executing
 from tests.fakes import quick_farm
-from tests.fakes.git_remote import GitRemote
+from tests.fakes.git_remote import PROGRAM, SAYS, GitRemote
 from tests.fakes.github_api import TOKEN, GitHubApi
 from tests.fakes.served import served
 from tests.farm import samples, sweep_samples
@@ -91,7 +90,11 @@ class Gate:
 
     def done(self) -> bool:
         """Whether every job is settled, and the forge knows it."""
-        return not {"queued", "running", "cancelling"} & set(self.jobs("state")) and next_due(self.engine) is None
+        if {"queued", "running", "cancelling"} & set(self.jobs("state")):
+            return False
+        with transaction(self.engine, "read") as connection:
+            pending = select(OUTBOX.c.sequence).where(OUTBOX.c.state == OutboxState.PENDING.value)
+            return connection.execute(pending).first() is None
 
     def jobs(self, *columns: str) -> list[Any]:
         with transaction(self.engine, "read") as connection:
@@ -124,7 +127,7 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 
 def test_a_commit_that_passes_is_told_with_its_report_and_runs_without_a_secret(gate: Gate, tmp_path: Path) -> None:
-    head = gate.remote.pull(7, {"kernel.py": "faster"})
+    head = gate.remote.pull(7, {PROGRAM: "faster"})
     job = gate.queue(head)
 
     gate.work(gate.done)
@@ -132,6 +135,7 @@ def test_a_commit_that_passes_is_told_with_its_report_and_runs_without_a_secret(
     [(run_id, _)] = gate.runs()
     assert gate.jobs("state", "verdict", "run_id", "attempts") == [("done", "passed", run_id, 1)]
     assert gate.checks() == [("completed", "success")]
+    assert gate.api.mergeable(head)
     assert run_id in gate.api.checks[1]["output"]["summary"]
     assert [each["number"] for each in gate.api.comments.values()] == [7]
     directory = tmp_path / "home" / "service" / "runs" / run_id
@@ -148,25 +152,26 @@ def test_a_commit_that_passes_is_told_with_its_report_and_runs_without_a_secret(
     ("says", "conclusion", "reason"),
     [
         ("failed", "failure", "it is failed"),
-        ("errored", "neutral", "it is errored"),
-        ("busy", "neutral", "3 devices asked for"),
+        ("errored", "action_required", "it is errored"),
+        ("busy", "action_required", "3 devices asked for"),
     ],
 )
 def test_every_verdict_has_its_conclusion(gate: Gate, says: str, conclusion: str, reason: str) -> None:
-    gate.queue(gate.remote.pull(7, {"says": says}))
+    gate.queue(gate.remote.pull(7, {SAYS: says}))
 
     gate.work(gate.done)
 
     assert gate.checks() == [("completed", conclusion)]
+    assert not gate.api.mergeable(gate.jobs("head_sha")[0])
     assert gate.jobs("verdict") == ["failed" if says == "failed" else "errored"]
     assert reason in gate.jobs("reason")[0]
-    assert ("actions" in gate.api.checks[1]) == (conclusion == "neutral")
+    assert ("actions" in gate.api.checks[1]) == (conclusion == "action_required")
 
 
 def test_a_run_ends_in_the_store_that_farm_toml_names(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     assert gate.config.store.url == os.environ["FARM_STORE"]
     monkeypatch.delenv("FARM_STORE")
-    gate.queue(gate.remote.pull(7, {"kernel.py": "faster"}))
+    gate.queue(gate.remote.pull(7, {PROGRAM: "faster"}))
 
     gate.work(gate.done)
 
@@ -176,13 +181,13 @@ def test_a_run_ends_in_the_store_that_farm_toml_names(gate: Gate, monkeypatch: p
 def test_a_run_that_is_killed_each_time_ends_errored_and_not_never(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ci.runner.runner.delay_s", lambda attempts, after, chance: 0.0)
     monkeypatch.setattr("ci.runner.run_monitor.MOST_ATTEMPTS", 2)
-    gate.queue(gate.remote.pull(7, {"says": "dies"}))
+    gate.queue(gate.remote.pull(7, {SAYS: "dies"}))
 
     gate.work(gate.done)
 
     assert gate.jobs("state", "verdict", "attempts") == [("done", "errored", 2)]
     assert [verdict for _, verdict in gate.runs()] == [Verdict.ERRORED, Verdict.ERRORED]
-    assert gate.checks() == [("completed", "neutral")]
+    assert gate.checks() == [("completed", "action_required")]
 
 
 def test_a_commit_that_is_gone_is_told_at_once(gate: Gate) -> None:
@@ -196,7 +201,7 @@ def test_a_commit_that_is_gone_is_told_at_once(gate: Gate) -> None:
 
 
 def test_a_cancelled_run_is_ended_and_gets_no_verdict(gate: Gate) -> None:
-    job = gate.queue(gate.remote.pull(7, {"says": "hang"}))
+    job = gate.queue(gate.remote.pull(7, {SAYS: "hang"}))
     cancelled: list[bool] = []
 
     def cancel_once_it_runs() -> bool:
@@ -215,7 +220,7 @@ def test_a_cancelled_run_is_ended_and_gets_no_verdict(gate: Gate) -> None:
 
 
 def test_a_service_that_ends_in_order_ends_its_runs_and_queues_their_jobs(gate: Gate) -> None:
-    gate.queue(gate.remote.pull(7, {"says": "hang"}))
+    gate.queue(gate.remote.pull(7, {SAYS: "hang"}))
     process: list[str] = []
 
     def it_runs() -> bool:
@@ -244,7 +249,7 @@ def test_rules_that_change_wait_for_an_approval_and_are_named_in_the_report(gate
 
 
 def test_rules_that_only_the_run_finds_changed_hold_its_pass(gate: Gate) -> None:
-    gate.queue(gate.remote.pull(7, {"says": "rules"}))
+    gate.queue(gate.remote.pull(7, {SAYS: "rules"}))
 
     gate.work(gate.done)
 
@@ -253,7 +258,7 @@ def test_rules_that_only_the_run_finds_changed_hold_its_pass(gate: Gate) -> None
 
 
 def test_a_forks_commit_runs_only_in_a_sandbox(gate: Gate, tmp_path: Path) -> None:
-    gate.queue(gate.remote.pull(7, {"kernel.py": "x"}), from_fork=True)
+    gate.queue(gate.remote.pull(7, {PROGRAM: "x"}), from_fork=True)
     gate.set_jobs(state="queued", approved_by="will")
 
     gate.work(gate.done)
@@ -271,7 +276,7 @@ def gone() -> ProcessIdentity:
 def test_a_dead_services_jobs_are_claimed_anew_followed_or_settled(gate: Gate) -> None:
     dead = Claims(gate.engine, gate.config, gone())
     for number in (7, 8):
-        gate.queue(gate.remote.pull(number, {"n": str(number)}), subject=f"pull/{number}", number=number)
+        gate.queue(gate.remote.pull(number, {PROGRAM: str(number)}), subject=f"pull/{number}", number=number)
     _, settled = dead.take(2)
     assert dead.started(settled, gone())
     directory = str(Path(os.environ["FARM_HOME"]) / "gone")

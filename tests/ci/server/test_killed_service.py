@@ -27,7 +27,7 @@ from tests.ci.configuration import executing
 from tests.ci.deliveries import deliver
 from tests.ci.farm_serve import FarmServe
 from tests.fakes import serve_quickly
-from tests.fakes.git_remote import GitRemote
+from tests.fakes.git_remote import PROGRAM, SAYS, GitRemote
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.pulls import pull
 from tests.fakes.served import served
@@ -36,8 +36,8 @@ pytestmark = [pytest.mark.service, pytest.mark.timeout(1200)]
 
 KILLS = int(os.environ.get("FARM_TEST_KILLS", "8"))
 SEED = int(os.environ.get("FARM_TEST_SEED", "20260101"))
-SAYS = ("passed", "failed", "errored", "passed")
-CONCLUSIONS = {"passed": "success", "failed": "failure", "errored": "neutral"}
+VERDICTS = ("passed", "failed", "errored", "passed")
+CONCLUSIONS = {"passed": "success", "failed": "failure", "errored": "action_required"}
 
 
 class Stream:
@@ -47,13 +47,13 @@ class Stream:
         self.remote = GitRemote(directory / "remote.git")
         executing(directory, url, self.remote.url, at_once=2)
         self.api = api
-        self.service = FarmServe(directory, sys.executable, serve_quickly.__file__)
+        self.service = FarmServe(directory, sys.executable, "-m", serve_quickly.__name__)
         self.says: dict[str, str] = {}  # by commit
 
     def push(self, number: int) -> None:
         """A new pull request, told of by a webhook."""
-        says = SAYS[number % len(SAYS)]
-        head = self.remote.pull(number, {"says": says, "number": str(number)})
+        says = VERDICTS[number % len(VERDICTS)]
+        head = self.remote.pull(number, {SAYS: says, PROGRAM: str(number)})
         self.says[head] = says
         made = pull(number, 0)
         made["head"]["sha"], made["base"]["sha"] = head, self.remote.main

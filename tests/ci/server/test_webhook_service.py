@@ -24,7 +24,7 @@ from tests.ci.published import published
 pytestmark = pytest.mark.service
 
 OPENED = published("pull_request", "opened")
-SERVER = Path(__file__).parents[2] / "fakes" / "serve_intake.py"
+SERVER = "tests.fakes.serve_intake"
 
 
 class Service:
@@ -55,7 +55,7 @@ def service(directory: Path) -> Iterator[Service]:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     env = {**os.environ, **ENVIRONMENT, "FARM_PORT": str(port), "FARM_STORE": f"sqlite:///{directory / 'store.sqlite'}"}
-    command = [sys.executable, str(SERVER), str(directory / "farm.toml")]
+    command = [sys.executable, "-m", SERVER, str(directory / "farm.toml")]
     with (directory / "log").open("a") as log:
         process = subprocess.Popen(command, env=env, stderr=log, stdout=log, text=True, cwd=Path.cwd())
     try:
@@ -277,7 +277,7 @@ def test_a_database_of_a_newer_farm_stops_the_start_in_one_line(tmp_path: Path) 
     with closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection, connection:
         connection.execute("UPDATE ci_version SET version_num = '9999'")
 
-    command = [sys.executable, str(SERVER), str(tmp_path / "farm.toml")]
+    command = [sys.executable, "-m", SERVER, str(tmp_path / "farm.toml")]
     env = {**os.environ, **ENVIRONMENT, "FARM_STORE": f"sqlite:///{tmp_path / 'store.sqlite'}"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
 

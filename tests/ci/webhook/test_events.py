@@ -43,7 +43,7 @@ def test_every_published_example_is_understood(delivery: Published) -> None:
 
 
 def test_a_pull_request_is_validated_at_its_newest_commit() -> None:
-    for action in ("opened", "synchronize", "synchronized", "reopened", "ready_for_review"):
+    for action in ("opened", "synchronize", "synchronized", "reopened", "ready_for_review", "converted_to_draft"):
         [asked] = intents("pull_request", pull_event(action))
         assert asked == Validate(
             kind=JobKind.PULL_REQUEST,
@@ -55,6 +55,7 @@ def test_a_pull_request_is_validated_at_its_newest_commit() -> None:
             from_fork=False,
             author="somebody",
             priority=Priority.PULL_REQUEST,
+            anew=action == "reopened",
         )
 
 
@@ -114,7 +115,8 @@ def test_a_rerequested_check_names_its_job() -> None:
     rerequested = published("check_run", "rerequested")
     check = json.loads(rerequested.body)["check_run"]
 
-    assert intents("check_run", rerequested.body) == [Rerun(check["head_sha"], check["external_id"])]
+    by = json.loads(rerequested.body)["sender"]["login"]
+    assert intents("check_run", rerequested.body) == [Rerun(check["head_sha"], check["external_id"], by)]
     suite = published("check_suite", "rerequested")
     assert intents("check_suite", suite.body) == [Rerun(json.loads(suite.body)["check_suite"]["head_sha"], "")]
 
@@ -216,7 +218,11 @@ MODELS = {
 @pytest.mark.parametrize("ours", MODELS, ids=lambda model: model.__name__)
 def test_every_field_we_read_is_one_of_githubs(ours: type[BaseModel]) -> None:
     models = importlib.import_module("githubkit.versions.latest.models")
-    known = {"CheckRunEvent.requested_action", "MergeGroupEvent.reason"}  # of that event's other actions
+    known = {
+        "CheckRunEvent.requested_action",
+        "MergeGroupEvent.reason",
+        "PullRequestEvent.changes",
+    }  # of that event's other actions
     assert _unknown(ours, getattr(models, MODELS[ours])) <= known
 
 

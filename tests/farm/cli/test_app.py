@@ -26,7 +26,8 @@ def farm(*arguments: str) -> Result:
 
 def assert_refused(result: Result, words: str) -> None:
     assert result.exit_code == 2, result.output
-    assert result.stdout == ""
+    steps = ("checking ", "building ", "starting Ray", "connecting to ", "leasing ")
+    assert [line for line in result.stdout.splitlines() if not line.startswith(steps)] == []
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
     assert words in lines[0]
@@ -93,20 +94,69 @@ def test_a_kernel_that_raises_is_refused_in_one_line(
         assert_refused(farm(*command, str(tmp_path / "raising.py")), "ValueError: no such shape")
 
 
+BUDGETED = """
+from pathlib import Path
+from tests.fakes.small_kernel import SmallKernel
+class Budgeted(SmallKernel):
+    def sources(self): return (Path(__file__),)
+    def budgets(self): return Path(__file__).with_name("budgets.toml")
+KERNEL = Budgeted()
+"""
+
+
+@pytest.mark.parametrize(
+    ("budgets", "words"),
+    [
+        (
+            "[a2a3sim.small]\nceilling_us = 5.0\n",
+            "[a2a3sim.small]: unknown key 'ceilling_us'; did you mean 'ceiling_us'",
+        ),
+        ("[a2a3sim.smal]\nlanded = [{us = 5.0}]\n", "unknown case 'smal'; did you mean 'small'"),
+        ("[a2a3simm.small]\nlanded = [{us = 5.0}]\n", "unknown platform 'a2a3simm'; did you mean 'a2a3sim'"),
+        ("[a2a3.small]\nlanded = [{us = 5.0}]\n", "times of 'a2a3' are measured"),
+    ],
+)
+def test_a_budget_file_with_a_mistake_is_refused_before_anything_starts(
+    tmp_path: Path, budgets: str, words: str
+) -> None:
+    (tmp_path / "mine.py").write_text(BUDGETED)
+    (tmp_path / "budgets.toml").write_text(budgets)
+    out = tmp_path / "out"
+
+    assert_refused(farm("budgets", "check", str(tmp_path / "mine.py")), words)
+    assert_refused(farm("run", str(tmp_path / "mine.py"), "--out", str(out)), words)
+    assert not out.exists()
+
+
+def test_budgets_check_names_every_kernel_and_refuses_one_of_several(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(BUDGETED)
+    (tmp_path / "budgets.toml").write_text("[a2a3sim.small]\nlanded = [{us = 5.0}]\n")
+
+    good = farm("budgets", "check")
+    mixed = farm("budgets", "check", str(tmp_path / "mine.py"), str(tmp_path / "absent.py"))
+
+    assert good.exit_code == 0, good.output
+    assert "qkv_proj_rope: 8 budgets" in good.stdout.splitlines()
+    assert (mixed.exit_code, mixed.stdout) == (2, f"{tmp_path / 'mine.py'}: 1 budget\n")
+    assert "there is no file" in mixed.stderr
+
+
 def test_run_refuses_a_kernel_whose_golden_is_not_as_specified(tmp_path: Path) -> None:
     source = (
         "from tests.fakes.small_kernel import SmallKernel\n"
         "class Short(SmallKernel):\n"
         "    def sources(self): return (*super().sources(), __import__('pathlib').Path(__file__))\n"
+        "    def budgets(self): return self.sources()[-1].with_name('budgets.toml')\n"
         "    def golden(self, case, inputs): return {'y': super().golden(case, inputs)['y']}\n"
         "KERNEL = Short()\n"
     )
+    (tmp_path / "budgets.toml").touch()
     (tmp_path / "mine.py").write_text(source)
     (tmp_path / "raising.py").write_text(source.replace("return {'y'", "return {}['y'"))
     out = tmp_path / "out"
 
     assert_refused(farm("run", str(tmp_path / "mine.py"), "--out", str(out)), "golden() of case 'small' lacks rounded")
-    assert_refused(farm("run", str(tmp_path / "raising.py"), "--out", str(out)), "raising.py:4")
+    assert_refused(farm("run", str(tmp_path / "raising.py"), "--out", str(out)), "raising.py:5")
     assert not out.exists()
 
 
@@ -225,3 +275,30 @@ def test_a_kernel_by_path_is_never_a_commits(tmp_path: Path, words: list[str]) -
     file.write_text("from tests.fakes.small_kernel import SmallKernel\nKERNEL = SmallKernel()\n")
 
     assert_refused(farm(*words, str(file)), "is a file, and a commit is judged by the rules of an installed kernel")
+
+
+EXITS = """
+from pathlib import Path
+from tests.fakes.small_kernel import SmallKernel
+class Exits(SmallKernel):
+    def sources(self): return (Path(__file__),)
+    def budgets(self): return Path(__file__).with_name("budgets.toml")
+KERNEL = Exits()
+import os; os._exit(0)
+"""
+
+
+def test_a_file_that_ends_its_process_ends_no_command_with_0(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(EXITS)
+    save_file({"x": torch.zeros(1)}, tmp_path / "in.safetensors")
+    tensors = ["--inputs", str(tmp_path / "in.safetensors"), "--outputs", str(tmp_path / "out.safetensors")]
+
+    for command in (
+        ["run"],
+        ["kernel", "show"],
+        ["kernel", "exec", *tensors],
+        ["tune"],
+        ["ledger"],
+        ["budgets", "check"],
+    ):
+        assert_refused(farm(*command, str(tmp_path / "mine.py")), "ended with exit code 0 while it was loaded")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from farm.cli.app import main
+from farm.cli.app import OWN, main
 from farm.cli.completion import SHELLS
 
 
@@ -53,3 +56,32 @@ def test_a_shell_nobody_completes_is_refused_with_those_that_are() -> None:
 
     assert said.exit_code == 2
     assert "'bash', 'zsh', 'fish'" in said.stderr
+
+
+def test_the_list_of_commands_says_of_each_what_its_own_help_says() -> None:
+    listed = farm("--help").stdout
+    context = click.Context(main)
+
+    for name in OWN:
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.get_short_help_str(30).removesuffix("...") in listed, name
+
+
+@pytest.mark.parametrize("typed", ["farm ", "farm ru", "farm --"])
+def test_neither_the_list_of_commands_nor_completion_imports_what_commands_need(typed: str) -> None:
+    program = (
+        "import sys, atexit\n"
+        "from farm.cli.app import main\n"
+        "heavy = {'pydantic', 'rich', 'sqlalchemy', 'torch', 'ray', 'numpy', 'httpx', 'asyncio'}\n"
+        "atexit.register(lambda: print('loaded', *sorted(heavy & set(sys.modules)), file=sys.stderr))\n"
+        "main(prog_name='farm')\n"
+    )
+    completing = {"_FARM_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": "1"}
+
+    for words, more in (["--help"], {}), ([], completing):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words], env={**os.environ, **more}, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "loaded\n")
+        assert done.stdout

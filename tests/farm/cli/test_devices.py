@@ -162,7 +162,7 @@ def test_the_table_leaves_columns_out_on_a_narrow_terminal_and_stays_legible() -
 
     for width, parts in ((200, (DEVICE, "suspect", "Ascend910B1", "50 % of 2", "run-1")), (70, (DEVICE, "50 % of 2"))):
         console = Console(width=width, record=True, file=io.StringIO())
-        console.print(devices._table(lines, console.width >= devices.WIDE))
+        console.print(devices.device_table(lines, console.width >= devices.WIDE))
         shown = console.export_text()
         assert [part for part in (*parts, "offline", "AICORE") if part not in shown] == []
     assert "not in the cluster; quarantined: 507014: AICORE timeout" in [line.why for line in lines]

@@ -29,7 +29,10 @@ def test_help_tells_which_of_the_two_commands_it_is_for() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--harness", "pypto"], "unknown harness 'pypto'; known: a path to a .toml file, pypto-lib"),
+        (
+            ["--harness", "pypto"],
+            "unknown harness 'pypto'; did you mean 'pypto-lib'? known: a path to a .toml file, ascend-c, flaggems",
+        ),
         (["--harness", "pypto-lib", "nothing/*.py"], "matches 'nothing/*.py'"),
         (
             ["--harness", "pypto-lib", "--platform", "a9"],
@@ -70,18 +73,49 @@ def test_a_change_that_concerns_no_file_runs_nothing_and_says_so(tmp_path: Path)
     assert result.output == "nothing to run since HEAD: 0 of 1 files are, or import, one of 0 changed files\n"
 
 
-def test_profiles_are_listed() -> None:
-    assert farm("harness", "list").output.startswith("pypto-lib  hw-native-sys/pypto-lib")
-    assert json.loads(farm("harness", "list", "--json").output)[0]["platforms"] == ["a2a3", "a2a3sim", "a5", "a5sim"]
+@pytest.mark.parametrize("command", ["suite", "harness"])
+def test_profiles_are_listed_with_what_they_were_written_against(command: str) -> None:
+    rows = {row["name"]: row for row in json.loads(farm(command, "list", "--json").output)}
+
+    assert rows["pypto-lib"]["platforms"] == ["a2a3", "a2a3sim", "a5", "a5sim"]
+    assert "634e77bd (2026-08-21)" in rows["pypto-lib"]["written_against"]
+    assert "simpler  hw-native-sys/simpler" in farm(command, "list").output
 
 
 def test_a_profile_is_checked_against_a_run_that_was_seen(tmp_path: Path) -> None:
     (tmp_path / "out.txt").write_text(SEEN)
 
-    result = farm("harness", "check", "pypto-lib", "--log", str(tmp_path / "out.txt"))
+    result = farm("suite", "check", "pypto-lib", "--log", str(tmp_path / "out.txt"))
 
     assert result.exit_code == 0
-    assert result.output.splitlines() == ["profile pypto-lib: good", "pass lines: 1", "output y: PASS (1,) int8"]
+    assert result.output.splitlines() == [
+        "profile pypto-lib: good",
+        "this run: passed",
+        "pass lines: 1",
+        "program 1 (1): 1 pass lines, 1 outputs",
+        "output y: PASS (1,) int8",
+    ]
+
+
+def test_a_check_says_how_the_run_would_be_judged(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("k.py: error: unrecognized arguments: --lanes\n")
+
+    result = farm("suite", "check", "pypto-lib", "--log", str(tmp_path / "out.txt"), "--exit-code", "2")
+
+    assert "this run: not measured, bad-argument: the file refuses an argument of the call" in result.output
+
+
+def test_a_check_lists_the_targets_of_a_checkout() -> None:
+    result = farm("suite", "check", "pypto-lib", "--root", str(ROOT), "--json")
+
+    targets = json.loads(result.output)["targets"]
+    assert "models/passes.py" in targets["a2a3sim"]
+    assert "models/no_sim.py" in targets["a2a3"]
+    assert "models/no_sim.py" not in targets["a2a3sim"]
+
+
+def test_the_schema_of_a_profile_is_printed() -> None:
+    assert json.loads(farm("suite", "schema").output)["title"] == "Profile"
 
 
 def test_a_kind_that_the_fault_table_does_not_have_is_named(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_runs_as_json(filled: None) -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_runs_on_a_terminal_are_a_table_that_fits(filled: None, width: int) -> None:
     with Store.open(paths.store_url()) as store:
-        table = runs_module._table(store.list(), wide=width > 100)
+        table = runs_module.run_table(store.list(), wide=width > 100)
     out = io.StringIO()
     Console(file=out, width=width).print(table)
 

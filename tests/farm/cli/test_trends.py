@@ -170,15 +170,15 @@ def test_an_empty_history_says_so() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (("qkv",), "unknown kernel 'qkv'; known: "),
-        (("--case", "flash"), "unknown case 'flash'; known: "),
-        (("--platform", "a3"), "unknown platform 'a3'; known: "),
+        (("qkv",), "unknown kernel 'qkv'; "),
+        (("--case", "flash"), "unknown case 'flash'; "),
+        (("--platform", "a3"), "unknown platform 'a3'; "),
     ],
 )
 def test_a_wrong_name_is_one_clear_line(wrong: tuple[str, ...], said: str) -> None:
     error = farm(*wrong, expect=2).stderr
 
-    assert error.startswith(f"farm: {said}")
+    assert error.startswith(f"farm: {said}") and "known: " in error
     assert error.count("\n") == 1
 
 

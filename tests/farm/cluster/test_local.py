@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from farm.errors import InfrastructureError
 from farm.process import identity
 from farm.store.run_store import Store
 from tests.farm import samples
+from tests.waiting import came_true
 
 pytestmark = pytest.mark.ray
 FARM = [sys.executable, "-c", "from farm.cli.app import main; main()"]
@@ -263,11 +263,8 @@ def test_a_cluster_for_one_process_ends_with_it(tmp_path: Path, monkeypatch: pyt
             assert in_session(cluster)
             process.kill()
             process.wait()
-            deadline = time.monotonic() + 120
-            while in_session(cluster) and time.monotonic() < deadline:
-                time.sleep(0.2)
 
-            assert in_session(cluster) == []
+            assert came_true(lambda: not in_session(cluster), 120), in_session(cluster)
         finally:
             process.kill()
             local.down()

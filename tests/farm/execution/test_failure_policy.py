@@ -8,8 +8,6 @@ import time
 import pytest
 
 from farm.execution.failure_policy import FailurePolicy
-from farm.model.attempts import MAX_ATTEMPTS
-from jobs.faults.table import TABLE
 from jobs.records import Failure, Fault
 from tests.farm.evidence import lost, trial
 
@@ -132,44 +130,6 @@ def test_good_trials_say_nothing_for_or_against() -> None:
     assert blame.kernel == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "fault", "attempts"),
-    [
-        ("device-507014", Fault.DEVICE, 3),
-        ("device-507899", Fault.DEVICE, 3),
-        ("device-507033", Fault.DEVICE, 3),
-        ("worker-died", Fault.DEVICE, 3),
-        ("unreachable", Fault.NODE, 3),
-        ("disk-full", Fault.NODE, 3),
-        ("crash", Fault.FARM, 3),
-        ("hang", Fault.DEVICE, 2),
-        ("killed", Fault.DEVICE, 2),
-        ("nothing-measured", Fault.FARM, 1),
-        ("orchestrator-10", Fault.FARM, 1),
-        ("run-limit", Fault.FARM, 1),
-        ("compile", Fault.KERNEL, 1),
-        ("of-a-newer-version", Fault.KERNEL, 1),
-    ],
-)
-def test_each_fault_has_its_number_of_attempts(kind: str, fault: Fault, attempts: int) -> None:
-    failure = Failure(fault=fault, kind=kind, message="")
-
-    made = 1
-    while FailurePolicy().may_retry(failure, made - 1):
-        made += 1
-
-    assert made == attempts
-
-
-def test_nothing_is_ever_tried_more_than_three_times_or_once_the_kernel_is_guilty() -> None:
-    failures = [Failure(fault=row.fault, kind=row.kind, message="") for row in TABLE]
-    assert not any(FailurePolicy().may_retry(failure, MAX_ATTEMPTS - 1) for failure in failures)
-
-    guilty = FailurePolicy()
-    guilty.take(lost("d0", 0, "compile", Fault.KERNEL), "0")
-    assert not any(guilty.may_retry(failure, 0) for failure in failures)
-
-
 def test_a_campaign_of_a_hundred_thousand_trials_is_weighed_in_seconds() -> None:
     rng = random.Random(1)
     made = [lost(f"d{n}", n, kind) for n in range(64) for kind in ("hang", "device-507014", "unreachable")]
@@ -180,7 +140,6 @@ def test_a_campaign_of_a_hundred_thousand_trials_is_weighed_in_seconds() -> None
     for _ in range(100_000):
         one = rng.choice(made)
         blame.take(one, one.device)
-        blame.may_retry(Failure(fault=Fault.DEVICE, kind="hang", message=""), 0)
 
     assert time.process_time() - begin < 5
     assert sorted(kinds(blame)) == ["device-507014", "hang"]

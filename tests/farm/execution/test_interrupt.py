@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import came_true
 
 pytestmark = [pytest.mark.ray, pytest.mark.sim]
 
@@ -60,12 +61,7 @@ def alive(pids: set[int]) -> set[int]:
 
 
 def gone(pids: set[int], within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while alive(pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.5)
-    return True
+    return came_true(lambda: not alive(pids), within_s)
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])

@@ -6,7 +6,10 @@ import pytest
 
 from farm.errors import UsageError
 from farm.execution import plan, preflight
+from farm.execution.observer import Observer
+from farm.execution.session import SessionOptions
 from farm.model.run import RunRequest
+from farm.validation.workflow import run
 from kernel.errors import PlatformUnavailableError, TuningError, UnknownNameError
 from kernel.platforms.protocol import Missing
 from tests.fakes.platforms import Honest
@@ -82,3 +85,55 @@ def test_a_plan_is_every_case_on_every_slot_in_order() -> None:
         ("flash-t1", 1),
     ]
     assert made.requests["flash-t1"].case == "flash-t1"
+
+
+class BuildsOnce(Honest):
+    """Has something that is built into the cache once."""
+
+    def unbuilt(self, cache: Path) -> str:
+        return "" if (cache / "built").exists() else "the calculator"
+
+    def build_once(self, cache: Path) -> None:
+        (cache / "built").touch()
+
+
+def test_what_is_built_once_is_built_before_anything_else_and_said(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    preflight.build_once(BuildsOnce(), tmp_path, said.append)
+    preflight.build_once(BuildsOnce(), tmp_path, said.append)
+    preflight.build_once(Honest(), tmp_path, said.append)
+
+    assert said == ["building the calculator, once on this machine; it takes a minute or more"]
+    assert (tmp_path / "built").exists()
+
+
+def test_a_build_that_fails_costs_no_lease_and_the_first_word_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails(BuildsOnce):
+        def build_once(self, cache: Path) -> None:
+            raise PlatformUnavailableError("fake", "the build failed", "see the log")
+
+    class Says(Observer):
+        def __init__(self) -> None:
+            self.said: list[str] = []
+
+        def preparing(self, what: str) -> None:
+            self.said.append(what)
+
+    monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
+    observer = Says()
+
+    with pytest.raises(PlatformUnavailableError, match="the build failed"):
+        run(request(platform="fake"), SessionOptions(out=tmp_path / "out", platform=Fails), observer)
+
+    assert observer.said[0] == "checking qkv_proj_rope"
+    assert observer.said[1].startswith("building the calculator")
+    assert not (tmp_path / "home" / "store.sqlite").exists()
+
+
+def test_a_build_is_said_on_stderr_where_nobody_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preflight.build_once(BuildsOnce(), tmp_path)
+
+    assert capsys.readouterr().err.startswith("farm: building the calculator")

@@ -25,6 +25,7 @@ class Heard(Observer):
 def test_everything_is_handed_on(tmp_path: Path) -> None:
     heard, device = Heard(), samples.device(0)
     told = ProgressFile(tmp_path, heard)
+    told.preparing("starting Ray")
     told.waiting([], 1.0)
     told.began("r1", [device], 9)
     told.built(samples.build())
@@ -33,7 +34,7 @@ def test_everything_is_handed_on(tmp_path: Path) -> None:
     told.extended(3, "more")
     told.judged([])
 
-    assert heard.calls == ["waiting", "began", "built", "working", "measured", "extended", "judged"]
+    assert heard.calls == ["preparing", "waiting", "began", "built", "working", "measured", "extended", "judged"]
     assert sorted(heard.calls) == sorted(name for name in Observer.__dict__ if not name.startswith("_"))
 
 

@@ -11,16 +11,20 @@ from farm.errors import InfrastructureError
 from farm.execution.slot_recovery import SlotRecovery
 from farm.leasing.lease import Replaced
 from jobs.records import Failure
+from tests.waiting import until
 
 
 def drained(mending: SlotRecovery) -> tuple[dict[int, Replaced | None], dict[int, Failure]]:
     mended: dict[int, Replaced | None] = {}
     lost: dict[int, Failure] = {}
-    while mending:
+
+    def empty() -> bool:
         here, gone = mending.done()
         mended.update(here)
         lost.update(gone)
-        time.sleep(0.01)
+        return not mending
+
+    until(empty)
     return mended, lost
 
 
@@ -46,12 +50,12 @@ def test_a_slot_that_cannot_be_helped_says_why() -> None:
 
 
 def test_two_slots_are_never_mended_at_once() -> None:
-    at_work = threading.Lock()
+    meeting = threading.Barrier(2)
 
     def alone(slot: int) -> None:
-        assert at_work.acquire(blocking=False)
-        time.sleep(0.02)
-        at_work.release()
+        with pytest.raises(threading.BrokenBarrierError):
+            meeting.wait(timeout=0.02)  # a second one at the same time would come here too
+        meeting.reset()
 
     with SlotRecovery() as mending:
         for slot in range(5):

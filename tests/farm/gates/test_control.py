@@ -21,7 +21,7 @@ HEAD = [trial("d0", repeat, wall_us=40.0) for repeat in range(3)]
 
 @pytest.mark.parametrize(("wall_us", "status"), [(40.0, GateStatus.PASSED), (39.9, GateStatus.FAILED)])
 def test_an_exact_time_may_not_depend_on_the_inputs(wall_us: float, status: GateStatus) -> None:
-    judged = ControlGate((control(wall_us),)).judge(evidence(HEAD))
+    judged = ControlGate((control(wall_us),)).judge(evidence(HEAD, controls=[control(40.0)]))
 
     assert judged.status is status
     assert all("depends on the inputs" in finding.message for finding in judged.findings)
@@ -30,7 +30,7 @@ def test_an_exact_time_may_not_depend_on_the_inputs(wall_us: float, status: Gate
 def test_another_program_on_other_inputs_is_found() -> None:
     other = control(40.0).model_copy(update={"fingerprint": "e" * 64})
 
-    judged = ControlGate((other,)).judge(evidence(HEAD))
+    judged = ControlGate((other,)).judge(evidence(HEAD, controls=[control(40.0)]))
 
     assert judged.status is GateStatus.FAILED
     assert "fingerprint differs" in judged.findings[0].message
@@ -41,13 +41,15 @@ def test_wrong_numbers_on_the_second_draw_fail() -> None:
     name, output = next(iter(record.outputs.items()))
     wrong = output.model_copy(update={"tolerance": output.tolerance.model_copy(update={"passed": False})})
 
-    judged = ControlGate((record.model_copy(update={"outputs": {name: wrong}}),)).judge(evidence(HEAD))
+    judged = ControlGate((record.model_copy(update={"outputs": {name: wrong}}),)).judge(
+        evidence(HEAD, controls=[control(40.0)])
+    )
 
     assert (judged.status, judged.findings[0].output) == (GateStatus.FAILED, name)
 
 
 def test_a_second_draw_nobody_measured_is_no_pass() -> None:
-    assert ControlGate(()).judge(evidence(HEAD)).status is GateStatus.ERRORED
+    assert ControlGate(()).judge(evidence(HEAD, controls=[control(40.0)])).status is GateStatus.ERRORED
 
 
 def request() -> RunRequest:

@@ -36,7 +36,8 @@ def noisy(around: Mapping[str, float], rounds: int = 9, shift: int = 0) -> tuple
 
 
 def of_head(head: Sequence[TrialRecord], clock: Clock = Clock.MEASURED) -> Evidence:
-    return evidence(head, noisy=clock is Clock.MEASURED, clock=clock)
+    """The head's evidence; as much of the base was planned as of the head."""
+    return evidence(head, noisy=clock is Clock.MEASURED, clock=clock, base=head)
 
 
 SPEEDS = {"d0": 400.0, "d1": 540.0, "d2": 700.0}  # a device is not like another
@@ -126,7 +127,7 @@ def test_only_rounds_of_both_arms_on_one_device_count() -> None:
 
 def test_a_suspect_device_does_not_count_in_either_arm() -> None:
     odd = {"d2": 5 * SPEEDS["d2"]}
-    head = evidence(noisy({**SPEEDS, **odd}), noisy=True, clock=Clock.MEASURED, suspects=["d2"])
+    head = dataclasses.replace(of_head(noisy({**SPEEDS, **odd})), suspects={CASE: frozenset({"d2"})})
     found = RegressionGate(noisy(SPEEDS)).comparisons(head)[CASE]
 
     assert set(found.per_device) == {"d0", "d1"}

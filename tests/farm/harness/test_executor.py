@@ -2,117 +2,49 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from farm.execution.in_flight import InFlightTrial, TrialOutcome
+from farm.execution.in_flight import TrialOutcome
 from farm.execution.observer import Observer
 from farm.harness.executor import HarnessExecutor
-from farm.model.run import DeviceRecord
+from farm.leasing import preemption
 from jobs.records import Failure, Fault, TrialRecord, TrialRequest
 from kernel.harness.head import Head
+from tests.farm.paper_lease import NoDeadlines, PaperLease, PaperTrials
+from tests.farm.sweep_samples import fleet
 
 HANG = Failure(fault=Fault.DEVICE, kind="hang", message="no end")
 RAISED = Failure(fault=Fault.KERNEL, kind="kernel-raised", message="NameError")
 
 
 def head(devices: int = 1) -> Head:
-    return Head(runnable=True, devices=devices, skipped="", arguments=(), replays=True)
+    return Head(runnable=True, devices=devices, skipped="", replays=True)
 
 
 @dataclass
-class PaperLease:
-    """Devices by slot, two a node; renewing one keeps it. Somebody who goes first comes after so many starts."""
+class SlowFile(PaperTrials):
+    """As `PaperTrials`, but slow.py ends only at the third look after it is alone."""
 
-    count: int
-    renewed: list[int] = field(default_factory=list)
-    wanted_after: int = -1  # −1: nobody comes
-    started: int = 0
-    given: int = 0
-    under_way: int = 0
-    given_with: int = -1  # trials under way when the devices were given up
-
-    @property
-    def yields(self) -> bool:
-        return self.wanted_after >= 0
-
-    def wanted_by_others(self) -> list[str]:
-        return ["somebody"] if self.started >= self.wanted_after and not self.given else []
-
-    def yield_devices(self, on_wait: Any) -> None:
-        self.given += 1
-        self.given_with = self.under_way
-
-    @property
-    def slots(self) -> list[int]:
-        return list(range(self.count))
-
-    def device(self, slot: int) -> DeviceRecord:
-        node = f"node{slot // 2}"
-        return DeviceRecord(
-            id=f"{node}/{slot}", node=node, node_id=node, index=slot, soc="", platform="x", pid=0, card=str(slot)
-        )
-
-    def renew(self, slot: int) -> None:
-        self.renewed.append(slot)
-
-
-@dataclass
-class PaperFlights:
-    """Every trial ends at the next look, as `fails` says by file, but slow.py at the twentieth without any other."""
-
-    lease: PaperLease
-    fails: dict[str, Failure]
     flown: list[tuple[str, int, str, dict[str, str]]] = field(default_factory=list)  # file, slot, repeat/attempt, knobs
-    most: int = 0
-    _looks: int = 0
-    _waiting: list[tuple[int, TrialRequest, int, int]] = field(default_factory=list)
+    looks_alone: int = 0
 
     def start(self, slot: int, label: str, request: TrialRequest, repeat: int, attempt: int) -> None:
         self.flown.append((request.case, slot, f"{repeat}/{attempt}", dict(request.tuning)))
-        self.lease.started += 1
-        self.lease.under_way += 1
-        self._waiting.append((slot, request, repeat, attempt))
-        self.most = max(self.most, len(self._waiting))
+        PaperTrials.start(self, slot, label, request, repeat, attempt)
 
     def poll(self) -> list[TrialOutcome]:
-        if not self._waiting:
-            return []
-        quick = [flight for flight in self._waiting if flight[1].case != "slow.py"]
-        if not quick and self._looks < 20:
-            self._looks += 1
-            time.sleep(0.01)
-            return []
-        ended = (quick or self._waiting)[0]
-        self._waiting.remove(ended)
-        self.lease.under_way -= 1
-        slot, request, repeat, attempt = ended
-        failure = self.fails.get(request.case)
-        own = failure is not None and failure.fault is Fault.KERNEL
-        record = TrialRecord.model_validate(
-            {
-                "case": request.case,
-                "device": self.lease.device(slot).id,
-                "repeat": repeat,
-                "attempt": attempt,
-                "status": "failed" if own else "errored" if failure else "ok",
-                "clock": "simulated",
-                "failure": failure,
-            }
-        )
-        return [TrialOutcome(slot, InFlightTrial("", request, repeat, attempt, None, 0.0, Path()), record)]
-
-    def under_way(self) -> list[str]:
-        return []
-
-
-class NoLimits:
-    def check(self, under_way: list[str]) -> None:
-        pass
+        quick = [(slot, flight) for slot, flight in self.flying if flight.request.case != "slow.py"]
+        slow = [each for each in self.flying if each not in quick]
+        if quick or not slow:
+            self.flying = quick
+            ended = PaperTrials.poll(self)
+            self.flying = slow
+            return ended
+        self.looks_alone += 1
+        return PaperTrials.poll(self) if self.looks_alone > 3 else []
 
 
 def conducted(
@@ -122,23 +54,37 @@ def conducted(
     repeats: int = 1,
     fails: dict[str, Failure] | None = None,
     freezes: str = "",
-    wanted_after: int = -1,
-) -> tuple[HarnessExecutor, PaperFlights, list[TrialRecord]]:
-    lease, kept = PaperLease(count, wanted_after=wanted_after), list[TrialRecord]()
-    in_flight = PaperFlights(lease, fails or {})
-    paper: dict[str, Any] = {"lease": lease, "in_flight": in_flight, "limits": NoLimits()}
-    conductor = HarnessExecutor(
-        **paper,
-        observer=Observer(),
+    others_wait: bool = False,
+) -> tuple[HarnessExecutor, SlowFile, list[TrialRecord]]:
+    """Run the files on `count` devices, two a node; with `others_wait` somebody who goes first comes meanwhile."""
+    kept: list[TrialRecord] = []
+    trials = SlowFile(PaperLease(fleet(count)), lambda device, asked, *_: (fails or {}).get(asked.case))
+    executor = HarnessExecutor(
+        lease=trials.lease,
+        in_flight=trials.paper,
+        limits=NoDeadlines.paper(),
+        observer=ComesLater(trials) if others_wait else Observer(),
         template=TrialRequest(kernel="k", case="", platform="x", input_set="own"),
         heads=heads,
         repeats=repeats,
         freezes=frozenset({freezes} - {""}),
         data=Path("/data"),
-        keep=kept.append,
+        save=kept.append,
     )
-    conductor.run()
-    return conductor, in_flight, kept
+    executor.run()
+    return executor, trials, kept
+
+
+class ComesLater(Observer):
+    """Somebody who goes first comes with the first trial that ends."""
+
+    def __init__(self, trials: PaperTrials) -> None:
+        self._trials = trials
+        self._came = False
+
+    def measured(self, trial: TrialRecord, kept: bool) -> None:
+        if not self._came:
+            self._trials.on.others_wait = self._came = True
 
 
 def test_every_file_runs_as_often_as_asked_and_devices_work_side_by_side() -> None:
@@ -153,20 +99,18 @@ def test_every_file_runs_as_often_as_asked_and_devices_work_side_by_side() -> No
 def test_devices_are_given_up_at_a_trial_boundary_and_the_rest_runs_afterwards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("farm.leasing.preemption._ASK_S", 0.0)
-    conductor, in_flight, kept = conducted({f"{number}.py": head() for number in range(5)}, count=2, wanted_after=2)
+    monkeypatch.setattr(preemption, "ASK_EVERY_S", 0.0)
+    _, in_flight, kept = conducted({f"{number}.py": head() for number in range(5)}, count=2, others_wait=True)
 
-    lease: Any = conductor.lease
-    assert (lease.given, lease.given_with) == (1, 0)
-    assert lease.started == len(in_flight.flown) == len(kept) == 5
+    assert (in_flight.on.given_back, in_flight.on.given_back_with) == (1, 0)
+    assert len(in_flight.flown) == len(kept) == 5
 
 
 def test_nobody_is_waited_for_when_nothing_is_left_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("farm.leasing.preemption._ASK_S", 0.0)
-    conductor, _, kept = conducted({"one.py": head()}, count=1, wanted_after=1)
+    monkeypatch.setattr(preemption, "ASK_EVERY_S", 0.0)
+    _, in_flight, kept = conducted({"one.py": head()}, count=1, others_wait=True)
 
-    lease: Any = conductor.lease
-    assert (lease.given, len(kept)) == (0, 1)
+    assert (in_flight.on.given_back, len(kept)) == (0, 1)
 
 
 def test_a_file_that_takes_two_devices_gets_them_of_one_node() -> None:
@@ -192,7 +136,7 @@ def test_a_hang_is_tried_on_another_device_and_two_prove_it() -> None:
     assert sorted(tried) == [0, 1]
     assert [failure.kind for failure in conductor.blames["hangs.py"].kernel] == ["hang"]
     assert not conductor.blames["fine.py"].kernel
-    assert sorted(conductor.lease.renewed) == [0, 1]  # type: ignore[attr-defined]
+    assert sorted(in_flight.on.renewed) == ["node0/0", "node0/1"]
     assert len(kept) == 3
 
 

@@ -14,7 +14,7 @@ from kernel.clock import Clock
 from kernel.harness.head import Head
 from kernel.harness.profile import Ceiling, Data, Timing
 
-HEAD = Head(runnable=True, devices=1, skipped="", arguments=(), replays=False)
+HEAD = Head(runnable=True, devices=1, skipped="", replays=False)
 FOUND = Found({"a.py": HEAD, "b.py": HEAD}, {}, 0)
 CEILINGS = {"a.py": Ceiling(ceiling_us=100.0, source="published"), "gone.py": Ceiling(ceiling_us=1.0, source="old")}
 
@@ -42,16 +42,17 @@ def trials(*times_us: float) -> list[TrialRecord]:
 @pytest.mark.parametrize(
     ("times_us", "status", "file"),
     [
-        ((99.0,), GateStatus.PASSED, FileStatus.PASSED),
-        ((101.0,), GateStatus.FAILED, FileStatus.FAILED),
-        ((99.0, 101.0), GateStatus.INCONCLUSIVE, FileStatus.ERRORED),
+        ((99.0,) * 5, GateStatus.PASSED, FileStatus.PASSED),
+        ((101.0,) * 5, GateStatus.FAILED, FileStatus.FAILED),
+        ((99.0, 101.0) * 3, GateStatus.INCONCLUSIVE, FileStatus.ERRORED),
+        ((99.0,), GateStatus.INCONCLUSIVE, FileStatus.ERRORED),  # one sample on a noisy clock decides nothing
     ],
 )
 def test_a_file_is_held_to_the_budget_of_its_profile(
     times_us: tuple[float, ...], status: GateStatus, file: FileStatus
 ) -> None:
     measured = trials(*times_us)
-    evidence = judging.evidence(FOUND, Data(), measured, Clock.MEASURED, CEILINGS)
+    evidence = judging.evidence(FOUND, Data(), measured, Clock.MEASURED, CEILINGS, len(times_us))
     gates = judging.judge(evidence, "a2a3", Timing.MEASURED)
 
     assert gates[2].status is status
@@ -64,7 +65,7 @@ def test_a_file_is_held_to_the_budget_of_its_profile(
     ("timing", "why"), [(Timing.HOST, "never gated"), (Timing.MEASURED, "the profile has no budget")]
 )
 def test_without_a_budget_no_time_is_gated(timing: Timing, why: str) -> None:
-    evidence = judging.evidence(FOUND, Data(), trials(5.0), Clock.MEASURED, {})
+    evidence = judging.evidence(FOUND, Data(), trials(5.0), Clock.MEASURED, {}, 1)
     gate = judging.judge(evidence, "a2a3", timing)[2]
 
     assert gate.status is GateStatus.NOT_APPLICABLE

@@ -148,7 +148,7 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("farm.harness.executor.HarnessExecutor._mended", interrupt)
+    monkeypatch.setattr("farm.execution.deadlines.RunDeadlines.check", interrupt)
 
     record = validate(shipped(seconds=60.0), ["hangs"], tmp_path, devices=1)
 

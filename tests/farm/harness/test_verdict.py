@@ -12,8 +12,9 @@ from farm.model.run import FileRecord, FileStatus, GateStatus, Verdict
 from jobs.records import ClaimRecord, Failure, Fault, TrialRecord, TrialStatus
 from kernel.clock import Clock
 from kernel.harness.head import Head
+from tests.farm.evidence import planned_for
 
-HEAD = Head(runnable=True, devices=1, skipped="", arguments=(), replays=False)
+HEAD = Head(runnable=True, devices=1, skipped="", replays=False)
 RIGHT, WRONG = ClaimRecord(passed=True), ClaimRecord(passed=False, wrong=3, total=10, first="[1] 2 for 3")
 
 
@@ -25,7 +26,7 @@ def trial(device: str = "n/0", repeat: int = 0, **more: object) -> TrialRecord:
 
 def evidence(*trials: TrialRecord, **more: object) -> Evidence:
     outputs = {"a.py": tuple(dict.fromkeys(name for each in trials for name in each.claims))}
-    return Evidence(("a.py",), Clock.SIMULATED, True, trials, outputs, **more)  # type: ignore[arg-type]
+    return Evidence(("a.py",), Clock.SIMULATED, True, trials, outputs, planned_for(trials), **more)  # type: ignore[arg-type]
 
 
 def judged(*trials: TrialRecord, guilt: tuple[Failure, ...] = (), repeats: int = 1) -> FileRecord:
@@ -37,6 +38,15 @@ def test_a_file_whose_outputs_all_pass_has_passed() -> None:
     record = judged(trial(claims={"y": RIGHT, "z": RIGHT}))
 
     assert (record.status, record.reason) == (FileStatus.PASSED, "2 outputs in 1 trial")
+
+
+def test_a_file_that_passed_without_a_time_says_how_often_and_why() -> None:
+    timed = trial(claims={"y": RIGHT}, wall_us=5.0)
+    untimed = trial(repeat=1, claims={"y": RIGHT}, untimed="the run left no recording")
+
+    assert judged(timed, untimed, repeats=2).reason == (
+        "1 output in 2 trials; 1 of 2 without a time: the run left no recording"
+    )
 
 
 def test_one_wrong_output_fails_the_file_and_says_which() -> None:
@@ -88,7 +98,7 @@ def test_the_gravest_file_decides(statuses: tuple[str, ...], found: Verdict, tol
 
 def test_a_case_without_a_trusted_trial_is_errored() -> None:
     assert ClaimGate().judge(evidence()).status is GateStatus.ERRORED
-    assert ClaimGate().judge(evidence(trial(claims={"y": RIGHT}), suspects=frozenset({"n/0"}))).status is (
+    assert ClaimGate().judge(evidence(trial(claims={"y": RIGHT}), suspects={"a.py": frozenset({"n/0"})})).status is (
         GateStatus.ERRORED
     )
 

@@ -6,7 +6,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from jobs.records import TrialRecord
 from kernel.platforms.protocol import Probe
 from tests.fakes import platforms
 from tests.fakes.platforms import TakesASecond
+from tests.waiting import came_true, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "nodes")]
 
@@ -242,14 +242,14 @@ def test_an_interactive_run_does_not_yield(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from farm import cluster, paths
-from farm.execution.session import SessionOptions, leased
+from farm.execution.session import RunOptions, leased
 from farm.model.run import RunRequest
 from kernel.platforms.protocol import Probe
 from tests.fakes import platforms
 from tests.fakes.platforms import TakesASecond
 request = RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=6, repeats=1,
                      input_set="documented", seed=0)
-with leased(request, SessionOptions(address=sys.argv[1], platform=platforms.Honest)):
+with leased(request, RunOptions(address=sys.argv[1], platform=platforms.Honest)):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -270,8 +270,7 @@ def test_a_dead_owner_frees_its_devices(tmp_path: Path, nodes: Any) -> None:
 
 def test_a_killed_raylet_costs_trials_and_no_verdict(tmp_path: Path, nodes: Any) -> None:
     extra = add_node(nodes, 3)
-    while connection.free_count() < (NODES + 1) * PER_NODE:
-        time.sleep(0.2)
+    until(lambda: connection.free_count() == (NODES + 1) * PER_NODE)
     seen = Waits()
     doomed = name(3)
     killer = threading.Thread(target=lambda: (seen.first.wait(60), nodes.remove_node(extra, allow_graceful=False)))
@@ -289,7 +288,4 @@ def test_a_killed_raylet_costs_trials_and_no_verdict(tmp_path: Path, nodes: Any)
 
 def wait_for_free(count: int) -> bool:
     """Ray frees a device some tenths of a second after its worker has ended."""
-    end = time.monotonic() + 30
-    while connection.free_count() < count and time.monotonic() < end:
-        time.sleep(0.2)
-    return connection.free_count() == count
+    return came_true(lambda: connection.free_count() == count, 30)

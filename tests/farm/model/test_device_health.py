@@ -264,3 +264,41 @@ def test_a_probe_speaks_for_its_device() -> None:
 
     assert (clean.kind, clean.reason, clean.run_id) == (CLEAN, "right", "")
     assert (failed.kind, failed.reason, failed.run_id) == (FAILED, "wrong", "run")
+
+
+CLAIM = EventKind.CLAIMED
+
+
+@pytest.mark.parametrize(
+    ("steps", "state", "needs_probe"),
+    [
+        ((CLAIM,), SUSPECT, True),
+        ((CLAIM,) * 20, SUSPECT, True),  # however often it is said
+        ((CLAIM, CLEAN), HEALTHY, False),
+        ((CLAIM, FAILED), OUT, True),  # a trusted program fails there, too
+        ((CLAIM, CLEAN, CLAIM, CLEAN, CLAIM), SUSPECT, True),
+        ((FAULT, CLAIM), SUSPECT, True),
+        ((FAULT, CLAIM, CLEAN), SUSPECT, False),  # the fault before it stands
+        ((FAULT, CLAIM, FAULT), OUT, True),
+        ((TAKEN, CLAIM), OUT, False),
+        ((CLAIM, OK), HEALTHY, False),
+    ],
+)
+def test_a_claim_has_the_canary_asked_and_takes_nothing_away(
+    steps: tuple[EventKind, ...], state: DeviceState, needs_probe: bool
+) -> None:
+    found = fold(*steps)
+
+    assert (found.state, found.needs_probe) == (state, needs_probe)
+
+
+@pytest.mark.parametrize("kind", ["507054", "507057", "device-unavailable", "unknown"])
+def test_a_commits_program_is_not_believed_about_its_device(kind: str) -> None:
+    failure = Failure(fault=Fault.DEVICE, kind=kind, message="the device is broken")
+    trial = samples.trial(DEVICE, status=TrialStatus.ERRORED, failure=failure)
+
+    [claimed] = events_of(trial, "r", "a2a3", AT, claimed=True)
+
+    assert claimed.kind is CLAIM and "the device is broken" in claimed.reason
+    assert events_of(trial, "r", "a2a3sim", AT, claimed=True, simulated=True) == []
+    assert events_of(trial, "r", "a2a3", AT)[0].kind in (FAULT, BROKEN)

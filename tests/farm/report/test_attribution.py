@@ -35,7 +35,8 @@ def test_a_suspect_devices_numbers_are_told_and_why_the_other_gates_passed() -> 
 
 def test_of_a_race_within_tolerance_only_the_bits_differ() -> None:
     assert of(planted.race(), "determinism") == [
-        "Every result of output kv is within its tolerance; only the bits differ."
+        "Every result of output kv is within its tolerance; only the bits differ.",
+        "The other gates leave out 10.0.0.1/1: it is suspect, which is not held against the kernel.",
     ]
 
 

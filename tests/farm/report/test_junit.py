@@ -126,10 +126,10 @@ def test_counts_agree_with_the_cases(make: Callable[[], RunRecord]) -> None:
 def test_there_is_a_suite_per_device_and_one_per_gate_across_devices() -> None:
     suites = load(samples.run())
 
-    assert list(suites) == ["device 10.0.0.1/0", "device 10.0.0.1/1", "device 10.0.0.1/2", "determinism", "budget"]
-    first = results(suites["device 10.0.0.1/0"])
-    named = [f"r{repeat}/tolerance/{name}" for repeat in range(3) for name in samples.OUTPUTS]
-    assert list(first) == [f"qkv_proj_rope.flash-s2 {name}" for name in ["build", *named]]
+    assert list(suites) == ["slot 0", "slot 1", "slot 2", "determinism", "budget"]
+    first = results(suites["slot 0"])
+    named = [f"slot 0/r{repeat}/tolerance/{name}" for repeat in range(3) for name in samples.OUTPUTS]
+    assert list(first) == [f"qkv_proj_rope.flash-s2 {name}" for name in ["slot 0/build", *named]]
     assert list(results(suites["determinism"])) == [
         f"qkv_proj_rope.flash-s2 determinism/{name}" for name in samples.OUTPUTS
     ]
@@ -147,7 +147,7 @@ def test_an_output_out_of_tolerance_is_a_failure_of_that_output_only() -> None:
     record = record.model_copy(update={"gates": samples.failed_gate("tolerance", *everyone)})
 
     assert red(record) == {
-        f"device 10.0.0.1/1 qkv_proj_rope.flash-s2 r{repeat}/tolerance/q": "failure" for repeat in range(3)
+        f"slot 1 qkv_proj_rope.flash-s2 slot 1/r{repeat}/tolerance/q": "failure" for repeat in range(3)
     }
 
 
@@ -159,14 +159,14 @@ def test_what_a_suspect_device_got_wrong_is_not_held_against_the_kernel() -> Non
 
 def test_a_compile_error_is_a_failure_on_every_device() -> None:
     assert red(samples.compile_failure()) == {
-        f"device 10.0.0.1/{index} qkv_proj_rope.flash-s2 build": "failure" for index in range(3)
+        f"slot {index} qkv_proj_rope.flash-s2 slot {index}/build": "failure" for index in range(3)
     }
 
 
 def test_a_trial_on_a_device_the_run_did_not_list_is_shown() -> None:
     record = samples.run(trials=[samples.trial("10.0.0.9/7")], devices=[])
 
-    assert "qkv_proj_rope.flash-s2 r0/tolerance/q" in results(load(record)["device 10.0.0.9/7"])
+    assert "qkv_proj_rope.flash-s2 spare 0/r0/tolerance/q" in results(load(record)["spare 0"])
 
 
 def test_builds_are_shown_where_no_device_was_leased() -> None:
@@ -216,13 +216,13 @@ def test_a_lost_trial_that_was_measured_elsewhere_is_skipped() -> None:
     record = lost_and_found()
 
     assert red(record) == {}
-    lost = results(load(record)["device 10.0.0.1/1"])
-    assert lost["qkv_proj_rope.flash-s2 r0/trial"] == "skipped"
-    assert "qkv_proj_rope.flash-s2 r0 attempt 1/tolerance/q" in results(load(record)["device 10.0.0.1/0"])
+    lost = results(load(record)["slot 1"])
+    assert lost["qkv_proj_rope.flash-s2 slot 1/r0/trial"] == "skipped"
+    assert "qkv_proj_rope.flash-s2 slot 0/r0 attempt 1/tolerance/q" in results(load(record)["slot 0"])
 
 
 def test_a_trial_that_stayed_lost_is_an_error() -> None:
-    assert red(lost_for_good()) == {"device 10.0.0.1/1 qkv_proj_rope.flash-s2 r0/trial": "error"}
+    assert red(lost_for_good()) == {"slot 1 qkv_proj_rope.flash-s2 slot 1/r0/trial": "error"}
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_fault_of_no_trial_is_in_the_run_suite() -> None:
 
 
 def test_properties_carry_what_is_needed_to_read_the_numbers() -> None:
-    suite = load(samples.run())["device 10.0.0.1/1"]
+    suite = load(samples.run())["slot 1"]
     properties = {prop.name: prop.value for prop in suite.properties()}
 
     assert properties["device"] == "10.0.0.1/1"
@@ -255,15 +255,15 @@ def test_properties_carry_what_is_needed_to_read_the_numbers() -> None:
 def test_times_are_host_seconds_and_a_shared_build_counts_once() -> None:
     suites = load(samples.run())
 
-    assert suites["device 10.0.0.1/0"].time == pytest.approx(12.5 + 3 * 4.0)
-    assert suites["device 10.0.0.1/1"].time == pytest.approx(3 * 4.0)
+    assert suites["slot 0"].time == pytest.approx(12.5 + 3 * 4.0)
+    assert suites["slot 1"].time == pytest.approx(3 * 4.0)
     assert suites["budget"].time == 0.0
 
 
 def test_hostile_text_stays_text() -> None:
     document = load(hostile())
 
-    shown = next(case for case in document["device 10.0.0.1/0"] if case.is_failure)
+    shown = next(case for case in document["spare 0"] if case.is_failure)
     assert "<script>" in shown.result[0].text
     assert "\x00" not in shown.result[0].text
     assert "\x1b" not in shown.result[0].text
@@ -281,7 +281,7 @@ def test_a_commit_that_leaves_the_rules_alone_and_was_isolated_has_two_green_ent
     cases = named(samples.from_commit(), "program")
 
     assert {name: bool(case.result) for name, case in cases.items()} == {"rules": False, "isolation": False}
-    assert properties(samples.from_commit(), "device 10.0.0.1/1")["isolation"] == "bubblewrap"
+    assert properties(samples.from_commit(), "slot 1")["isolation"] == "bubblewrap"
 
 
 def test_changed_rules_are_shown_and_do_not_turn_a_pass_red() -> None:

@@ -15,7 +15,7 @@ from tests.fakes.git_remote import GitRemote
         ("kernel/tolerance.py", True),
         ("kernel/qkv_proj_rope/program.py", False),
         ("farm/gates/budget.py", True),
-        ("docs/design.md", False),
+        ("docs/layers.md", False),
     ],
 )
 def test_a_kernels_program_is_no_rule_and_what_judges_it_is(

@@ -84,8 +84,23 @@ def test_on_an_exact_clock_every_difference_above_the_resolution_is_a_change() -
     assert found([131.0, 131.004, 131.0], Clock.SIMULATED) == []
 
 
-def test_tiny_steps_on_an_exact_clock_add_up() -> None:
-    assert found([100.0, 100.004, 100.008, 100.012], Clock.SIMULATED) == [2]
+def test_a_creep_on_an_exact_clock_is_no_row_of_changes_and_yet_adds_up() -> None:
+    creep = [100.0 + 0.004 * run for run in range(101)]
+
+    assert found(creep[:25], Clock.SIMULATED) == []
+    assert found(creep, Clock.SIMULATED) == [26, 52, 78]
+    assert found(creep[::-1], Clock.SIMULATED) == [26, 52, 78]
+
+
+def test_a_step_in_a_creep_is_found_where_it_is() -> None:
+    assert found([100.0, 100.004, 100.008, 100.5, 100.504], Clock.SIMULATED) == [3]
+
+
+@pytest.mark.parametrize("clock", Clock)
+@pytest.mark.parametrize("us", [float("nan"), float("inf"), 0.0, -5.0])
+def test_what_is_not_a_time_has_no_place_in_a_history(us: float, clock: Clock) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        change_points([100.0] * 8 + [us], clock)
 
 
 @pytest.mark.parametrize("clock", Clock)

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 
 import farm.store.migrations
 from farm.errors import UsageError
-from farm.store.engine import StoreError
+from farm.store.engine import StoreError, open_engine
 from farm.store.run_store import Store
 from farm.store.tables import METADATA, REVISION
 from tests.farm import samples
@@ -109,8 +109,10 @@ def test_a_sound_file_is_kept(path: Path) -> None:
 
 
 def test_the_file_is_in_wal_mode_and_commits_reach_the_disk(path: Path) -> None:
-    with open_store(path) as store, store._engine.connect() as connection:
+    engine = open_engine(f"sqlite:///{path}", print)
+    with engine.connect() as connection:
         pragmas = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in PRAGMAS}
+    engine.dispose()
 
     assert pragmas == PRAGMAS
 

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from farm.model.run import Verdict
 from farm.model.sweep import FindingPlace, Kind
 from jobs.records import Fault
 from tests.farm.sweep_samples import CASE, OUTPUT, cell, failed, fleet, judged, votes
@@ -19,11 +20,12 @@ HERE = FindingPlace(case=CASE, seed=0, output=OUTPUT)
         (["aa", "aa", "aa", "aa"], None, [], True),
         (["aa", "bb", "aa", "aa"], Kind.DEVICE_SUSPECT, [1], False),
         (["aa", "bbbb", "aa", "aa"], Kind.DEVICE_SUSPECT, [1], True),
-        (["aa", "bb"], Kind.DEPENDS_ON_DEVICE, [], True),
+        (["aa", "bb"], Kind.UNDECIDED, [], True),
         (["aa", "bb", "cc"], Kind.DEPENDS_ON_DEVICE, [], True),
         (["aa", "aa", "bb", "bb"], Kind.DEPENDS_ON_DEVICE, [], True),
-        (["aa", "ab", "aa", "aa"], Kind.KERNEL_RACES, [1], False),
-        (["aa", "abaa", "aa", "aa"], Kind.KERNEL_RACES, [1], True),
+        (["aa", "ab", "aa", "aa"], Kind.UNDECIDED, [1], False),
+        (["aa", "abaa", "aa", "aa"], Kind.UNDECIDED, [1], True),
+        (["ab"], Kind.KERNEL_RACES, [0], True),
         (["aa"], None, [], True),
     ],
 )
@@ -79,7 +81,9 @@ def test_a_device_that_was_odd_in_one_trial_is_not_proven_bad() -> None:
 
     (found,) = judged(devices, votes(devices, ["ab", *["aa"] * 39]))
 
-    assert found.kind is Kind.KERNEL_RACES
+    assert (found.kind, found.kind.verdict) == (Kind.UNDECIDED, Verdict.ERRORED)
+    assert "either the kernel races or this card is unsteady" in found.message
+    assert "39 other cards" in found.message
 
 
 def test_an_unsteady_device_does_not_hide_another_bad_one() -> None:
@@ -105,7 +109,7 @@ def test_two_dies_of_one_card_are_one_witness() -> None:
         (Kind.DEVICE_SUSPECT, devices[0].id),
         (Kind.DEVICE_SUSPECT, devices[1].id),
     }
-    assert [each.kind for each in against_a_lone_card] == [Kind.DEPENDS_ON_DEVICE]
+    assert [each.kind for each in against_a_lone_card] == [Kind.UNDECIDED]
 
 
 def test_a_node_whose_devices_are_all_wrong_alike_is_looked_at_as_a_node() -> None:

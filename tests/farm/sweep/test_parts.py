@@ -8,11 +8,11 @@ import pytest
 
 from farm.analysis.sweep_matrix import Fleet
 from farm.errors import UsageError
+from farm.gates.self_disagreement import chance, unsteady_cards
 from farm.model.run import Verdict
 from farm.model.sweep import Cell, Kind, SweepPlan
 from farm.sweep.journal import CELLS, Journal, JournalError, find
 from farm.sweep.schedule import SweepCell, due, first_look, job_of
-from farm.sweep.self_disagreement import chance, unsteady_cards
 from farm.sweep.state import State
 from farm.sweep.timing_outliers import odd_times
 from jobs.records import Fault

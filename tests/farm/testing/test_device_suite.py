@@ -32,7 +32,7 @@ def test_the_kernels_pass_on_three_devices_held_at_once_and_leave_one_file(tmp_p
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "FARM_HOME": str(home)},
+        env={**os.environ, "FARM_HOME": str(home), "PYTHONPATH": str(ROOT)},  # for the plug-in
         timeout=800,
     )
 

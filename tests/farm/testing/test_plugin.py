@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from tests.fakes import platforms
 from tests.fakes.small_kernel import SmallKernel
 from tests.farm.samples import output
 from tests.processes import left_behind
+from tests.waiting import until
 
 pytest_plugins = ["pytester"]
 
@@ -215,12 +215,9 @@ def test_an_interrupted_suite_is_errored_and_leaves_no_process(tmp_path: Path) -
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "begun").exists():
-            assert process.stderr is not None
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: (tmp_path / "begun").exists() or process.poll() is not None, 120, "the start of the suite")
+        assert process.stderr is not None
+        assert process.poll() is None, process.stderr.read()
         process.terminate()
         _, said = process.communicate(timeout=400)
 

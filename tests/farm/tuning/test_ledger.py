@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from farm.errors import UsageError
-from farm.model.ledger import LedgerEntry
 from farm.report.ledger import markdown, plot
 from farm.tuning.campaign import Campaign
-from farm.tuning.ledger import BEST, UNTUNED, Ledger, so_far_label, without_label
+from farm.tuning.ledger import Ledger
 from farm.tuning.search import Measured, TuningSearch, fruitless, open_study, patch
-from jobs.records import TrialRecord
 from kernel.clock import Clock
 from kernel.errors import TuningError
 from kernel.spec import Step
@@ -202,9 +200,3 @@ def test_the_patch_writes_only_what_is_not_default(tmp_path: Path) -> None:
     assert "-a = 2\n" in text
     assert "+b = 3\n" in text
     assert "+a" not in text.replace("+++ b", "")
-
-
-def test_labels_are_unique() -> None:
-    assert len({UNTUNED, BEST, so_far_label("S"), without_label("S")}) == 4
-    assert LedgerEntry(label="x", tuning={}, fingerprint="", wall_us=None, disqualified="").stages == {}
-    assert isinstance(trial("d0", 0), TrialRecord)

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.in_flight import InFlightTrials
 from farm.execution.plan import make
 from farm.execution.session import SessionOptions, leased
 from farm.leasing.worker import PlatformFactory
 from farm.model.run import RunRequest
-from farm.tuning.campaign import Point, conduct, disqualification
+from farm.model.timeouts import Timeouts
+from farm.tuning.campaign import CampaignExecutor, Point, disqualification
 from jobs.records import TrialRecord, TrialStatus
 from tests.fakes import platforms
 
@@ -47,7 +50,9 @@ def measure(platform: PlatformFactory, out: Path) -> Fixed:
     campaign = Fixed()
     with leased(request, SessionOptions(out=out, platform=platform)) as held:
         template = make(request, warm_up=False).requests["tiny"]
-        conduct(campaign, held.lease, template, out, held.platform.clock, trial_s=60)
+        limits = Timeouts(trial_s=60)
+        in_flight = InFlightTrials(held.lease, out, held.platform.clock, limits.trial_s)
+        CampaignExecutor(campaign, held.lease, in_flight, template, RunDeadlines(limits, held.lease)).run()
     return campaign
 
 

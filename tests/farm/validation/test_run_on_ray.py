@@ -13,7 +13,7 @@ from farm.model.budgets import Budget
 from farm.model.run import GateRecord, GateStatus, RunRecord, RunRequest, Verdict
 from farm.model.timeouts import Timeouts
 from farm.validation.workflow import run
-from jobs.records import TrialStatus
+from jobs.records import Fault, TrialStatus
 from tests.fakes import platforms
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
@@ -74,7 +74,7 @@ def test_a_kernel_named_by_its_file_reaches_every_worker(tmp_path: Path) -> None
         "    def budgets(self): return Path(__file__).with_name('budgets.toml')\n"
         "KERNEL = Mine()\n"
     )
-    (tmp_path / "budgets.toml").write_text("[fake.small]\nceiling_us = 545.0\n")
+    (tmp_path / "budgets.toml").write_text("[fake.small]\nceiling_us = 545.0\nsource = 'a sheet'\n")
     request = RunRequest(
         kernel=f"{tmp_path / 'mine.py'}:KERNEL",
         cases=["small"],
@@ -102,12 +102,12 @@ def test_a_device_that_flips_a_bit_is_suspect_after_a_second_look(tmp_path: Path
     assert len(record.trials) == 12
 
 
-def test_a_flip_on_one_repeat_is_a_race(tmp_path: Path) -> None:
+def test_a_flip_on_one_repeat_of_one_card_leaves_two_explanations(tmp_path: Path) -> None:
     record = validate(platforms.FlipsOnOneRepeat, tmp_path)
 
     finding = gate(record, "determinism").findings[0]
-    assert record.verdict is Verdict.FAILED
-    assert "races" in finding.message
+    assert record.verdict is Verdict.ERRORED
+    assert "either the kernel races or this card is unsteady" in finding.message
     assert (index_of(record, finding.device), finding.repeat, finding.output) == (1, 1, "kv")
 
 
@@ -223,6 +223,21 @@ def test_a_compile_error_is_reported_once(tmp_path: Path) -> None:
 
     assert record.verdict is Verdict.FAILED
     assert "F21004" in record.reason
+    assert record.trials == []
+    failure = record.builds[0].failure
+    assert failure is not None
+    assert failure.log == "logs/build-tiny/platform.log"
+    assert (tmp_path / record.run_id / failure.log).is_file()
+
+
+def test_a_build_that_dies_on_two_cards_is_the_kernels(tmp_path: Path) -> None:
+    record = validate(platforms.DiesInTheBuild, tmp_path, devices=1)
+
+    failure = record.builds[0].failure
+    assert failure is not None
+    assert (failure.fault, failure.kind) == (Fault.KERNEL, "worker-died")
+    assert record.verdict is Verdict.FAILED, record.reason
+    assert "worker-died in case tiny on 2 devices" in record.reason
     assert record.trials == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,3 +101,38 @@ def test_the_number_of_outputs_that_are_kept_is_bounded() -> None:
 
 def test_times_that_are_no_numbers_are_left_out() -> None:
     assert read("[RUN]   effective_us (1 rounds) min=1.2.3 median=1 mean=1 max=1\n").times == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "golden:  10%\rgolden: 100%\r[RUN]   'y' FAIL  shape=(1, 2)\n",
+        "\x1b[32m[RUN]\x1b[0m   'y' FAIL  shape=(1, 2)\x1b[K\r\n",
+        "\x1b]0;title\x07[RUN]   'y' FAIL  shape=(1, 2)\n",
+        "2026-11-30T00:01:02.123456Z [RUN]   'y' FAIL  shape=(1, 2)\n",
+        "[2026-11-30 00:01:02,123] [RUN]   'y' FAIL  shape=(1, 2)\n",
+        "[00:01:02][RUN]   'y' FAIL  shape=(1, 2)\n",
+    ],
+)
+def test_progress_bars_colours_and_time_stamps_hide_nothing(line: str) -> None:
+    assert {name: claim.passed for name, claim in read(line).claims.items()} == {"y": False}
+
+
+def test_what_is_behind_a_time_stamp_keeps_its_indentation() -> None:
+    text = "".join(f"2026-11-30 00:01:02 {line}\n" for line in WRONG.splitlines())
+
+    assert read(text) == read(WRONG)
+
+
+def test_modes_are_named_where_the_output_names_them() -> None:
+    text = "--- qkv decode: B=4, S=1 ---\n[RUN] compile ...\n[RUN]   'y' PASS  shape=(1,)\n[RUN] PASS (1s)\n"
+    seen = read(text + text.replace("decode", "prefill") + text)
+
+    assert [each.name for each in seen.programs] == ["decode", "prefill", "decode 3"]
+    assert list(seen.claims) == ["y", "prefill/y", "decode 3/y"]
+
+
+def test_more_programs_than_are_followed_is_no_pass() -> None:
+    seen = read("[RUN] compile ...\n[RUN]   'y' PASS  shape=(1,)\n[RUN] PASS (1s)\n" * 1001)
+
+    assert "more than 1000 programs" in seen.unvalidated

@@ -137,7 +137,7 @@ def test_a_run_sets_the_limits_and_a_bare_one_leaves_the_runtime_alone(
 
 @pytest.mark.sim
 def test_a_failed_synchronisation_is_reported_with_the_runtimes_own_words(
-    npu: torch_npu.FakeNpu, sim_cache: Path, tmp_path: Path
+    npu: torch_npu.FakeNpu, sim_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
         os.write(1, b"Warning: NPU warning, error code is 507014[Error]:\n")
@@ -145,7 +145,7 @@ def test_a_failed_synchronisation_is_reported_with_the_runtimes_own_words(
 
     platform = A2A3()
     platform.prepare(sim_cache)
-    platform._torch_npu.npu.synchronize = fail
+    monkeypatch.setattr(sys.modules["torch_npu"].npu, "synchronize", fail)
 
     with pytest.raises(DeviceError) as caught:
         run(platform, tmp_path)

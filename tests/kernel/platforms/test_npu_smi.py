@@ -166,3 +166,77 @@ def test_the_probe_asks_the_driver_and_the_canary(
 
     fake.answer("health", "who knows")
     assert not platform.probe(0, tmp_path / "garbage").healthy
+
+
+BOARD = """\
+	NPU ID                         : 1
+	Product Name                   : NA
+	Serial Number                  : {serial}
+	Software Version               : 25.5.0
+	Board ID                       : 0x45
+"""
+DIE = """\
+	NPU ID                         : 1
+	Chip ID                        : 0
+	{label}                        : {number}
+"""
+
+
+def test_a_card_is_its_serial_and_each_of_its_chips_is_one_of_it(fake: FakeNpuSmi) -> None:
+    fake.answer("board1", BOARD.format(serial="025VLB10K7000275"))
+
+    assert [npu_smi.card(device) for device in (2, 3)] == ["025VLB10K7000275"] * 2
+    assert [npu_smi.identity(device) for device in (2, 3)] == [
+        f"serial 025VLB10K7000275 chip {chip}" for chip in (0, 1)
+    ]
+    assert A2A3().identity(2) == npu_smi.identity(2)
+
+
+@pytest.mark.parametrize("nothing", ["NA", "", "-", "0000000000", "N/A", "unknown"])
+@pytest.mark.parametrize("label", ["Die ID", "VDie ID"])
+def test_without_a_serial_it_is_the_die(fake: FakeNpuSmi, nothing: str, label: str) -> None:
+    fake.answer("board1", BOARD.format(serial=nothing))
+    fake.answer("die1.0", DIE.format(label=label, number="42FC1404  20A06408"))
+    fake.answer("die1.1", DIE.format(label=label, number="00000000 00000000"))
+
+    assert npu_smi.identity(2) == "die 42FC1404 20A06408"
+    assert npu_smi.identity(3) == ""
+    assert npu_smi.card(2) == "1"
+
+
+def test_without_the_tool_there_is_no_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert npu_smi.identity(0) == ""
+
+
+DENIED = "DrvMngGetConsoleLogLevel failed. (ret=4)\ndcmi module initialize failed. ret is -8005\n"
+
+
+@pytest.mark.parametrize(
+    "answer", [DENIED, "Permission denied\n", "This command can be executed by root only: only root may\n"]
+)
+@pytest.mark.parametrize("topic", ["map", "health"])
+def test_who_may_not_ask_has_nothing_against_the_chip(
+    fake: FakeNpuSmi, monkeypatch: pytest.MonkeyPatch, topic: str, answer: str
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    fake.fail(topic, answer)
+
+    reading = npu_smi.read(0)
+
+    assert reading.healthy is None
+    assert "may not ask npu-smi" in reading.detail
+    monkeypatch.setenv(npu_smi.SWITCH, "require")
+    assert npu_smi.read(0).healthy is False
+    monkeypatch.setenv(npu_smi.SWITCH, "off")
+    assert npu_smi.read(0).healthy is None
+    monkeypatch.setenv(npu_smi.SWITCH, "sometimes")
+    assert npu_smi.read(0).detail == "FARM_NPU_SMI is 'sometimes'; use auto, require, off"
+
+
+def test_a_driver_that_does_not_even_answer_root_is_broken(fake: FakeNpuSmi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    fake.fail("map", DENIED)
+
+    assert npu_smi.read(0).healthy is False

@@ -1,0 +1,41 @@
+"""`farm budgets`: the limits kernels are held to."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from farm.cli.exit_codes import ExitCode
+from farm.errors import UsageError
+from farm.execution import preflight
+from farm.text import counted
+from jobs.kernel_process.described import kernel_of
+from kernel.errors import KernelLayerError
+from kernel.registry import kernel_names
+
+
+@click.group()
+def command() -> None:
+    """Check the budget files of kernels."""
+
+
+@command.command()
+@click.argument("kernels", metavar="[KERNEL]...", nargs=-1)
+def check(kernels: tuple[str, ...]) -> None:
+    """Check the budget file of each KERNEL, installed or named by its file; without one, of every installed kernel.
+
+    A key, case or platform that does not exist, a value of the wrong form, a ceiling without a source and a ratchet on
+    a platform with a measured clock are errors, one line each. Exit code 2 where there is one.
+    """
+    problems = 0
+    for name in kernels or kernel_names():
+        try:
+            limits = preflight.require_budgets(kernel_of(name))
+        except (UsageError, KernelLayerError) as error:
+            problems += 1
+            click.echo(f"{name}: {error}", err=True)
+        else:
+            click.echo(f"{name}: {counted(limits, 'budget')}")
+    if problems:
+        sys.exit(ExitCode.USAGE)

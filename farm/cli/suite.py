@@ -1,0 +1,155 @@
+"""`farm suite` (older name: `farm harness`): the profiles of external suites, and what is wrong with one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from farm.cli import options
+
+if TYPE_CHECKING:  # profiles cost an import of pydantic models, and `farm --help` needs none of it
+    from kernel.harness.profile import Profile
+    from kernel.harness.reading import Seen
+
+
+@click.group()
+def command() -> None:
+    """Describe external suites: one TOML file each says how it is called and how its output is read."""
+
+
+@command.command("list")
+@options.json_option
+def list_profiles(as_json: bool) -> None:
+    """List the profiles that are shipped."""
+    from kernel.harness import profiles
+
+    found = [profiles.find(name) for name in profiles.names()]
+    if as_json:
+        rows = [
+            {
+                "name": each.name,
+                "summary": each.summary,
+                "platforms": sorted(each.platforms),
+                "written_against": each.written_against,
+            }
+            for each in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for each in found:
+        against = f"; written against {each.written_against}" if each.written_against else ""
+        click.echo(f"{each.name}  {each.summary} ({', '.join(sorted(each.platforms))}{against})")
+
+
+@command.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of a profile, for an editor that checks TOML."""
+    from kernel.harness.profile import Profile
+
+    click.echo(json.dumps(Profile.model_json_schema(), indent=2))
+
+
+@command.command("check")
+@click.argument("profile")
+@click.option(
+    "--log", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Output of a run, to be read."
+)
+@click.option("--exit-code", type=int, default=0, show_default=True, help="That of the run whose output --log is.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A checkout: list the targets that the profile finds in it, for each platform.",
+)
+@options.json_option
+def check_profile(profile: str, log: Path | None, exit_code: int, root: Path | None, as_json: bool) -> None:
+    """Check PROFILE, a name or a .toml file; with --log, show what it reads in a run's output and how it judges it.
+
+    \b
+    Examples:
+      python kernel.py -p a2a3sim -d 0 > out.txt 2>&1; farm suite check ./mine.toml --log out.txt --exit-code $?
+      farm suite check ./mine.toml --root ~/operators
+    """
+    from farm.harness.workflow import require_known_kinds
+    from kernel.harness import profiles
+
+    found = profiles.find(profile)
+    require_known_kinds(found)
+    seen = _read(found, log) if log is not None else None
+    outcome = _outcome(found, seen, exit_code) if seen is not None else ""
+    targets = _targets(found, root) if root is not None else {}
+    if as_json:
+        content = {
+            "profile": found.name,
+            "seen": asdict(seen) if seen is not None else None,
+            "outcome": outcome or None,
+            "targets": targets,
+        }
+        click.echo(json.dumps(content, indent=2))
+        return
+    click.echo(f"profile {found.name}: good")
+    if seen is not None:
+        _show(seen, outcome)
+    for platform, names in targets.items():
+        click.echo(f"{platform}: {len(names)} targets")
+        for name in names:
+            click.echo(f"  {name}")
+
+
+def _read(found: Profile, log: Path) -> Seen:
+    from kernel.harness.reading import Reader
+
+    reader = Reader(found)
+    with log.open("rb") as file:
+        while data := file.read(1 << 18):
+            reader.feed(data)
+    return reader.close()
+
+
+def _outcome(found: Profile, seen: Seen, exit_code: int) -> str:
+    """What a run with this output and exit code would be; the files that it left are not looked at."""
+    from kernel.errors import DeviceError, HarnessError
+    from kernel.harness.ending import require_measured
+    from kernel.harness.process_tree import ProcessExit
+
+    if found.results.by in ("junit", "csv", "json"):
+        return f"judged by {found.results.file}, which a log does not show"
+    try:
+        require_measured(found, seen, ProcessExit(exit_code), "")
+    except HarnessError as error:
+        return f"not measured, {error.kind}: {error}"
+    except DeviceError as error:
+        return f"not measured, device-{error.code}: {error}"
+    wrong = [name for name, claim in seen.claims.items() if not claim.passed]
+    return f"failed: {', '.join(wrong)}" if wrong else "passed"
+
+
+def _targets(found: Profile, root: Path) -> dict[str, list[str]]:
+    from farm.errors import UsageError
+    from farm.harness import file_selection
+
+    targets: dict[str, list[str]] = {}
+    for platform in sorted(found.platforms):
+        try:
+            targets[platform] = list(file_selection.discover(root.resolve(), (), found, platform).files)
+        except UsageError:  # none on this platform
+            targets[platform] = []
+    return targets
+
+
+def _show(seen: Seen, outcome: str) -> None:
+    click.echo(f"this run: {outcome}")
+    click.echo(f"pass lines: {seen.passes}" + (f"; compared nothing: {seen.unvalidated}" if seen.unvalidated else ""))
+    for number, program in enumerate(seen.programs, start=1):
+        click.echo(f"program {number} ({program.name}): {program.passes} pass lines, {program.outputs} outputs")
+    for name, claim in seen.claims.items():
+        click.echo(f"output {name}: {'PASS' if claim.passed else 'FAIL'} {claim.shape} {claim.dtype}".rstrip())
+    for mode, time in seen.times.items():
+        click.echo(f"time of mode {mode}: median {time.median_us:g} µs of {time.rounds} rounds")
+    for rank, sign in sorted(seen.signs.items()):
+        click.echo(f"signature {rank} ({sign.kind}): {sign.line}")
+    if seen.losses:
+        click.echo(f"a partial recording, so no time: {seen.losses}")

@@ -1,0 +1,83 @@
+"""Calls to the cluster's head node that end: each runs in a thread of its own, with a deadline, and can be left.
+
+Ray's own calls have no deadline. A head node that is stopped still accepts connections, and then they wait for ever,
+in native code where Python sees neither Ctrl-C nor SIGTERM. A call that is left goes on in its thread; such a process
+must end without Ray's handlers at exit, which would wait for the head again: see `left`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from farm.errors import InfrastructureError
+
+T = TypeVar("T")
+
+# An answer takes milliseconds, a second on a full machine. As long as the watchdog waits before it calls the head lost.
+ANSWER_S = 30.0
+
+_abandoned = threading.Event()
+_left: list[threading.Thread] = []
+
+
+class HeadSilentError(InfrastructureError):
+    """The cluster's head node did not answer one call in time."""
+
+    def __init__(self, doing: str, limit_s: float) -> None:
+        self.doing = doing
+        self.limit_s = limit_s
+        super().__init__(
+            f"the head node of the cluster did not answer within {limit_s:g} s (asked to {doing}); see whether it runs "
+            "and can be reached"
+        )
+
+
+def bounded(doing: str, call: Callable[..., T], *arguments: Any, limit_s: float = ANSWER_S) -> T:
+    """Return what `call` returns, or raise what it raises.
+
+    Args:
+        doing: What the head is asked for, as the end of "asked to …".
+        call: A function of Ray.
+        arguments: Its arguments.
+        limit_s: Seconds after which it is left.
+
+    Raises:
+        HeadSilentError: `call` has not ended after `limit_s`.
+    """
+    answer: list[T] = []
+    problem: list[BaseException] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            answer.append(call(*arguments))
+        except BaseException as error:  # noqa: BLE001 - not swallowed: raised again in the thread that asked
+            problem.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=run, name=f"head-call: {doing}", daemon=True)
+    thread.start()
+    try:
+        in_time = ended.wait(limit_s)
+    except BaseException:  # Ctrl-C: the call goes on behind our back
+        _left.append(thread)
+        raise
+    if not in_time:
+        _left.append(thread)
+        raise HeadSilentError(doing, limit_s)
+    if problem:
+        raise problem[0]
+    return answer[0]
+
+
+def abandon() -> None:
+    """Note that a connection is left as it is; then the process must not exit politely."""
+    _abandoned.set()
+
+
+def left() -> bool:
+    """Whether a call that was left goes on, or a connection was left as it is."""
+    return _abandoned.is_set() or any(thread.is_alive() for thread in _left)

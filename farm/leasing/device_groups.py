@@ -1,0 +1,79 @@
+"""Placement groups of one device each, and the only place where they are made and removed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+
+from farm.cluster import head_call
+from farm.errors import InfrastructureError
+
+_NODE_ID_LABEL = "ray.io/node-id"
+# What is free is placed within 0.1 s; on a machine that is full within some seconds.
+_PLACE_S = 5.0
+_LOOK_S = 1  # whole seconds: Ray takes a fraction for zero
+
+
+class DeviceGroups:
+    """The groups one lease holds. The thread that recovers a slot and the one that releases the lease share it."""
+
+    def __init__(self) -> None:
+        self._held: list[PlacementGroup] = []
+        self._closed = False
+
+    def all(self) -> list[PlacementGroup]:
+        """Every group that was asked for and not removed."""
+        return list(self._held)
+
+    def holds(self, group: PlacementGroup) -> bool:
+        """Whether `group` was not removed."""
+        return group in self._held
+
+    def ask(self, nodes: Sequence[str]) -> list[PlacementGroup]:
+        """Return a device of each of `nodes` (Ray's ids), or none where Ray does not place all of them.
+
+        Those that were asked for in vain are still held: the caller removes them. Raises `InfrastructureError` where
+        the head does not answer, or the lease was given back meanwhile.
+        """
+        if not nodes:
+            return []
+        groups: list[PlacementGroup] = []
+        head_call.bounded("place devices", self._create, nodes, groups)
+        return groups if head_call.bounded("place devices", _ready, groups) else []
+
+    def remove(self, groups: Collection[PlacementGroup], limit_s: float = head_call.ANSWER_S) -> None:
+        """Give the devices of `groups` back. Unknown ones are removed already. Raises `HeadSilentError`."""
+        mine = [group for group in self._held if group in groups]
+        if mine:
+            head_call.bounded("free devices", _remove, mine, limit_s=limit_s)
+            self._held = [group for group in self._held if group not in mine]
+
+    def close(self, limit_s: float) -> None:
+        """Remove every group, and each that another thread is just asking for. Raises `HeadSilentError`."""
+        self._closed = True
+        self.remove(self.all(), limit_s)
+
+    def _create(self, nodes: Sequence[str], groups: list[PlacementGroup]) -> None:
+        for node in nodes:
+            group = placement_group([{"NPU": 1}], strategy="PACK", bundle_label_selector=[{_NODE_ID_LABEL: node}])
+            groups.append(group)
+            self._held.append(group)  # before anything waits: whatever ends the wait, the group is known
+            if self._closed:
+                self.remove([group])
+                raise InfrastructureError("the lease was given back while a device was asked for")
+
+
+def _ready(groups: Sequence[PlacementGroup]) -> bool:
+    end = time.monotonic() + _PLACE_S
+    for group in groups:
+        while not group.wait(_LOOK_S):
+            if time.monotonic() > end:
+                return False
+    return True
+
+
+def _remove(groups: Sequence[PlacementGroup]) -> None:
+    for group in groups:
+        remove_placement_group(group)

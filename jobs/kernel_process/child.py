@@ -1,0 +1,132 @@
+"""The process that loads a kernel which is not the installation's own, and answers one question about it.
+
+Started as `python child.py QUESTION`. Whatever becomes of it, whoever asked reads the answer's file and nothing else:
+an exit code says nothing here, because the kernel may have set it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.kernel_process.messages import KernelAnswer, KernelProblem, KernelQuestion, KernelRecord
+    from kernel.spec import Kernel, TensorSpec
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(question_file: str) -> None:
+    """Answer what `question_file` asks, and end without running what the kernel has left to run at exit."""
+    with contextlib.suppress(OSError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    text = Path(question_file).read_text(encoding="utf-8")
+    sys.path[:] = json.loads(text)["path"]
+    from jobs.kernel_process.messages import KernelAnswer, KernelQuestion, problem_of
+
+    asked = KernelQuestion.model_validate_json(text)
+    try:
+        answer = _answer(asked)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a kernel raises is its answer
+        answer = KernelAnswer(problem=problem_of(error, asked.kernel, _words(error)))
+    fresh = Path(f"{asked.answer}.part")
+    fresh.write_text(json.dumps(answer.model_dump(mode="python")), encoding="utf-8")
+    fresh.replace(asked.answer)
+    os._exit(0)
+
+
+def _answer(asked: KernelQuestion) -> KernelAnswer:
+    from jobs.kernel_process.messages import KernelAnswer, Question, numbers_of
+    from kernel.registry import find_kernel
+
+    kernel = find_kernel(asked.kernel)
+    if asked.question is Question.DESCRIBE:
+        return KernelAnswer(kernel=_described(kernel))
+    if asked.question is Question.TUNING:
+        found, problem = _tried(
+            kernel,
+            f"tuning() of case '{asked.case}'",
+            lambda: numbers_of(kernel.tuning(asked.case, asked.overrides).as_dict()),
+        )
+        return KernelAnswer(tuning=found or {}, problem=problem)
+    what = f"its specs, inputs() or golden() of case '{asked.case}'"
+    _, problem = _tried(kernel, what, lambda: _referenced(kernel, asked))
+    return KernelAnswer(problem=problem)
+
+
+def _referenced(kernel: Kernel, asked: KernelQuestion) -> bool:
+    from jobs import reference
+
+    reference.reference(kernel, asked.case, asked.input_set, asked.seed, Path(asked.cache))
+    if asked.seeded:
+        reference.require_seeded(kernel, asked.case, asked.input_set, asked.seed)
+    return True
+
+
+def _described(kernel: Kernel) -> KernelRecord:
+    from jobs.kernel_process.messages import CaseRecord, KernelRecord, SpecRecord, numbers_of
+
+    def specs(found: tuple[TensorSpec, ...]) -> list[SpecRecord]:
+        return [SpecRecord(name=each.name, shape=list(each.shape), dtype=str(each.dtype)) for each in found]
+
+    def case(name: str) -> CaseRecord:
+        what = f"of case '{name}'"
+        operands, specs_problem = _tried(
+            kernel, f"its specs {what}", lambda: (specs(kernel.input_specs(name)), specs(kernel.output_specs(name)))
+        )
+        knobs, tuning_problem = _tried(
+            kernel, f"tuning() {what}", lambda: numbers_of(kernel.tuning(name, {}).as_dict())
+        )
+        inputs, outputs = operands or ([], [])
+        return CaseRecord(
+            name=name,
+            summary=str(kernel.cases[name].summary),
+            dims=dict(kernel.cases[name].dims),
+            inputs=inputs,
+            outputs=outputs,
+            specs_problem=specs_problem,
+            tuning=knobs or {},
+            tuning_problem=tuning_problem,
+        )
+
+    return KernelRecord(
+        name=kernel.name,
+        summary=str(kernel.summary),
+        default_case=kernel.default_case,
+        cases={name: case(name) for name in kernel.cases},
+        input_sets={name: str(line) for name, line in kernel.input_sets.items()},
+        tolerances={name: [each.atol, each.rtol, each.outlier_share] for name, each in kernel.tolerances.items()},
+        sources=[str(path) for path in kernel.sources()],
+        budgets=str(kernel.budgets()),
+    )
+
+
+def _tried(kernel: Kernel, what: str, ask: Callable[[], Any]) -> tuple[Any, KernelProblem | None]:
+    """What `ask` gives, or why it gives nothing."""
+    from jobs.kernel_process.messages import problem_of
+
+    try:
+        return ask(), None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a kernel raises is its answer
+        within = Path("/")
+        with contextlib.suppress(Exception, SystemExit):  # foreign code again
+            within = Path(kernel.sources()[0]).resolve().parent
+        return None, problem_of(error, kernel.name, f"{what} failed: {_words(error, within)}")
+
+
+def _words(error: BaseException, within: Path = Path("/")) -> str:
+    from kernel.errors import KernelLayerError, words_of
+    from kernel.file_kernels import last_line
+
+    return words_of(error) if isinstance(error, KernelLayerError) else last_line(error, within)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,42 @@
+"""Pages, docstrings and help texts do without the words that `tools.prose` lists; what is left may only get fewer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tools import prose
+
+ALLOWED: dict[str, int] = json.loads((Path(__file__).parent / "prose_allowed.json").read_text())
+SPOTLESS = ("README.md", "CONTRIBUTING.md", "docs/decisions/", "docs/maintainer.md", "docs/kernel-author.md")
+
+
+def test_no_file_has_more_of_the_refused_words_than_before() -> None:
+    more = {file: count for file, count in prose.counts().items() if count > ALLOWED.get(file, 0)}
+
+    assert {file: [str(found) for found in prose.findings() if found.file == file] for file in more} == {}
+
+
+def test_what_is_done_stays_done() -> None:
+    assert [file for file in ALLOWED if file.startswith(SPOTLESS)] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["Whoever holds it", "it is told", "to be had", "is no kernel", "What became of a job"]
+)
+def test_a_refused_word_is_found(text: str) -> None:
+    assert len(list(prose.refused(f"One line.\n{text}."))) == 1
+
+
+@pytest.mark.parametrize("text", ["there is no kernel", "is no longer", "`told`", "```\nsaid\n```", "unfold it"])
+def test_other_words_and_code_are_not(text: str) -> None:
+    assert list(prose.refused(text)) == []
+
+
+def test_docstrings_and_help_texts_are_read_and_other_texts_are_not(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text('"""It is told."""\noption("--x", help="Whoever.")\nname = "said"\n')
+
+    assert [(found.line, found.word) for found in prose.in_file(module)] == [(1, "told"), (2, "Whoever")]
