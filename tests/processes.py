@@ -7,6 +7,8 @@ import os
 
 import psutil
 
+MARK = "FARM_TESTED_BY"  # in the environment of processes a test starts: its own process, as tests run side by side
+
 
 def left_behind(home: str) -> list[str]:
     """Command lines of processes that still work for the farm at `home`, this one left out."""
@@ -15,4 +17,14 @@ def left_behind(home: str) -> list[str]:
         with contextlib.suppress(psutil.Error):
             if process.environ().get("FARM_HOME") == home and process.pid != os.getpid():
                 found.append(" ".join(process.cmdline()))
+    return found
+
+
+def running_for_this_test() -> list[psutil.Process]:
+    """Processes that carry the mark of this test process."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK) == str(os.getpid()):
+                found.append(process)
     return found

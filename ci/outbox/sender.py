@@ -17,6 +17,7 @@ from ci.notify.notice import STALE_S, Notice
 from ci.outbox import outbox
 from ci.outbox.backoff import delay_s
 from ci.outbox.outbox import OutboxMessage
+from ci.outbox.waiting import within
 from farm import timestamps
 from farm.errors import FarmError
 
@@ -54,7 +55,7 @@ class Sender:
                 sent = 0
             if not sent:
                 try:
-                    await asyncio.wait_for(self._posted.wait(), _LOOK_AGAIN_S)
+                    await within(self._posted.wait(), _LOOK_AGAIN_S)
                 except asyncio.TimeoutError:
                     continue
 

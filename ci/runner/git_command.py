@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from ci.outbox.waiting import within
 from farm.errors import InfrastructureError, UsageError
 
 _PASSED_ON = (
@@ -118,9 +119,7 @@ class Git:
         """
         process = await self._started(words, inside, remote)
         try:
-            output, complaint = await asyncio.wait_for(
-                _read(process, words[0], most or MOST_OUTPUT_BYTES), self._limits.seconds
-            )
+            output, complaint = await within(_read(process, words[0], most or MOST_OUTPUT_BYTES), self._limits.seconds)
         except asyncio.TimeoutError:
             raise FetchError(f"git {words[0]} has not ended within {self._limits.seconds:.0f} s") from None
         finally:

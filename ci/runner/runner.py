@@ -20,6 +20,7 @@ from ci.config.settings import Config
 from ci.errors import ForgeError
 from ci.forge.protocol import Forge
 from ci.outbox.backoff import delay_s
+from ci.outbox.waiting import within
 from ci.queue.claims import Claims, JobClaim
 from ci.queue.outcome import JobOutcome
 from ci.runner import annotations as remarks
@@ -91,7 +92,7 @@ class Runner:
 
     async def _rest(self) -> None:
         try:
-            await asyncio.wait_for(self._arrived.wait(), _LOOK_AGAIN_S)
+            await within(self._arrived.wait(), _LOOK_AGAIN_S)
         except asyncio.TimeoutError:
             return
 

@@ -18,6 +18,7 @@ from ci.api.access import READER
 from ci.config.settings import Config
 from ci.errors import RejectedDeliveryError
 from ci.forge.protocol import Forge
+from ci.outbox.waiting import within
 from ci.server.http_semantics import HttpSemantics
 from ci.server.metrics import Metrics
 from ci.store.engine import check_revision
@@ -92,7 +93,7 @@ def create_app(
 async def _database_problem(engine: Engine) -> str:
     """Why the database cannot be used, "" where it can."""
     try:
-        await asyncio.wait_for(asyncio.to_thread(check_revision, engine), _ANSWER_WITHIN_S)
+        await within(asyncio.to_thread(check_revision, engine), _ANSWER_WITHIN_S)
     except FarmError as error:
         return str(error)
     except asyncio.TimeoutError:
@@ -127,7 +128,7 @@ async def _take_in(config: Config, inbox: Inbox, forge: str, request: Request) -
     if delivery.repository and config.find(forge, delivery.repository) is None:
         raise RejectedDeliveryError(404, f"repository '{delivery.repository}' has no [[repository]] in farm.toml")
     try:
-        receipt = await asyncio.wait_for(inbox.put(delivery), _ANSWER_WITHIN_S)
+        receipt = await within(inbox.put(delivery), _ANSWER_WITHIN_S)
     except asyncio.TimeoutError:
         LOG.error("delivery %s: the database has not answered for %.0f s", delivery.id, _ANSWER_WITHIN_S)
         return _answer(503, "not kept", "the database is busy; deliver it again")

@@ -18,6 +18,7 @@ from fastapi import Depends, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from ci.outbox.waiting import within
 from ci.web.auth.access import still_reads
 from farm.errors import FarmError
 
@@ -122,7 +123,7 @@ class Live:
     async def _woken(self, part: _Part) -> bool:
         """Wait for a change; whether there was one before the next beat."""
         try:
-            await asyncio.wait_for(part.changed.wait(), self._beat_s)
+            await within(part.changed.wait(), self._beat_s)
         except asyncio.TimeoutError:
             return False
         return True

@@ -18,6 +18,7 @@ from ci.config.settings import Config
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
 from ci.forge.protocol import Forge
 from ci.outbox.backoff import delay_s
+from ci.outbox.waiting import within
 from ci.queue.job_queue import Queue
 from ci.store.states import DeliveryState
 from ci.store.tables import DELIVERY
@@ -63,7 +64,7 @@ class Dispatcher:
                 busy = False
             if not busy:
                 try:
-                    await asyncio.wait_for(self._arrived.wait(), _LOOK_AGAIN_S)
+                    await within(self._arrived.wait(), _LOOK_AGAIN_S)
                 except asyncio.TimeoutError:
                     continue
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import psutil
 import pytest
 
 from jobs.records import Fault, TrialRecord, TrialRequest, TrialStatus
@@ -16,6 +15,7 @@ from kernel.harness.kernel import HarnessKernel
 from kernel.harness.profile import Profile
 from kernel.platforms.command import Command
 from tests.fakes.harness import ROOT, keeping, shipped
+from tests.processes import running_for_this_test
 
 GENEROUS_S = 120.0  # for what ends by itself
 
@@ -100,26 +100,20 @@ def test_wrong_numbers_are_a_measurement_for_the_gate(tmp_path: Path) -> None:
 
 
 def test_a_hang_costs_its_limit_and_leaves_no_process(tmp_path: Path) -> None:
-    before = {process.pid for process in psutil.process_iter()}
-
     record = trial("hangs", tmp_path, shipped(seconds=5.0, stop_seconds=0.2))
 
     assert record.failure is not None
     assert (record.failure.fault, record.failure.kind) == (Fault.DEVICE, "hang")
     assert "no end within 5 s" in record.failure.message
     assert "its last line: [RUN] runtime ..." in record.failure.message
-    started = [process for process in psutil.process_iter() if process.pid not in before]
-    assert not [process for process in started if "86400" in " ".join(_command(process))]
+    assert running_for_this_test() == []
 
 
 def test_a_process_left_behind_is_killed(tmp_path: Path) -> None:
-    before = {process.pid for process in psutil.process_iter()}
-
     record = trial("leaves_orphans", tmp_path)
 
     assert record.status is TrialStatus.OK
-    started = [process for process in psutil.process_iter() if process.pid not in before]
-    assert not [process for process in started if "leaves_orphans.py" in " ".join(_command(process))]
+    assert running_for_this_test() == []
 
 
 def test_a_flood_of_output_is_read_to_its_end_and_kept_in_part(tmp_path: Path) -> None:
@@ -241,10 +235,3 @@ def test_a_command_that_is_not_installed_is_the_machines_fault(tmp_path: Path) -
     assert record.failure is not None
     assert (record.failure.fault, record.failure.kind) == (Fault.NODE, "platform-unavailable")
     assert [missing.what for missing in Command(profile, "a2a3sim", ROOT).missing()] == ["no-such-python"]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []

@@ -17,6 +17,7 @@ from farm.model.run import FileStatus, GateStatus, RunRecord, RunRequest, Verdic
 from farm.model.timeouts import Timeouts
 from kernel.harness.profile import Profile
 from tests.fakes.harness import ROOT, keeping, shipped
+from tests.processes import running_for_this_test
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
 
@@ -90,7 +91,7 @@ def test_every_failure_class_of_the_fixture_repository_gets_its_verdict(tmp_path
         "determinism": GateStatus.NOT_APPLICABLE,
         "budget": GateStatus.NOT_APPLICABLE,
     }
-    assert not [process for process in psutil.process_iter() if str(ROOT) in " ".join(_command(process))]
+    assert running_for_this_test() == []
     assert not list((tmp_path / record.run_id).rglob("build_output"))
     _junit_agrees(record, tmp_path / record.run_id / "junit.xml")
 
@@ -155,18 +156,10 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(
     assert (record.verdict, record.reason) == (Verdict.ERRORED, "interrupted")
     assert record.harness is not None
     assert record.harness.files[0].reason == "not reached: interrupted"
-    until_gone(str(ROOT))
+    until_gone()
 
 
-def until_gone(mark: str) -> None:
-    """Wait until no process has `mark` in its command line: their supervisor ends them when the worker has gone."""
-    running = [process for process in psutil.process_iter() if mark in " ".join(_command(process))]
-    _, alive = psutil.wait_procs(running, timeout=60)
+def until_gone() -> None:
+    """Wait until no process of a file runs: their supervisor ends them when the worker has gone."""
+    _, alive = psutil.wait_procs(running_for_this_test(), timeout=60)
     assert not alive
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []

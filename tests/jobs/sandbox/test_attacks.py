@@ -310,12 +310,13 @@ class TestWithoutBubblewrap:
 
     def test_a_hang_takes_its_children_along(self, tmp_path: Path) -> None:
         limits = SandboxLimits(time_s=15)
-        entry = "import subprocess, time\nsubprocess.Popen(['sleep', '4242'])\ntime.sleep(3600)"
+        sleep = ["sleep", str(100_000 + os.getpid())]  # tests run side by side
+        entry = f"import subprocess, time\nsubprocess.Popen({sleep})\ntime.sleep(3600)"
 
         record = attempt(entry, tmp_path, limits, require=False)
 
         assert blamed(record).kind == "hang"
-        left = [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "4242"]]
+        left = [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == sleep]
         assert left == []
 
 
