@@ -27,7 +27,7 @@ import torch
 from farm import paths
 from farm.execution.session import SessionOptions
 from farm.model.run import RunRequest, Verdict
-from farm.validation.workflow import run
+from farm.validation.workflow import resolve, run
 from jobs.build import build
 from jobs.records import TrialRequest, TrialStatus
 from jobs.trial import run_trial
@@ -80,7 +80,8 @@ def measure(kernel: str, case: str, platform: str, devices: int, repeats: int) -
             seed=0,
         )
         begin = time.monotonic()
-        record = run(asked, SessionOptions(out=Path(scratch)))
+        how = SessionOptions(out=Path(scratch))
+        record = run(resolve(asked, how), how)
         farm_s = time.monotonic() - begin
         assert record.verdict in (Verdict.PASSED, Verdict.FAILED), record.reason
     cores = len(os.sched_getaffinity(0))

@@ -62,12 +62,12 @@ def run(
     `run_async` has no such limit.
     """
     from farm.execution.session import SessionOptions
-    from farm.validation.workflow import run as conduct  # Ray and torch: not for those who only read records
+    from farm.validation import workflow  # Ray and torch: not for those who only read records
 
     program = _source(kernel, source, commit, base, seed, require_sandbox)
     request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
     how = SessionOptions(out=Path(out), address=address, wait_s=wait_s, timeouts=timeouts or Timeouts())
-    return conduct(request, how, observer)
+    return workflow.run(workflow.resolve(request, how, kernel_of(request.kernel)), how, observer)
 
 
 async def run_async(

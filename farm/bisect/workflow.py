@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm.bisect import commit_range, metrics
@@ -16,6 +16,7 @@ from farm.errors import FarmError, UsageError
 from farm.execution import plan
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials
+from farm.execution.resolved_run import resolve
 from farm.execution.session import Session, SessionOptions, leased
 from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord, Serial, TestedRecord
 from farm.model.run import RunRequest, SourceRequest
@@ -23,12 +24,11 @@ from farm.process import crash_log
 from farm.report.bisect.write import write_bisect
 from farm.source.programs import limits_within, require_installed
 from farm.timestamps import new_id, now
-from farm.validation.workflow import run
+from farm.validation import workflow as validation
 from jobs.records import Arm, TrialRecord, TrialRequest
 from jobs.sandbox.commit_kernel import Origin
 from jobs.sandbox.spec import Confinement
 from kernel.errors import KernelLayerError
-from kernel.platforms.protocol import Platform
 from kernel.registry import find_kernel, kernel_entry
 
 
@@ -80,8 +80,9 @@ def bisect(
     trees = {tree.address: tree for tree in line.programs.values()}
     limits = limits_within(options.timeouts.trial_s)
     confined = Confinement(request.kernel, origin, tuple(trees.values()), request.require_sandbox, limits)
-    with connection.connected(options.address, simulated=not _platform(request, options).noisy):
-        with leased(_run_request(request), options, witnesses=False, confinement=confined) as held:
+    resolved = replace(resolve(_run_request(request), factory=options.platform), confinement=confined)
+    with connection.connected(options.address, simulated=not resolved.platform.noisy):
+        with leased(resolved, options, witnesses=False) as held:
             going = _begin(request, line, held, options, observer)
             record = _conduct(going)
         if report and record.culprit is not None:
@@ -106,9 +107,9 @@ def _begin(
     bisect_id = new_id()
     directory = (options.out / bisect_id).resolve()
     (directory / "logs").mkdir(parents=True)
-    metric = metrics.make(request.metric, held.platform.noisy)
+    metric = metrics.make(request.metric, held.resolved.platform.noisy)
     deadlines = RunDeadlines(options.timeouts, held.lease)
-    in_flight = InFlightTrials(held.lease, directory, held.platform.clock, options.timeouts.trial_s)
+    in_flight = InFlightTrials(held.lease, directory, held.resolved.platform.clock, options.timeouts.trial_s)
     bench = BisectExecutor(held.lease, in_flight, deadlines, metric)
     template = plan.make(_run_request(request), warm_up=False).requests[request.case]
     search = BisectSearch(0, len(line.candidates) - 1, frozenset(line.lacking))
@@ -242,7 +243,7 @@ def _record(going: _BisectState, outcome: CommitOutcome, reason: str) -> BisectR
         outcome=outcome,
         reason=reason,
         request=going.request,
-        clock=going.held.platform.clock,
+        clock=going.held.resolved.platform.clock,
         commits=going.line.commits,
         candidates=list(line),
         devices=[device.id for device in going.held.lease.held],
@@ -282,7 +283,7 @@ def _reported(
     wanted = _run_request(request).model_copy(update={"source": source, "repeats": metrics.DETERMINISM_REPEATS})
     observer.reporting()
     try:
-        done = run(wanted, options)
+        done = validation.run(validation.resolve(wanted, options), options)
     except (FarmError, KeyboardInterrupt) as error:
         why = str(error) or "interrupted"
         return record.model_copy(update={"notes": [*record.notes, f"no report of the commit found: {why}"]})
@@ -300,9 +301,3 @@ def _run_request(request: BisectRequest) -> RunRequest:
         seed=request.seed,
         tuning=request.tuning,
     )
-
-
-def _platform(request: BisectRequest, options: SessionOptions) -> Platform:
-    from kernel.registry import find_platform
-
-    return options.platform() if options.platform is not None else find_platform(request.platform)

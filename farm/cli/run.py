@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from farm.model.run import RunRecord, RunRequest
     from farm.model.selection import Selection
     from farm.model.timeouts import Timeouts
+    from kernel.spec import Kernel
 
 
 @click.command(cls=OrHarness, epilog="With --harness the files of an external harness: farm run --harness pypto-lib -h")
@@ -97,11 +98,20 @@ def command(
         source=program,
     )
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
-    carry_out(request, how, as_json)
+    carry_out(request, how, as_json, found)
 
 
-def carry_out(request: RunRequest, how: SessionOptions, as_json: bool, resumed: RunRecord | None = None) -> NoReturn:
-    """Run `request` before the user's eyes and end the process with the verdict's exit code."""
-    from farm.validation.workflow import run
+def carry_out(
+    request: RunRequest,
+    how: SessionOptions,
+    as_json: bool,
+    kernel: Kernel | None = None,
+    resumed: RunRecord | None = None,
+) -> NoReturn:
+    """Run `request` before the user's eyes and end the process with the verdict's exit code.
 
-    shown(lambda observer: run(request, how, observer, resumed), as_json)
+    `kernel` is the request's kernel, where it is loaded already.
+    """
+    from farm.validation.workflow import resolve, run
+
+    shown(lambda observer: run(resolve(request, how, kernel), how, observer, resumed), as_json)

@@ -70,6 +70,7 @@ def measure(
     from farm.execution import plan
     from farm.execution.deadlines import RunDeadlines
     from farm.execution.in_flight import InFlightTrials
+    from farm.execution.resolved_run import resolve
     from farm.execution.session import SessionOptions, leased
     from farm.timestamps import new_id
     from farm.tuning.campaign import CampaignExecutor
@@ -77,13 +78,14 @@ def measure(
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
     closes = math.inf if limit_s is None else time.monotonic() + limit_s
     point = plan.make(request, warm_up=False).requests[request.cases[0]]
-    with contextlib.redirect_stdout(io.StringIO()), leased(request, how, witnesses=False) as held:
+    resolved = resolve(request)
+    with contextlib.redirect_stdout(io.StringIO()), leased(resolved, how, witnesses=False) as held:
         directory = (out / new_id()).resolve()
         (directory / "logs").mkdir(parents=True)
         try:
             deadlines = RunDeadlines(how.timeouts, held.lease)
-            in_flight = InFlightTrials(held.lease, directory, held.platform.clock, timeouts.trial_s)
+            in_flight = InFlightTrials(held.lease, directory, resolved.platform.clock, timeouts.trial_s)
             CampaignExecutor(campaign, held.lease, in_flight, point, deadlines, closes).run()
         except KeyboardInterrupt:
             click.echo("farm: interrupted; keeping what was measured", err=True)
-        return held.platform, directory
+        return resolved.platform, directory

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,20 +12,16 @@ from farm import paths
 from farm.cluster import connection
 from farm.execution import preflight
 from farm.execution.observer import Observer
+from farm.execution.resolved_run import ResolvedRun
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
 from farm.model.budgets import Budget
-from farm.model.run import RunRequest
 from farm.model.timeouts import Timeouts
 from farm.store import run_writer
 from farm.store.run_store import Store
 from farm.store.run_writer import RunWriter
 from farm.text import counted
-from jobs.sandbox.spec import Confinement
-from kernel.platforms.protocol import Platform
-from kernel.registry import find_platform
-from kernel.spec import Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +41,7 @@ class SessionOptions:
 class Session:
     """Leased devices, what is to be run on them, and where what becomes of it is written down."""
 
-    kernel: Kernel
-    platform: Platform
+    resolved: ResolvedRun
     lease: Lease
     store: RunWriter
     store_wait_s: float = run_writer.WAIT_S  # for a store that is away when the run has ended
@@ -55,27 +49,23 @@ class Session:
 
 @contextlib.contextmanager
 def leased(
-    request: RunRequest,
-    options: SessionOptions,
-    observer: Observer | None = None,
-    *,
-    witnesses: bool = True,
-    confinement: Confinement | None = None,
+    resolved: ResolvedRun, options: SessionOptions, observer: Observer | None = None, *, witnesses: bool = True
 ) -> Iterator[Session]:
-    """`request.devices` devices, held for the block and given back at the end of the block whatever ends it.
+    """Lease as many devices as the request asks for, and give them back at the end of the block whatever ends it.
 
-    With `witnesses` each is on a physical card of its own. `confinement` has the programs that are not installed.
-    Raises `UsageError`, `UnknownNameError`, `KernelLoadError`, `TuningError` or `PlatformUnavailableError` before
-    anything is started, and `CapacityError` or `InfrastructureError` where no lease can be had.
+    With `witnesses` each is on a physical card of its own.
+
+    Raises:
+        UsageError: A limit or the output directory cannot be used.
+        KernelLoadError: The kernel's inputs or golden are not what it promises.
+        CapacityError: There are too few devices.
+        InfrastructureError: No cluster answers.
     """
+    request, kernel, platform = resolved.request, resolved.kernel, resolved.platform
     preparing = observer.preparing if observer is not None else preflight.to_stderr
     observer = observer or Observer()
     observer.preparing(f"checking {request.kernel}")
-    kernel = preflight.check(request)
-    factory = options.platform or functools.partial(find_platform, request.platform)
-    platform = factory()
     options.timeouts.checked(simulated=not platform.noisy)
-    preflight.require(platform)
     preflight.require_writable(options.out)
     preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
     preflight.build_once(platform, paths.cache(), preparing)  # last: a mistake in the kernel is reported first
@@ -85,7 +75,7 @@ def leased(
     patience_s = run_writer.wait_s()
     with Store.open(paths.store_url()) as opened, closing(RunWriter(opened)) as store, connected as head:
         lease = Lease(
-            factory,
+            resolved.factory,
             platform.name,
             str(paths.cache()),
             store,
@@ -94,11 +84,11 @@ def leased(
             options.timeouts.environment() if platform.noisy else {},
             head,
             witnesses=witnesses,
-            confinement=confinement,
+            confinement=resolved.confinement,
         )
         try:
             observer.preparing(f"leasing {counted(request.devices, 'device')}")
             lease.acquire(request.devices, options.wait_s, observer.waiting)
-            yield Session(kernel, platform, lease, store, patience_s)
+            yield Session(resolved, lease, store, patience_s)
         finally:
             lease.release()

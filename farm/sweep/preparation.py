@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-
 from farm.errors import UsageError
-from farm.execution import preflight
+from farm.execution.resolved_run import ResolvedRun, resolve
 from farm.leasing.worker import PlatformFactory
 from farm.model.run import RunRequest
 from farm.model.sweep import SweepPlan, SweepRequest
@@ -15,13 +13,12 @@ from farm.timestamps import new_id, now
 from jobs.cache import build_address
 from jobs.records import TrialRequest
 from kernel.platforms.protocol import Platform
-from kernel.registry import find_platform
 from kernel.spec import Kernel
 
 
-def checked(request: SweepRequest, factory: PlatformFactory | None) -> tuple[Kernel, Platform]:
-    """The kernel and the platform, once everything in the request is known to be good."""
-    kernel = preflight.check(
+def resolved(request: SweepRequest, factory: PlatformFactory | None) -> ResolvedRun:
+    """Return what each cell of the sweep is a part of. Raises what `farm.execution.resolved_run.resolve` raises."""
+    return resolve(
         RunRequest(
             kernel=request.kernel,
             cases=request.cases,
@@ -30,11 +27,9 @@ def checked(request: SweepRequest, factory: PlatformFactory | None) -> tuple[Ker
             repeats=request.repeats,
             input_set=request.input_set,
             seed=max(request.seeds),
-        )
+        ),
+        factory=factory,
     )
-    platform = (factory or functools.partial(find_platform, request.platform))()
-    preflight.require(platform)
-    return kernel, platform
 
 
 def plan(request: SweepRequest, kernel: Kernel, platform: Platform, bench: SweepDevices) -> SweepPlan:

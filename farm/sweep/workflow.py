@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from farm.errors import FarmError, UsageError
 from farm.execution import preflight
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials
+from farm.execution.resolved_run import ResolvedRun
 from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
 from farm.model.device_health import EventKind, HealthBook, HealthEvent, acquittals, events_of
@@ -38,8 +38,6 @@ from farm.sweep.verdict import decide, not_reached
 from farm.timestamps import now
 from jobs.records import TrialRecord, TrialStatus
 from kernel.errors import KernelLayerError
-from kernel.platforms.protocol import Platform
-from kernel.registry import find_platform
 
 WAIT_S = 5.0  # between two attempts to get devices that others hold
 
@@ -89,10 +87,10 @@ def sweep(
     """
     options = options or SweepOptions()
     deadline = _deadline(options)
-    kernel, platform = preparation.checked(request, options.platform)
+    resolved = preparation.resolved(request, options.platform)
     preflight.require_writable(options.out)
-    with _connected(request, platform, options) as (bench, store):
-        plan = preparation.plan(request, kernel, platform, bench)
+    with _connected(resolved, options) as (bench, store):
+        plan = preparation.plan(request, resolved.kernel, resolved.platform, bench)
         journal = Journal((options.out / plan.sweep_id).resolve())
         with journal.exclusively():
             journal.begin(plan)
@@ -109,9 +107,9 @@ def resume(directory: Path, options: SweepOptions | None = None, observer: Sweep
     deadline = _deadline(options)
     journal = Journal(directory.resolve())
     plan = journal.plan()
-    kernel, platform = preparation.checked(plan.request, options.platform)
-    preparation.require_same(plan, kernel, platform)
-    with _connected(plan.request, platform, options) as (bench, store), journal.exclusively():
+    resolved = preparation.resolved(plan.request, options.platform)
+    preparation.require_same(plan, resolved.kernel, resolved.platform)
+    with _connected(resolved, options) as (bench, store), journal.exclusively():
         state = State.load(plan, journal, deadline)
         return _conduct(_Sweep(state, bench, store, options, observer or SweepObserver(), resumed=True))
 
@@ -130,17 +128,15 @@ def _within_budget(options: SweepOptions) -> Timeouts:
 
 
 @contextlib.contextmanager
-def _connected(
-    request: SweepRequest, platform: Platform, options: SweepOptions
-) -> Iterator[tuple[SweepDevices, Store]]:
+def _connected(resolved: ResolvedRun, options: SweepOptions) -> Iterator[tuple[SweepDevices, Store]]:
+    platform = resolved.platform
     options.timeouts.checked(simulated=not platform.noisy)
-    factory = options.platform or functools.partial(find_platform, request.platform)
     shared = connection.shared(options.address)
     preflight.build_once(platform, paths.cache())
     connected = connection.connected(options.address, simulated=not platform.noisy)
     with Store.open(paths.store_url()) as store, connected as head:
-        line = QueueClient(Priority.NIGHTLY, f"sweep of {request.kernel}", shared=shared)
-        yield SweepDevices(factory, platform, store, line, options.timeouts, options.address, head), store
+        line = QueueClient(Priority.NIGHTLY, f"sweep of {resolved.request.kernel}", shared=shared)
+        yield SweepDevices(resolved.factory, platform, store, line, options.timeouts, options.address, head), store
 
 
 def _conduct(going: _Sweep) -> SweepRecord:

@@ -11,6 +11,7 @@ from farm.execution.executor import TrialExecutor
 from farm.execution.in_flight import InFlightTrials
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan
+from farm.execution.resolved_run import ResolvedRun
 from farm.execution.session import Session
 from farm.gates.budget import BudgetGate, budget_records, medians
 from farm.gates.control import ControlGate
@@ -19,7 +20,6 @@ from farm.gates.protocol import Evidence, Gate, PlannedMeasurement
 from farm.gates.regression import ArmComparison, MissingArm, RegressionGate
 from farm.gates.tolerance import ToleranceGate
 from farm.leasing.lease import Lease
-from farm.model.budgets import Budget
 from farm.model.device_health import events_of
 from farm.model.run import (
     BaseRecord,
@@ -38,6 +38,7 @@ from farm.source.provenance import Provenance, provenance
 from farm.timestamps import now
 from farm.validation.resume import ReusedTrials
 from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
+from kernel.platforms.protocol import Platform
 
 _NO_CASE = "no-case"  # kind of the failure of a program that does not know a case
 # Enough samples a device for a 95 % interval of its own median, and no more than a gate's patience.
@@ -50,15 +51,13 @@ class RunState:
     """One run under way."""
 
     id: str
-    request: RunRequest
     held: Session
-    budgets: dict[str, Budget]
     directory: Path
     started_at: str
     observer: Observer
     limits: RunDeadlines
     resumed: RunRecord | None  # an interrupted run of the same request
-    programs: Programs | None  # None: the installed program is run
+    request: RunRequest = field(init=False)  # that of `resolved`, with what is drawn once the programs are built
     execution: TrialExecutor = field(init=False)
     plans: list[Plan] = field(default_factory=list)
     builds: list[BuildRecord] = field(default_factory=list)
@@ -72,14 +71,29 @@ class RunState:
 
     def __post_init__(self) -> None:
         """What drives the devices tells this run of every trial."""
-        clock = self.held.platform.clock
-        in_flight = InFlightTrials(self.lease, self.directory, clock, self.limits.timeouts.trial_s)
+        self.request = self.resolved.request
+        in_flight = InFlightTrials(self.lease, self.directory, self.platform.clock, self.limits.timeouts.trial_s)
         self.execution = TrialExecutor(self.lease, in_flight, self.limits, self.observer, self.keep)
 
     @property
     def lease(self) -> Lease:
         """The devices."""
         return self.held.lease
+
+    @property
+    def resolved(self) -> ResolvedRun:
+        """What is run."""
+        return self.held.resolved
+
+    @property
+    def platform(self) -> Platform:
+        """What the trials run on."""
+        return self.resolved.platform
+
+    @property
+    def programs(self) -> Programs | None:
+        """The programs of commits; None where the installed program is run."""
+        return self.resolved.programs
 
     def keep(self, trials: list[TrialRecord]) -> None:
         """Make `trials` durable, and what they say of their devices. A warm-up has no part in any time."""
@@ -91,23 +105,23 @@ class RunState:
         self.base_trials.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.BASE)
         self.controls.extend(_without_tasks(trial) for trial in trials if trial.arm is Arm.CONTROL)
         self.held.store.save_trials(self.id, own)
-        platform = self.held.platform
+        platform = self.platform
         whose = {"claimed": self.request.source is not None, "simulated": not platform.noisy}
         told = [event for each in trials for event in events_of(each, self.id, platform.name, now(), **whose)]
         self.held.store.observe(told)
 
     def evidence(self) -> Evidence:
         """What the gates may look at."""
-        kernel, cases = self.held.kernel, self.request.cases
+        kernel, cases = self.resolved.kernel, self.request.cases
         evidence = Evidence(
             cases=tuple(cases),
-            clock=self.held.platform.clock,
-            noisy=self.held.platform.noisy,
+            clock=self.platform.clock,
+            noisy=self.platform.noisy,
             trials=tuple(self.trials),
             outputs={case: tuple(spec.name for spec in kernel.output_specs(case)) for case in cases},
             planned=self._planned(),
             warm_ups=tuple(self.warm_ups),
-            budgets=self.budgets,
+            budgets=self.resolved.budgets,
             programs=_fingerprints(self.builds),
             cards=Fleet.of(self._devices()).cards,
             looked_again=self.looked_again,
@@ -118,7 +132,7 @@ class RunState:
     @property
     def looks(self) -> int:
         """How many rounds of repeats the run may take before it must judge; one on an exact clock."""
-        return max(1, MAX_REPEATS_NOISY // self.request.repeats) if self.held.platform.noisy else 1
+        return max(1, MAX_REPEATS_NOISY // self.request.repeats) if self.platform.noisy else 1
 
     def _planned(self) -> tuple[PlannedMeasurement, ...]:
         return tuple(
@@ -141,7 +155,7 @@ class RunState:
         if self.request.source is None or not self.request.source.base:
             return None
         assert self.programs is not None
-        allowed = {case: budget.slower for case, budget in self.budgets.items() if budget.slower is not None}
+        allowed = {case: budget.slower for case, budget in self.resolved.budgets.items() if budget.slower is not None}
         missing = _missing(self.programs, self.request, self.base_builds)
         return RegressionGate(tuple(self.base_trials), allowed, missing, _fingerprints(self.base_builds))
 
@@ -160,8 +174,8 @@ class RunState:
     def record(self, verdict: Verdict | None, reason: str, gates: list[GateRecord]) -> RunRecord:
         """The run as it stands now."""
         evidence = self.evidence()
-        platform, source = self.held.platform, self.request.source
-        found = provenance(self.held.kernel.sources()[0]) if source is None else Provenance(source.commit)
+        platform, source = self.platform, self.request.source
+        found = provenance(self.resolved.kernel.sources()[0]) if source is None else Provenance(source.commit)
         return RunRecord(
             run_id=self.id,
             verdict=verdict,

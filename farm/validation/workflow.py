@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from farm.errors import FarmError
-from farm.execution import plan, preflight
+from farm.execution import plan, preflight, resolved_run
 from farm.execution.builder import Building
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan, Sourced, rounds
 from farm.execution.progress_file import ProgressFile
+from farm.execution.resolved_run import ResolvedRun
 from farm.execution.session import Session, SessionOptions, leased
 from farm.gates.budget import undecided_cases
 from farm.gates.determinism import second_look, suspect_devices
@@ -22,24 +23,41 @@ from farm.model.run import GateRecord, RunRecord, RunRequest, Verdict
 from farm.process import crash_log
 from farm.report.write import write_reports
 from farm.source import programs
-from farm.source.programs import Programs
 from farm.store.run_store import RunExistsError
 from farm.timestamps import new_id, now
 from farm.validation import resume
 from farm.validation.state import RunState
 from jobs.records import Arm
 from kernel.errors import KernelLayerError
+from kernel.spec import Kernel
 
 INTERRUPTED = "interrupted"  # reason of a run that a person ended, who waits for nothing more
 
 
+def resolve(request: RunRequest, options: SessionOptions, kernel: Kernel | None = None) -> ResolvedRun:
+    """Return what is to be run: kernel, platform, budgets, and the programs of the request's commits.
+
+    `kernel` is the request's kernel, where the caller has it already. Raises what `resolved_run.resolve` raises,
+    `BudgetError` for the budget file, and `SourceError` for the commits. Nothing has been started.
+    """
+    found = resolved_run.resolve(request, kernel, options.platform)
+    budgets = preflight.budgets(found.kernel, request) if options.budgets is None else options.budgets
+    if request.source is None:
+        return replace(found, budgets=budgets)
+    of_commits = programs.read(request.kernel, request.source)
+    if request.source.require_sandbox and options.address is None:
+        programs.require_sandbox_here()
+    confinement = of_commits.confinement(request.kernel, request.source, options.timeouts.trial_s)
+    return replace(found, budgets=budgets, programs=of_commits, confinement=confinement)
+
+
 def run(
-    request: RunRequest,
+    resolved: ResolvedRun,
     options: SessionOptions | None = None,
     observer: Observer | None = None,
     resumed: RunRecord | None = None,
 ) -> RunRecord:
-    """Validate as `request` says and return the finished record, whose files are in `options.out / run_id`.
+    """Validate what `resolve` returned and return the finished record, whose files are in `options.out / run_id`.
 
     `resumed` is an interrupted run of the same request, checked by `farm.validation.resume.require`, whose finished
     trials are taken over. Raises what `farm.execution.session.leased` raises; once devices are leased, every end is a
@@ -47,29 +65,11 @@ def run(
     """
     options = options or SessionOptions()
     observer = observer or Observer()
-    found, confinement = None, None
-    kernel = preflight.check(request)
-    if options.budgets is None:  # before anything is leased: a broken file is a usage error
-        options = replace(options, budgets=preflight.budgets(kernel, request))
-    if request.source is not None:
-        found = programs.read(request.kernel, request.source)
-        confinement = found.confinement(request.kernel, request.source, options.timeouts.trial_s)
-        if request.source.require_sandbox and options.address is None:
-            programs.require_sandbox_here()
-    with leased(request, options, observer, confinement=confinement) as held:
-        going = _begin(request, options, held, observer, resumed, found)
-        return _conduct(going)
+    with leased(resolved, options, observer) as held:
+        return _conduct(_begin(held, options, observer, resumed))
 
 
-def _begin(
-    request: RunRequest,
-    options: SessionOptions,
-    held: Session,
-    observer: Observer,
-    resumed: RunRecord | None,
-    found: Programs | None,
-) -> RunState:
-    budgets = options.budgets or {}
+def _begin(held: Session, options: SessionOptions, observer: Observer, resumed: RunRecord | None) -> RunState:
     run_id = options.run_id or new_id()
     directory = (options.out / run_id).resolve()
     try:
@@ -78,7 +78,7 @@ def _begin(
         raise RunExistsError(run_id) from None
     limits = RunDeadlines(options.timeouts, held.lease)
     told = ProgressFile(directory, observer)
-    going = RunState(run_id, request, held, budgets, directory, now(), told, limits, resumed, found)
+    going = RunState(run_id, held, directory, now(), told, limits, resumed)
     held.store.begin(going.record(None, "running", []))
     return going
 
@@ -97,7 +97,7 @@ def _conduct(going: RunState) -> RunRecord:
     except Exception as error:  # noqa: BLE001 - kept in the log; the run must end with a record all the same
         verdict, reason = Verdict.ERRORED, crash_log.kept(error, going.directory / "logs")
     record = going.record(verdict, reason, gates)
-    cleared = acquittals(going.trials, going.execution.blame.kernel, going.id, going.held.platform.name, now())
+    cleared = acquittals(going.trials, going.execution.blame.kernel, going.id, going.platform.name, now())
     patience_s = going.held.store_wait_s if reason != INTERRUPTED else 0.0
     going.held.store.conclude(
         record, cleared, lambda: write_reports(record, going.directory), going.directory, patience_s
@@ -121,7 +121,7 @@ def _build(going: RunState) -> None:
     unseeded = _plan(going)
     going.observer.began(going.id, going.lease.held, len(unseeded.trials))
     heads = {name: each for name, each in unseeded.requests.items() if each.arm is not Arm.CONTROL}
-    building = Building(going.lease, going.held.platform.clock, going.limits, going.observer, going.directory)
+    building = Building(going.lease, going.platform.clock, going.limits, going.observer, going.directory)
     built = building.build(Plan(heads, ()))
     for request, build in zip(heads.values(), built, strict=True):
         (going.builds if request.arm is Arm.HEAD else going.base_builds).append(build)
@@ -141,7 +141,7 @@ def _plan(going: RunState) -> Plan:
     if going.programs is not None:
         base = going.programs.base.address if going.programs.base else ""
         sourced = Sourced(going.programs.head.address, base, programs.seed())
-    return plan.make(going.request, warm_up=going.held.platform.noisy, sourced=sourced)
+    return plan.make(going.request, warm_up=going.platform.noisy, sourced=sourced)
 
 
 def _take_over(going: RunState, whole: Plan) -> Plan:
@@ -178,7 +178,7 @@ def _look_again(going: RunState) -> None:
 
 def _votes_lost(going: RunState, devices: list[str]) -> list[HealthEvent]:
     """What two lost votes say of devices: a commit's program may compute otherwise there on purpose."""
-    platform, lost = going.held.platform, "lost the determinism vote twice"
+    platform, lost = going.platform, "lost the determinism vote twice"
     if going.request.source is None:
         return [HealthEvent(each, platform.name, now(), EventKind.VOTE_LOST, lost, going.id) for each in devices]
     return [claim(each, platform.name, now(), lost, going.id) for each in devices] if platform.noisy else []

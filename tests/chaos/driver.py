@@ -18,9 +18,9 @@ from farm.execution.session import SessionOptions
 from farm.model.budgets import Budget
 from farm.model.run import DeviceRecord, RunRecord, RunRequest, Verdict
 from farm.store.run_store import Store
-from farm.validation.workflow import run
 from kernel.spec import Tensors
 from tests.fakes import platforms
+from tests.farm.validated import run
 
 WAIT_S = 300.0
 _TRIAL_S = 0.3  # long enough that a kill meets trials and not only what lies between them

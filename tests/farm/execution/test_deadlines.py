@@ -11,8 +11,8 @@ from farm.execution.session import SessionOptions
 from farm.model.budgets import Budget
 from farm.model.run import RunRecord, RunRequest, Verdict
 from farm.model.timeouts import Timeouts
-from farm.validation.workflow import run
 from tests.fakes import platforms
+from tests.farm.validated import run
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
 

@@ -9,10 +9,10 @@ from farm.execution import plan, preflight
 from farm.execution.observer import Observer
 from farm.execution.session import SessionOptions
 from farm.model.run import RunRequest
-from farm.validation.workflow import run
 from kernel.errors import PlatformUnavailableError, TuningError, UnknownNameError
 from kernel.platforms.protocol import Missing
 from tests.fakes.platforms import Honest
+from tests.farm.validated import run
 
 
 def request(**changes: object) -> RunRequest:

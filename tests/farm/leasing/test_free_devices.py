@@ -17,12 +17,12 @@ from farm.leasing.worker import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import RunRecord, RunRequest, Verdict
 from farm.model.selection import Selection
-from farm.validation.workflow import run
 from jobs.records import TrialRecord
 from kernel.platforms.protocol import Probe
 from kernel.spec import Tensors
 from tests.fakes import platforms
 from tests.farm.conftest import DEVICES
+from tests.farm.validated import run
 from tests.waiting import came_true
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "local_ray")]

@@ -27,11 +27,11 @@ from farm.model.run import RunRecord, RunRequest, Verdict
 from farm.model.selection import Selection, Spread
 from farm.store.run_store import Store
 from farm.timestamps import now
-from farm.validation.workflow import run
 from jobs.records import TrialRecord
 from kernel.platforms.protocol import Probe
 from tests.fakes import platforms
 from tests.fakes.platforms import TakesASecond
+from tests.farm.validated import run
 from tests.waiting import came_true, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "nodes")]
@@ -241,15 +241,13 @@ def test_an_interactive_run_does_not_yield(tmp_path: Path) -> None:
 
 HOLD = """
 import sys, time
-from farm import cluster, paths
-from farm.execution.session import RunOptions, leased
+from farm.execution.resolved_run import resolve
+from farm.execution.session import SessionOptions, leased
 from farm.model.run import RunRequest
-from kernel.platforms.protocol import Probe
 from tests.fakes import platforms
-from tests.fakes.platforms import TakesASecond
 request = RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=6, repeats=1,
                      input_set="documented", seed=0)
-with leased(request, RunOptions(address=sys.argv[1], platform=platforms.Honest)):
+with leased(resolve(request, factory=platforms.Honest), SessionOptions(address=sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
 """

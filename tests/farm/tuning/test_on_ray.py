@@ -9,6 +9,7 @@ import pytest
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials
 from farm.execution.plan import make
+from farm.execution.resolved_run import resolve
 from farm.execution.session import SessionOptions, leased
 from farm.leasing.worker import PlatformFactory
 from farm.model.run import RunRequest
@@ -48,10 +49,11 @@ def measure(platform: PlatformFactory, out: Path) -> Fixed:
         seed=0,
     )
     campaign = Fixed()
-    with leased(request, SessionOptions(out=out, platform=platform)) as held:
+    resolved = resolve(request, factory=platform)
+    with leased(resolved, SessionOptions(out=out)) as held:
         template = make(request, warm_up=False).requests["tiny"]
         limits = Timeouts(trial_s=60)
-        in_flight = InFlightTrials(held.lease, out, held.platform.clock, limits.trial_s)
+        in_flight = InFlightTrials(held.lease, out, resolved.platform.clock, limits.trial_s)
         CampaignExecutor(campaign, held.lease, in_flight, template, RunDeadlines(limits, held.lease)).run()
     return campaign
 

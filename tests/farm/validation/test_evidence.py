@@ -28,16 +28,20 @@ def running(tmp_path: Path, *, noisy: bool, repeats: int = 3) -> RunState:
     request = RunRequest(
         kernel="k", cases=[CASE], platform="p", devices=2, repeats=repeats, input_set="documented", seed=3
     )
-    held = SimpleNamespace(
+    resolved = SimpleNamespace(
+        request=request,
         platform=SimpleNamespace(name="p", clock=Clock.MEASURED if noisy else Clock.SIMULATED, noisy=noisy),
         kernel=SimpleNamespace(output_specs=lambda case: [SimpleNamespace(name="q")]),
+        budgets={},
+        programs=None,
+    )
+    held = SimpleNamespace(
+        resolved=resolved,
         lease=SimpleNamespace(held=DEVICES, slots=[0, 1], queue_s=0.0),
         store=SimpleNamespace(save_trials=lambda run, trials: None, observe=lambda events: None),
     )
     limits = RunDeadlines(Timeouts(), cast(Any, held.lease))
-    state = RunState(
-        "r", request, cast(Session, held), {}, tmp_path, "2026-11-30", Observer(), limits, resumed=None, programs=None
-    )
+    state = RunState("r", cast(Session, held), tmp_path, "2026-11-30", Observer(), limits, resumed=None)
     state.plans.append(plan.make(request, warm_up=noisy))
     state.builds.append(samples.build(case=CASE, fingerprint="f" * 64))
     return state

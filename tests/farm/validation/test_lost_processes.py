@@ -23,7 +23,7 @@ from pathlib import Path
 from farm.model.budgets import Budget
 from farm.execution.session import RunOptions
 from farm.model.run import RunRequest
-from farm.validation.workflow import run
+from tests.farm.validated import run
 from tests.fakes import platforms
 
 class Greedy(platforms.Honest):

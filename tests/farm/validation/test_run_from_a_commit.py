@@ -16,9 +16,9 @@ from farm.model.run import GateStatus, RunRecord, RunRequest, Verdict
 from farm.model.selection import Selection
 from farm.source import programs
 from farm.validation import resume
-from farm.validation.workflow import run
 from jobs.sandbox import bubblewrap
 from tests.fakes import platforms
+from tests.farm.validated import run
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
 

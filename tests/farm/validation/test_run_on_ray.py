@@ -12,9 +12,9 @@ from farm.leasing.worker import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import GateRecord, GateStatus, RunRecord, RunRequest, Verdict
 from farm.model.timeouts import Timeouts
-from farm.validation.workflow import run
 from jobs.records import Fault, TrialStatus
 from tests.fakes import platforms
+from tests.farm.validated import run
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
 
