@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
 MARK = "FARM_TESTED_BY"  # in the environment of processes a test starts: its own process, as tests run side by side
+
+
+@contextlib.contextmanager
+def importing_tests() -> Iterator[None]:
+    """Let processes of a cluster that is started within it import `tests`: no worker imports from where a driver is."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def left_behind(home: str) -> list[str]:

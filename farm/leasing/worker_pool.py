@@ -14,6 +14,7 @@ from farm.leasing.placement import DeviceAllocation
 from farm.leasing.stage_board import StageBoard
 from farm.leasing.worker import DeviceWorker, PlatformFactory, Ready
 from farm.process import installation
+from farm.text import one_line
 from jobs.sandbox.spec import Confinement
 
 # A fresh process imports torch and PyPTO and runs the canary: seconds alone, more on a machine that is full.
@@ -81,8 +82,7 @@ class Workers:
         try:
             told: Ready = ray.get(self._actors[slot].ready.remote(), timeout=START_S)
         except (RayError, GetTimeoutError, KeyError) as error:  # KeyError: killed meanwhile, by a release
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InfrastructureError(f"the worker of {place.id} did not start: {first}") from error
+            raise InfrastructureError(f"the worker of {place.id} did not start: {_cause(error)}") from error
         installation.require_same(getattr(told, "code", None), f"the worker of {place.id}")
         return told
 
@@ -112,3 +112,9 @@ class Workers:
 def _kill_all(actors: Iterable[Any]) -> None:
     for actor in actors:
         ray.kill(actor)
+
+
+def _cause(error: Exception) -> str:
+    """What happened, in one line: Ray puts what a worker's own code raised last, and everything else first."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return one_line(lines[-1 if getattr(error, "actor_init_failed", False) else 0])

@@ -29,6 +29,7 @@ from typing import Any
 
 from farm.model.run import RunRecord, Verdict
 from farm.store.run_store import Store
+from tests.processes import importing_tests
 
 NODES, PER_NODE, AUTHORS = 3, 2, 3
 NODE_BACK_S = 4.0  # after its raylet was killed
@@ -84,6 +85,10 @@ class Monkey:
 
     def run(self) -> Outcome:
         """All of it; about four seconds a run on two cores."""
+        with importing_tests():
+            return self._run()
+
+    def _run(self) -> Outcome:
         import ray
         from ray.cluster_utils import Cluster
 

@@ -32,6 +32,7 @@ from kernel.platforms.protocol import Probe
 from tests.fakes import platforms
 from tests.fakes.platforms import TakesASecond
 from tests.farm.validated import run
+from tests.processes import importing_tests
 from tests.waiting import came_true, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "nodes")]
@@ -47,13 +48,14 @@ def nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    for number in range(NODES):
-        add_node(started, number)
-    ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
-    yield started
-    ray.shutdown()
-    started.shutdown()
+    with importing_tests():  # some drivers are other processes
+        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+        for number in range(NODES):
+            add_node(started, number)
+        ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
+        yield started
+        ray.shutdown()
+        started.shutdown()
 
 
 def add_node(started: Any, number: int) -> Any:
