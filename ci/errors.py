@@ -25,8 +25,13 @@ class ConfigError(UsageError):
     def __init__(self, source: str, problems: list[ConfigProblem]) -> None:
         self.source = source
         self.problems = problems
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        super().__init__(f"{source}: {len(problems)} problem{'s' if len(problems) > 1 else ''}{lines}")
+        self._head = f"{source}: {len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        super().__init__("\n".join(self.lines))
+
+    @property
+    def lines(self) -> list[str]:
+        """How many problems there are, and each of them."""
+        return [self._head, *(f"  {problem}" for problem in self.problems)]
 
 
 class ForgeError(InfrastructureError):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 
 class FarmError(Exception):
-    """Root of every error this layer raises on purpose. The command line prints it as one line."""
+    """Root of every error this layer raises on purpose. The command line prints `lines`."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The message, a line for each thing that is wrong: one, but where several were found together."""
+        return [str(self)]
 
 
 class UsageError(FarmError):

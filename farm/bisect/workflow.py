@@ -81,7 +81,7 @@ def bisect(
     limits = limits_within(options.timeouts.trial_s)
     confined = Confinement(request.kernel, origin, tuple(trees.values()), request.require_sandbox, limits)
     resolved = replace(resolve(_run_request(request), factory=options.platform), confinement=confined)
-    with connection.connected(options.address, simulated=not resolved.platform.noisy):
+    with connection.connected(options.address, simulated=resolved.simulated):
         with leased(resolved, options, witnesses=False) as held:
             going = _begin(request, line, held, options, observer)
             record = _conduct(going)

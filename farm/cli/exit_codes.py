@@ -124,7 +124,9 @@ def _shown(error: Exception) -> ExitCode:
             error.show()  # with the usage
         elif isinstance(error, (click.Abort, KeyboardInterrupt)):
             click.echo("farm: interrupted", err=True)
-        elif isinstance(error, (FarmError, KernelLayerError)):
+        elif isinstance(error, FarmError):
+            click.echo("farm: " + "\n".join(visible(line) for line in error.lines), err=True)
+        elif isinstance(error, KernelLayerError):
             click.echo(f"farm: {visible(str(error))}", err=True)
         elif isinstance(error, OSError) and error.strerror:
             place = f": {error.filename}" if error.filename else ""

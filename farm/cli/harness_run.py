@@ -101,11 +101,11 @@ def command(
       farm run --suite pypto-lib --changed-since origin/main --json
       farm run --suite ./mine.toml --platform a2a3 --devices 8 --address head:6379
     """
-    from farm.execution.preflight import amounts
     from farm.execution.session import SessionOptions
     from farm.harness import changed_files, file_selection
-    from farm.harness.workflow import HarnessRequest, check, run
     from farm.model.run import RunRequest
+    from farm.validation.suite import check, run
+    from farm.validation.suite_state import SuiteRequest
     from kernel.harness import profiles
 
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
@@ -138,8 +138,8 @@ def command(
         priority=priority,
         selection=selection,
     )
-    amounts(request)
-    asked = HarnessRequest(profile, where, found, selected, request)
+    source = str(Path(harness).resolve()) if profiles.is_path(harness) else harness
+    asked = SuiteRequest(profile, source, where, found, selected, request)
     shown(lambda observer: run(asked, how, observer), as_json)
 
 

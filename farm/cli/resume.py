@@ -9,6 +9,7 @@ import click
 from farm import paths
 from farm.cli import options
 from farm.cli.run import carry_out
+from farm.cli.run_output import shown
 from farm.model.timeouts import Timeouts
 from farm.store.run_store import Store
 
@@ -36,4 +37,9 @@ def command(
     resume.require(record)
     where = out or (Path(record.directory).parent if record.directory else Path("farm-runs"))
     how = SessionOptions(out=where, address=address, wait_s=wait_s, timeouts=timeouts)
+    if record.harness is not None:
+        from farm.validation import suite
+
+        asked = suite.of_record(record)
+        shown(lambda observer: suite.run(asked, how, observer, record), as_json)
     carry_out(record.request, how, as_json, resumed=record)

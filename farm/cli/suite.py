@@ -73,7 +73,7 @@ def check_profile(profile: str, log: Path | None, exit_code: int, root: Path | N
       python kernel.py -p a2a3sim -d 0 > out.txt 2>&1; farm suite check ./mine.toml --log out.txt --exit-code $?
       farm suite check ./mine.toml --root ~/operators
     """
-    from farm.harness.workflow import require_known_kinds
+    from farm.validation.suite import require_known_kinds
     from kernel.harness import profiles
 
     found = profiles.find(profile)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from farm.execution import preflight
-from farm.leasing.worker import PlatformFactory
+from farm.leasing.worker import DeviceWorker, PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import RunRequest
 from farm.source.programs import Programs
@@ -25,9 +25,13 @@ class ResolvedRun:
     kernel: Kernel
     factory: PlatformFactory  # makes `platform` anew in each worker
     platform: Platform  # what it needs is on this machine
+    simulated: bool  # its devices are this machine's cores
     budgets: Mapping[str, Budget] = field(default_factory=dict)  # case → budget
     programs: Programs | None = None  # those of commits; None: the installed program is run
     confinement: Confinement | None = None  # of programs that are not installed
+    self_validating: bool = False  # it compares its outputs and limits its devices itself, and needs no calculator
+    together: bool = False  # all devices on one node
+    worker: type[DeviceWorker] = DeviceWorker
 
 
 def resolve(request: RunRequest, kernel: Kernel | None = None, factory: PlatformFactory | None = None) -> ResolvedRun:
@@ -49,4 +53,4 @@ def resolve(request: RunRequest, kernel: Kernel | None = None, factory: Platform
     factory = factory or functools.partial(find_platform, request.platform)
     platform = factory()
     preflight.require(platform)
-    return ResolvedRun(request, kernel, factory, platform)
+    return ResolvedRun(request, kernel, factory, platform, simulated=not platform.noisy)

@@ -65,13 +65,14 @@ def leased(
     preparing = observer.preparing if observer is not None else preflight.to_stderr
     observer = observer or Observer()
     observer.preparing(f"checking {request.kernel}")
-    options.timeouts.checked(simulated=not platform.noisy)
+    options.timeouts.checked(simulated=resolved.simulated or resolved.self_validating)
     preflight.require_writable(options.out)
-    preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
-    preflight.build_once(platform, paths.cache(), preparing)  # last: a mistake in the kernel is reported first
+    if not resolved.self_validating:
+        preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
+        preflight.build_once(platform, paths.cache(), preparing)  # last: a mistake in the kernel is reported first
     at = options.address
     observer.preparing(f"connecting to {at}" if at else "starting Ray on this machine")
-    connected = connection.connected(options.address, simulated=not platform.noisy)
+    connected = connection.connected(options.address, simulated=resolved.simulated)
     patience_s = run_writer.wait_s()
     with Store.open(paths.store_url()) as opened, closing(RunWriter(opened)) as store, connected as head:
         lease = Lease(
@@ -81,9 +82,11 @@ def leased(
             store,
             QueueClient(request.priority, f"run of {request.kernel}", shared=connection.shared(options.address)),
             request.selection,
-            options.timeouts.environment() if platform.noisy else {},
+            {} if resolved.simulated or resolved.self_validating else options.timeouts.environment(),
             head,
             witnesses=witnesses,
+            together=resolved.together,
+            worker=resolved.worker,
             confinement=resolved.confinement,
         )
         try:

@@ -32,6 +32,7 @@ class Turn:
     repeat: int
     attempt: int = 0
     avoid: frozenset[str] = frozenset()  # devices that are to be no witness twice, while there are others
+    only: str = ""  # the device that is to repeat the trial; "" for whichever is free
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class HarnessExecutor:
     freezes: frozenset[str]  # files whose first trial keeps its data for the others
     data: Path  # where those are kept
     save: Callable[[TrialRecord], None]
+    taken: Mapping[str, frozenset[int]] = field(default_factory=dict)  # file → repeats that need not be made
     blames: dict[str, FailurePolicy] = field(default_factory=lambda: defaultdict(FailurePolicy))
     problems: list[Failure] = field(default_factory=list)
     _queue: deque[Turn] = field(default_factory=deque)
@@ -62,9 +64,23 @@ class HarnessExecutor:
         many_first = sorted(self.heads, key=lambda file: (-self.heads[file].devices, file))
         for file in many_first:
             first = 1 if file in self.freezes else self.repeats
-            self._queue.extend(Turn(file, repeat) for repeat in range(first))
+            done = self.taken.get(file, frozenset())
+            self._queue.extend(Turn(file, repeat) for repeat in range(first) if repeat not in done)
+        self._loop()
+
+    def look_again(self, devices: Mapping[str, Collection[str]], repeats: range) -> None:
+        """Make `repeats` of each file of `devices` on just those devices (ids) of it. After `run`, and as it does."""
+        for file, again in devices.items():
+            self._queue.extend(Turn(file, repeat, only=device) for device in sorted(again) for repeat in repeats)
+        self._loop()
+
+    def _loop(self) -> None:
         loop: DispatchLoop[Turn] = DispatchLoop(self.lease, self.in_flight, self.limits, self.observer)
         loop.run(self)
+
+    def can_repeat(self, file: str) -> bool:
+        """Whether a further trial of `file` would have the operands of the ones before."""
+        return file not in self.freezes or file in self._kept_by
 
     @property
     def unreached(self) -> list[str]:
@@ -124,6 +140,8 @@ class HarnessExecutor:
 
     def _slots_for(self, turn: Turn, idle: Collection[int]) -> tuple[int, ...]:
         """Idle slots of one node for `turn`, those it should not avoid first; none where there are too few."""
+        if turn.only:
+            return tuple(slot for slot in sorted(idle) if self._seats[slot].id == turn.only)[:1]
         for among in (self._eligible(turn, idle), set() if self._others(turn) else set(idle)):
             if slots := self._on_one_node(self.heads[turn.file].devices, among):
                 return slots

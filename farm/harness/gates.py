@@ -42,13 +42,14 @@ def evidence(
     trials: Sequence[TrialRecord],
     clock: Clock,
     ceilings: Mapping[str, Ceiling],
-    repeats: int,
+    planned: Sequence[PlannedMeasurement],
     cards: Mapping[str, str] | None = None,
+    looked_again: frozenset[str] = frozenset(),
 ) -> Evidence:
     """What the gates may look at; `ceilings` are the platform's, by file, and `cards` the devices' by their id.
 
-    Each file is planned `repeats` times, on whichever devices are free. A file whose bits prove nothing makes no device
-    suspect, and a device that is suspect in one file is trusted in the others.
+    `planned` is what must exist, on whichever devices were free; see `once_planned`. A file whose bits prove nothing
+    makes no device suspect, and a device that is suspect in one file is trusted in the others.
     """
     outputs = {file: _outputs(trials, file) for file in found.files}
     why = {file: _incomparable(file, found, data, trials) for file in found.files}
@@ -58,14 +59,20 @@ def evidence(
         noisy=True,
         trials=tuple(trials),
         outputs=outputs,
-        planned=tuple(PlannedMeasurement(file, 0, repeat) for file in found.files for repeat in range(repeats)),
+        planned=tuple(planned),
         cards=cards or {},
+        looked_again=looked_again,
         budgets={
             file: Budget(each.ceiling_us, None, each.source) for file, each in ceilings.items() if file in outputs
         },
         incomparable={file: reason for file, reason in why.items() if reason},
     )
     return replace(whole, suspects=distrusted_devices(whole))
+
+
+def once_planned(found: Found, repeats: int) -> list[PlannedMeasurement]:
+    """Return the plan of a run before any second look: every file, `repeats` times."""
+    return [PlannedMeasurement(file, 0, repeat) for file in found.files for repeat in range(repeats)]
 
 
 def _incomparable(file: str, found: Found, data: Data, trials: Sequence[TrialRecord]) -> str:

@@ -20,19 +20,20 @@ def file_records(
     trials: Sequence[TrialRecord],
     gates: Sequence[GateRecord],
     guilt: Mapping[str, Sequence[Failure]],
-    repeats: int,
+    planned: Mapping[str, int],
     unreached: str,
 ) -> list[FileRecord]:
     """One record for each file, by path.
 
-    `guilt` is what is proven to be the file's own fault, `unreached` why a trial that is not there is not.
+    `guilt` is what is proven to be the file's own fault, `planned` how many trials each file must have, and `unreached`
+    why a trial that is not there is not.
     """
     by_file: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in trials:
         by_file[trial.case].append(trial)
     made = []
     for file, head in heads.items():
-        status, reason = _status(file, by_file[file], gates, guilt.get(file, ()), repeats, unreached)
+        status, reason = _status(file, by_file[file], gates, guilt.get(file, ()), planned[file], unreached)
         made.append(FileRecord(file=file, status=status, reason=reason, devices=head.devices))
     made += [FileRecord(file=file, status=FileStatus.SKIPPED, reason=why) for file, why in skipped.items()]
     return sorted(made, key=lambda record: record.file)

@@ -191,8 +191,10 @@ class HarnessRecord(Record):
     """What an external harness was asked to run, and what became of each file."""
 
     profile: str  # name
+    profile_source: str = ""  # what it was named by: a shipped profile's name or an absolute path; "" in old records
     profile_sha256: str
     root: str  # the repository, as an absolute path on the machine that ran it
+    exact: bool = False  # whether it was exactly its commit, with no file besides
     command: list[str]  # template
     timing: str  # what its times are: "measured" (a device's), "simulated" (a cost model's) or "host" (CPU time)
     selected: str  # how the files were chosen, one sentence

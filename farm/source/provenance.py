@@ -42,6 +42,15 @@ def provenance(path: Path) -> Provenance:
     return Provenance(f"{head}-dirty" if changes else head)
 
 
+def is_exactly_its_commit(directory: Path) -> bool:
+    """Return whether the work tree at `directory` is its commit, with no file besides that git does not ignore."""
+    try:
+        _git(directory, "rev-parse", "--verify", "HEAD")
+        return not _git(directory, "status", "--porcelain", "--untracked-files=normal")
+    except _NoAnswerError:
+        return False
+
+
 def commit_of(path: Path) -> str:
     """Return the commit alone, see `provenance`."""
     return provenance(path).commit

@@ -129,14 +129,16 @@ def _within_budget(options: SweepOptions) -> Timeouts:
 
 @contextlib.contextmanager
 def _connected(resolved: ResolvedRun, options: SweepOptions) -> Iterator[tuple[SweepDevices, Store]]:
-    platform = resolved.platform
-    options.timeouts.checked(simulated=not platform.noisy)
+    options.timeouts.checked(simulated=resolved.simulated)
     shared = connection.shared(options.address)
-    preflight.build_once(platform, paths.cache())
-    connected = connection.connected(options.address, simulated=not platform.noisy)
+    preflight.build_once(resolved.platform, paths.cache())
+    connected = connection.connected(options.address, simulated=resolved.simulated)
     with Store.open(paths.store_url()) as store, connected as head:
         line = QueueClient(Priority.NIGHTLY, f"sweep of {resolved.request.kernel}", shared=shared)
-        yield SweepDevices(resolved.factory, platform, store, line, options.timeouts, options.address, head), store
+        yield (
+            SweepDevices(resolved.factory, resolved.platform, store, line, options.timeouts, options.address, head),
+            store,
+        )
 
 
 def _conduct(going: _Sweep) -> SweepRecord:

@@ -12,7 +12,7 @@ and made anew, because whoever reads the record of the interrupted run knows the
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +34,6 @@ class ReusedTrials:
 
 def require(record: RunRecord) -> None:
     """Raise `UsageError` unless `record` is a run that ended without an answer and whose program can still be had."""
-    if record.harness is not None:
-        raise UsageError(f"run {record.run_id} is a harness's; run its files again with farm run --harness")
     if record.verdict is None:
         raise UsageError(f"run {record.run_id} is still running; resume it once it has ended")
     if record.verdict is not Verdict.ERRORED:
@@ -86,6 +84,27 @@ def finished(
     }
     whole = [trial for trial in measured if _round(trial) in of_base]
     return ReusedTrials((*whole, *faults), tuple(of_base[_round(trial)] for trial in whole))
+
+
+def finished_files(record: RunRecord, here: RunRecord, frozen: Collection[str]) -> list[TrialRecord]:
+    """Return the trials of the suite's run `record` that stand for the run `here`, which goes on with it.
+
+    None, unless both had exactly the same commit, profile and toolchain: what a file imports cannot be told otherwise.
+    Trials of `frozen` files share operands that only their own run has, so those are taken over whole or not at all.
+    """
+    then, now = record.harness, here.harness
+    assert then is not None and now is not None, "both are runs of a suite"
+    same_sources = then.exact and now.exact and record.commit == here.commit and then.root == now.root
+    if not same_sources or then.profile_sha256 != now.profile_sha256 or record.toolchain != here.toolchain:
+        return []
+    stand = [
+        trial
+        for trial in record.trials
+        if trial.status is not TrialStatus.ERRORED and trial.case in here.cases and trial.repeat < here.request.repeats
+    ]
+    counts = Counter(trial.case for trial in stand)
+    whole = {file for file in frozen if counts[file] >= here.request.repeats}
+    return [trial for trial in stand if trial.case not in frozen or trial.case in whole]
 
 
 def _same(then: Iterable[BuildRecord], now: Iterable[BuildRecord]) -> set[str]:

@@ -20,7 +20,7 @@ from farm.gates.protocol import Evidence, Gate, PlannedMeasurement
 from farm.gates.regression import ArmComparison, MissingArm, RegressionGate
 from farm.gates.tolerance import ToleranceGate
 from farm.leasing.lease import Lease
-from farm.model.device_health import events_of
+from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.run import (
     BaseRecord,
     ComparisonRecord,
@@ -205,6 +205,10 @@ class RunState:
             resumed_from=self.resumed.run_id if self.resumed else "",
             directory=str(self.directory),
         )
+
+    def cleared(self) -> list[HealthEvent]:
+        """Devices on which the program failed by its own fault get their good name back."""
+        return acquittals(self.trials, self.execution.blame.kernel, self.id, self.platform.name, now())
 
     def _devices(self) -> list[DeviceRecord]:
         """Every device that has a trial in this run or was held by it."""

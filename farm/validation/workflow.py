@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from farm.errors import FarmError
 from farm.execution import plan, preflight, resolved_run
 from farm.execution.builder import Building
 from farm.execution.deadlines import RunDeadlines
@@ -18,20 +18,15 @@ from farm.gates.budget import undecided_cases
 from farm.gates.determinism import second_look, suspect_devices
 from farm.gates.verdict import decide
 from farm.leasing.lease import card_of
-from farm.model.device_health import EventKind, HealthEvent, acquittals, claim
+from farm.model.device_health import EventKind, HealthEvent, claim
 from farm.model.run import GateRecord, RunRecord, RunRequest, Verdict
-from farm.process import crash_log
-from farm.report.write import write_reports
 from farm.source import programs
-from farm.store.run_store import RunExistsError
-from farm.timestamps import new_id, now
+from farm.timestamps import now
 from farm.validation import resume
+from farm.validation.conduct import Judgement, conduct, make_directory
 from farm.validation.state import RunState
 from jobs.records import Arm
-from kernel.errors import KernelLayerError
 from kernel.spec import Kernel
-
-INTERRUPTED = "interrupted"  # reason of a run that a person ended, who waits for nothing more
 
 
 def resolve(request: RunRequest, options: SessionOptions, kernel: Kernel | None = None) -> ResolvedRun:
@@ -66,54 +61,34 @@ def run(
     options = options or SessionOptions()
     observer = observer or Observer()
     with leased(resolved, options, observer) as held:
-        return _conduct(_begin(held, options, observer, resumed))
+        going = _begin(held, options, observer, resumed)
+        return conduct(going, functools.partial(_measure, going), functools.partial(_judge, going))
 
 
 def _begin(held: Session, options: SessionOptions, observer: Observer, resumed: RunRecord | None) -> RunState:
-    run_id = options.run_id or new_id()
-    directory = (options.out / run_id).resolve()
-    try:
-        (directory / "logs").mkdir(parents=True)
-    except FileExistsError:
-        raise RunExistsError(run_id) from None
+    run_id, directory = make_directory(options)
     limits = RunDeadlines(options.timeouts, held.lease)
-    told = ProgressFile(directory, observer)
-    going = RunState(run_id, held, directory, now(), told, limits, resumed)
-    held.store.begin(going.record(None, "running", []))
-    return going
+    return RunState(run_id, held, directory, now(), ProgressFile(directory, observer), limits, resumed)
 
 
-def _conduct(going: RunState) -> RunRecord:
+def _judge(going: RunState, stopped: str) -> Judgement:
+    if stopped:
+        return Verdict.ERRORED, stopped, []
     gates: list[GateRecord] = []
-    try:
-        gates = _measure(going)
-        proven = going.execution.blame.kernel
-        verdict, reason = decide(going.builds, going.trials, gates, going.shortfall(), proven)
-        going.observer.judged(gates)
-    except KeyboardInterrupt:
-        verdict, reason = Verdict.ERRORED, INTERRUPTED
-    except (FarmError, KernelLayerError) as error:
-        verdict, reason = Verdict.ERRORED, str(error)
-    except Exception as error:  # noqa: BLE001 - kept in the log; the run must end with a record all the same
-        verdict, reason = Verdict.ERRORED, crash_log.kept(error, going.directory / "logs")
-    record = going.record(verdict, reason, gates)
-    cleared = acquittals(going.trials, going.execution.blame.kernel, going.id, going.platform.name, now())
-    patience_s = going.held.store_wait_s if reason != INTERRUPTED else 0.0
-    going.held.store.conclude(
-        record, cleared, lambda: write_reports(record, going.directory), going.directory, patience_s
-    )
-    return record
+    if not any(build.failure for build in going.builds):
+        evidence = going.evidence()
+        gates = [gate.judge(evidence) for gate in going.gates()]
+    verdict, reason = decide(going.builds, going.trials, gates, going.shortfall(), going.execution.blame.kernel)
+    return verdict, reason, gates
 
 
-def _measure(going: RunState) -> list[GateRecord]:
+def _measure(going: RunState) -> None:
     _build(going)
     if any(build.failure for build in going.builds):
-        return []
+        return
     going.execution.run(_take_over(going, going.plans[0]))
     _look_again(going)
     _sample_more(going)
-    evidence = going.evidence()
-    return [gate.judge(evidence) for gate in going.gates()]
 
 
 def _build(going: RunState) -> None:

@@ -17,11 +17,16 @@ def names() -> list[str]:
 
 def find(name: str) -> Profile:
     """The profile `name`: what ends in `.toml` or holds a `/` is a path. Raises `UnknownNameError`, `ProfileError`."""
-    if name.endswith(".toml") or "/" in name:
+    if is_path(name):
         return _read(Path(name), name)
     if name not in names():
         raise UnknownNameError("harness", name, [*names(), "a path to a .toml file"])
     return _read(_SHIPPED / f"{name}.toml", name)
+
+
+def is_path(name: str) -> bool:
+    """Return whether `name` names a file and no shipped profile."""
+    return name.endswith(".toml") or "/" in name
 
 
 def _read(path: Path, where: str) -> Profile:

@@ -52,11 +52,13 @@ def test_a_file_is_held_to_the_budget_of_its_profile(
     times_us: tuple[float, ...], status: GateStatus, file: FileStatus
 ) -> None:
     measured = trials(*times_us)
-    evidence = judging.evidence(FOUND, Data(), measured, Clock.MEASURED, CEILINGS, len(times_us))
+    evidence = judging.evidence(
+        FOUND, Data(), measured, Clock.MEASURED, CEILINGS, judging.once_planned(FOUND, len(times_us))
+    )
     gates = judging.judge(evidence, "a2a3", Timing.MEASURED)
 
     assert gates[2].status is status
-    files = file_records(FOUND.files, {}, measured, gates, {}, len(times_us), "")
+    files = file_records(FOUND.files, {}, measured, gates, {}, dict.fromkeys(FOUND.files, len(times_us)), "")
     assert {record.file: record.status for record in files} == {"a.py": file, "b.py": FileStatus.PASSED}
     assert [(name, record.ceiling_us) for name, record in budget_records(evidence).items()] == [("a.py", 100.0)]
 
@@ -65,7 +67,7 @@ def test_a_file_is_held_to_the_budget_of_its_profile(
     ("timing", "why"), [(Timing.HOST, "never gated"), (Timing.MEASURED, "the profile has no budget")]
 )
 def test_without_a_budget_no_time_is_gated(timing: Timing, why: str) -> None:
-    evidence = judging.evidence(FOUND, Data(), trials(5.0), Clock.MEASURED, {}, 1)
+    evidence = judging.evidence(FOUND, Data(), trials(5.0), Clock.MEASURED, {}, judging.once_planned(FOUND, 1))
     gate = judging.judge(evidence, "a2a3", timing)[2]
 
     assert gate.status is GateStatus.NOT_APPLICABLE

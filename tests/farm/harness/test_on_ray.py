@@ -12,9 +12,10 @@ import pytest
 from farm.errors import UsageError
 from farm.execution.session import SessionOptions
 from farm.harness.file_selection import discover
-from farm.harness.workflow import HarnessRequest, run
 from farm.model.run import FileStatus, GateStatus, RunRecord, RunRequest, Verdict
 from farm.model.timeouts import Timeouts
+from farm.validation.suite import run
+from farm.validation.suite_state import SuiteRequest
 from kernel.harness.profile import Profile
 from tests.fakes.harness import ROOT, keeping, shipped
 from tests.processes import running_for_this_test
@@ -64,7 +65,8 @@ def validate(
         seed=0,
     )
     return run(
-        HarnessRequest(profile, ROOT, found, "named", request), SessionOptions(out=out, timeouts=Timeouts(trial_s=120))
+        SuiteRequest(profile, profile.name, ROOT, found, "named", request),
+        SessionOptions(out=out, timeouts=Timeouts(trial_s=120)),
     )
 
 

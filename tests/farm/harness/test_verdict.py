@@ -31,7 +31,7 @@ def evidence(*trials: TrialRecord, **more: object) -> Evidence:
 
 def judged(*trials: TrialRecord, guilt: tuple[Failure, ...] = (), repeats: int = 1) -> FileRecord:
     gates = [ClaimGate().judge(evidence(*trials))]
-    return file_records({"a.py": HEAD}, {}, trials, gates, {"a.py": guilt}, repeats, "not reached")[0]
+    return file_records({"a.py": HEAD}, {}, trials, gates, {"a.py": guilt}, {"a.py": repeats}, "not reached")[0]
 
 
 def test_a_file_whose_outputs_all_pass_has_passed() -> None:

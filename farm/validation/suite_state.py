@@ -1,0 +1,189 @@
+"""What is known of a run of a suite's files while it goes on, and the record that is made of it at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from farm.analysis.sweep_matrix import Fleet
+from farm.execution.deadlines import RunDeadlines
+from farm.execution.in_flight import InFlightTrials
+from farm.execution.observer import Observer
+from farm.execution.session import Session
+from farm.gates.budget import budget_records, medians
+from farm.gates.protocol import Evidence, PlannedMeasurement
+from farm.harness import gates as judging
+from farm.harness.executor import HarnessExecutor
+from farm.harness.file_selection import Found
+from farm.model.device_health import HealthEvent, acquittals, events_of
+from farm.model.run import (
+    DeviceRecord,
+    FileRecord,
+    GateRecord,
+    HarnessRecord,
+    RunRecord,
+    RunRequest,
+    Verdict,
+)
+from farm.source.provenance import is_exactly_its_commit, provenance
+from farm.timestamps import now
+from jobs.records import TrialRecord, TrialRequest
+from kernel.harness.kernel import INPUT_SET
+from kernel.harness.profile import Profile, Timing
+from kernel.platforms.command import Command
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRequest:
+    """What was asked for."""
+
+    profile: Profile
+    profile_source: str  # a shipped profile's name, or the absolute path of a file
+    root: Path  # of the repository, absolute
+    found: Found
+    selected: str  # how the files were chosen
+    request: RunRequest  # its cases are the files
+
+
+def digest(profile: Profile) -> str:
+    """Return the SHA-256 of everything a profile says."""
+    return hashlib.sha256(profile.model_dump_json().encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class SuiteRun:
+    """One run of a suite under way."""
+
+    id: str
+    asked: SuiteRequest
+    held: Session
+    directory: Path
+    observer: Observer
+    limits: RunDeadlines
+    resumed: RunRecord | None  # an interrupted run of the same files
+    started_at: str = field(default_factory=now)
+    planned: list[PlannedMeasurement] = field(default_factory=list)
+    trials: list[TrialRecord] = field(default_factory=list)
+    files: list[FileRecord] = field(default_factory=list)  # once judged
+    looked_again: frozenset[str] = frozenset()
+    executor: HarnessExecutor = field(init=False)
+    exact: bool = field(init=False)  # the repository is its commit and nothing else
+
+    def __post_init__(self) -> None:
+        """Plan every file, and have the executor tell this run of every trial."""
+        self.exact = is_exactly_its_commit(self.asked.root)
+        asked, request, lease = self.asked, self.asked.request, self.held.lease
+        self.planned = judging.once_planned(asked.found, request.repeats)
+        self.executor = HarnessExecutor(
+            lease=lease,
+            in_flight=InFlightTrials(lease, self.directory, self.platform.clock, self.limits.timeouts.trial_s),
+            limits=self.limits,
+            observer=self.observer,
+            template=TrialRequest(
+                kernel=request.kernel, case="", platform=request.platform, input_set=INPUT_SET, seed=request.seed
+            ),
+            heads=asked.found.files,
+            repeats=request.repeats,
+            freezes=frozenset(self._frozen()),
+            data=self.directory / "data",
+            save=self.keep,
+        )
+
+    @property
+    def platform(self) -> Command:
+        """What runs the files."""
+        platform = self.held.resolved.platform
+        assert isinstance(platform, Command)
+        return platform
+
+    @property
+    def timing(self) -> Timing:
+        """What the suite's times are on this platform."""
+        return self.asked.profile.platforms[self.platform.name].clock
+
+    def _frozen(self) -> list[str]:
+        """Files whose first trial keeps its operands for the others."""
+        data = self.asked.profile.data
+        freezable = (
+            data.replay is not None and not data.seeded and bool(data.outputs) and self.asked.request.repeats > 1
+        )
+        return [file for file, head in self.asked.found.files.items() if freezable and head.replays]
+
+    def keep(self, trial: TrialRecord) -> None:
+        """Make `trial` durable, and what it says of its device; several devices cannot be told apart."""
+        self.trials.append(trial)
+        self.held.store.save_trials(self.id, [trial])
+        if not trial.beside:
+            whose = {"claimed": True, "simulated": not self.platform.noisy}  # nobody has installed its programs
+            self.held.store.observe(events_of(trial, self.id, self.platform.name, now(), **whose))
+
+    def evidence(self) -> Evidence:
+        """What the gates may look at."""
+        profile = self.asked.profile
+        ceilings = profile.budgets.get(self.platform.name, {})
+        return judging.evidence(
+            self.asked.found,
+            profile.data,
+            self.trials,
+            self.platform.clock,
+            ceilings,
+            self.planned,
+            Fleet.of(self._devices()).cards,
+            self.looked_again,
+        )
+
+    def cleared(self) -> list[HealthEvent]:
+        """Devices on which a file failed by its own fault get their good name back."""
+        cleared = []
+        for file, blame in self.executor.blames.items():
+            own = [trial for trial in self.trials if trial.case == file and not trial.beside]
+            cleared += acquittals(own, blame.kernel, self.id, self.platform.name, now())
+        return cleared
+
+    def record(self, verdict: Verdict | None, reason: str, gates: list[GateRecord]) -> RunRecord:
+        """The run as it stands now."""
+        asked, request, evidence = self.asked, self.asked.request, self.evidence()
+        source = provenance(asked.root)
+        return RunRecord(
+            run_id=self.id,
+            verdict=verdict,
+            reason=reason,
+            kernel=request.kernel,
+            cases=request.cases,
+            platform=request.platform,
+            clock=self.platform.clock,
+            commit=source.commit,
+            commit_unknown=source.because,
+            started_at=self.started_at,
+            finished_at=None if verdict is None else now(),
+            request=request,
+            toolchain=self.platform.toolchain(),
+            devices=self._devices(),
+            builds=[],
+            trials=self.trials,
+            gates=gates,
+            median_us={file: median for file, median in medians(evidence).items() if median.samples},
+            budget=budget_records(evidence),
+            failures=self.executor.problems,
+            queue_s=self.held.lease.queue_s,
+            run_limit_s=self.limits.timeouts.run_s,
+            resumed_from=self.resumed.run_id if self.resumed else "",
+            harness=HarnessRecord(
+                profile=asked.profile.name,
+                profile_source=asked.profile_source,
+                profile_sha256=digest(asked.profile),
+                root=str(asked.root),
+                exact=self.exact,
+                command=asked.profile.command,
+                timing=self.timing.value,
+                selected=asked.selected,
+                files=self.files,
+            ),
+            directory=str(self.directory),
+        )
+
+    def _devices(self) -> list[DeviceRecord]:
+        """Every device that has a trial in this run or was held by it."""
+        before = self.resumed.devices if self.resumed else []
+        return list({device.id: device for device in (*before, *self.held.lease.held)}.values())
