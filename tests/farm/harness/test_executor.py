@@ -55,6 +55,8 @@ def conducted(
     fails: dict[str, Failure] | None = None,
     freezes: str = "",
     others_wait: bool = False,
+    taken: dict[str, frozenset[int]] | None = None,
+    again: dict[str, set[str]] | None = None,
 ) -> tuple[HarnessExecutor, SlowFile, list[TrialRecord]]:
     """Run the files on `count` devices, two a node; with `others_wait` somebody who goes first comes meanwhile."""
     kept: list[TrialRecord] = []
@@ -70,8 +72,11 @@ def conducted(
         freezes=frozenset({freezes} - {""}),
         data=Path("/data"),
         save=kept.append,
+        taken=taken or {},
     )
     executor.run()
+    if again:
+        executor.look_again(again, range(repeats, 2 * repeats))
     return executor, trials, kept
 
 
@@ -173,3 +178,38 @@ def test_where_the_first_trial_is_lost_no_other_waits_for_its_data() -> None:
     )
 
     assert [attempt for _, _, attempt, _ in in_flight.flown] == ["0/0", "0/1"]
+
+
+def test_a_second_look_is_made_on_just_the_devices_that_are_asked() -> None:
+    heads = {f"{number}.py": head() for number in range(4)}
+    again = {"1.py": {"node0/1", "node1/0"}, "3.py": {"node0/0"}}
+    _, _, kept = conducted(heads, count=4, repeats=2, again=again)
+
+    more = [(record.case, record.device, record.repeat) for record in kept if record.repeat >= 2]
+    assert sorted(more) == [
+        ("1.py", "node0/1", 2),
+        ("1.py", "node0/1", 3),
+        ("1.py", "node1/0", 2),
+        ("1.py", "node1/0", 3),
+        ("3.py", "node0/0", 2),
+        ("3.py", "node0/0", 3),
+    ]
+    assert len(kept) == 4 * 2 + len(more)
+
+
+def test_a_second_look_on_a_device_that_has_gone_makes_nothing_up() -> None:
+    executor, _, kept = conducted({"1.py": head()}, count=2, again={"1.py": {"node9/9"}})
+
+    assert [record.repeat for record in kept] == [0]
+    assert executor.unreached == ["1.py"]
+
+
+def test_what_is_taken_over_is_not_made_again() -> None:
+    heads = {"done.py": head(), "half.py": head(), "new.py": head(), "frozen.py": head()}
+    taken = {"done.py": frozenset({0, 1}), "half.py": frozenset({1}), "frozen.py": frozenset({0, 1})}
+    executor, _, kept = conducted(heads, count=2, repeats=2, taken=taken, freezes="frozen.py")
+
+    made = sorted((record.case, record.repeat) for record in kept)
+    assert made == [("half.py", 0), ("new.py", 0), ("new.py", 1)]
+    assert executor.can_repeat("done.py")
+    assert not executor.can_repeat("frozen.py"), "its operands were the interrupted run's"

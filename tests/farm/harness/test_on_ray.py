@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import junitparser
@@ -10,13 +13,17 @@ import psutil
 import pytest
 
 from farm.errors import UsageError
+from farm.execution.observer import Observer
 from farm.execution.session import SessionOptions
 from farm.harness.file_selection import discover
 from farm.model.run import FileStatus, GateStatus, RunRecord, RunRequest, Verdict
 from farm.model.timeouts import Timeouts
+from farm.validation import resume, suite
 from farm.validation.suite import run
 from farm.validation.suite_state import SuiteRequest
+from jobs.records import TrialRecord
 from kernel.harness.profile import Profile
+from kernel.harness.profiles import find
 from tests.fakes.harness import ROOT, keeping, shipped
 from tests.processes import running_for_this_test
 
@@ -53,8 +60,10 @@ def validate(
     devices: int = 3,
     repeats: int = 1,
     platform: str = "a2a3sim",
+    root: Path = ROOT,
+    observer: Observer | None = None,
 ) -> RunRecord:
-    found = discover(ROOT, [f"models/{name}.py" for name in names], profile, platform)
+    found = discover(root, [f"models/{name}.py" for name in names], profile, platform)
     request = RunRequest(
         kernel=profile.name,
         cases=list(found.files),
@@ -65,8 +74,9 @@ def validate(
         seed=0,
     )
     return run(
-        SuiteRequest(profile, profile.name, ROOT, found, "named", request),
+        SuiteRequest(profile, profile.name, root, found, "named", request),
         SessionOptions(out=out, timeouts=Timeouts(trial_s=120)),
+        observer,
     )
 
 
@@ -143,6 +153,66 @@ def test_with_frozen_data_and_kept_outputs_determinism_is_judged(tmp_path: Path)
     steady = [trial for trial in record.trials if trial.case == "models/steady.py"]
     assert len({trial.claims["y"].sha256 for trial in steady}) == 1
     assert not (tmp_path / record.run_id / "data").exists()
+
+
+@dataclass
+class Interrupts(Observer):
+    """Ctrl-C once `after` trials have ended."""
+
+    after: int
+    seen: int = 0
+
+    def measured(self, trial: TrialRecord, kept: bool) -> None:
+        self.seen += 1
+        if self.seen == self.after:
+            raise KeyboardInterrupt
+
+
+def repository(place: Path) -> Path:
+    """The fixture as a repository of its own, whose work tree is its commit."""
+    root = place / "repository"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns("__pycache__", "build_output"))
+    (root / ".gitignore").write_text("__pycache__/\n")
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for words in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "files"]):
+        subprocess.run(["git", *words], cwd=root, check=True)
+    return root
+
+
+def resumed(record: RunRecord, out: Path) -> RunRecord:
+    resume.require(record)
+    options = SessionOptions(out=out, timeouts=Timeouts(trial_s=120))
+    return run(suite.of_record(record), options, resumed=record)
+
+
+def test_an_interrupted_run_goes_on_with_what_is_missing(tmp_path: Path) -> None:
+    root, profile = repository(tmp_path), find("pypto-lib")
+    names = ["passes", "steady", "wrong_numbers", "no_sim"]
+    record = validate(profile, names, tmp_path, devices=1, root=root, observer=Interrupts(2))
+    assert (record.verdict, record.reason, len(record.trials)) == (Verdict.ERRORED, "interrupted", 2)
+
+    done = resumed(record, tmp_path)
+
+    assert (done.verdict, done.resumed_from) == (Verdict.FAILED, record.run_id)
+    assert statuses(done) == {
+        "passes": FileStatus.PASSED,
+        "steady": FileStatus.PASSED,
+        "wrong_numbers": FileStatus.FAILED,
+        "no_sim": FileStatus.SKIPPED,
+    }
+    assert [trial.host_s for trial in done.trials[:2]] == [trial.host_s for trial in record.trials]
+    assert len(done.trials) == 3
+
+
+def test_after_a_change_every_file_is_run_anew(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    record = validate(find("pypto-lib"), ["passes", "steady"], tmp_path, devices=1, root=root, observer=Interrupts(1))
+    (root / "models" / "new_import.py").write_text("")
+
+    done = resumed(record, tmp_path)
+
+    assert (done.verdict, len(record.trials), len(done.trials)) == (Verdict.PASSED, 1, 2)
+    assert not {trial.host_s for trial in record.trials} & {trial.host_s for trial in done.trials}
 
 
 def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(
