@@ -77,7 +77,7 @@ def claim(engine: Engine, at: datetime, limit: int, resting: frozenset[str] = fr
         if not connection.execute(due.limit(1)).first():
             return []  # the usual answer, and it takes no write lock
     with transaction(engine, "written", write=True) as connection:
-        return [_letter(connection, row) for row in connection.execute(due).all() if _claimed(connection, row, at)]
+        return [_letter(connection, row) for row in connection.execute(due).all() if claim_row(connection, row, at)]
 
 
 def newest(connection: Connection, key: str) -> Content | None:
@@ -103,7 +103,7 @@ def refuse(engine: Engine, letter: OutboxMessage, error: str) -> None:
     _settle(engine, letter, {"state": OutboxState.REFUSED.value, "error": error, "done_at": _now()})
 
 
-def _claimed(connection: Connection, row: Row[tuple[object, ...]], at: datetime) -> bool:
+def claim_row(connection: Connection, row: Row[tuple[object, ...]], at: datetime) -> bool:
     """Claim a row unless another process was faster; `attempts` tells."""
     mine: tuple[ColumnElement[bool], ...] = (
         OUTBOX.c.sequence == row.sequence,

@@ -57,20 +57,20 @@ class Scheduler:
 
     async def queue_due(self, now: datetime) -> int:
         """Queue what is due at `now`; how many schedules were."""
-        due = await asyncio.to_thread(self._due, now)
+        due = await asyncio.to_thread(self.due, now)
         count = 0
         for schedule, seen in due:
             try:
-                asked = await self._asked(schedule)
+                asked = await self.asked(schedule)
             except ForgeError as error:  # it stays due, and is caught up
                 LOG.warning("schedule %s waits for the forge: %s", schedule.name, error)
                 continue
-            count += await asyncio.to_thread(self._queue, schedule, seen, now, asked)
+            count += await asyncio.to_thread(self.queue, schedule, seen, now, asked)
         if count:
             self._queued()
         return count
 
-    def _due(self, now: datetime) -> list[tuple[Schedule, str]]:
+    def due(self, now: datetime) -> list[tuple[Schedule, str]]:
         """Schedules that are due, each with how far it has been carried out; new ones begin to count now."""
         due = []
         with transaction(self._engine, "read") as connection:
@@ -84,14 +84,14 @@ class Scheduler:
                 due.append((schedule, str(row.done_until)))
         return due
 
-    async def _asked(self, schedule: Schedule) -> Validate:
+    async def asked(self, schedule: Schedule) -> Validate:
         """What `schedule` wants in the queue. Raises `ForgeError`."""
         if schedule.kind == "sweep":
             return _validate(JobKind.SWEEP, f"schedule/{schedule.name}", "", "")
         head = await self._forges[schedule.forge].branch_head(schedule.repository, schedule.branch)
         return _validate(JobKind.BASELINE, f"refs/heads/{schedule.branch}", head, schedule.branch)
 
-    def _queue(self, schedule: Schedule, seen: str, now: datetime, asked: Validate) -> bool:
+    def queue(self, schedule: Schedule, seen: str, now: datetime, asked: Validate) -> bool:
         """Put it in the queue, unless another process was faster; whether it was put there."""
         repository = self._config.find(schedule.forge, schedule.repository)
         assert repository is not None, "held by Schedule"

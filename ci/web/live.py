@@ -79,14 +79,14 @@ class Live:
         self.most = most
         self.open = 0
         self._every_s = every_s
-        self._beat_s = beat_s
-        self._parts: dict[str, _Part] = {}
+        self.beat_s = beat_s
+        self.parts: dict[str, _Part] = {}
         self._ended = False
 
     def end(self) -> None:
         """End every stream, and begin none that lasts: the service shuts down."""
         self._ended = True
-        for part in self._parts.values():
+        for part in self.parts.values():
             part.wake()
 
     async def follow(
@@ -123,15 +123,15 @@ class Live:
     async def _woken(self, part: _Part) -> bool:
         """Wait for a change; whether there was one before the next beat."""
         try:
-            await within(part.changed.wait(), self._beat_s)
+            await within(part.changed.wait(), self.beat_s)
         except asyncio.TimeoutError:
             return False
         return True
 
     def _join(self, name: str, draw: Draw, first: Drawn) -> _Part:
-        part = self._parts.get(name)
+        part = self.parts.get(name)
         if part is None or part.ended:
-            part = self._parts[name] = _Part(first)
+            part = self.parts[name] = _Part(first)
             part.task = asyncio.create_task(self._watch(part, draw))
             part.task.add_done_callback(lambda task: _ended(name, task))
             part.task.add_done_callback(lambda _: part.wake())
@@ -145,8 +145,8 @@ class Live:
             return
         if part.task is not None:
             part.task.cancel()
-        if self._parts.get(name) is part:
-            del self._parts[name]
+        if self.parts.get(name) is part:
+            del self.parts[name]
 
     async def _watch(self, part: _Part, draw: Draw) -> None:
         while True:

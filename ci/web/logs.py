@@ -26,7 +26,7 @@ from farm.store.run_store import Store
 
 router = APIRouter()
 
-_PIECE = 256 << 10  # bytes at once
+PIECE_BYTES = 256 << 10  # bytes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _page(
     request: Request, who: Viewer, name: str, of: str, addresses: Addresses, file: int | None, live: bool
 ) -> HTMLResponse:
     size = os.fstat(file).st_size if file is not None else 0
-    begin = max(0, size - _PIECE)
+    begin = max(0, size - PIECE_BYTES)
     text = os.pread(file, size - begin, begin).decode(errors="replace") if file is not None else ""
     shown: dict[str, Any] = {"name": name, "of": of, "to": addresses, "text": text, "live": live}
     return render(request, "log.html", who, **shown, size=size, begin=begin)
@@ -101,16 +101,16 @@ def _page(
 
 def _grown(file: int | None, begin: int, over: bool) -> Response:
     """What a log has from `begin` on, in whole lines until it is `over`."""
-    found = os.pread(file, _PIECE, begin) if file is not None else b""
+    found = os.pread(file, PIECE_BYTES, begin) if file is not None else b""
     whole = found if over else found[: _whole(found)]
-    end = over and len(found) < _PIECE
+    end = over and len(found) < PIECE_BYTES
     headers = {"X-Farm-Next": str(begin + len(whole)), "X-Farm-Over": "1" if end else "0"}
     return Response(whole.decode(errors="replace"), media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _whole(piece: bytes) -> int:
     """How much of a piece ends with a whole line, so that no character is cut in two; all of it where it has none."""
-    return piece.rfind(b"\n") + 1 or (len(piece) if len(piece) == _PIECE else 0)
+    return piece.rfind(b"\n") + 1 or (len(piece) if len(piece) == PIECE_BYTES else 0)
 
 
 @contextmanager

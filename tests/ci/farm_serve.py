@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 
 from tests.ci.configuration import ENVIRONMENT
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0  # a hang, on a machine however busy
@@ -44,16 +44,14 @@ class FarmServe:
 
     def wait(self) -> None:
         """Until it is ready."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            assert self.process.poll() is None, self.log()
-            try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError("the service did not start")
+        until(self._ready, PATIENCE_S, "the start of the service")
+
+    def _ready(self) -> bool:
+        assert self.process.poll() is None, self.log()
+        try:
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it by a signal."""

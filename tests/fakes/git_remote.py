@@ -21,7 +21,7 @@ class GitRemote:
     def __init__(self, directory: Path) -> None:
         self.path = directory
         self.url = directory.as_uri()
-        self._git("init", "--quiet", "--bare", "--initial-branch", "main", str(directory), inside=False)
+        self.git("init", "--quiet", "--bare", "--initial-branch", "main", str(directory), inside=False)
         self.main = self.commit({SAYS: "passed", "README.md": "kernels"}, ref="refs/heads/main")
 
     def commit(self, files: dict[str, str], *parents: str, ref: str = "") -> str:
@@ -32,34 +32,34 @@ class GitRemote:
 
     def blob(self, text: str) -> str:
         """The object that holds a file's text."""
-        return self._git("hash-object", "-w", "--stdin", text=text)
+        return self.git("hash-object", "-w", "--stdin", text=text)
 
     def plant(self, entries: dict[str, tuple[str, str]], *parents: str, ref: str = "") -> str:
         """A commit of exactly `entries` (path → mode and object), links and submodules included."""
         index = {"GIT_INDEX_FILE": str(self.path / "test-index")}
         listed = "".join(f"{mode} {digest}\t{path}\n" for path, (mode, digest) in entries.items())
-        self._git("read-tree", "--empty", env=index)
-        self._git("update-index", "--index-info", text=listed, env=index)
-        tree = self._git("write-tree", env=index)
+        self.git("read-tree", "--empty", env=index)
+        self.git("update-index", "--index-info", text=listed, env=index)
+        tree = self.git("write-tree", env=index)
         words = [word for parent in parents for word in ("-p", parent)]
-        made = self._git("commit-tree", tree, *words, "-m", "a change")
+        made = self.git("commit-tree", tree, *words, "-m", "a change")
         if ref:
-            self._git("update-ref", ref, made)
+            self.git("update-ref", ref, made)
         return made
 
     def bomb(self, path: str, levels: int) -> str:
         """A commit of pull request 7 with a few objects, whose `path` lists as ten to the power of `levels` files."""
         line = f"100644 blob {self.blob('x')}\tfile"
         for _ in range(levels):
-            tree = self._git("mktree", text="".join(f"{line}{number}\n" for number in range(10)))
+            tree = self.git("mktree", text="".join(f"{line}{number}\n" for number in range(10)))
             line = f"040000 tree {tree}\tdirectory"
         top, _, below = path.partition("/")
         if below:
-            tree = self._git("mktree", text=f"040000 tree {tree}\t{below}\n")
-        others = [each for each in self._git("ls-tree", self.main).splitlines() if not each.endswith(f"\t{top}")]
-        whole = self._git("mktree", text="".join(f"{each}\n" for each in [*others, f"040000 tree {tree}\t{top}"]))
-        made = self._git("commit-tree", whole, "-p", self.main, "-m", "a change")
-        self._git("update-ref", "refs/pull/7/head", made)
+            tree = self.git("mktree", text=f"040000 tree {tree}\t{below}\n")
+        others = [each for each in self.git("ls-tree", self.main).splitlines() if not each.endswith(f"\t{top}")]
+        whole = self.git("mktree", text="".join(f"{each}\n" for each in [*others, f"040000 tree {tree}\t{top}"]))
+        made = self.git("commit-tree", whole, "-p", self.main, "-m", "a change")
+        self.git("update-ref", "refs/pull/7/head", made)
         return made
 
     def pull(self, number: int, files: dict[str, str], base: str = "") -> str:
@@ -67,10 +67,10 @@ class GitRemote:
         return self.commit(files, base or self.main, ref=f"refs/pull/{number}/head")
 
     def _tree(self, commit: str) -> list[tuple[str, str]]:
-        lines = self._git("ls-tree", "-r", commit).splitlines()
+        lines = self.git("ls-tree", "-r", commit).splitlines()
         return [(line.partition("\t")[2], line.split()[2]) for line in lines]
 
-    def _git(self, *words: str, text: str = "", inside: bool = True, env: dict[str, str] | None = None) -> str:
+    def git(self, *words: str, text: str = "", inside: bool = True, env: dict[str, str] | None = None) -> str:
         place = ["--git-dir", str(self.path)] if inside else []
         given = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent", **_WHO, **(env or {})}
         done = subprocess.run(

@@ -18,7 +18,7 @@ LOG = logging.getLogger(__name__)
 
 FRESH_S = 600.0  # an answer younger than this is not asked for again
 LASTS_S = 3600.0  # and one as old as this is worth nothing, even where the forge does not answer
-_PAUSE_S = 60.0  # between two questions that the forge does not answer
+PAUSE_S = 60.0  # between two questions that the forge does not answer
 
 _WRITER = frozenset({Scope.READ, Scope.SUBMIT})
 _MAY = {
@@ -87,7 +87,7 @@ class Members:
         except ForgeUnavailableError as error:
             LOG.warning("what %s may do is not known anew: %s", account.name, error)
             before = self._known.get(account, _Known(frozenset(), self._clock() - LASTS_S, 0))
-            self._known[account] = _Known(before.scopes, before.asked, self._clock() + _PAUSE_S)
+            self._known[account] = _Known(before.scopes, before.asked, self._clock() + PAUSE_S)
             return
         now = self._clock()
         self._known[account] = _Known(scopes_of(permission, terms.least), now, now + FRESH_S)

@@ -122,7 +122,7 @@ def test_a_claim_on_what_was_read_before_another_claimed_it_fails(engine: Engine
     claim(engine)
 
     with transaction(engine, "written", write=True) as connection:  # as PostgreSQL lets two senders do
-        assert not outbox._claimed(connection, seen, timestamps.utc_now())
+        assert not outbox.claim_row(connection, seen, timestamps.utc_now())
 
 
 def test_a_row_whose_sender_died_comes_back_as_uncertain(engine: Engine) -> None:

@@ -188,11 +188,11 @@ def test_a_forge_that_is_down_delays_a_baseline_and_loses_none(tmp_path: Path, e
 
 def test_of_two_processes_one_queues(nights: Clock, tmp_path: Path) -> None:
     nights.at(NOON)
-    [(schedule, seen)] = nights.scheduler._due(NOON + DAY)
-    asked = asyncio.run(nights.scheduler._asked(schedule))
+    [(schedule, seen)] = nights.scheduler.due(NOON + DAY)
+    asked = asyncio.run(nights.scheduler.asked(schedule))
     assert Clock(tmp_path, SWEEP, nights.engine).at(NOON + DAY) == 1
 
-    assert not nights.scheduler._queue(schedule, seen, NOON + DAY, asked)
+    assert not nights.scheduler.queue(schedule, seen, NOON + DAY, asked)
     assert len(nights.jobs()) == 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.fakes.git_remote import GitRemote
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.pulls import pull
 from tests.fakes.served import served
+from tests.waiting import came_true
 
 pytestmark = [pytest.mark.service, pytest.mark.sim, pytest.mark.ray, pytest.mark.timeout(1200)]
 
@@ -59,11 +59,12 @@ def test_pull_requests_are_judged_by_what_their_programs_do(tmp_path: Path) -> N
             said = f"# nothing that runs is different\n{files[TUNINGS]}"
             harmless = propose(service, api, remote, 1, base, {TUNINGS: said})
             worse = propose(service, api, remote, 2, base, {TUNINGS: slower})
-            end = time.monotonic() + PATIENCE_S
-            while {check["status"] for check in api.checks.values()} != {"completed"} or len(api.checks) < 2:
-                assert time.monotonic() < end, service.log()[-3000:]
+
+            def told() -> bool:
                 assert service.process.poll() is None, service.log()[-3000:]
-                time.sleep(0.2)
+                return {check["status"] for check in api.checks.values()} == {"completed"} and len(api.checks) == 2
+
+            assert came_true(told, PATIENCE_S), service.log()[-3000:]
             log = service.log()
 
     checks = {str(check["head_sha"]): check for check in api.checks.values()}

@@ -83,7 +83,7 @@ def test_a_commit_that_is_not_there_is_named(tmp_path: Path, remote: GitRemote, 
 
 
 def test_a_tree_is_no_commit(tmp_path: Path, remote: GitRemote) -> None:
-    tree = remote._git("rev-parse", f"{remote.main}^{{tree}}")
+    tree = remote.git("rev-parse", f"{remote.main}^{{tree}}")
 
     with pytest.raises(CommitMissingError, match="is no commit"):
         ask(mirror(tmp_path).bring(Remote(remote.url), tree, ""))
@@ -116,9 +116,9 @@ def test_a_remote_that_does_not_end_is_given_up(tmp_path: Path) -> None:
 
 
 def test_nothing_that_a_commit_brings_is_acted_on(tmp_path: Path, remote: GitRemote) -> None:
-    link = remote._git("hash-object", "-w", "--stdin", text="/etc/passwd")
-    modules = remote._git("hash-object", "-w", "--stdin", text='[submodule "s"]\n\tpath = s\n\turl = file:///nowhere\n')
-    attributes = remote._git("hash-object", "-w", "--stdin", text="* filter=evil\n")
+    link = remote.git("hash-object", "-w", "--stdin", text="/etc/passwd")
+    modules = remote.git("hash-object", "-w", "--stdin", text='[submodule "s"]\n\tpath = s\n\turl = file:///nowhere\n')
+    attributes = remote.git("hash-object", "-w", "--stdin", text="* filter=evil\n")
     entries = {"passwd": ("120000", link), ".gitmodules": ("100644", modules), ".gitattributes": ("100644", attributes)}
     head = remote.plant({**entries, "s": ("160000", "a" * 40)}, remote.main, ref="refs/pull/7/head")
 

@@ -31,6 +31,7 @@ from tests.fakes.git_remote import PROGRAM, SAYS, GitRemote
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.pulls import pull
 from tests.fakes.served import served
+from tests.waiting import came_true
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1200)]
 
@@ -82,11 +83,12 @@ def test_killed_at_random_moments_it_judges_every_commit_once(tmp_path: Path) ->
             stream.push(number)
             time.sleep(chance.uniform(0, 1.5))  # what is to be hit, and not what is waited for
             stream.kill()
-        end = time.monotonic() + 60 + 10 * KILLS
-        while not stream.settled():
-            assert time.monotonic() < end, stream.service.log()[-3000:]
+
+        def settled() -> bool:
             assert stream.service.process.poll() is None, stream.service.log()[-3000:]
-            time.sleep(0.1)
+            return stream.settled()
+
+        assert came_true(settled, 60 + 10 * KILLS), stream.service.log()[-3000:]
         stream.service.end(signal.SIGTERM)
 
     assert api.problems == []

@@ -22,6 +22,7 @@ from tests.ci.farm_serve import FarmServe
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.pulls import sha
 from tests.fakes.served import served
+from tests.waiting import until
 
 pytestmark = pytest.mark.service
 
@@ -55,10 +56,7 @@ def test_a_service_killed_at_random_queues_each_missed_night_once(tmp_path: Path
             settle(engine)
             miss_nights(engine)
             service.start()
-        end = time.monotonic() + 60
-        while not all(done(engine)):
-            assert time.monotonic() < end, "a night was not queued"
-            time.sleep(0.05)
+        until(lambda: all(done(engine)), what="the queueing of every night")
         service.end(signal.SIGTERM)
 
     assert api.problems == []

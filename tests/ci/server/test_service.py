@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.ci.farm_serve import FarmServe
 from tests.fakes.github_api import Fault, GitHubApi
 from tests.fakes.pulls import pull, sha
 from tests.fakes.served import served
+from tests.waiting import until
 
 pytestmark = pytest.mark.service
 
@@ -29,13 +29,6 @@ def api() -> Iterator[GitHubApi]:
     api = GitHubApi()
     yield api
     assert api.problems == []
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.05)
 
 
 def test_killed_at_any_moment_it_loses_no_delivery_and_makes_no_check_twice(tmp_path: Path, api: GitHubApi) -> None:

@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from githubkit.webhooks import sign
 
 from tests.ci.configuration import ENVIRONMENT, configuration
 from tests.ci.published import published
+from tests.waiting import came_true, until
 
 pytestmark = pytest.mark.service
 
@@ -67,15 +67,14 @@ def service(directory: Path) -> Iterator[Service]:
 
 
 def _wait(process: subprocess.Popen[str], url: str) -> None:
-    for _ in range(600):
+    def ready() -> bool:
         assert process.poll() is None, "the service ended"
         try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
-                return
+            return httpx.get(f"{url}/readyz").status_code == 200
         except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError("the service did not start")
+            return False
+
+    until(ready, what="the start of the service")
 
 
 @pytest.fixture(scope="module")
@@ -264,10 +263,7 @@ def test_a_database_that_others_hold_is_answered_in_time(tmp_path: Path) -> None
         assert httpx.get(f"{it.url}/healthz", timeout=2).status_code == 200
         other.execute("ROLLBACK")
 
-        for _ in range(100):
-            if ("busy", "pull_request", "Codertocat/Hello-World") in it.deliveries():
-                break
-            time.sleep(0.1)
+        came_true(lambda: ("busy", "pull_request", "Codertocat/Hello-World") in it.deliveries())
         assert it.post(OPENED.headers("busy"), OPENED.body).status_code == 200  # it was kept after all
 
 

@@ -43,7 +43,7 @@ def tried(scenario: Callable[[Live, Picture], Awaitable[None]], most: int = 9, b
     async def main() -> None:
         live = Live(most, every_s=0.01, beat_s=beat_s)
         await asyncio.wait_for(scenario(live, Picture()), SOON_S)
-        assert live.open == 0 and not live._parts
+        assert live.open == 0 and not live.parts
 
     asyncio.run(main())
 
@@ -89,10 +89,10 @@ def test_it_is_drawn_once_for_everybody_and_for_nobody_not_at_all() -> None:
         readers = [reading(live, picture) for _ in range(8)]
         await asyncio.gather(*(lines.next() for lines in readers))
         waiting = [asyncio.ensure_future(lines.next()) for lines in readers]
-        [part] = live._parts.values()
+        [part] = live.parts.values()
         picture.paint("one")
         assert len({*(await asyncio.gather(*waiting))}) == 1
-        assert list(live._parts.values()) == [part]
+        assert list(live.parts.values()) == [part]
         for lines in readers:
             await lines.close()
         assert part.task is not None
@@ -236,7 +236,7 @@ def test_the_lines_of_a_run_that_ends_end_as_well(site: Site) -> None:
 
 @pytest.mark.service
 def test_a_stream_is_for_those_who_may_read_for_as_long_as_they_may(site: Site) -> None:
-    site.app.state.live._beat_s = 0.05
+    site.app.state.live.beat_s = 0.05
     site.add_runs("r1", verdicts=(Verdict.PASSED,))
     with site.visitor() as stranger:
         with opened(stranger, "/now/live") as lines:

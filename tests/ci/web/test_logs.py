@@ -74,7 +74,7 @@ def test_the_log_of_a_job_that_is_over_ends(site: Site, running: Path) -> None:
 
 
 def test_of_a_long_log_the_end_is_shown(site: Site, running: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_PIECE", 100)
+    monkeypatch.setattr(logs, "PIECE_BYTES", 100)
     running.write_text("".join(f"line {number}\n" for number in range(100)))
     with site.visitor(Scope.READ) as visitor:
         page = visitor.get(f"/jobs/{JOB_ID}/log").text

@@ -7,8 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,6 +14,7 @@ import pytest
 
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.process_tree import Bounds, ProcessExit, Stop, run
+from tests.waiting import until
 
 PATIENCE_S = 60.0  # a busy machine's; what is waited for comes within a second
 BOUNDS = Bounds(seconds=PATIENCE_S, stop_seconds=0.2, disk_bytes=64 << 20)
@@ -38,13 +37,6 @@ def python(code: str, directory: Path, bounds: Bounds = BOUNDS) -> tuple[Process
     printed: list[bytes] = []
     ended = run([sys.executable, "-c", code], directory, dict(os.environ), bounds, printed.append)
     return ended, b"".join(printed)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def gone(pid: int) -> bool:

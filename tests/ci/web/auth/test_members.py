@@ -94,7 +94,7 @@ def test_an_outage_leaves_an_hour_to_the_last_answer_and_asks_once_a_minute(desk
     with pytest.raises(ForgeUnavailableError, match="does not say what ann may do"):
         desk.scopes()
     desk.forge.permits = Permission.ADMIN
-    desk.now += members._PAUSE_S
+    desk.now += members.PAUSE_S
     assert Scope.ADMIN in desk.scopes()
 
 
