@@ -75,7 +75,7 @@ def validate(
     )
     return run(
         SuiteRequest(profile, profile.name, root, found, "named", request),
-        SessionOptions(out=out, timeouts=Timeouts(trial_s=120)),
+        SessionOptions(out=out, timeouts=Timeouts(trial_s=700)),
         observer,
     )
 
@@ -181,7 +181,7 @@ def repository(place: Path) -> Path:
 
 def resumed(record: RunRecord, out: Path) -> RunRecord:
     resume.require(record)
-    options = SessionOptions(out=out, timeouts=Timeouts(trial_s=120))
+    options = SessionOptions(out=out, timeouts=Timeouts(trial_s=700))
     return run(suite.of_record(record), options, resumed=record)
 
 

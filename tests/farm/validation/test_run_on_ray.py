@@ -114,8 +114,10 @@ def test_a_flip_on_one_repeat_of_one_card_leaves_two_explanations(tmp_path: Path
 def test_a_device_that_is_wrong_alone_does_not_fail_the_kernel(tmp_path: Path) -> None:
     record = validate(platforms.WrongOnOneDevice, tmp_path)
 
-    assert record.verdict is Verdict.ERRORED
-    assert gate(record, "tolerance").status is GateStatus.PASSED
+    judged = gate(record, "tolerance")
+    assert (record.verdict, judged.status) == (Verdict.ERRORED, GateStatus.ERRORED)
+    assert {index_of(record, finding.device) for finding in judged.findings} == {1}
+    assert all("not held against the program" in finding.message for finding in judged.findings)
     assert "suspect" in record.reason
 
 
