@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from farm.bisect import commit_range, metrics
+from farm.atomic_file import write_whole
+from farm.bisect import commit_range, metrics, resume
 from farm.bisect.executor import BisectExecutor, CommitTest
 from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, contradictions, rounds_needed
@@ -21,7 +22,8 @@ from farm.execution.session import Session, SessionOptions, leased
 from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord, Serial, TestedRecord
 from farm.model.run import RunRequest, SourceRequest
 from farm.process import crash_log
-from farm.report.bisect.write import write_bisect
+from farm.report.bisect import json_dump
+from farm.report.bisect.write import JSON, write_bisect
 from farm.source.programs import limits_within, require_installed
 from farm.timestamps import new_id, now
 from farm.validation import workflow as validation
@@ -51,6 +53,8 @@ class _BisectState:
     bench: BisectExecutor
     template: TrialRequest
     search: BisectSearch
+    basis: str  # digest of what judges every commit
+    resumed_from: str = ""
     probes: list[CommitTestRecord] = field(default_factory=list)
     rounds: int = 0
     search_s: float = 0.0
@@ -59,11 +63,17 @@ class _BisectState:
 
 
 def bisect(
-    request: BisectRequest, options: SessionOptions, observer: BisectObserver | None = None, *, report: bool = True
+    request: BisectRequest,
+    options: SessionOptions,
+    observer: BisectObserver | None = None,
+    *,
+    report: bool = True,
+    resumed: BisectRecord | None = None,
 ) -> BisectRecord:
     """The commit at which `request.metric` changed for the worse, with every test made on the way.
 
     With `report` the commit found is then run against the last good one on all devices, as `farm run --base` does.
+    `resumed` is a bisect of the same request that ended early, see `farm.bisect.resume`; its answers are taken over.
     Raises `UsageError` where there is nothing to search, and what `farm.execution.session.leased` raises. Once the ends
     are known to differ every end is a record: Ctrl-C gives one with what is left to search.
     """
@@ -83,7 +93,7 @@ def bisect(
     resolved = replace(resolve(_run_request(request), factory=options.platform), confinement=confined)
     with connection.connected(options.address, simulated=resolved.simulated):
         with leased(resolved, options, witnesses=False) as held:
-            going = _begin(request, line, held, options, observer)
+            going = _begin(request, line, held, options, observer, resumed)
             record = _conduct(going)
         if report and record.culprit is not None:
             record = _reported(record, request, options, observer)
@@ -103,7 +113,10 @@ def _begin(
     held: Session,
     options: SessionOptions,
     observer: BisectObserver,
+    resumed: BisectRecord | None,
 ) -> _BisectState:
+    basis = resume.basis(held.resolved)
+    taken = resume.answered(resumed, line.candidates, basis) if resumed is not None else []
     bisect_id = new_id()
     directory = (options.out / bisect_id).resolve()
     (directory / "logs").mkdir(parents=True)
@@ -113,10 +126,14 @@ def _begin(
     bench = BisectExecutor(held.lease, in_flight, deadlines, metric)
     template = plan.make(_run_request(request), warm_up=False).requests[request.case]
     search = BisectSearch(0, len(line.candidates) - 1, frozenset(line.lacking))
+    search = search.after({test.position: test.answer for test in taken if test.round > 0})
     notes = [f"{line.candidates[at].commit[:12]} is passed over: {why}" for at, why in line.lacking.items()]
-    return _BisectState(
-        bisect_id, request, line, held, directory, now(), observer, metric, bench, template, search, notes=notes
+    going = _BisectState(
+        bisect_id, request, line, held, directory, now(), observer, metric, bench, template, search, basis, notes=notes
     )
+    if resumed is not None:
+        going.resumed_from, going.probes, going.rounds = resumed.bisect_id, taken, resumed.rounds
+    return going
 
 
 def _conduct(going: _BisectState) -> BisectRecord:
@@ -138,19 +155,24 @@ def _conduct(going: _BisectState) -> BisectRecord:
 
 def _test_ends(going: _BisectState) -> None:
     """Raise `NoChangeError` unless the good commit is good and the bad one bad."""
-    first, last = going.search.good, going.search.bad
+    first, last = 0, len(going.line.candidates) - 1
+    known = {test.position for test in going.probes if test.round == 0 and test.answer is Answer.BAD}
     ends = [last] if going.metric.paired else [first, last]
+    ends = [position for position in ends if position not in known]  # the good one's trials are not in the record
+    if not ends:
+        return
     going.observer.round_began(0, ends, going.search)
     ended: dict[int, CommitTest] = {}
     going.bench.test(
         [_probe(going, position, 0) for position in ends], lambda probe: ended.update({probe.position: probe})
     )
     for position in ends:  # the good one first: the bad one is held against it
+        going.probes = [test for test in going.probes if test.position != position]
         going.probes.append(_judged(going, ended[position], 0))
         going.good = ended[position].trials if position == first else going.good
         going.observer.answered(going.probes[-1])
     good, bad = going.request.good[:12], going.request.bad[:12]
-    answers = {probe.position: probe for probe in going.probes}
+    answers = {probe.position: probe for probe in going.probes if probe.round == 0}
     if first in answers and answers[first].answer is not Answer.GOOD:
         raise NoChangeError(f"GOOD {good} is not good: {answers[first].reason}; name an older commit")
     if answers[last].answer is Answer.SKIPPED:
@@ -185,10 +207,17 @@ def _test(going: _BisectState, positions: Sequence[int], number: int) -> Mapping
         going.probes.append(record)
         answers[probe.position] = record.answer
         going.search = before.after(answers)
+        _keep(going)
         going.observer.answered(record)
 
     going.bench.test([_probe(going, position, number) for position in positions], done)
     return answers
+
+
+def _keep(going: _BisectState) -> None:
+    """Have the answers on disk, as of a bisect that was interrupted, which a killed one is."""
+    so_far = _record(going, CommitOutcome.INTERRUPTED, "interrupted")
+    write_whole(going.directory / JSON, json_dump.write(so_far))
 
 
 def _judged(going: _BisectState, probe: CommitTest, number: int) -> CommitTestRecord:
@@ -254,6 +283,8 @@ def _record(going: _BisectState, outcome: CommitOutcome, reason: str) -> BisectR
         suspects=suspects,
         last_good=line[search.good].commit,
         notes=going.notes,
+        basis=going.basis,
+        resumed_from=going.resumed_from,
         started_at=going.started_at,
         finished_at=now(),
         directory=str(going.directory),

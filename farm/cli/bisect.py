@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.console import Console
@@ -25,6 +25,7 @@ from kernel.registry import find_kernel
 
 if TYPE_CHECKING:
     from farm.bisect.commit_range import CommitRange
+    from farm.model.bisect import BisectRecord
 
 
 class _Lines(BisectObserver):
@@ -62,6 +63,22 @@ class _Lines(BisectObserver):
         click.echo(text, err=True)
 
 
+_ASKED = {
+    "good": "GOOD",
+    "bad": "BAD",
+    "kernel": "--kernel",
+    "metric": "--metric",
+    "case": "--case",
+    "source": "--source",
+    "devices": "--devices",
+    "platform": "--platform",
+    "seed": "--seed",
+    "input_set": "--inputs-set",
+    "tuning": "--tuning",
+    "require_sandbox": "--require-sandbox",
+}
+
+
 @click.command("bisect")
 @click.argument("good", required=False)
 @click.argument("bad", required=False)
@@ -82,12 +99,15 @@ class _Lines(BisectObserver):
 @options.tuning_option
 @click.option("--report/--no-report", default=True, help="Run the commit found against the last good one as well.")
 @click.option("--require-sandbox", is_flag=True, help="Refuse to run programs where they cannot be isolated.")
+@click.option("--resume", metavar="BISECT", help="Go on with an interrupted one: id, beginning of an id, or latest.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("farm-runs"), show_default=True)
 @options.limit_options
 @options.cluster_options
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of bisect.json and do nothing else.")
 @options.json_option
+@click.pass_context
 def command(
+    context: click.Context,
     good: str | None,
     bad: str | None,
     kernel: str,
@@ -101,6 +121,7 @@ def command(
     tuning: tuple[str, ...],
     report: bool,
     require_sandbox: bool,
+    resume: str | None,
     out: Path,
     address: str | None,
     wait_s: float,
@@ -114,7 +135,7 @@ def command(
     the wall time (above GOOD's, with the regression gate's statistics where there is noise), tolerance (outputs are
     wrong) or determinism (bits differ between repeats, or from a second device's). Commits that do not build are passed
     over. A merge is one step of the line; programs run confined, as with `farm run --source`. Writes bisect.json,
-    bisect.md and logs/ into DIR/BISECT/. Ctrl-C keeps what was measured and says how to go on.
+    bisect.md and logs/ into DIR/BISECT/. Ctrl-C, or a kill, loses no answer: --resume goes on, with the same request.
 
     \b
     Exit codes: 0 found, 2 nothing to search, 3 narrowed to several commits, interrupted or errored.
@@ -122,6 +143,7 @@ def command(
     \b
     Examples:
       farm bisect v1.2 main --case flash-s2
+      farm bisect --resume latest
       farm bisect 3f2a9c1 HEAD --metric tolerance --devices 7 --source ~/kernels
     """
     if schema:
@@ -129,6 +151,12 @@ def command(
 
         click.echo(json_dump.schema(), nl=False)
         return
+    if resume is not None:
+        options.refuse_beside_resume(context, _ASKED, "bisect")
+        from farm.bisect.resume import load
+
+        before = load(out, resume)
+        _carry_out(before.request, out, address, wait_s, timeouts, report, as_json, before)
     if good is None or bad is None:
         raise click.UsageError("name two commits: farm bisect GOOD BAD")
     from farm.source import programs
@@ -160,7 +188,8 @@ def _carry_out(
     timeouts: Timeouts,
     report: bool,
     as_json: bool,
-) -> None:
+    resumed: BisectRecord | None = None,
+) -> NoReturn:
     from farm.bisect.workflow import bisect
     from farm.execution.session import SessionOptions
     from farm.report.bisect.terminal import summary
@@ -172,7 +201,7 @@ def _carry_out(
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
     observer = BisectObserver() if as_json else _Lines(request.devices)
     with contextlib.redirect_stdout(io.StringIO()):  # Ray prints what befalls its workers there, from its own thread
-        record = bisect(request, how, observer, report=report)
+        record = bisect(request, how, observer, report=report, resumed=resumed)
     if as_json:
         click.echo(record.model_dump_json(indent=1))
     else:

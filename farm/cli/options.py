@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -214,3 +214,14 @@ def refuse_options_before(context: click.Context) -> None:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             flag = f"--{name.removeprefix('as_')}"
             raise UsageError(f"{flag} goes behind '{context.invoked_subcommand}', not in front of it")
+
+
+def refuse_beside_resume(context: click.Context, asked: Mapping[str, str], noun: str) -> None:
+    """Raise `UsageError` where an option beside `--resume` asks for something else than the `noun` was asked.
+
+    `asked` maps the parameters that say what was asked to their names for a person.
+    """
+    typed = ParameterSource.COMMANDLINE
+    given = [option for name, option in asked.items() if context.get_parameter_source(name) is typed]
+    if given:
+        raise UsageError(f"--resume goes on with what the {noun} was asked; leave out {', '.join(given)}")

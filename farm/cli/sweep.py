@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from click.core import ParameterSource
 from rich.console import Console
 
 from farm.cli import options
@@ -104,7 +103,7 @@ def command(
         out=out, address=address, budget_minutes=budget_minutes, timeouts=Timeouts(trial_s=trial_s)
     )
     if resume is not None:
-        _refuse_asked(context)
+        options.refuse_beside_resume(context, _ASKED, "sweep")
         directory = find(out, resume)
         _carry_out(lambda observer: workflow.resume(directory, how, observer), as_json)
     found = kernel_of(kernel)
@@ -143,10 +142,3 @@ def _count(devices: str) -> int | None:
     if not devices.isdecimal() or int(devices) < 1:
         raise UsageError(f"--devices {devices} is neither 'all' nor a number above 0")
     return int(devices)
-
-
-def _refuse_asked(context: click.Context) -> None:
-    typed = ParameterSource.COMMANDLINE
-    given = [option for name, option in _ASKED.items() if context.get_parameter_source(name) is typed]
-    if given:
-        raise UsageError(f"--resume goes on with what the sweep was asked; leave out {', '.join(given)}")

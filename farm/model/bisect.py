@@ -12,7 +12,7 @@ from pydantic import Field
 from jobs.records import Arm, Failure, Record, TimeUs, TrialStatus
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class MetricName(str, enum.Enum):
@@ -112,6 +112,8 @@ class BisectRecord(Record):
     suspects: list[str]  # ids of the commits the change may be at, oldest first
     last_good: str  # id of the last commit known to be good
     notes: list[str] = Field(default_factory=list)
+    basis: str = ""  # digest of the installed kernel and the toolchain that judged every commit; "" in old records
+    resumed_from: str = ""  # id of the bisect whose answers were taken over
     run_id: str = ""  # of the run of the commit found against the last good one; "" where none was made
     started_at: str  # ISO 8601, UTC
     finished_at: str

@@ -20,6 +20,7 @@ from farm.atomic_file import write_whole
 from farm.errors import InfrastructureError, UsageError
 from farm.model.run import DeviceRecord
 from farm.model.sweep import Cell, SweepPlan
+from farm.store import named_directory
 
 PLAN, DEVICES, CELLS, TOLD, LOCK = "plan.json", "devices.json", "cells.jsonl", "quarantined.json", ".lock"
 _DEVICES = TypeAdapter(list[DeviceRecord])
@@ -121,18 +122,8 @@ class Journal:
 
 
 def find(out: Path, name: str) -> Path:
-    """The directory of the sweep `name` below `out`: an id, the beginning of one, or `latest`. Raises `UsageError`."""
-    sweeps = sorted(path.parent for path in out.glob(f"*/{PLAN}"))
-    if name == "latest":
-        if not sweeps:
-            raise UsageError(f"no sweep below {out}; begin one with `farm sweep`")
-        return sweeps[-1]
-    exact = [path for path in sweeps if path.name == name]
-    found = exact or [path for path in sweeps if path.name.startswith(name)]
-    if len(found) != 1:
-        problem = "more than one sweep begins with" if found else "no sweep"
-        raise UsageError(f"{problem} '{name}' below {out}; those there: {', '.join(p.name for p in sweeps) or 'none'}")
-    return found[0]
+    """Return the directory of the sweep `name` below `out`. Raises what `named_directory.find` raises."""
+    return named_directory.find(out, name, PLAN, "sweep")
 
 
 def _first_line(error: Exception) -> str:

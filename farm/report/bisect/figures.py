@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from farm.model.bisect import BisectRecord, CommitOutcome
 from farm.text import counted
 
@@ -28,10 +30,7 @@ def go_on(record: BisectRecord) -> str:
     """The command that searches what is left; "" where nothing is."""
     if record.outcome not in (CommitOutcome.INTERRUPTED, CommitOutcome.ERRORED):
         return ""
-    request = record.request
-    words = ["farm bisect", record.last_good[:12], record.suspects[-1][:12], "--kernel", request.kernel]
-    words += ["--case", request.case, "--metric", request.metric.value, "--platform", request.platform]
-    return " ".join([*words, "--devices", str(request.devices), "--source", request.repository])
+    return f"farm bisect --resume {record.bisect_id} --out {Path(record.directory).parent}"
 
 
 def minutes(seconds: float) -> str:

@@ -136,6 +136,41 @@ def test_ctrl_c_keeps_what_was_answered_and_leaves_no_process(tmp_path: Path) ->
     assert left_behind(str(home)) == []
 
 
+def test_a_bisect_that_was_killed_goes_on_and_tests_no_commit_twice(tmp_path: Path) -> None:
+    """Killed after a round: what was answered is on disk, and only the good commit runs again, to compare with."""
+    culprit, home = 11, tmp_path / "home"
+    commits = versions(tmp_path / "repo", [FAST if number < culprit else SLOW for number in range(17)])
+    out = commits.path.parent / "runs"
+    arguments = ["--kernel", KERNEL, "--platform", "commit", "--source", str(commits.path), "--out", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "farm", "bisect", commits.ids[0], commits.ids[-1], *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "FARM_HOME": str(home)},
+    ) as process:
+        assert process.stderr is not None
+        told = list(itertools.takewhile(lambda line: not line.startswith("round 2"), process.stderr))
+        assert process.poll() is None, told
+        process.kill()
+    (left,) = out.glob("*/bisect.json")
+    before = json.loads(left.read_text())
+    assert (before["outcome"], len(before["probes"])) == ("interrupted", 2 + 3)
+
+    command = [sys.executable, "-m", "farm", "bisect", "--resume", "latest", "--out", str(out), "--no-report", "--json"]
+    done = subprocess.run([*command, "--wait", "60"], capture_output=True, text=True, check=False)
+
+    found = record(done)
+    assert (done.returncode, found["outcome"], found["suspects"]) == (0, "found", [commits.ids[culprit]])
+    assert found["resumed_from"] == before["bisect_id"]
+    taken = {probe["commit"]: probe["trials"] for probe in before["probes"]}
+    again = {
+        probe["commit"] for probe in found["probes"] if taken.get(probe["commit"], probe["trials"]) != probe["trials"]
+    }
+    assert again <= {commits.ids[0]}
+    assert len({probe["commit"] for probe in found["probes"]}) == len(found["probes"])
+
+
 def test_a_range_without_a_change_is_one_line(tmp_path: Path) -> None:
     commits = versions(tmp_path / "repo", [FAST, FAST, FAST])
 

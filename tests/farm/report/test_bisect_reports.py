@@ -66,7 +66,8 @@ def test_tests_stand_in_the_order_of_the_commits() -> None:
 
 
 def test_what_is_left_can_be_gone_on_with() -> None:
-    command = f"farm bisect {'4' * 12} {'6' * 12} --kernel qkv_proj_rope"
+    record = samples.interrupted()
+    command = f"farm bisect --resume {record.bisect_id} --out {Path(record.directory).parent}"
 
     assert command in markdown.page(samples.interrupted())
     assert command in " ".join(shown(samples.interrupted()).split())
