@@ -36,7 +36,7 @@ _CODE = re.compile(r"^```.*?^```|^~~~.*?^~~~|`[^`\n]*`", re.MULTILINE | re.DOTAL
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RefusedWord:
     """A word that is refused, and where."""
 
     file: str  # from the root
@@ -44,7 +44,7 @@ class Found:
     word: str
 
 
-def findings() -> list[Found]:
+def findings() -> list[RefusedWord]:
     """Return every refused word of the project's prose."""
     return [found for path in files() for found in in_file(path)]
 
@@ -55,12 +55,12 @@ def files() -> list[Path]:
     return [*pages, *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))]
 
 
-def in_file(path: Path) -> list[Found]:
+def in_file(path: Path) -> list[RefusedWord]:
     """Return the refused words of one page or module."""
     text = path.read_text()
     parts = [(1, text)] if path.suffix == ".md" else list(_prose_of(ast.parse(text)))
     name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-    return [Found(name, first + above, word) for first, part in parts for above, word in refused(part)]
+    return [RefusedWord(name, first + above, word) for first, part in parts for above, word in refused(part)]
 
 
 def refused(text: str) -> Iterator[tuple[int, str]]:

@@ -6,7 +6,7 @@ new run which names it.
 Of a run of a commit less is taken over, because more is asked of it. Head and merge base are compared round by round,
 each round in turn on one device, so a round is taken over whole or not at all. The control on a second draw of the
 inputs is held against the trials of its own device, so only what this run's devices measured counts; and it is drawn
-and made anew, because whoever reads the record of the interrupted run knows the old draw.
+and made again, because the old draw is known to all who read the record of the interrupted run.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def finished(
 def finished_files(record: RunRecord, here: RunRecord, frozen: Collection[str]) -> list[TrialRecord]:
     """Return the trials of the suite's run `record` that stand for the run `here`, which goes on with it.
 
-    None, unless both had exactly the same commit, profile and toolchain: what a file imports cannot be told otherwise.
+    None, unless both had exactly the same commit, profile and toolchain: what a file imports cannot be known otherwise.
     Trials of `frozen` files share operands that only their own run has, so those are taken over whole or not at all.
     """
     then, now = record.harness, here.harness

@@ -169,7 +169,7 @@ def _take_over(going: SuiteRun) -> None:
 
 
 def _look_again(going: SuiteRun) -> None:
-    """Where devices disagree on a file, repeat it where that can decide whose fault it is: one look is no proof."""
+    """Where devices disagree on a file, repeat it where that can decide whose fault it is: one look proves nothing."""
     first = going.evidence()
     held = {device.id for device in going.held.lease.held}
     again = {

@@ -111,7 +111,7 @@ class SuiteRun:
         return [file for file, head in self.asked.found.files.items() if freezable and head.replays]
 
     def keep(self, trial: TrialRecord) -> None:
-        """Make `trial` durable, and what it says of its device; several devices cannot be told apart."""
+        """Make `trial` durable, and what it says of its device; several devices cannot be distinguished."""
         self.trials.append(trial)
         self.held.store.save_trials(self.id, [trial])
         if not trial.beside:
