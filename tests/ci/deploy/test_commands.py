@@ -39,7 +39,10 @@ def commands() -> list[list[str]]:
     found.append(shlex.split(job["spec"]["entrypoint"]))
     cron = yaml.safe_load((DEPLOY / "kubernetes" / "cronjob-sweep.yaml").read_text())
     container = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-    return [*found, container["args"], container["command"]]
+    script = container["args"][0].replace("\\\n", " ")
+    found += [shlex.split(call) for call in re.findall(r"\b(?:ray job (?:stop|submit)|farm sweep)\b[^;&\n']*", script)]
+    serve = next(yaml.safe_load_all((DEPLOY / "kubernetes" / "serve.yaml").read_text()))
+    return [*found, *(each["command"] for each in serve["spec"]["template"]["spec"]["containers"])]
 
 
 def unknown_options(words: list[str]) -> list[str]:
@@ -51,7 +54,8 @@ def unknown_options(words: list[str]) -> list[str]:
         assert found is not None, f"no command {rest[0]}"
         command, rest = found, rest[1:]
     known = {option for parameter in command.params for option in parameter.opts}
-    given = [word.split("=")[0] for word in rest if word.startswith("--") and word != "--"]
+    rest = rest[: rest.index("--")] if "--" in rest else rest  # what follows is another command's
+    given = [word.split("=")[0] for word in rest if word.startswith("--")]
     return [option for option in given if option not in known]
 
 
