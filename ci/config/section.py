@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from ci.config.secrets import wrong
+from jobs.kernel_process.description import cases_of
 from kernel.errors import KernelLayerError
-from kernel.registry import find_kernel
 
 RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$")]
 
@@ -22,7 +22,7 @@ class Section(BaseModel):
 def require_cases(kernel: str, cases: list[str]) -> None:
     """Refuse, in pydantic's way, cases that `kernel` does not have."""
     try:
-        known = list(find_kernel(kernel).cases)
+        known = cases_of(kernel)
     except KernelLayerError as error:
         raise wrong(str(error)) from error
     unknown = [case for case in cases if case not in known]

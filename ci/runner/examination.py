@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ci.runner.git_command import RefusedCommitError
 from ci.runner.git_mirror import Commits
 from farm.source.git_repository import GitRepository, RefusedProgramError
+from jobs.kernel_process.description import cases_of
 from jobs.sandbox.commit_kernel import Origin
-from kernel.registry import find_kernel, kernel_entry
+from kernel.registry import kernel_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,6 @@ class Examination:
 
 def require_program(kernel: str, commits: Commits) -> str:
     """Return the path of `kernel`'s program in the commit. Raises `RefusedCommitError` where a run would refuse it."""
-    find_kernel(kernel)  # imports the module that `Origin` looks at
     paths = Origin.of(kernel_entry(kernel)).paths
     try:
         place, _ = GitRepository(commits.directory).program_listing(commits.head, paths)
@@ -48,7 +48,7 @@ def require_program(kernel: str, commits: Commits) -> str:
 
 def require_cases(kernel: str, cases: Sequence[str]) -> None:
     """Raise `RefusedCommitError` for a case that somebody asked for and `kernel` does not have."""
-    known = find_kernel(kernel).cases
+    known = cases_of(kernel)
     unknown = [case for case in cases if case not in known]
     if unknown:
         raise RefusedCommitError(f"{kernel} has no case {', '.join(unknown)}; it has: {', '.join(known)}")

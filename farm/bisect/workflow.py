@@ -31,7 +31,7 @@ from jobs.records import Arm, TrialRecord, TrialRequest
 from jobs.sandbox.commit_kernel import Origin
 from jobs.sandbox.spec import Confinement
 from kernel.errors import KernelLayerError
-from kernel.registry import find_kernel, kernel_entry
+from kernel.registry import kernel_entry
 
 
 class NoChangeError(UsageError):
@@ -103,7 +103,6 @@ def bisect(
 
 def _entry(kernel: str) -> str:
     require_installed(kernel)
-    find_kernel(kernel)  # its module must be imported before its origin can be told
     return kernel_entry(kernel)
 
 

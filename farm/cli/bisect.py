@@ -21,7 +21,6 @@ from farm.model.bisect import BisectRequest, CommitOutcome, CommitTestRecord, Me
 from farm.model.run import DeviceRecord
 from farm.model.timeouts import Timeouts
 from farm.text import counted, one_line
-from kernel.registry import find_kernel
 
 if TYPE_CHECKING:
     from farm.bisect.commit_range import CommitRange
@@ -160,9 +159,10 @@ def command(
     if good is None or bad is None:
         raise click.UsageError("name two commits: farm bisect GOOD BAD")
     from farm.source import programs
+    from jobs.kernel_process.described import kernel_of
 
     programs.require_installed(kernel)
-    found = find_kernel(kernel)
+    found = kernel_of(kernel)
     request = BisectRequest(
         repository=str(source),
         good=good,

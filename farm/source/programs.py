@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +10,14 @@ from farm.errors import UsageError
 from farm.model.run import RunRequest, SourceRecord, SourceRequest
 from farm.source import gate_rules
 from farm.source.git_repository import GitRepository, SourceError
+from jobs.kernel_process.described import kernel_of
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.commit_kernel import Origin
 from jobs.sandbox.limits import SandboxLimits
 from jobs.sandbox.source_tree import Tree
 from jobs.sandbox.spec import Confinement
 from kernel import file_kernels
-from kernel.registry import find_kernel, kernel_entry
+from kernel.registry import kernel_entry
 from kernel.spec import Kernel
 
 # A confined program is ended after this share of its trial's time, so that the trial itself can still say so.
@@ -97,7 +97,7 @@ def has_changes(repository: Path) -> bool:
 def read(name: str, source: SourceRequest) -> Programs:
     """The programs of kernel `name` that `source` asks for. Raises `SourceError`, `UsageError`, `UnknownNameError`."""
     require_installed(name)
-    kernel = find_kernel(name)
+    kernel = kernel_of(name)
     origin = Origin.of(kernel_entry(name))
     repository = GitRepository(Path(source.repository))
     commit = repository.commit(source.commit)
@@ -147,8 +147,6 @@ def _rule_changes(
     wanted = gate_rules.patterns(kernel, origin, place)
     if source.base:
         return gate_rules.changed_between(repository, source.base, source.commit, wanted), source.base
-    top = Path(str(sys.modules[origin.module].__file__)).resolve()
-    depth = origin.module.count(".") + (2 if hasattr(sys.modules[origin.module], "__path__") else 1)
     root = "src" if place.startswith("src/") else ""
-    installed = top.parents[depth - 1]
+    installed = origin.top.parents[origin.module.count(".")]
     return gate_rules.changed_from_installed(repository, source.commit, wanted, installed, root), "the installation"

@@ -105,7 +105,14 @@ def _described(kernel: Kernel) -> KernelRecord:
         tolerances={name: [each.atol, each.rtol, each.outlier_share] for name, each in kernel.tolerances.items()},
         sources=[str(path) for path in kernel.sources()],
         budgets=str(kernel.budgets()),
+        rules=_rules(kernel),
     )
+
+
+def _rules(kernel: Kernel) -> list[str] | None:
+    """Patterns of the files that judge the kernel, where it names its own."""
+    found = getattr(kernel, "rules", None)
+    return None if found is None else [str(each) for each in found]
 
 
 def _tried(kernel: Kernel, what: str, ask: Callable[[], Any]) -> tuple[Any, KernelProblem | None]:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.kernel_process import supervisor
+from jobs.kernel_process.description import LOAD_S, describe, is_foreign
 from jobs.kernel_process.messages import CaseRecord, KernelQuestion, KernelRecord, Question, SpecRecord
-from jobs.sandbox.commit_kernel import INSTALLED
 from kernel import file_kernels
 from kernel.errors import KernelLoadError, UnknownNameError
-from kernel.registry import find_kernel, kernel_entry
+from kernel.registry import find_kernel
 from kernel.spec import Case, Kernel, Program, Tensors, TensorSpec, Tolerance, Tuning
-
-LOAD_S = 120.0  # a busy machine takes many seconds to import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,8 @@ class DescribedKernel:
         self.tolerances: Mapping[str, Tolerance] = {
             name: Tolerance(*bounds) for name, bounds in record.tolerances.items()
         }
+        if record.rules is not None:
+            self.rules: tuple[str, ...] = tuple(record.rules)
         self._tunings: dict[tuple[str, tuple[tuple[str, str], ...]], KnownKnobs] = {}
 
     def input_specs(self, case: str) -> tuple[TensorSpec, ...]:
@@ -143,27 +143,18 @@ def kernel_of(name: str) -> Kernel:
         UnknownNameError: No kernel is called `name`.
         KernelLoadError: It cannot be used, or its process gave no answer.
     """
-    if not _is_foreign(name):
+    if not is_foreign(name):
         return find_kernel(name)
     asked = file_kernels.absolute(name)
     known = _KNOWN.get(asked)
     if known is not None and known[1] == _files_digest(known[0]):
         return known[0]
-    question = KernelQuestion(question=Question.DESCRIBE, kernel=asked, path=[], answer="")
-    record = supervisor.answer(question, LOAD_S).kernel
-    assert record is not None, "a kernel that was described without a problem"
-    described = DescribedKernel(asked, record)
+    described = DescribedKernel(asked, describe(asked))
     _KNOWN[asked] = (described, _files_digest(described))
     return described
 
 
 _KNOWN: dict[str, tuple[DescribedKernel, str]] = {}
-
-
-def _is_foreign(name: str) -> bool:
-    if file_kernels.is_path(name):
-        return file_kernels.file_of(name).is_file()  # one that is not there is refused without loading anything
-    return kernel_entry(name).partition(":")[0].partition(".")[0] not in INSTALLED
 
 
 def _files_digest(kernel: DescribedKernel) -> str:

@@ -89,6 +89,7 @@ class KernelRecord(Record):
     tolerances: dict[str, list[float]]  # atol, rtol, outlier share
     sources: list[str]
     budgets: str
+    rules: list[str] | None = None  # patterns of the files that judge the kernel; None for the usual ones
 
 
 class KernelAnswer(Record):

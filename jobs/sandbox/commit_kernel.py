@@ -6,12 +6,13 @@ is imported here; `jobs.sandbox.confined_platform` has it run apart.
 
 from __future__ import annotations
 
-import sys
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from kernel.errors import KernelLayerError, TensorError
+from kernel.errors import KernelLayerError, KernelLoadError, TensorError
 from kernel.harness.kernel import HarnessKernel
 from kernel.spec import Case, Kernel, Program, Tensors, TensorSpec, Tolerance
 from kernel.spec import Tuning as AnyTuning
@@ -60,7 +61,10 @@ class Origin:
 
     @classmethod
     def of(cls, entry: str) -> Origin:
-        """The origin of the kernel behind the entry point value `entry`, whose module has been imported."""
+        """The origin of the kernel behind the entry point value `entry`. Runs no code of other packages than ours.
+
+        Raises `KernelLoadError` where its module is not installed.
+        """
         module = entry.partition(":")[0]
         top = module.partition(".")[0]
         if top not in INSTALLED:
@@ -70,9 +74,28 @@ class Origin:
         path = module.replace(".", "/") + ("" if _is_package(module) else ".py")
         return cls(entry, module, (path, f"src/{path}"))
 
+    @property
+    def top(self) -> Path:
+        """Where `module` is installed: the file of a module, the directory of a package."""
+        found = _spec(self.module)
+        if found.submodule_search_locations:
+            return Path(found.submodule_search_locations[0]).resolve()
+        return Path(str(found.origin)).resolve()
+
+
+def _spec(module: str) -> ModuleSpec:
+    """Of an installed module: one of ours, or a top-level one, for which nothing is imported."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError) as error:
+        raise KernelLoadError(module, f"is not installed: {error}", "install its package") from error
+    if found is None:
+        raise KernelLoadError(module, "is not installed", "install its package")
+    return found
+
 
 def _is_package(module: str) -> bool:
-    return hasattr(sys.modules[module], "__path__")
+    return _spec(module).submodule_search_locations is not None
 
 
 @dataclass(frozen=True, slots=True)

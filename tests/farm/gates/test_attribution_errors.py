@@ -80,8 +80,10 @@ def rates(name: str, devices: int, tries: int) -> Rates:
     ends = [conclude(generator, devices, truth) for _ in range(tries)]
     statuses = Counter(status for status, _ in ends)
     named = sum(suspects == {f"n0/{BAD}"} for _, suspects in ends)
-    shares = (statuses[each] / tries for each in (GateStatus.PASSED, GateStatus.FAILED, GateStatus.ERRORED))
-    return Rates(*shares, named / tries)
+    passed, failed, errored = (
+        statuses[each] / tries for each in (GateStatus.PASSED, GateStatus.FAILED, GateStatus.ERRORED)
+    )
+    return Rates(passed, failed, errored, named / tries)
 
 
 @pytest.mark.parametrize("devices", DEVICES)

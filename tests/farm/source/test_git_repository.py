@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from farm.source import gate_rules, git_repository
+from farm.model.run import SourceRequest
+from farm.source import gate_rules, git_repository, programs
 from farm.source.git_repository import GitRepository, SourceError
+from jobs.kernel_process.description import cases_of
 from jobs.sandbox.commit_kernel import Origin
 from kernel.registry import find_kernel
+from tests.fakes.installed import install
+from tests.fakes.small_kernel import SmallKernel
 
 PLACES = ("pack/kernel", "src/pack/kernel")
 
@@ -219,3 +223,35 @@ def test_a_kernels_program_is_no_rule() -> None:
     ]
     assert not any(is_rule(f"{place}/{name}") for name in judged)
     assert all(is_rule(path) for path in judging)
+
+
+HOSTILE = """
+import os
+if os.getpid() == {driver}:
+    open({trace!r}, "w").close()
+from tests.fakes.small_kernel import SmallKernel
+class Mine(SmallKernel):
+    name = "mine"
+    rules = ("judges.py",)
+    def sources(self):
+        import pathlib
+        return (pathlib.Path(__file__),)
+KERNEL = Mine()
+"""
+
+
+def test_a_kernel_of_another_package_is_not_loaded_where_the_verdict_is_made(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = tmp_path / "loaded"
+    install(tmp_path / "site", monkeypatch, {}, {"mine": "mine_kernel:KERNEL"})
+    (tmp_path / "site" / "mine_kernel.py").write_text(HOSTILE.format(driver=os.getpid(), trace=str(trace)))
+    head = commit(repository, {"mine_kernel.py": "1", "judges.py": "other"})
+    (tmp_path / "site" / "judges.py").write_text("installed")
+
+    found = programs.read("mine", SourceRequest(repository=str(repository), commit=head, base=""))
+
+    assert found.origin.module == "mine_kernel"
+    assert found.rule_changes == ("judges.py",), "what the kernel itself calls its rules"
+    assert cases_of("mine") == list(SmallKernel().cases)
+    assert not trace.exists()

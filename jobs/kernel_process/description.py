@@ -1,0 +1,31 @@
+"""What a kernel's own process says of it. Loads no torch, so that the service may ask."""
+
+from __future__ import annotations
+
+from jobs.kernel_process import supervisor
+from jobs.kernel_process.messages import KernelQuestion, KernelRecord, Question
+from jobs.sandbox.commit_kernel import INSTALLED
+from kernel import file_kernels
+from kernel.registry import find_kernel, kernel_entry
+
+LOAD_S = 120.0  # a busy machine takes many seconds to import torch
+
+
+def is_foreign(name: str) -> bool:
+    """Return whether the kernel `name` is not one of the installation's own. Raises `UnknownNameError`."""
+    if file_kernels.is_path(name):
+        return file_kernels.file_of(name).is_file()  # one that is not there is refused without loading anything
+    return kernel_entry(name).partition(":")[0].partition(".")[0] not in INSTALLED
+
+
+def describe(asked: str) -> KernelRecord:
+    """Return what the process of the kernel `asked` answers. Raises `KernelLoadError`, `UnknownNameError`."""
+    question = KernelQuestion(question=Question.DESCRIBE, kernel=asked, path=[], answer="")
+    record = supervisor.answer(question, LOAD_S).kernel
+    assert record is not None, "a kernel that was described without a problem"
+    return record
+
+
+def cases_of(name: str) -> list[str]:
+    """Return the cases of the kernel `name`, without running foreign code here. Raises what `describe` raises."""
+    return list(describe(file_kernels.absolute(name)).cases if is_foreign(name) else find_kernel(name).cases)
