@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from farm.atomic_file import write_whole
 from farm.bisect import commit_range, metrics, resume
 from farm.bisect.executor import BisectExecutor, CommitTest
 from farm.bisect.observer import BisectObserver
-from farm.bisect.search import BisectSearch, contradictions, rounds_needed
+from farm.bisect.search import BisectSearch, contradictions
+from farm.bisect.state import BisectState
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution import plan
@@ -19,7 +20,7 @@ from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials
 from farm.execution.resolved_run import resolve
 from farm.execution.session import Session, SessionOptions, leased
-from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord, Serial, TestedRecord
+from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome
 from farm.model.run import RunRequest, SourceRequest
 from farm.process import crash_log
 from farm.report.bisect import json_dump
@@ -27,7 +28,7 @@ from farm.report.bisect.write import JSON, write_bisect
 from farm.source.programs import limits_within, require_installed
 from farm.timestamps import new_id, now
 from farm.validation import workflow as validation
-from jobs.records import Arm, TrialRecord, TrialRequest
+from jobs.records import Arm
 from jobs.sandbox.commit_kernel import Origin
 from jobs.sandbox.spec import Confinement
 from kernel.errors import KernelLayerError
@@ -36,30 +37,6 @@ from kernel.registry import kernel_entry
 
 class NoChangeError(UsageError):
     """The good commit and the bad one answer the same, or the good one is no good."""
-
-
-@dataclass(slots=True)
-class _BisectState:
-    """What is known while a bisect goes on."""
-
-    id: str
-    request: BisectRequest
-    line: commit_range.CommitRange
-    held: Session
-    directory: Path
-    started_at: str
-    observer: BisectObserver
-    metric: metrics.Metric
-    bench: BisectExecutor
-    template: TrialRequest
-    search: BisectSearch
-    basis: str  # digest of what judges every commit
-    resumed_from: str = ""
-    probes: list[CommitTestRecord] = field(default_factory=list)
-    rounds: int = 0
-    search_s: float = 0.0
-    notes: list[str] = field(default_factory=list)
-    good: Sequence[TrialRecord] = ()  # the good commit's own trials, once it was tested
 
 
 def bisect(
@@ -113,7 +90,7 @@ def _begin(
     options: SessionOptions,
     observer: BisectObserver,
     resumed: BisectRecord | None,
-) -> _BisectState:
+) -> BisectState:
     basis = resume.basis(held.resolved)
     taken = resume.answered(resumed, line.candidates, basis) if resumed is not None else []
     bisect_id = new_id()
@@ -127,7 +104,7 @@ def _begin(
     search = BisectSearch(0, len(line.candidates) - 1, frozenset(line.lacking))
     search = search.after({test.position: test.answer for test in taken if test.round > 0})
     notes = [f"{line.candidates[at].commit[:12]} is passed over: {why}" for at, why in line.lacking.items()]
-    going = _BisectState(
+    going = BisectState(
         bisect_id, request, line, held, directory, now(), observer, metric, bench, template, search, basis, notes=notes
     )
     if resumed is not None:
@@ -135,7 +112,7 @@ def _begin(
     return going
 
 
-def _conduct(going: _BisectState) -> BisectRecord:
+def _conduct(going: BisectState) -> BisectRecord:
     going.observer.began(going.id, going.held.lease.held, going.line)
     outcome, reason = CommitOutcome.FOUND, ""
     try:
@@ -149,10 +126,10 @@ def _conduct(going: _BisectState) -> BisectRecord:
         outcome, reason = CommitOutcome.ERRORED, str(error)
     except Exception as error:  # noqa: BLE001 - kept in the log; the bisect must end with a record all the same
         outcome, reason = CommitOutcome.ERRORED, crash_log.kept(error, going.directory / "logs")
-    return _record(going, outcome, reason)
+    return going.record(outcome, reason)
 
 
-def _test_ends(going: _BisectState) -> None:
+def _test_ends(going: BisectState) -> None:
     """Raise `NoChangeError` unless the good commit is good and the bad one bad."""
     first, last = 0, len(going.line.candidates) - 1
     known = {test.position for test in going.probes if test.round == 0 and test.answer is Answer.BAD}
@@ -167,7 +144,7 @@ def _test_ends(going: _BisectState) -> None:
     )
     for position in ends:  # the good one first: the bad one is held against it
         going.probes = [test for test in going.probes if test.position != position]
-        going.probes.append(_judged(going, ended[position], 0))
+        going.probes.append(going.judged(ended[position], 0))
         going.good = ended[position].trials if position == first else going.good
         going.observer.answered(going.probes[-1])
     good, bad = going.request.good[:12], going.request.bad[:12]
@@ -181,7 +158,7 @@ def _test_ends(going: _BisectState) -> None:
         raise NoChangeError(f"no change of {metric} between GOOD {good} and BAD {bad}: BAD is {answers[last].reason}")
 
 
-def _search(going: _BisectState) -> None:
+def _search(going: BisectState) -> None:
     while positions := going.search.probes(len(going.held.lease.slots)):
         going.rounds += 1
         going.observer.round_began(going.rounds, positions, going.search)
@@ -197,12 +174,12 @@ def _search(going: _BisectState) -> None:
             )
 
 
-def _test(going: _BisectState, positions: Sequence[int], number: int) -> Mapping[int, Answer]:
+def _test(going: BisectState, positions: Sequence[int], number: int) -> Mapping[int, Answer]:
     """Test `positions` at once; each answer narrows the search as it comes, so that an interrupt loses none."""
     before, answers = going.search, dict[int, Answer]()
 
     def done(probe: CommitTest) -> None:
-        record = _judged(going, probe, number)
+        record = going.judged(probe, number)
         going.probes.append(record)
         answers[probe.position] = record.answer
         going.search = before.after(answers)
@@ -213,90 +190,19 @@ def _test(going: _BisectState, positions: Sequence[int], number: int) -> Mapping
     return answers
 
 
-def _keep(going: _BisectState) -> None:
+def _keep(going: BisectState) -> None:
     """Have the answers on disk, as of a bisect that was interrupted, which a killed one is."""
-    so_far = _record(going, CommitOutcome.INTERRUPTED, "interrupted")
+    so_far = going.record(CommitOutcome.INTERRUPTED, "interrupted")
     write_whole(going.directory / JSON, json_dump.write(so_far))
 
 
-def _judged(going: _BisectState, probe: CommitTest, number: int) -> CommitTestRecord:
-    judged = going.metric.judge(probe.trials, going.good)
-    return CommitTestRecord(
-        position=probe.position,
-        commit=going.line.candidates[probe.position].commit,
-        round=number,
-        device=probe.trials[0].device,
-        answer=judged.answer,
-        reason=judged.reason,
-        probe_s=probe.took_s,
-        trials=[_tested(trial) for trial in probe.trials],
-    )
-
-
-def _tested(trial: TrialRecord) -> TestedRecord:
-    return TestedRecord(
-        arm=trial.arm,
-        device=trial.device,
-        repeat=trial.repeat,
-        attempt=trial.attempt,
-        status=trial.status,
-        wall_us=trial.wall_us,
-        log=trial.log,
-        failure=trial.failure,
-    )
-
-
-def _probe(going: _BisectState, position: int, number: int) -> CommitTest:
+def _probe(going: BisectState, position: int, number: int) -> CommitTest:
     commit = going.line.candidates[position].commit
     head, base = (
         going.template.model_copy(update={"tree": going.line.programs[at].address, "arm": arm})
         for at, arm in ((position, Arm.HEAD), (0, Arm.BASE))
     )
     return CommitTest(position, f"round{number}-{commit[:12]}", head, base)
-
-
-def _record(going: _BisectState, outcome: CommitOutcome, reason: str) -> BisectRecord:
-    line, search = going.line.candidates, going.search
-    suspects = [line[at].commit for at in search.suspects]
-    if outcome is CommitOutcome.FOUND and len(suspects) > 1:
-        outcome = CommitOutcome.NARROWED
-        reason = f"one of {len(suspects)} commits: those before the first bad one cannot be judged"
-    elif outcome is CommitOutcome.FOUND:
-        answers = [probe for probe in going.probes if probe.position == search.bad]
-        reason = f"{suspects[0][:12]} is the first bad commit: {answers[-1].reason}"
-    else:
-        reason += f"; {len(search.open)} commits are left to test"
-    return BisectRecord(
-        bisect_id=going.id,
-        outcome=outcome,
-        reason=reason,
-        request=going.request,
-        clock=going.held.resolved.platform.clock,
-        commits=going.line.commits,
-        candidates=list(line),
-        devices=[device.id for device in going.held.lease.held],
-        probes=going.probes,
-        rounds=going.rounds,
-        search_s=going.search_s,
-        serial=_serial(going),
-        suspects=suspects,
-        last_good=line[search.good].commit,
-        notes=going.notes,
-        basis=going.basis,
-        resumed_from=going.resumed_from,
-        started_at=going.started_at,
-        finished_at=now(),
-        directory=str(going.directory),
-    )
-
-
-def _serial(going: _BisectState) -> Serial | None:
-    took = [probe.probe_s for probe in going.probes if probe.round > 0]
-    if not took:
-        return None
-    mean = sum(took) / len(took)
-    count = rounds_needed(len(going.line.candidates) - 2, 1)
-    return Serial(probes=count, probe_s=mean, total_s=count * mean)
 
 
 def _reported(
