@@ -15,7 +15,6 @@ from farm.model.serialization import parse
 from farm.report.formats import FORMATS
 from farm.report.run.terminal import summary
 from farm.report.write import write_reports
-from farm.validation.resume import require
 from jobs.records import ClaimRecord, TrialRecord
 
 EVIL = "models/<b>|evil|`x`.py"
@@ -126,8 +125,3 @@ def test_junit_has_a_test_case_a_file_with_the_evidence(tmp_path: Path) -> None:
 
 def test_the_record_survives_its_own_json() -> None:
     assert parse(record().model_dump_json(), "report.json") == record()
-
-
-def test_such_a_run_is_not_resumed_but_run_again() -> None:
-    with pytest.raises(Exception, match="run its files again with farm run --harness"):
-        require(record())
