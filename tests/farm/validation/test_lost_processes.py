@@ -21,7 +21,7 @@ GREEDY = """
 import os, sys
 from pathlib import Path
 from farm.model.budgets import Budget
-from farm.execution.session import RunOptions
+from farm.execution.session import SessionOptions
 from farm.model.run import RunRequest
 from tests.farm.validated import run
 from tests.fakes import platforms
@@ -35,7 +35,7 @@ class Greedy(platforms.Honest):
 request = RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=1, repeats=1,
                      input_set="documented", seed=0)
 budgets = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
-print(run(request, RunOptions(out=Path(sys.argv[1]), platform=Greedy, budgets=budgets)).model_dump_json())
+print(run(request, SessionOptions(out=Path(sys.argv[1]), platform=Greedy, budgets=budgets)).model_dump_json())
 """
 
 
