@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+import psutil
 from ray._common.usage.usage_constants import CLUSTER_METADATA_KEY
 from ray._private import ray_constants, services, state, worker
 from ray._private.utils import check_version_info
@@ -99,6 +100,22 @@ def kill_own_nodes() -> None:
     node = worker._global_node
     if node is not None:  # one that was only joined has no processes here
         node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+def kill_half_started(before: Collection[int]) -> None:
+    """Kill what a start of Ray that failed has left: children of this process that are Ray's and not among `before`."""
+    left = [child for child in psutil.Process().children() if child.pid not in before and _is_rays(child)]
+    for child in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(left, timeout=10)
+
+
+def _is_rays(process: psutil.Process) -> bool:
+    try:
+        return any("/ray/" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def nodes_on_this_machine() -> set[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -27,6 +29,32 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr(ray, "init", init)
     return calls
+
+
+def test_a_ray_that_is_too_slow_to_start_is_ended_and_started_again(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Twice too slow; the process each start has left is gone before the next one, another child is not touched."""
+    left: list[subprocess.Popen[bytes]] = []
+    own = subprocess.Popen([sys.executable, "-c", "input()", "mine"], stdin=subprocess.PIPE)
+
+    def init(**arguments: Any) -> None:
+        assert all(each.poll() is not None for each in left)
+        if len(left) == 2:
+            raise ConnectionError("as far as this test goes")
+        left.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "/ray/raylet"]))
+        raise Exception(TIMED_OUT)
+
+    monkeypatch.setattr(ray, "init", init)
+
+    this_far = pytest.raises(InfrastructureError, match="as far as this test goes")
+    with this_far, connection.connected(None, simulated=True):
+        pass
+
+    assert len(left) == 2
+    assert own.poll() is None
+    own.communicate(b"\n")
+    assert capfd.readouterr().err.count("too slow to start on this busy machine; trying again") == 2
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def test_out_of_memory_is_the_nodes_fault_and_is_tried_elsewhere(tmp_path: Path)
         "RAY_memory_usage_threshold": f"{(used + HEADROOM_BYTES) / total:.4f}",
         "RAY_memory_monitor_refresh_ms": "50",
         "FARM_SIM_DEVICES": "3",
+        "PYTHONPATH": str(Path(__file__).parents[3]),  # workers do not import from where their driver is
     }
     done = subprocess.run(
         [sys.executable, "-c", GREEDY, str(tmp_path)], capture_output=True, text=True, check=False, env=environment
