@@ -51,3 +51,4 @@ def test_what_asks_for_no_rest_begins_none(error: Exception) -> None:
     rest.note(error)
 
     rest.require_over("GET /x")
+    assert rest.left_s == 0
