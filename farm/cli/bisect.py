@@ -98,7 +98,9 @@ _ASKED = {
 @options.tuning_option
 @click.option("--report/--no-report", default=True, help="Run the commit found against the last good one as well.")
 @click.option("--require-sandbox", is_flag=True, help="Refuse to run programs where they cannot be isolated.")
-@click.option("--resume", metavar="BISECT", help="Continue an interrupted bisect: its id, the beginning of it, or latest.")
+@click.option(
+    "--resume", metavar="BISECT", help="Continue an interrupted bisect: its id, the beginning of it, or latest."
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("farm-runs"), show_default=True)
 @options.limit_options
 @options.cluster_options
@@ -134,7 +136,7 @@ def command(
     the wall time (above GOOD's, with the regression gate's statistics where there is noise), tolerance (outputs are
     wrong) or determinism (bits differ between repeats, or from a second device's). Commits that do not build are passed
     over. A merge is one step of the line; programs run confined, as with `farm run --source`. Writes bisect.json,
-    bisect.md and logs/ into DIR/BISECT/. Ctrl-C or a kill loses no answer: --resume continues with the same request.
+    bisect.md and logs/ into DIR/BISECT/. Ctrl-C or a kill loses no answer; --resume continues.
 
     \b
     Exit codes: 0 found, 2 nothing to search, 3 narrowed to several commits, interrupted or errored.
