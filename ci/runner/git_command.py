@@ -11,6 +11,7 @@ import base64
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -124,11 +125,12 @@ class Git:
             raise FetchError(f"git {words[0]} has not ended within {self._limits.seconds:.0f} s") from None
         finally:
             if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)  # its helpers with it; it leads their group
+                with suppress(ProcessLookupError):  # it has ended, and asyncio has not heard of it yet
+                    os.killpg(process.pid, signal.SIGKILL)  # its helpers with it; it leads their group
                 await _drain(process)
-                self._sweep()
+                self._sweep(words[0])
         if process.returncode and not (words[0] == "merge-base" and process.returncode == 1):  # 1: nothing in common
-            if self._sweep() >= self._limits.bytes // 512 * 512:
+            if self._sweep(words[0]) >= self._limits.bytes // 512 * 512:
                 raise TooLargeError(f"the commits are larger than {self._limits.bytes} bytes; see [runner] fetch_bytes")
             kind = MalformedObjectsError if b"fsck error" in complaint else FetchError
             raise kind(_complaint(words[0], complaint.decode(errors="replace")))
@@ -147,9 +149,14 @@ class Git:
             start_new_session=True,
         )
 
-    def _sweep(self) -> int:
-        """Remove what a fetch that was ended leaves behind; the size of its largest file."""
+    def _sweep(self, word: str) -> int:
+        """Remove what a fetch that was ended leaves behind; the size of its largest file.
+
+        No other command does so: it may run beside a fetch, of which such a file is the pack under way.
+        """
         largest = 0
+        if word != "fetch":
+            return largest
         for left in (self._directory / "objects" / "pack").glob("tmp_*"):
             largest = max(largest, left.stat().st_size)
             left.unlink()

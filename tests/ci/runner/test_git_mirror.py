@@ -103,6 +103,20 @@ def test_more_than_the_limit_is_given_up_and_leaves_nothing(tmp_path: Path, remo
     assert list((tmp_path / "mirrors").rglob("tmp_*")) == []
 
 
+def test_a_question_about_the_mirror_leaves_the_pack_of_a_fetch_under_way_alone(
+    tmp_path: Path, remote: GitRemote
+) -> None:
+    mine = mirror(tmp_path)
+    ask(mine.bring(Remote(remote.url), remote.pull(7, {"kernel.py": "faster"}), ""))
+    under_way = next((tmp_path / "mirrors").rglob("pack")) / "tmp_pack_of_another"
+    under_way.write_bytes(b"half of it")
+
+    with pytest.raises(FetchError, match="not in the mirror"):
+        ask(mine.local("f" * 40, ""))
+
+    assert under_way.read_bytes() == b"half of it"
+
+
 def test_a_remote_that_does_not_end_is_given_up(tmp_path: Path) -> None:
     async def silent(request: Request) -> Response:
         await asyncio.sleep(60)

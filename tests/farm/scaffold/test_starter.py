@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from farm.cli.app import main
 from farm.errors import UsageError
 from farm.model.budgets import load_budget
 from kernel.registry import find_kernel
+from tests.fakes.installed import install
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -91,9 +91,7 @@ def test_the_package_registers_the_kernel_and_wants_this_farm(written: Path) -> 
 
 def test_the_gate_s_configuration_is_accepted(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = find_kernel(str(written / "my_kernel.py"))
-    entry = importlib.metadata.EntryPoint("my_kernel", "my_kernel:KERNEL", "farm.kernels")
-    monkeypatch.setattr("kernel.registry.entry_points", lambda group: [entry, *entry_points(group=group)])
-    monkeypatch.syspath_prepend(str(written))
+    install(written, monkeypatch, {}, {"my_kernel": "my_kernel:KERNEL"})
     secrets = {"FARM_GITHUB_TOKEN": "ghp_token_of_the_tests", "FARM_WEBHOOK_SECRET": "It's a Secret to Everybody"}
 
     config = load(written / "farm.toml", secrets)

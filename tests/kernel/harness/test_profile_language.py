@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,8 @@ def test_devices_are_a_list_a_range_or_their_places_among_the_visible(
 
 
 def test_the_device_may_be_named_in_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in os.environ if each.startswith("ASCEND_")]:  # other tests' process may have some
+        monkeypatch.delenv(name)
     monkeypatch.setenv("ASCEND_RT_VISIBLE_DEVICES", "0,1,2,3")
     profile = parse(
         SMALL.replace('"-d", "{device}"', '"-d", "{index}"')
