@@ -1,8 +1,8 @@
-"""Measures the costs the model of a large farm is fed with: python -m benchmarks.costs --json benchmarks/costs.json
+"""Measure the costs that the model of a large farm needs: python -m benchmarks.costs --json benchmarks/costs.json
 
-Devices beyond this host's means are slots: the farm's own `Execution` drives up to 3,000 of them, which share three Ray
-actors that answer with a record of `flash-s2`'s size. So the driver's work is real, and what nodes would do is not.
-Driver, head and worker are told in CPU seconds, which other work on the host disturbs little; the store in wall
+Devices that this host does not have are slots: the farm's own `Execution` drives up to 3,000 of them. They share three
+Ray actors that answer with a record of `flash-s2`'s size. So the driver's work is real, and the nodes' work is not.
+Driver, head and worker are measured in CPU seconds, which other work on the host disturbs little; the store in wall
 seconds, since it waits for the disk. Fits are least squares, kept at 0 or above.
 """
 

@@ -53,7 +53,7 @@ def fed_devices(costs: Costs, length_s: float) -> float:
 
 
 def mended_rate(costs: Costs, scenario: Scenario) -> float:
-    """Faults a second that one driver can mend: 1 / (two fresh workers with a canary each)."""
+    """Faults a second that one driver can recover from: 1 / (two fresh workers with a canary each)."""
     return 1 / (2 * (costs.head_device_s + costs.worker_start_s + costs.canary_s + scenario.open_s))
 
 
@@ -88,7 +88,7 @@ def _say_limits(costs: Costs) -> None:
         print(f"  {fed_devices(costs, length_s):6.0f} devices with trials of {length_s:g} s")
     print(f"the head leases {1 / costs.head_device_s:.0f} devices/s")
     for name, open_s in (("a2a3", Scenario(1).open_s), ("a2a3sim", 0.0)):
-        print(f"a driver mends {mended_rate(costs, Scenario(1, open_s=open_s)):.3f} faults/s on {name}")
+        print(f"a driver recovers from {mended_rate(costs, Scenario(1, open_s=open_s)):.3f} faults/s on {name}")
 
 
 def _say_sweeps(title: str, scenarios: Iterator[tuple[str, Scenario]], costs: Costs) -> None:

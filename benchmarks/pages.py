@@ -1,8 +1,8 @@
 """How long the dashboard's pages take over a store of months: python -m benchmarks.pages.
 
 Seeds a SQLite store of `--trials`, serves it in a process of its own, and asks for each page `--times` times over HTTP,
-one after the other. The first answer of each is told apart: it fills caches. On a machine that others use, waiting
-tells of them too; what a page costs is the processor time of the service for each answer.
+one after the other. The first answer of each page is listed separately, because it fills caches. On a shared machine
+the waiting time includes other people's work; the cost of a page is the service's processor time for each answer.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Arms take turns in one run, in reversed order every other round, and are compare
 * plain         the shortest `ray.wait` loop; records are dropped
 * farm          `Execution`; records are dropped
 * farm+store    each round of records is made durable, the devices' health included, as a run does
-* farm+all      and each worker tells the stage board four stages a trial, as a real one does
+* farm+all      and each worker reports four stages a trial to the stage board, as a real one does
 
 Ready to running is the time from the end of one trial on a device to the start of the next there, by a clock that is
 one for the host. With trials that do nothing it is devices / rate; the paced arms give trials a length, so that it says

@@ -31,7 +31,7 @@ Steps = Generator[simpy.Event, Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a sweep."""
+    """The result of a sweep."""
 
     planned: int  # trials
     ended: int  # of them, measured or given up

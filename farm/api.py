@@ -51,14 +51,14 @@ def run(
 
     `cases` defaults to the kernel's own, `input_set` to the documented one; `tuning` maps knobs to values. The run is
     in the store, its reports in `out / run_id`. `address` names a Ray cluster; without one a local Ray is started for
-    this call and ended with it. `observer` is told what happens meanwhile.
+    this call and ended with it. `observer` is called with what happens meanwhile.
 
     With `source`, a local git repository, the program is that of its `commit` and runs confined, and `base` is measured
     in turn with it, as by `farm run --source`; then a `seed` of None is drawn once it is built, else it is 0.
 
     A kernel that fails is a record whose verdict says so, not an exception; so is Ctrl-C once devices are leased.
     Raises `UsageError` or an error of `kernel.errors` for a request that cannot be carried out, `CapacityError` where
-    there are too few devices, `InfrastructureError` where no cluster is to be had. One call at a time in a process;
+    there are too few devices, `InfrastructureError` where no cluster is available. One call at a time in a process;
     `run_async` has no such limit.
     """
     from farm.execution.session import SessionOptions

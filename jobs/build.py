@@ -1,4 +1,4 @@
-"""Builds a kernel once per content address: whoever asks second reuses the record of whoever asked first."""
+"""Builds a kernel once per content address: the second request reuses the record of the first."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ class TrialRecord(Record):
     _valid = field_validator("tasks", "times_us", mode="wrap")(_only_valid)
 
     def digest(self, output: str) -> str:
-        """SHA-256 of `output`, whoever compared it; "" where there is none."""
+        """Return the SHA-256 of `output`, from the farm's comparison or a harness's; "" where there is none."""
         if output in self.outputs:
             return self.outputs[output].sha256
         return self.claims[output].sha256 if output in self.claims else ""

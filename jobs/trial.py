@@ -63,7 +63,7 @@ def run_trial(
 
     `device` is the index the platform takes, `device_id` its name in the run. `directory` is the trial's own: log and
     trace are left there, and the record names them relative to it. `cache_dir` is shared by all workers of a machine.
-    `on_stage` is told what is being done, one word a stage.
+    `on_stage` receives what is being done, one word a stage.
     """
     platform = platform or find_platform(request.platform)
     kernel = kernel or find_kernel(request.kernel)
@@ -124,7 +124,7 @@ def _measure(
 def _void(
     before: dict[str, str], inputs: Tensors, outputs: Tensors, specs: Sequence[TensorSpec], seed: int
 ) -> Failure | None:
-    """Why the run is no measurement. A changed input comes first: everything after it is in doubt."""
+    """Return why the run measured nothing. A changed input comes first: everything after it is in doubt."""
     if changed := poison.changed(before, inputs):
         names = ", ".join(f"'{name}'" for name in changed)
         return _kernel_failure("input-changed", f"the kernel wrote to its input {names}")

@@ -1,7 +1,7 @@
 """Text from outside (messages, names, log lines) in a form that every report, database and terminal can hold.
 
-A kernel's message may hold NUL, which PostgreSQL and XML refuse, half a surrogate pair, which is no UTF-8, terminal
-codes, or bidirectional overrides. None of it is dropped: a reader should see that it was there.
+A kernel's message may hold NUL, which PostgreSQL and XML refuse, half a surrogate pair, which is invalid in UTF-8,
+terminal codes, or bidirectional overrides. None of it is dropped: a reader should see that it was there.
 """
 
 from __future__ import annotations

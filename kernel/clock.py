@@ -36,7 +36,7 @@ class WallTime:
     us: float
 
     def __post_init__(self) -> None:
-        """Raise `NotATimeError` for what is no time: a division of two counters that never ran gives NaN."""
+        """Raise `NotATimeError` for a value that is not a time: a division of two counters that never ran gives NaN."""
         if not is_time(self.us):
             raise NotATimeError(f"{self.us!r:.40} µs is no time; a time is finite and above 0")
 

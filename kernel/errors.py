@@ -113,7 +113,7 @@ class UnwrittenOutputError(KernelLayerError):
 
 
 class NotATimeError(KernelLayerError):
-    """What was measured is no time: NaN, infinite, zero, negative, of no rounds, or outside of its own extremes."""
+    """The measured value is not a time: NaN, infinite, zero, negative, of no rounds, or outside of its own extremes."""
 
 
 class DeviceError(KernelLayerError):

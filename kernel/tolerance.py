@@ -60,9 +60,9 @@ def compare(
 ) -> Comparison:
     """Compare `actual` with `expected`, tensors of the same shape and dtype on the CPU.
 
-    The bound and the share are inclusive: an error exactly at the bound is no outlier, a share exactly at the allowed
-    one passes. Errors are exact for integers of any width, and computed in FP64 otherwise; of a complex number, real
-    and imaginary part are each held to the bound. An empty output passes. `name` is for the words in `problem`.
+    The bound and the share are inclusive: an error exactly at the bound is not an outlier, and a share exactly at the
+    allowed one passes. Errors are exact for integers of any width, and computed in FP64 otherwise. Real and imaginary
+    part of a complex number are each compared with the bound. An empty output passes. `problem` contains `name`.
     Raises `ToleranceError` for a tolerance that is not one.
     """
     require_tolerance(tolerance)

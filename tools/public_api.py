@@ -4,7 +4,7 @@
 
 griffe reads the sources and compares names, parameters and bases; types and values of attributes, which it leaves
 alone, are compared here. Nothing is imported. The stub has each public name once, wherever it is defined, with its own
-members, so that moving a definition is no change.
+members, so that moving a definition does not count as a change.
 """
 
 from __future__ import annotations

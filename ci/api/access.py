@@ -38,7 +38,7 @@ Given = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 
 
 def require(scope: Scope) -> Callable[..., str]:
-    """A dependency that lets holders of `scope` through, and tells the token's name."""
+    """A dependency that lets holders of `scope` through, and returns the token's name."""
 
     def check(gate: GateHere, given: Given) -> str:
         if given is None:

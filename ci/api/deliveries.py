@@ -1,4 +1,4 @@
-"""What forges delivered, and what became of it. A payload may tell of private things, so all of it is for admins."""
+"""Deliveries of forges and their results. A payload may contain private data, so all of it is for admins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job's runs have said, at once or as they say it."""
+"""The output of a job's runs, at once or as it is written."""
 
 from __future__ import annotations
 

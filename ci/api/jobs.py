@@ -32,7 +32,7 @@ Case = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
 class Job(BaseModel):
-    """One commit in the queue, or what became of it."""
+    """One commit in the queue, or its result."""
 
     id: str
     forge: str
@@ -101,7 +101,7 @@ def get_job(gate: GateHere, job_id: JobId) -> Job:
 
 @router.post("", status_code=201, summary="Submit a commit")
 def submit(gate: GateHere, by: Submitter, asked: Submission, response: Response) -> Job:
-    """Queue a commit of a configured repository. An open job of the same commit is cancelled and stands in line anew.
+    """Queue a commit of a configured repository. An open job of the same commit is cancelled and queued again.
 
     Whether the commit exists is found out when the job runs. The holder of the token answers for it, as somebody with
     write access does for `/farm approve`.

@@ -2,7 +2,7 @@
 
 A token is 256 random bits, so one round of SHA-256 is enough: nobody can try all of them, which is what the slow hashes
 for passwords are against, and those would cost every request their time. A token is found by its digest in the
-database's index. How long that takes tells a stranger about digests at most, and from a digest nothing follows for the
+database's index. How long that takes reveals digests to a stranger at most, and from a digest nothing follows for the
 token, so there is no comparison whose time could give one away.
 """
 

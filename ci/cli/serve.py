@@ -1,4 +1,4 @@
-"""`farm serve`: the service, in this process, until it is told to end."""
+"""`farm serve`: runs the service in this process until a signal ends it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _LEVELS = ("debug", "info", "warning", "error")
 def command(config: Path, host: str | None, port: int | None, log_level: str) -> None:
     """Serve the merge gate: webhooks, its API, health and metrics.
 
-    The configuration is checked before anything starts, and every problem of it is told at once. SIGTERM or Ctrl-C ends
-    the service in order; exit code 0 then, 2 where it cannot start, 3 where it broke.
+    The configuration is checked before anything starts, and all its problems are reported at once. SIGTERM or Ctrl-C
+    ends the service in order. Exit codes: 0 for that, 2 where it cannot start, 3 for an error of the service.
     """
     from ci.config.settings import load
     from ci.server.process import serve

@@ -54,7 +54,7 @@ def create(name: str, scopes: tuple[str, ...], days: int | None, config: Path) -
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead.")
 @config_option
 def list_(as_json: bool, config: Path) -> None:
-    """List all tokens, revoked ones too, oldest first: one a line, fields parted by tabs."""
+    """List all tokens, revoked ones too, oldest first: one a line, fields separated by tabs."""
     from ci.api import tokens
 
     now = timestamps.as_text(timestamps.utc_now())

@@ -28,5 +28,5 @@ def sweep(job_id: str) -> Path:
 
 
 def job_log(job_id: str) -> Path:
-    """What all runs of a job have said."""
+    """Return the log file of all runs of a job."""
     return paths.home() / "service" / "logs" / f"{job_id}.log"

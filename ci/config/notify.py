@@ -1,4 +1,4 @@
-"""A [[notify]] of `farm.toml`: where to tell what. Without one nothing is told, and none has events by default."""
+"""A [[notify]] of `farm.toml`: which events go where. Without one nothing is sent; no event is chosen by default."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Notify(Section):
         return name
 
     def wants(self, event: Event, repository: str) -> bool:
-        """Whether it is to be told; repositories are compared without regard to case."""
+        """Return whether it is to be sent; repositories are compared without regard to case."""
         mine = not self.repositories or repository.lower() in [each.lower() for each in self.repositories]
         return mine and event in self.events
 

@@ -1,4 +1,4 @@
-"""A [[schedule]] of `farm.toml`: what comes by the clock, and when. The clock itself is `ci.queue.scheduler`."""
+"""A [[schedule]] of `farm.toml`: which jobs are queued at which times. `ci.queue.scheduler` queues them."""
 
 from __future__ import annotations
 

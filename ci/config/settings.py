@@ -1,7 +1,7 @@
 """`farm.toml` and the environment, as one checked value. `ci/farm.example.toml` shows and explains every key.
 
-Everything is looked at before anything is said, so that one start tells all there is to mend. Secrets are named in the
-file by where they are, never written there; their values are `SecretStr`, which no log and no repr shows.
+Everything is checked before anything is reported, so that one start reports every problem. The file names where secrets
+are and never contains them; their values are `SecretStr`, which no log and no repr shows.
 """
 
 from __future__ import annotations

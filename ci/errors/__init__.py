@@ -39,7 +39,7 @@ class ForgeError(InfrastructureError):
 
 
 class ForgeUnavailableError(ForgeError):
-    """An outage, a time-out, a rate limit, a credential someone has to mend: the same request may succeed later.
+    """An outage, a time-out, a rate limit, a credential someone has to correct: the same request may succeed later.
 
     `retry_after_s` is how long the forge asks to be left alone, None where it does not say.
     """
@@ -58,7 +58,7 @@ class ForgeRefusedError(ForgeError):
 
 
 class ChannelUnavailableError(InfrastructureError):
-    """A channel could not be told now: an outage, a time-out, a rate limit, a password someone has to mend.
+    """A channel is unavailable now: an outage, a time-out, a rate limit, a password someone has to correct.
 
     `retry_after_s` is how long it asks to be left alone, None where it does not say.
     """
@@ -69,7 +69,7 @@ class ChannelUnavailableError(InfrastructureError):
 
 
 class ChannelRefusedError(InfrastructureError):
-    """A channel will not take what it was told, ever."""
+    """A channel refused a notice for good reason: sending it again does not help."""
 
 
 class RejectedDeliveryError(UsageError):

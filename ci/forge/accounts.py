@@ -55,7 +55,7 @@ class Accounts:
         )
 
     async def login(self, callback: str, code: str, verifier: str) -> str:
-        """The login of whoever the forge has given `code` to.
+        """Return the login of the account to which the forge has given `code`.
 
         Raises `ForgeRefusedError` where the code is not, or no longer, good, `ForgeUnavailableError` where the forge
         does not answer.

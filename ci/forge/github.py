@@ -113,7 +113,7 @@ class GitHubForge:
         return BranchAnswer.model_validate(answer).commit.sha
 
     async def permission(self, repository: str, login: str) -> Permission:
-        """What somebody may do. GitHub counts `triage` as read, and tells `maintain` by the name of the role alone."""
+        """What somebody may do. GitHub counts `triage` as read, and shows `maintain` by the name of the role alone."""
         answer = await self._call(repository, "GET", f"/collaborators/{login}/permission")
         maintains = answer["permission"] == "write" and answer.get("role_name") == "maintain"
         return Permission.MAINTAIN if maintains else Permission(answer["permission"])

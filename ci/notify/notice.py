@@ -1,4 +1,4 @@
-"""What is told, and of which events. Pure."""
+"""The content of notices, for each event. Pure."""
 
 from __future__ import annotations
 

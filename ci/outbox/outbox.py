@@ -1,6 +1,6 @@
-"""What forges and people are to be told, kept until it has been: in order for each key, whatever crashes or is down.
+"""Messages to forges and people, kept until they are delivered: in order for each key, whatever crashes or is down.
 
-A row is written in the transaction of the change it tells of, so neither is there without the other. Before a row is
+A row is written in the transaction of the change it reports, so neither is there without the other. Before a row is
 sent its attempt is counted and it is claimed for a while; a sender that dies leaves both, so the next one knows that
 the row may have arrived. The forges make nothing twice of such a row, and that makes "at least once" exactly once.
 """
@@ -104,7 +104,7 @@ def refuse(engine: Engine, letter: OutboxMessage, error: str) -> None:
 
 
 def claim_row(connection: Connection, row: Row[tuple[object, ...]], at: datetime) -> bool:
-    """Claim a row unless another process was faster; `attempts` tells."""
+    """Claim a row unless another process was faster, which `attempts` shows."""
     mine: tuple[ColumnElement[bool], ...] = (
         OUTBOX.c.sequence == row.sequence,
         OUTBOX.c.attempts == row.attempts,

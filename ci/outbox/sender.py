@@ -81,7 +81,7 @@ class Sender:
             await asyncio.to_thread(outbox.delivered, self._engine, letter, remote_id)
 
     async def _tell(self, letter: OutboxMessage) -> str:
-        """Tell whoever it is for; the forge's id of what is there now, "" of a notice."""
+        """Send it to its receiver; return the forge's id of what is there now, "" for a notice."""
         content = letter.content
         if isinstance(content, Notice):
             return await self._notify(letter, content)

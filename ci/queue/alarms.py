@@ -1,4 +1,4 @@
-"""Tells people when the gate itself is what does not work: it blocks every merge then, and nobody's commit is why."""
+"""Alarms people when the gate itself does not work: it then blocks every merge, and no commit is the reason."""
 
 from __future__ import annotations
 

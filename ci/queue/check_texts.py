@@ -62,7 +62,7 @@ def report_comment(number: int, report: str, kind: str = "report") -> Comment:
 
 
 def reply(number: int, to: str, text: str) -> Comment:
-    """An answer to a comment; `to` tells answers apart, so that none is given twice."""
+    """An answer to a comment; `to` identifies the answer, so that none is given twice."""
     return Comment(number=number, marker=f"{MARKER} reply {to} -->", body=text)
 
 

@@ -1,9 +1,9 @@
 """Which jobs a service executes: claimed, followed, and settled once, whichever process dies in between.
 
-A claim is a row that names its service and, from before the run can do anything, the run's id and process. So whoever
-comes after a dead service knows what there is to know: a job whose process was never let go is claimed anew, one whose
-process lives is followed on, and one whose process is gone has its verdict in the store of runs. Every change holds
-only for a row that is still the service's own, in the transaction that tells the forge.
+A claim is a row that names its service and, from before the run can do anything, the run's id and process. So the next
+service after a crash can continue: a job whose process was never started is claimed again, a process that lives is
+followed, and where the process is gone the verdict is in the store of runs. Every change applies only to a row that is
+still the service's own, in the transaction that notifies the forge.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Claims:
             return True
 
     def _tell_of_devices(self, connection: Connection, claim: JobClaim, row: JobRow) -> None:
-        """Whoever wants to hear of devices hears which of them the job's run has taken out, and why."""
+        """Queue a notice of the devices that the job's run has put into quarantine, with the reasons."""
         out = health_store.taken_out(connection, claim.repository.platform, str(row.run_id), str(row.started_at))
         if out:
             said = "; ".join(f"{device} is quarantined: {why}" for device, why in out.items())

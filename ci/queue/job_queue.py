@@ -1,4 +1,4 @@
-"""The queue: which commits are to be validated. Each change and what the forge is told of it are one transaction."""
+"""The queue: which commits are to be validated. Each change and its message to the forge are one transaction."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ class Queue:
         return self._name(job), str(job.head_sha), str(job.id), f"{base}/jobs/{job.id}"
 
     def tell(self, job: JobRow, check: Check) -> None:
-        """Have the forge told what the job's check says now, and other checks that depend on it."""
+        """Queue the present text of the job's check for the forge, and other checks that depend on it."""
         if not job.head_sha:
             return None  # a sweep is of no commit, so there is nothing a check could stand at
         group, counted = self._group(str(job.head_sha))
@@ -223,7 +223,7 @@ class Queue:
         return None
 
     def _recombine(self, head_sha: str) -> None:
-        """Have the checks of a commit told anew, after a pull request has left it."""
+        """Queue the checks of a commit again, after a pull request has left it."""
         group, _ = self._group(head_sha)
         newest = outbox.newest(self._connection, f"check/{group[0].id}") if len(group) > 1 else None
         if isinstance(newest, Check):

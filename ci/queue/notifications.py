@@ -15,7 +15,7 @@ EVENTS = {Verdict.PASSED: Event.PASSED, Verdict.FAILED: Event.FAILED, Verdict.ER
 
 
 def post(connection: Connection, config: Config, job: Row[tuple[object, ...]], event: Event, reason: str) -> None:
-    """In the caller's transaction, that of the change it tells of. `reason` becomes one line."""
+    """Queue a notice in the caller's transaction, that of the change it reports. `reason` becomes one line."""
     wanting = [section for section in config.notify if section.wants(event, str(job.repository))]
     if not wanting:
         return

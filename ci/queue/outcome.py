@@ -10,7 +10,7 @@ from farm.model.run import Verdict
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """What became of a job."""
+    """The outcome of a job."""
 
     verdict: Verdict
     reason: str  # one line

@@ -1,4 +1,4 @@
-"""What becomes of a schedule's jobs: one issue at the forge for each schedule, open while its last job did not pass."""
+"""Reports a schedule's jobs: one issue at the forge for each schedule, open while its last job did not pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_TITLE = 200  # characters
 def settled(
     connection: Connection, config: Config, job: Row[tuple[object, ...]], verdict: Verdict, reason: str, report: str
 ) -> None:
-    """A job has its verdict: tell, in the same transaction, whoever wants to know. `report` is Markdown.
+    """Report the verdict of a job, in the same transaction, in the schedule's issue. `report` is Markdown.
 
     A schedule whose job did not pass opens its issue or updates it; one that passes again closes it.
     """

@@ -37,7 +37,7 @@ def combined(own: Check, job: JobRow, counted: Sequence[JobRow]) -> Check:
 
 
 def _own(own: Check, job: JobRow) -> Check:
-    """What the check says of the job alone; `own` may be what was said for all before."""
+    """What the check says of the job alone; `own` may be what was shown for all before."""
     status, conclusion = _state(job)
     if (own.status, own.conclusion) == (status, conclusion):
         return own

@@ -1,4 +1,4 @@
-"""What is said of a commit's files beside its verdict: rules it changes, lines that a finding leads back to. Pure."""
+"""Remarks on a commit's files beside its verdict: rules it changes, lines that a finding leads back to. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What jobs work on: their commits, each repository's in one mirror, and what is to be said of their files."""
+"""What jobs work on: their commits, each repository's in one mirror, and the remarks on their files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Sources:
         return Examination(tuple(rules), tuple(await mirror.changed(commits, ["**"], but=apart)))
 
     async def judged(self, claim: JobClaim, record: RunRecord) -> JobOutcome:
-        """What is told of a run, with what its commit says about it."""
+        """Return the text of a run, with the remarks on its commit."""
         mirror, found, texts = self._mirror(claim), Examination((), ()), {}
         try:
             commits = await mirror.local(claim.head_sha, claim.base_sha)

@@ -1,4 +1,4 @@
-"""Follows a run to its end: tells how far it is, stops it where it is to stop, and finds what became of it."""
+"""Follows a run to its end: reports its progress, stops it where it is to stop, and finds its outcome."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class RunMonitor:
         self._host = identity.current().host
 
     async def to_the_end(self, claim: JobClaim, started: Child | None) -> RunRecord | JobOutcome | Requeue | None:
-        """What became of the run of `claim`, whose process is there; None where another service has taken it over.
+        """Return the outcome of the run of `claim`, whose process exists; None once another service took it over.
 
         `started` is the process where this service has started it. A cancelled call ends the process.
         """

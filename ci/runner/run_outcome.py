@@ -1,4 +1,4 @@
-"""What is told of a run: how far it is, and what became of it. Pure, but for reading the store."""
+"""The progress of a run and its outcome, as the service reports them. Pure, but for reading the store."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def judged_sweep(record: SweepRecord) -> JobOutcome:
 
 
 def complaint(log: Path) -> str:
-    """What the newest run in a log said before it ended without its devices, "" where it said nothing."""
+    """Return what the newest run in a log printed before it ended without its devices, "" for nothing."""
     newest = tail(log).rpartition(HEADING)[2]
     told = [line.removeprefix("farm: ") for line in newest.splitlines() if line.startswith("farm: ")]
     return told[-1] if told else ""

@@ -1,6 +1,6 @@
 """Executes the queue: claims jobs, starts and follows their runs, and settles each once.
 
-One task a job. Whatever the database or the forge does meanwhile, a run is followed to its end; and whatever becomes of
+One task a job. Whatever the database or the forge does meanwhile, a run is followed to its end; and whatever happens to
 this process, `ci.queue.claims` says how the next one goes on.
 """
 

@@ -1,6 +1,6 @@
 """What a scheduled sweep becomes: one `farm sweep`, as words, and what is read from the files it leaves.
 
-It keeps its files in a directory of its job's, so that whoever executes the job again after a crash finds them, goes on
+Its files are in a directory of its job. So the service that executes the job again after a crash finds them, continues
 where they end, and repeats no trial.
 """
 

@@ -68,7 +68,7 @@ def bounded_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
             super().connection_lost(exc)
 
         def _watch(self) -> None:
-            """Have the timer fit what is missing of the present request; it does not begin anew with each byte."""
+            """Have the timer fit what is missing of the present request; it does not begin again with each byte."""
             state = self.conn.their_state
             if state is self._waits_for:
                 return

@@ -1,4 +1,4 @@
-"""The whole service: the application, and beside it what acts on deliveries and what tells the forge."""
+"""The whole service: the application, and beside it the tasks that act on deliveries and notify the forge."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def create_service(config: Config, engine: Engine, forges: Mapping[str, Forge], 
 
 
 def _broke(task: asyncio.Task[None]) -> bool:
-    """Whether a task ended that nobody has told to. One that has nothing to do may end by itself."""
+    """Return whether a task ended that nobody has stopped. One that has nothing to do may end by itself."""
     return task.done() and not task.cancelled() and task.exception() is not None
 
 

@@ -78,7 +78,7 @@ class AuditAction(str, enum.Enum):
 
 
 class Event(str, enum.Enum):
-    """What a channel may choose to hear of. Nothing is told that was not chosen."""
+    """The events that a channel may choose. Nothing is sent that was not chosen."""
 
     PASSED = "passed"
     FAILED = "failed"  # the kernel's fault

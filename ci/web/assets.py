@@ -29,7 +29,7 @@ def address(name: str) -> str:
 
 @router.get("/{name}")
 def asset(request: Request, name: Annotated[str, Path(pattern=r"^[a-z]+\.(css|js|svg)$")]) -> Response:
-    """One file, compressed for whoever understands that: the charts' script is 5 MB."""
+    """Return one file, compressed for browsers that accept that: the charts' script is 5 MB."""
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
     try:
         squeezed = "gzip" in request.headers.get("accept-encoding", "")

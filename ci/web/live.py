@@ -75,7 +75,7 @@ class Live:
     """All streams of one service. Of one event loop."""
 
     def __init__(self, most: int, every_s: float = EVERY_S, beat_s: float = BEAT_S) -> None:
-        """`most` streams are open at once; whoever comes then is sent one drawing and comes back for the next."""
+        """`most` streams are open at once; a further reader gets one drawing and reconnects for the next."""
         self.most = most
         self.open = 0
         self._every_s = every_s
@@ -155,7 +155,7 @@ class Live:
 
 
 def _ended(name: str, task: asyncio.Task[None]) -> None:
-    """Say why a part is not drawn any more; its readers come back, and where it is for good are told so then."""
+    """Log why a part is not drawn any more; its readers reconnect, and get the error where it lasts."""
     error = None if task.cancelled() else task.exception()
     if isinstance(error, FarmError):
         LOG.warning("%s is not drawn: %s", name, error)
@@ -180,7 +180,7 @@ def stream(request: Request, live: Live, draw: Draw) -> StreamingResponse:
 
 
 def reload() -> bytes:
-    """The event that has the page loaded anew."""
+    """The event that makes the page load again."""
     return b"event: over\ndata: reload\n\n"
 
 

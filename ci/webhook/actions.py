@@ -45,7 +45,7 @@ def settled(intent: Validate | Cancel | Rerun | Nothing) -> Action:
 
 
 async def _command(asked: Ask, repository: str, forge: Forge) -> Action:
-    """Only people with write access are obeyed, and everyone is told what became of it."""
+    """Obey only people with write access, and answer everyone with the result."""
     permission = await forge.permission(repository, asked.login)
     command = asked.command
     if not permission.may_write:

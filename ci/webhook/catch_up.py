@@ -28,7 +28,7 @@ _LONGEST = timedelta(days=3)  # GitHub keeps deliveries for so long; what has ar
 
 
 async def recover(engine: Engine, config: Config, forges: Mapping[str, Forge]) -> None:
-    """Queue the open pull requests nobody told us of, drop closed ones, and ask for lost deliveries.
+    """Queue the open pull requests that no webhook announced, drop closed ones, and ask for lost deliveries.
 
     A forge that does not answer is left for the next start or its next delivery; the others are asked all the same.
     """

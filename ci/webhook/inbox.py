@@ -21,7 +21,7 @@ from farm.store.engine import transaction
 
 
 class Receipt(str, enum.Enum):
-    """What became of a delivery on its way in."""
+    """The result of the intake of a delivery."""
 
     ACCEPTED = "accepted"
     REPLAYED = "replayed"  # it is here already; nothing happens a second time

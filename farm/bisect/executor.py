@@ -36,7 +36,7 @@ class CommitTest:
     took_s: float = 0.0
 
     def begin(self) -> None:
-        """Start from nothing: what another device measured is no pair to what follows."""
+        """Start from nothing: what another device measured cannot be paired with what follows."""
         self.trials = []
         self.began = self.began or time.monotonic()
 

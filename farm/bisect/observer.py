@@ -1,4 +1,4 @@
-"""What a bisect tells whoever watches it."""
+"""What a bisect reports to its observer."""
 
 from __future__ import annotations
 

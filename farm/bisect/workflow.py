@@ -36,7 +36,7 @@ from kernel.registry import kernel_entry
 
 
 class NoChangeError(UsageError):
-    """The good commit and the bad one answer the same, or the good one is no good."""
+    """The good commit and the bad one answer the same, or the good one is not good."""
 
 
 def bisect(

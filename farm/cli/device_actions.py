@@ -60,7 +60,7 @@ def probe(
 
 @click.command()
 @click.argument("device", metavar="ID")
-@click.option("--reason", required=True, help="Why, for whoever looks at it next.")
+@click.option("--reason", required=True, help="Why, for the next person who looks at it.")
 @options.platform_option
 @options.json_option
 def quarantine(device: str, reason: str, platform: str, as_json: bool) -> None:
@@ -98,7 +98,7 @@ def release(device: str, reason: str, platform: str, as_json: bool) -> None:
 @options.platform_option
 @options.json_option
 def history(device: str, limit: int, platform: str, as_json: bool) -> None:
-    """Tell what happened on device ID, newest first: one event a line, fields parted by tabs, times in UTC."""
+    """List what happened on device ID, newest first: one event a line, fields separated by tabs, times in UTC."""
     with Store.open(paths.store_url()) as store:
         _known(store, platform, device)
         events = store.device_history(platform, device, limit)

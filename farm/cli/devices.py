@@ -35,7 +35,7 @@ def command(context: click.Context, platform: str, address: str | None, as_json:
     """List every device: state, since when and why, card, fault rate, last runs.
 
     Offline are devices that were seen once and are not in the cluster now. Without --address a local cluster is started
-    for the question and ended again. On a terminal a table; into a pipe one device a line, fields parted by tabs.
+    for the question and ended again. On a terminal a table; into a pipe one device a line, fields separated by tabs.
     """
     if context.invoked_subcommand is not None:
         options.refuse_options_before(context)
@@ -80,7 +80,7 @@ def _ask(platform: str, address: str | None) -> tuple[list[DeviceRow], int]:
 
 
 def _hardware(platform: Platform, index: int) -> dict[str, str]:
-    """Chip and card, where they can be told from here: only a worker on its node knows what a real device is."""
+    """Return chip and card, where they are known here: only a worker on its node knows what a real device is."""
     if platform.noisy:
         return {"soc": "", "card": ""}
     try:

@@ -92,4 +92,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: a request is no event of the command."""
+        """Log nothing: a request is not an event of the command."""

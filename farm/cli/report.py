@@ -40,7 +40,7 @@ def command(
     opened: bool,
     schema: bool,
 ) -> None:
-    """Show the report of one run, or write it anew.
+    """Show the report of one run, or write it again.
 
     RUN is an id, an unambiguous beginning of one, `latest`, a run's directory or a report.json.
 

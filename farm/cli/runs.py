@@ -39,7 +39,7 @@ _WIDE = 96  # columns from which the local time fits too; a run id begins with t
 def command(context: click.Context, limit: int, kernel: str | None, verdict: str | None, as_json: bool) -> None:
     """List runs, newest first.
 
-    On a terminal a table; into a pipe one run a line, fields parted by tabs, times in UTC.
+    On a terminal a table; into a pipe one run a line, fields separated by tabs, times in UTC.
     """
     if context.invoked_subcommand is not None:
         refuse_options_before(context)

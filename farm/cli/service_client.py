@@ -54,7 +54,7 @@ class ServiceAddress:
     """One service. A context that closes its connections."""
 
     def __init__(self, url: str, token: str) -> None:
-        """Raises `UsageError` for what is no URL."""
+        """Connect to the service. Raises `UsageError` for an invalid URL."""
         parsed = httpx.URL(url)
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise UsageError(f"--server {url} is no address of a service; write https://HOST[:PORT]")

@@ -50,7 +50,7 @@ _LATEST = 10  # runs of the table; the bars and the changes are of all
 def command(kernel: str, case: str | None, platform: str, limit: int, by: str, as_json: bool) -> None:
     """Show how the medians of KERNEL went, run by run or commit by commit, and at which commits they changed.
 
-    On a terminal bars, changes and the latest; into a pipe one a line, fields parted by tabs, times in UTC. JSON has
+    On a terminal bars, changes and the latest; into a pipe one a line, fields separated by tabs, times in UTC. JSON has
     both, whatever --by says.
     """
     name = recorded_name(kernel)

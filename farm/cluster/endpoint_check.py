@@ -1,6 +1,6 @@
-"""What answers at an address, told within seconds and in one line.
+"""What answers at an address, found within seconds and reported in one line.
 
-`ray.init` alone waits 20 s where its token is refused, a minute where this machine is no node of the cluster and
+`ray.init` alone waits 20 s where its token is refused, a minute where this machine is not a node of the cluster and
 minutes where nobody answers, and then reports the last of its own retries. So the cluster's head is asked first, with
 a deadline, for what decides: does it answer, does it take our token, do the versions agree, is one of its nodes here.
 """

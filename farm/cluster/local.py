@@ -124,7 +124,7 @@ def at(address: str) -> LocalCluster | None:
 
 
 def log() -> Path:
-    """What the nodes have said while they started."""
+    """Return what the nodes printed while they started."""
     return _directory() / "nodes.log"
 
 

@@ -35,7 +35,7 @@ class Probed:
 
 @dataclass(slots=True)
 class _Notes:
-    """A health book for one round of probes: it refuses no device, and keeps what the canaries said."""
+    """A health book for one round of probes: it refuses no device, and keeps what the canaries reported."""
 
     book: HealthBook
     said: dict[str, Probed] = field(default_factory=dict)

@@ -29,7 +29,7 @@ Subject = TypeVar("Subject")  # what a workload calls one piece of its work
 
 
 class Next(enum.Enum):
-    """What becomes of the slots of a trial that ended."""
+    """What happens to the slots of a trial that ended."""
 
     FREE = "free"  # they take their next trial in the same process
     RENEW = "renew"  # a fresh process on the same device first

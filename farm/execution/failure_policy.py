@@ -30,7 +30,7 @@ class FailurePolicy:
     def take(self, trial: TrialRecord, card: str, trusted: bool = True) -> None:
         """Weigh one trial. `card` names the physical card in the cluster: two dies of one card are one witness.
 
-        With `trusted` false the card is no witness, as by `distrust`: its canary failed, for example.
+        With `trusted` false the card is not a witness, as after `distrust`: its canary failed, for example.
         """
         failure = trial.failure
         if not trusted:
@@ -49,7 +49,7 @@ class FailurePolicy:
             self._testify(trial.case, failure.kind, card, trial.device)
 
     def distrust(self, card: str) -> None:
-        """Strike out what `card` has said and hear it no more: a broken card breaks every kernel."""
+        """Discard what `card` reported and ignore it from now on: a broken card breaks every kernel."""
         if card in self._distrusted:
             return
         self._distrusted.add(card)

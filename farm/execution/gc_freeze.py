@@ -17,7 +17,7 @@ def frozen() -> Iterator[None]:
     """Have the collector ignore, for the block, what is alive at its start; reference counting goes on as ever.
 
     Cycles that were garbage already are kept until the block ends. Does nothing where the heap is frozen: by a block
-    around this one, or by whoever uses the farm as a library.
+    around this one, or by a program that uses the farm as a library.
     """
     if gc.get_freeze_count():
         yield

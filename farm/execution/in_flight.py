@@ -87,7 +87,7 @@ class InFlightTrials:
         return ended + self._overdue()
 
     def under_way(self) -> list[str]:
-        """What is under way, in words, for whoever ends it early."""
+        """Describe in words what is running, for the message of an early end."""
         return [
             f"{flight.label} r{flight.repeat} on {self._lease.device(slot).id}"
             for slot, flight in sorted(self._flights.items())

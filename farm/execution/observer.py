@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it. The command line draws it; the API and the tests may ignore it."""
+"""What a run reports to its observer. The command line draws it; the API and the tests may ignore it."""
 
 from __future__ import annotations
 

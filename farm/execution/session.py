@@ -39,7 +39,7 @@ class SessionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Leased devices, what is to be run on them, and where what becomes of it is written down."""
+    """Leased devices, what is to be run on them, and where the results are recorded."""
 
     resolved: ResolvedRun
     lease: Lease

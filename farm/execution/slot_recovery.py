@@ -12,7 +12,7 @@ from jobs.records import Failure, Fault
 
 
 class SlotRecovery:
-    """Slots without a working worker, one mended after the other: the lease is not for two threads at once."""
+    """Slots without a working worker, recovered one after the other: the lease is not for two threads at once."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mending")
@@ -35,7 +35,7 @@ class SlotRecovery:
         self._slots[slot] = self._pool.submit(mend, slot)
 
     def done(self) -> tuple[dict[int, Replaced | None], dict[int, Failure]]:
-        """Slots that have a worker again, and those that could not be helped with the reason; each told once."""
+        """Slots that have a worker again, and those that could not be recovered with the reason; each reported once."""
         ended = {slot: future for slot, future in self._slots.items() if future.done()}
         mended: dict[int, Replaced | None] = {}
         lost = {}

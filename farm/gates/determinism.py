@@ -47,7 +47,7 @@ def suspect_devices(evidence: Evidence) -> frozenset[str]:
 
 
 def second_look(evidence: Evidence) -> dict[str, frozenset[str]]:
-    """Return case → devices that should repeat their trials of it: one look is no proof.
+    """Return case → devices that should repeat their trials of it: one look proves nothing.
 
     A device that lost a vote repeats alone. Where one card disagrees with itself, all repeat: a race shows elsewhere.
     """

@@ -19,8 +19,8 @@ def judge(
 
     `complaints` gives, for every output a trial has, what is wrong with it in one line, "" where nothing is; `done` is
     what should have been done to each, in words. What is wrong on a suspect device, or in another program than was
-    built, is not held against the program, and is no pass either. A case without any output is errored as well, unless
-    not `outputs_required`.
+    built, does not count against the program, and does not pass either. A case without any output is errored as well,
+    unless not `outputs_required`.
     """
     judged = judge_cases(gate, evidence, lambda case, whole: _judge_case(case, whole, done, complaints))
     if outputs_required and judged.status is GateStatus.PASSED:

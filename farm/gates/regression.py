@@ -1,4 +1,4 @@
-"""The head is no slower than the merge base, both measured in the same run on the same devices, in turn.
+"""Checks that the head is not slower than the merge base, both measured in one run on the same devices, in turn.
 
 A limit in µs compares today's device with that of the day the limit was written; what changes from day to day is far
 larger than what a commit changes. Here both programs run on each device in each round, so that cancels.

@@ -2,7 +2,7 @@
 
 The imports are read from the sources (`ast`), nothing is run. A harness's files are scripts that import their siblings
 by bare names, so a name is looked for beside the file first, then below the profile's `imports`. What cannot be
-followed errs to running more: a change to a file that is no Python concerns every file, unless the profile ignores it.
+followed errs to running more: a change to a file that is not Python concerns every file, unless the profile ignores it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _GIT_S = 60.0
 def changed(root: Path, reference: str) -> list[str]:
     """Paths below `root` that differ between the merge base with `reference` and the work tree, untracked ones too.
 
-    Raises `UsageError` where git does not know `reference`, or `root` is no repository.
+    Raises `UsageError` where git does not know `reference`, or `root` is not a repository.
     """
     if reference.startswith("-"):
         raise UsageError(f"--changed-since '{reference}' is no commit")

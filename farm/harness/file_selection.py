@@ -1,4 +1,4 @@
-"""Which files of a repository a run takes: what the patterns match, less what is no kernel or not for the platform."""
+"""Which files of a repository a run takes: those the patterns match, if they are kernels and for the platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each file of a harness's run, and of the run. Pure."""
+"""The verdict of each file of a harness's run, and of the run. Pure."""
 
 from __future__ import annotations
 

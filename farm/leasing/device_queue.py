@@ -1,11 +1,11 @@
 """Who may ask Ray for devices next, where several runs share a cluster.
 
-Ray gives devices to whoever asks at the right moment; it knows no priorities. So those who want devices of a shared
-cluster line up here, and only the first in line asks Ray. The line is an order of asking and nothing else: which
-devices are held, and by whom, is Ray's knowledge alone.
+Ray gives devices to the request that comes at the right moment; it knows no priorities. So clients that want devices of
+a shared cluster queue here, and only the first one asks Ray. The queue is an order of asking and nothing else: only Ray
+knows which devices are held, and by which client.
 
-A place in line is kept by asking again: whoever stops asking (killed, gone) is forgotten after `STALE_S`, and an actor
-that Ray has restarted with an empty line has the whole line again as soon as everybody has asked once.
+A client keeps its place by asking again: one that stops (killed, gone) is forgotten after `STALE_S`. An actor that Ray
+has restarted with an empty queue has the whole queue again as soon as every client has asked once.
 """
 
 from __future__ import annotations
@@ -68,5 +68,5 @@ class DeviceQueue:
 
 
 def _standing(ticket: QueueEntry) -> tuple[int, float, str]:
-    """Priority less a step for every `STEP_UP_S` waited; among equals whoever has waited longest."""
+    """Priority less a step for every `STEP_UP_S` waited; among equals the one that has waited longest."""
     return ticket.priority.rank - int(ticket.waited_s // STEP_UP_S), -ticket.waited_s, ticket.id

@@ -1,7 +1,7 @@
 """Devices from Ray: which are taken, and what happens to those that may not be used.
 
 Every device is a placement group of its own, pinned to its node, because Ray gives a group back whole and never by the
-bundle: so a device that is left is free at once, whatever becomes of the others.
+bundle: so a device that is left is free at once, whatever happens to the others.
 
 N devices are held all at the same time or not at all. Groups are asked for only where Ray says that enough devices are
 free at that moment; where one of them cannot be placed after all, everything of that attempt goes back at once. While a
@@ -220,7 +220,7 @@ def _strategy(group: PlacementGroup) -> PlacementGroupSchedulingStrategy:
 
 
 def _identify(groups: list[PlacementGroup]) -> list[DeviceAllocation]:
-    """What is behind each group; asked by a task that runs there, since only there Ray tells the device's index."""
+    """What is behind each group; asked by a task that runs there, since only there Ray reports the device's index."""
     task = ray.remote(_where_am_i)
     references = [
         task.options(num_cpus=0, resources={"NPU": 1}, max_retries=3, scheduling_strategy=_strategy(group)).remote()

@@ -82,7 +82,7 @@ def waiting() -> list[QueueEntry]:
 
 
 def _turnstile() -> Any:
-    """The cluster's one turnstile, made by whoever comes first. It outlives its maker, holding nothing."""
+    """The cluster's one turnstile, made by the first client. It outlives its maker, holding nothing."""
     actor = ray.remote(DeviceQueue).options(
         name=_NAME,
         namespace=_NAMESPACE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class StageBoard:
-    """Where workers note what they are doing, for whoever draws the progress. Losing it loses no result."""
+    """Where workers note what they are doing, for the display of progress. Losing it loses no result."""
 
     def __init__(self) -> None:
         self._stages: dict[int, str] = {}

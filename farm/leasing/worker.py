@@ -28,7 +28,7 @@ PlatformFactory = Callable[[], Platform]
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a worker tells of its device before it gets any work."""
+    """What a worker reports about its device before it gets any work."""
 
     soc: str  # "" where the canary failed
     card: str  # physical card on its node

@@ -94,7 +94,7 @@ class Serial(Record):
 
 
 class BisectRecord(Record):
-    """A range of commits, every test made in it, and what became of the search."""
+    """A range of commits, every test made in it, and the result of the search."""
 
     schema_version: str = SCHEMA_VERSION
     bisect_id: str

@@ -188,7 +188,7 @@ class FileRecord(Record):
 
 
 class HarnessRecord(Record):
-    """What an external harness was asked to run, and what became of each file."""
+    """What an external harness was asked to run, and the result of each file."""
 
     profile: str  # name
     profile_source: str = ""  # what it was named by: a shipped profile's name or an absolute path; "" in old records
@@ -202,7 +202,7 @@ class HarnessRecord(Record):
 
 
 class RunRecord(Record):
-    """A request, all its trials, and what became of it."""
+    """A request, all its trials, and the verdict."""
 
     schema_version: str = SCHEMA_VERSION
     run_id: str

@@ -110,7 +110,7 @@ class NotReached(Record):
 
 
 class SweepRecord(Record):
-    """A plan, every cell, and what became of it."""
+    """A plan, every cell, and the verdict."""
 
     schema_version: str = SCHEMA_VERSION
     sweep_id: str

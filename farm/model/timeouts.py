@@ -1,7 +1,7 @@
 """The time limits of a run as one ladder: each rung lies inside the next, so the innermost speaks first.
 
 Turned round, the outer limit would end a trial before the device could say what is wrong with it. The wait for devices
-(`--wait`) is no rung: it is over before any of these begins.
+(`--wait`) is not a rung: it is over before any of these begins.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Timeouts:
     run_s: float = 5 * 3600.0
 
     def checked(self, *, simulated: bool = False) -> Timeouts:
-        """Itself. Raises `UsageError` where a limit is no time or two of them are the wrong way round.
+        """Itself. Raises `UsageError` where a limit is not a time or two of them are the wrong way round.
 
         A `simulated` platform has no device to limit, so only trial, lease and run are looked at.
         """

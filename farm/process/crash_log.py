@@ -1,4 +1,4 @@
-"""What nobody planned for: kept whole in a file, and said in one line."""
+"""Unexpected errors: kept whole in a file, and reported in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which process owns a run, told precisely enough that a reused process id is never taken for it."""
+"""Which process owns a run, recorded precisely enough that a reused process id is never taken for it."""
 
 from __future__ import annotations
 

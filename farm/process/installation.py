@@ -71,7 +71,7 @@ def require_one() -> None:
 
 
 def require_same(there: object, where: str) -> None:
-    """Raise `InstallationError` unless `there`, what a process at `where` said of itself, is this process's code."""
+    """Raise `InstallationError` unless `there`, the report of a process at `where`, is this process's code."""
     here = current()
     if not isinstance(there, Installation):
         raise InstallationError(f"{where} runs another release of the farm; install the one in {here.root} there")

@@ -66,7 +66,7 @@ def _end(processes: list[ProcessIdentity], number: signal.Signals, timeout_s: fl
 
 
 def _session(leader: ProcessIdentity, proofs: set[ProcessIdentity]) -> list[ProcessIdentity]:
-    """The live processes of the session `leader` leads or led; none where that cannot be told for certain.
+    """The live processes of the session `leader` leads or led; none where that is not certain.
 
     The kernel gives a session's number to no new process while the session has one; but once it is empty, it may.
     """

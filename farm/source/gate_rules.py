@@ -1,7 +1,7 @@
 """Which files of a repository judge a kernel rather than being judged, and which of them a commit has otherwise.
 
 The rules in force are always the installation's. A commit that brings others is judged by the installed ones all the
-same; that it brings others is shown, because whoever merges it changes how the next commit is judged.
+same; that it brings others is shown, because merging it changes how the next commit is judged.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class GitRepository:
     """A local git repository, bare or with a work tree, whose objects are already there."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `SourceError` where `path` is no git repository, or one git refuses to read."""
+        """Raises `SourceError` where `path` is not a git repository, or one git refuses to read."""
         self.path = path.resolve()
         if not path.is_dir():
             raise SourceError(f"--source {path} is no directory; name a local git repository")

@@ -63,7 +63,7 @@ def requested(
 ) -> SourceRequest:
     """The request for the program of `kernel` at `commit`, both names resolved; `base` becomes their merge base.
 
-    Raises `SourceError`, and `UsageError` for a kernel that is no installed one.
+    Raises `SourceError`, and `UsageError` for a kernel that is not installed.
     """
     require_installed(kernel)
     read = GitRepository(repository)

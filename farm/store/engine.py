@@ -50,7 +50,7 @@ class StoreError(InfrastructureError):
 def open_engine(url: str, warn: Warn) -> Engine:
     """An engine on `url` whose tables are up to date.
 
-    A SQLite file that is no readable database is moved aside, `warn` gets one line on it, and a fresh one takes its
+    A SQLite file that is not a readable database is moved aside, `warn` gets one line on it, and a fresh one takes its
     place. Raises `UsageError` for a URL nobody can open, `StoreError` where the database refuses.
     """
     engine = _engine(url)

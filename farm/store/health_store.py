@@ -122,7 +122,7 @@ def history(engine: Engine, platform: str, device: str, limit: int) -> list[Logg
 
 
 def taken_out(connection: Connection, platform: str, run_id: str, since: str) -> dict[str, str]:
-    """Devices of `platform` that the run took out of work, each with the reason; `since` is no later than its start.
+    """Devices of `platform` that the run took out of work, each with the reason; `since` is at most its start.
 
     In the caller's transaction. One that was quarantined before is not named again.
     """
@@ -167,7 +167,7 @@ def reports(engine: Engine, platform: str, last_runs: bool = True) -> dict[str, 
 
 
 def _fold(connection: Connection, by_device: Mapping[tuple[str, str], list[HealthEvent]]) -> None:
-    """Four statements however many devices there are: a round of a large run tells of hundreds."""
+    """Four statements however many devices there are: a round of a large run reports hundreds."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     keys = sorted(by_device)  # everyone locks in one order: no deadlock
     new = [

@@ -20,7 +20,7 @@ _COMMIT = 7  # characters a commit is at least named by
 def load(run: str) -> RunRecord:
     """The record `run` names: a report.json, a directory with one, else a run of the store.
 
-    Raises `UsageError`, `UnknownRunError` or `AmbiguousRunError`, and `ReportError` for a file that is no report.
+    Raises `UsageError`, `UnknownRunError` or `AmbiguousRunError`, and `ReportError` for a file that is not a report.
     """
     path = Path(run)
     if path.is_dir() and (path / "report.json").is_file():

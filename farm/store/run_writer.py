@@ -96,7 +96,7 @@ class RunWriter:
             self._put(lambda: self._store.observe(kept), kept)
 
     def health(self, platform: str) -> Mapping[str, Health]:
-        """See `Store.health`; while the store is away, what it said last. Raises `StoreError` where it said nothing."""
+        """See `Store.health`; while the store is away, its last answer. Raises `StoreError` where there is none."""
         try:
             self._known[platform] = self._store.health(platform)
         except StoreError as error:

@@ -195,7 +195,7 @@ def _merged(blames: Iterable[FailureAttribution]) -> list[SweepFinding]:
 
 
 def _confirmed(finding: SweepFinding, looked: Collection[tuple[str, str, int]]) -> SweepFinding:
-    """`finding`, unconfirmed where one look is no proof and its devices were not looked at again where it shows."""
+    """`finding`, unconfirmed where one look proves nothing and its devices were not looked at again where it shows."""
     if finding.kind not in (Kind.DEVICE_SUSPECT, Kind.UNDECIDED):
         return finding
     shown = {(device, place.case, place.seed) for device in finding.devices for place in finding.places}

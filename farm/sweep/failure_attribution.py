@@ -26,7 +26,7 @@ def failed_trials(cells: Iterable[Cell], fleet: Fleet) -> list[FailureAttributio
     """A blame for each device and case with a failed trial.
 
     A kernel's fault, or a device's, that a minority of the cards has is theirs: the others have shown that the kernel
-    runs. What is said to be the node's or the farm's fault stays that.
+    runs. What was attributed to the node or the farm stays that.
     """
     ran: dict[str, set[str]] = defaultdict(set)
     failed: dict[str, dict[str, tuple[Failure, int]]] = defaultdict(dict)  # case → device → failure, seed

@@ -1,4 +1,4 @@
-"""What a sweep tells whoever watches it. The command line draws it; the tests may ignore it."""
+"""What a sweep reports to its observer. The command line draws it; the tests may ignore it."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ class SweepObserver:
         """These devices take a second look."""
 
     def waits(self, devices: int, why: str) -> None:
-        """`devices` devices have work left and none can be had now; told again and again."""
+        """`devices` devices have work left and none is available now; reported repeatedly."""

@@ -1,4 +1,4 @@
-"""What a sweep still has to do on each device: the first look, and the second where one look is no proof. Pure.
+"""What a sweep still has to do on each device: the first look, and the second where one look proves nothing. Pure.
 
 It is computed from the cells that are there, so a resumed sweep needs nothing else to know where it was.
 """

@@ -35,7 +35,7 @@ class State:
     def load(cls, plan: SweepPlan, journal: Journal, deadline: float) -> State:
         """The state an earlier process left; a fresh one where there was none.
 
-        A trial that failed through nobody's or a device's fault is no measurement, so it is made again.
+        A trial that failed through nobody's or a device's fault measured nothing, so it is repeated.
         """
         state = cls(plan, journal, deadline)
         state.devices.update((each.id, each) for each in journal.devices())

@@ -40,7 +40,7 @@ def decide(
     """The verdict and its reason in one sentence.
 
     The kernel's faults come first, then those of devices and the farm. Without any, a sweep has passed where it has
-    compared every planned device, case and seed at least once; what else it did not reach is said and forgiven.
+    compared every planned device, case and seed at least once. Everything else that it did not reach is only reported.
     """
     for verdict in (Verdict.FAILED, Verdict.ERRORED):
         of_verdict = [finding for finding in findings if finding.kind.verdict is verdict]

@@ -195,7 +195,7 @@ def named(kernel: Kernel) -> str:
 
 
 def shared_address(directory: Path, devices: int) -> str:
-    """The address of the cluster all workers of one suite share; whoever comes first starts it, on 127.0.0.1.
+    """The address of the cluster all workers of one suite share; the first worker starts it, on 127.0.0.1.
 
     From here on this process's local cluster is that one, whose record is in `directory`.
     It ends with their controller, whose children they are: even a killed suite leaves no cluster.

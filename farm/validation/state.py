@@ -70,7 +70,7 @@ class RunState:
     taken: ReusedTrials = field(default_factory=ReusedTrials)  # of `resumed`
 
     def __post_init__(self) -> None:
-        """What drives the devices tells this run of every trial."""
+        """Add one trial, as the dispatch loop reports it."""
         self.request = self.resolved.request
         in_flight = InFlightTrials(self.lease, self.directory, self.platform.clock, self.limits.timeouts.trial_s)
         self.execution = TrialExecutor(self.lease, in_flight, self.limits, self.observer, self.keep)

@@ -1,6 +1,6 @@
 """The process that loads a kernel which is not the installation's own, and answers one question about it.
 
-Started as `python child.py QUESTION`. Whatever becomes of it, whoever asked reads the answer's file and nothing else:
+Started as `python child.py QUESTION`. The caller reads the file of the answer and nothing else:
 an exit code says nothing here, because the kernel may have set it.
 """
 

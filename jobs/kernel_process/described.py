@@ -17,7 +17,7 @@ from kernel.spec import Case, Kernel, Program, Tensors, TensorSpec, Tolerance, T
 
 @dataclass(frozen=True, slots=True)
 class KnownKnobs:
-    """A tuning whose knobs the kernel's process has told."""
+    """A tuning whose knobs the kernel's process has reported."""
 
     values: Mapping[str, int | float | bool | str]
 

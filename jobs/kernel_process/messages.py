@@ -1,4 +1,4 @@
-"""What is asked of a kernel's process and what it answers: plain JSON, read by whoever asked as data alone."""
+"""What is asked of a kernel's process and what it answers: plain JSON, which the caller reads as data alone."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _limits(limit_s: float) -> SandboxLimits:
 
 
 def _read(answered: Path) -> KernelAnswer | None:
-    """The answer; None where there is none. It is data, whoever wrote it."""
+    """The answer; None where there is none. It is data, never code."""
     try:
         return KernelAnswer.model_validate(json.loads(answered.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError, ValidationError):

@@ -117,7 +117,7 @@ def environment(variables: Mapping[str, str], home: str) -> dict[str, str]:
 
 
 def own_uid() -> int | None:
-    """A user id for one confined process; None where the farm is no root and cannot give any."""
+    """A user id for one confined process; None where the farm does not run as root and cannot assign one."""
     return _FIRST_UID + secrets.randbelow(_UIDS) if os.getuid() == 0 else None
 
 

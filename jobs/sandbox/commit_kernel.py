@@ -166,5 +166,5 @@ def rules_of(kernel: Kernel) -> Kernel:
 
 
 def held_to_specs(kernel: Kernel) -> Kernel:
-    """Return `kernel` with its program held to its specs, where that program is to be had in this process."""
+    """Return `kernel` with its program held to its specs, where that program is available in this process."""
     return kernel if isinstance(kernel, (ForeignKernel, HarnessKernel)) else held(kernel)

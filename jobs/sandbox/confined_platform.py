@@ -115,7 +115,7 @@ class Confined:
         self._cache = cache
 
     def probe(self, device: int, directory: Path) -> Probe:
-        """The platform's: its canary is no foreign program."""
+        """Probe by the platform itself: its canary is not foreign code."""
         return self.inner.probe(device, directory)
 
     def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:

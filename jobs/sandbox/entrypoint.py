@@ -1,7 +1,7 @@
 """The confined process: takes the kernel's program from a tree, builds or runs it, and answers in plain files.
 
 Started as `python -I entrypoint.py JOB`, in a sandbox where there is one. Everything up to `_kernel` is trusted;
-from there on the program has the process, and its answer is worth what whoever reads it can check.
+from there on the program has the process, and its answer is worth what its reader can check.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a confined program is given and what it may answer: JSON and safetensors, both checked by whoever reads them.
+"""What a confined program is given and what it may answer: JSON and safetensors, both checked by their reader.
 
 The answer comes from a process that hostile code may have taken over. It is plain data, bounded in size, and nothing in
 it is executed, unpickled or taken for a path.
@@ -58,7 +58,7 @@ class SandboxOrder(Record):
 
 
 class Complaint(str, enum.Enum):
-    """Why there is no result, as far as the farm tells such things apart."""
+    """Why there is no result, in the classes that the farm distinguishes."""
 
     COMPILE = "compile"
     TUNING = "tuning"

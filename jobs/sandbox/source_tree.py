@@ -17,7 +17,7 @@ from jobs.content_address import content_address
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A program's files. Whoever makes one has checked that every path stays inside and is a regular file's."""
+    """A program's files. Its maker has checked that every path stays inside and is a regular file's."""
 
     address: str  # SHA-256 over paths and contents
     place: str  # directory or Python file of the program, from the top of the tree
@@ -30,7 +30,7 @@ class Tree:
         return cls(content_address({"place": place, "files": digests}), place, tuple(sorted(files.items())))
 
     def unpack(self, cache: Path) -> Path:
-        """The top of the tree as read-only files below `cache`; written by whoever comes first."""
+        """The top of the tree as read-only files below `cache`; written by the first caller."""
         top = cache / "trees" / self.address[:2] / self.address
         if top.exists():
             return top

@@ -1,7 +1,7 @@
-"""What the answer of a confined process is worth: an error told apart, outputs of the right form, times that agree.
+"""Checks the answer of a confined process: errors of a known class, outputs of the right form, times that agree.
 
-The process belongs to the program, so everything in its answer is the program's word until it has been held against
-something else.
+The process belongs to the program, so everything in its answer is a claim of the program until it has been checked
+against something else.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _KILLED = _FIRST_SIGNAL + signal.SIGKILL
 def require_measured(profile: Profile, seen: Seen, ended: ProcessExit, printed: str) -> None:
     """Return where the run is a measurement, its numbers right or wrong; else raise `HarnessError` or `DeviceError`.
 
-    `printed` is what the harness printed, as far as it is kept, for whoever looks for the first fault.
+    `printed` is what the harness printed, as far as it is kept, for the search for the first fault.
     """
     if ended.problem:
         raise HarnessError("platform-unavailable", f"the harness cannot be started: {ended.problem}")

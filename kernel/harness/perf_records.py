@@ -1,6 +1,6 @@
 """Task records that the field's runtimes leave, as the farm's tasks.
 
-Two formats are read, told apart by what is in the file. Either is read as a stream, whatever its size.
+Two formats are read, distinguished by the content of the file. Either is read as a stream, whatever its size.
 
 `l2_perf_records.json` (until June 2026; `version` 2 with phases, else 1): `tasks` with `task_id, func_id, core_id,
 core_type, start_time_us, end_time_us, duration_us, dispatch_time_us, finish_time_us, fanout` in µs. A dispatch or
@@ -194,7 +194,7 @@ def _task_of_cycles(row: list[int], how: _Cycles) -> Task:
 
 
 def _timed(tasks: list[Task], wall_us: float) -> Recording:
-    """A time is finite and more than 0, or it is no time."""
+    """Return the value where it is finite and more than 0: only that is a time."""
     ordered = _by_start(tasks)
     if not (math.isfinite(wall_us) and wall_us > 0):
         return Recording(ordered, None, f"last finish − first dispatch is {wall_us:g} µs, which is not a time")

@@ -150,7 +150,7 @@ def _start(
 
 
 def _follow(under: _Under, on_output: Callable[[bytes], None]) -> bytes:
-    """Hand on what is printed until the supervisor has told how it ended; b"" where it ended without a word."""
+    """Hand on what is printed until the supervisor has reported how it ended; b"" where it ended without a report."""
     waiting = {under.output, under.status}
     told = b""
     while under.status in waiting and not under.overdue():

@@ -1,4 +1,4 @@
-"""A harness profile: one TOML file that tells how an external harness is called and how what it prints is read.
+"""A harness profile: one TOML file that describes how an external harness is called and how its output is read.
 
 A profile belongs to the trusted installation, as budgets do: it decides what counts as a pass.
 """

@@ -223,7 +223,7 @@ class Reader:
         self._add(self._prefix() + said["name"], claim)
 
     def _add(self, name: str, claim: Claim) -> None:
-        """One FAIL of an output stands, whatever else is said of it."""
+        """One FAIL of an output counts, whatever else is printed about it."""
         before = self._seen.claims.get(name)
         if before is None and len(self._seen.claims) >= _MOST_CLAIMS:
             return
@@ -274,7 +274,7 @@ def _plain(line: str) -> str:
 
 
 def _number(text: str) -> float | None:
-    """None for what is no finite number."""
+    """Return None for anything but a finite number."""
     try:
         number = float(text)
     except ValueError:

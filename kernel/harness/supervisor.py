@@ -1,6 +1,6 @@
 """Runs one command and everything it starts, and leaves nothing of it behind. A program of its own.
 
-It is nobody's child, so that whoever kills the farm's worker with all its children does not kill it; it is the reaper
+It is not a child of the worker, so that killing the worker with all its children does not kill it; it is the reaper
 of all that the command starts, so that a process that detaches itself stays in its tree; and it watches a pipe from the
 worker, so that the tree ends with the worker, however that ends. `kernel.harness.process_tree` starts it.
 """

@@ -102,7 +102,7 @@ class A2A3:
     def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
         """Compile down to the device's binary, on the first visible device, without launching it.
 
-        Raises `CompileError`. There is no predicted time: only a run tells.
+        Raises `CompileError`. There is no predicted time: only a run measures one.
         """
         blank = {
             spec.name: torch.zeros(spec.shape, dtype=spec.dtype)

@@ -46,7 +46,7 @@ def first_visible(environment: Mapping[str, str]) -> int:
 
 
 def _toolkit(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """The toolkit's directory, by the name it is called and by its own, where that is no part of the system."""
+    """The toolkit's directory, by the name it is called and by its own, where that is not part of the system."""
     home = Path(environment.get(HOME) or "/usr")
     return tuple(path for path in dict.fromkeys((home, home.resolve())) if _is_elsewhere(path))
 

@@ -78,7 +78,7 @@ class Command:
         return f"{self.name} ({self.profile.name})"
 
     def card(self, device: int) -> str:
-        """The physical card of `device`, as the driver's tool tells; a simulated device is a card of its own."""
+        """The physical card of `device`, as the driver's tool reports it; a simulated device is a card of its own."""
         return str(device) if self._how.simulated else npu_smi.card(device)
 
     def prepare(self, cache: Path) -> None:
@@ -91,7 +91,7 @@ class Command:
     def run(
         self, kernel: Kernel, case: str, tuning: Tuning, inputs: Tensors, outputs: Tensors, device: int, directory: Path
     ) -> Execution:
-        """Run the file `case`. Raises `HarnessError` or `DeviceError` where the run is no measurement."""
+        """Run the file `case`. Raises `HarnessError` or `DeviceError` where the run measured nothing."""
         if inputs or outputs:
             raise TensorError("a harness brings its own operands; none can be handed to it")
         assert isinstance(tuning, HarnessCall)
@@ -256,7 +256,7 @@ class Command:
 
 
 def _finite(us: float, whose: str) -> tuple[float | None, str]:
-    """A time is finite and more than 0, or it is no time."""
+    """Return the value where it is finite and more than 0: only that is a time."""
     return (us, "") if math.isfinite(us) and us > 0 else (None, f"{whose} {us:g} µs, which is not a time")
 
 

@@ -1,7 +1,7 @@
-"""How long the Ascend runtime waits, and how it is told. Written from public documentation, not tried on hardware.
+"""How long the Ascend runtime waits, and how that is set. Written from public documentation, not tried on hardware.
 
 Three watchdogs, each inside the next: the scheduler on the device notices that nothing moves, CANN kills an operator,
-the host stops waiting for the stream. Whoever starts a process says the values in variables of our own; the platform
+the host stops waiting for the stream. The parent process passes the values in variables of our own; the platform
 hands them on, to the runtime's variables before torch_npu is imported and to CANN once the device is open.
 """
 
@@ -30,7 +30,7 @@ class DeviceLimits:
 
     @classmethod
     def told(cls, environment: Mapping[str, str]) -> DeviceLimits | None:
-        """What `environment` says, None where nothing. Raises `PlatformUnavailableError` for what is no time."""
+        """Read the limits from `environment`. Raises `PlatformUnavailableError` for a value that is not a time."""
         values = [environment.get(name, "") for name in (_SCHEDULER, _DEVICE_OP, _SYNC)]
         if not any(values):
             return None
@@ -62,7 +62,7 @@ class DeviceLimits:
     def limit_device_op(self) -> None:
         """Tell CANN, through pyACL, how long an operator may take. The device must be open: torch_npu sets 547 s then.
 
-        Raises `PlatformUnavailableError` where that cannot be said, or where CANN waits longer than the host would: the
+        Raises `PlatformUnavailableError` where that cannot be set, or where CANN waits longer than the host would: the
         host's message would then hide the device's.
         """
         try:

@@ -137,7 +137,7 @@ def card(device: int) -> str:
 
 
 def identity(device: int) -> str:
-    """What physical chip `device` is called wherever it is plugged in; "" where nothing tells.
+    """Return the identity of physical chip `device`, the same in every slot; "" where it is unknown.
 
     The card's serial number with the chip's number on it ("serial 033EFG10N4000028 chip 0"); else the number of the die
     ("die 42FC1404 20A06408").

@@ -191,7 +191,7 @@ class Identified(Protocol):
     """A platform whose devices are things that can be moved from one slot or machine to another."""
 
     def identity(self, device: int) -> str:
-        """What device `device` is called wherever it is plugged in; "" where nothing tells."""
+        """Return the identity of device `device`, the same in every slot; "" where it is unknown."""
         ...
 
 

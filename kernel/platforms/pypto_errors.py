@@ -106,7 +106,7 @@ def is_machines(code: str) -> bool:
 def device_error(error: BaseException, printed: str = "") -> DeviceError:
     """What the device's runtime complains of, with its error code where it gives one.
 
-    `printed` is what was printed until then; with the error's own text it tells what came before.
+    `printed` is what was printed until then; with the error's own text it shows what came before.
     """
     text = _chain_text(error)
     history = f"{printed}\n{text}"

@@ -79,7 +79,7 @@ def log_to_stdout() -> None:
 def environment(directory: Path, variables: Mapping[str, str | None]) -> Iterator[None]:
     """Let PyPTO put everything it writes below `directory`, under `variables` (None: unset), while the context lasts.
 
-    The variables are read anew at every compilation, so each run gets a directory of its own; the home directory is
+    The variables are read again at every compilation, so each run gets a directory of its own; the home directory is
     moved along because PyPTO rotates files there that parallel processes would otherwise fight over.
     """
     directory.mkdir(parents=True, exist_ok=True)

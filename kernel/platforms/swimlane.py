@@ -33,8 +33,8 @@ def read_trace(path: Path) -> tuple[Task, ...]:
     """The tasks of a Chrome trace with one lane a core, such as the runtime's `merged_swimlane.json`, by start.
 
     A lane's core is its `thread_name`; a stage is what stands in parentheses at the end of an event's name. Lanes that
-    are no core (host threads, counters, stand-ins for tasks that never ran) are left out. What a task waits for is told
-    only by traces of `write_trace`.
+    are not cores (host threads, counters, stand-ins for tasks that never ran) are left out. Only `write_trace`
+    records what a task waits for.
     """
     events = json.loads(path.read_text())["traceEvents"]
     lanes = {

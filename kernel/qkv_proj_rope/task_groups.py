@@ -1,4 +1,4 @@
-"""Merge counts by PyPTO task group, the form in which PyPTO is told how many equal cube tasks to merge into one.
+"""Merge counts by PyPTO task group, the form in which PyPTO receives how many equal cube tasks to merge into one.
 
 PyPTO numbers the groups of equally built tasks in the order in which it meets them; -1 stands for every other group.
 The products of wq_a and wkv are one group where both cover equally many rows of D, whatever their columns, and two

@@ -22,7 +22,7 @@ class SignInNeededError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whoever asks."""
+    """The person or program that sends the request."""
 
     session: BrowserSession
     name: str  # of the token or the account; "" for nobody
@@ -89,7 +89,7 @@ def reader(who: ViewerHere) -> Viewer:
 
 
 def still_reads(request: Request) -> bool:
-    """Whether whoever has asked may read now. Of a worker thread; raises what `viewer` raises."""
+    """Return whether the viewer may read now. Of a worker thread; raises what `viewer` raises."""
     state = request.app.state
     return Scope.READ in viewer(request, state.gate, state.sessions, state.members).scopes
 

@@ -1,4 +1,4 @@
-"""What people who signed in by a forge may do here: it follows from what they may do there, and is asked anew."""
+"""What people who signed in by a forge may do here: it follows from what they may do there, and is checked again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chart is on a page: a plotly figure, and the same in words for whoever cannot see it."""
+"""What a chart is on a page: a plotly figure, and the same in words for readers who cannot see it."""
 
 from __future__ import annotations
 

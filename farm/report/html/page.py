@@ -70,7 +70,7 @@ def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
 
 
 def parts(record: RunRecord, cases: list[CaseView], rows: int) -> dict[str, Any]:
-    """What the templates of a page's parts (why, program, case) show, for whoever shows them elsewhere.
+    """What the templates of a page's parts (why, program, case) show, for pages that show them elsewhere.
 
     `rows` is how many rows a table over devices has at most.
     """

@@ -1,4 +1,4 @@
-"""A gate's findings as a person lists them: what was found alike on several repeats or devices is said once."""
+"""A gate's findings as a person lists them: what was found alike on several repeats or devices is listed once."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them, and with them what was queued and not yet said."""
+    """Drop them, and with them what was queued and not yet sent."""
     op.drop_table("outbox")
     op.drop_table("job")
     op.drop_table("delivery")

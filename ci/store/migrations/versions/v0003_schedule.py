@@ -18,5 +18,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it; every schedule begins anew."""
+    """Drop it; every schedule begins again."""
     op.drop_table("schedule")

@@ -1,7 +1,7 @@
 """Devices by platform and id, how fit each is, and the log of what happened on them.
 
 Until now a device was known by its id alone, so two platforms on one node took each other's rows. SQLite cannot change
-a primary key, so the table is made anew and filled from the old one.
+a primary key, so the table is made again and filled from the old one.
 """
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make the table anew with its rows, and the log."""
+    """Make the table again with its rows, and the log."""
     op.create_table(
         "device_new",
         sa.Column("platform", sa.Text, primary_key=True),
