@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
 from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
 from ci.forge.rest import ForgeRest
+from ci.forge.traffic import ForgeTraffic
 from ci.forge.webhook_payloads import Part, PullRequest, User
 
 _TIMEOUT_S = 20.0
@@ -74,6 +75,7 @@ class GiteaForge:
         self._timeout_s = timeout_s
         self._login = ""
         self._rest = ForgeRest()
+        self.traffic = ForgeTraffic()
 
     async def put_check(self, repository: str, check: Check, trail: Trail) -> str:
         """Add a commit status; the newest of a name counts."""
@@ -188,8 +190,10 @@ class GiteaForge:
             async with httpx.AsyncClient(timeout=self._timeout_s) as client:
                 response = await client.request(method, url, json=body, params=query, headers=headers)
         except httpx.HTTPError as error:
+            self.traffic.unanswered()
             raise ForgeUnavailableError(f"{doing}: {type(error).__name__}") from error
         status = response.status_code
+        self.traffic.answered(status, response.headers)
         if status in _MENDABLE or status in (408, 429) or status >= 500:
             after = response.headers.get("retry-after", "")
             away = ForgeUnavailableError(f"{doing}: HTTP {status}", float(after) if after.isdecimal() else None)

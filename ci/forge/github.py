@@ -10,7 +10,7 @@ from urllib.parse import quote
 from githubkit import AppAuthStrategy, GitHub, TokenAuthStrategy
 from githubkit.auth.base import BaseAuthStrategy
 from githubkit.cache import MemCacheStrategy
-from githubkit.exception import GitHubException
+from githubkit.exception import GitHubException, RequestError, RequestFailed
 from githubkit.response import Response
 from pydantic import SecretStr
 
@@ -28,6 +28,7 @@ from ci.forge.github_errors import translated
 from ci.forge.markers import RETRY_ACTION
 from ci.forge.protocol import Annotation, Check, CheckStatus, Comment, Issue, Permission, Trail
 from ci.forge.rest import ForgeRest
+from ci.forge.traffic import ForgeTraffic
 from ci.forge.webhook_payloads import PullRequest
 
 _VERSION = {"X-GitHub-Api-Version": "2022-11-28"}
@@ -59,6 +60,7 @@ class GitHubForge:
         self._installed: dict[str, GitHub[BaseAuthStrategy]] = {}  # by repository
         self._login = ""
         self._rest = ForgeRest()
+        self.traffic = ForgeTraffic()
 
     async def put_check(self, repository: str, check: Check, trail: Trail) -> str:
         """Make or update a check run, and add what is missing of its annotations."""
@@ -220,12 +222,21 @@ class GitHubForge:
         doing = f"{method} {url}"
         self._rest.require_over(doing)
         try:
-            return await github.arequest(method, url, json=body, params=query, headers=_VERSION)
+            answer = await github.arequest(method, url, json=body, params=query, headers=_VERSION)
         except GitHubException as error:
+            self._count(error)
             self._installed.clear()  # the App may have been installed anew, under another number
             failure = translated(error, doing)
             self._rest.note(failure)
             raise failure from error
+        self.traffic.answered(answer.status_code, answer.headers)
+        return answer
+
+    def _count(self, error: GitHubException) -> None:
+        if isinstance(error, RequestFailed):  # a rate limit too
+            self.traffic.answered(error.response.status_code, error.response.headers)
+        elif isinstance(error, RequestError):
+            self.traffic.unanswered()
 
     async def _pages(
         self, github: GitHub[Any], url: str, query: dict[str, str], inside: str = ""

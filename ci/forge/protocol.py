@@ -13,6 +13,7 @@ from typing import Protocol
 
 from pydantic import Field, SecretStr
 
+from ci.forge.traffic import ForgeTraffic
 from ci.forge.webhook_payloads import PullRequest
 from jobs.records import Record
 
@@ -127,6 +128,8 @@ class Forge(Protocol):
     Those called `put_…` return the forge's id of what is there now, and make no second one of what an uncertain earlier
     try has made. `repository` is "owner/name".
     """
+
+    traffic: ForgeTraffic  # what it was asked by this process
 
     async def put_check(self, repository: str, check: Check, trail: Trail) -> str:
         """Make or update a check."""

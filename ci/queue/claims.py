@@ -131,7 +131,7 @@ class Claims:
             row = self._row(connection, claim)
             if row is None or self._cancelled(connection, row):
                 return
-            values = {**_FREE, "state": JobState.HELD.value, "reason": reason}
+            values = {**_FREE, "state": JobState.HELD.value, "reason": reason, "started_at": None}
             connection.execute(update(JOB).where(JOB.c.id == claim.id).values(values))
             queue = Queue(connection, self._config, claim.repository)
             queue.tell(row, check_texts.held(*queue.names(row), why))

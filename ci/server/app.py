@@ -21,6 +21,7 @@ from ci.forge.protocol import Forge
 from ci.outbox.waiting import within
 from ci.server.http_semantics import HttpSemantics
 from ci.server.metrics import Metrics
+from ci.server.request_timer import RequestTimer
 from ci.store.engine import check_revision
 from ci.web.app import create_web
 from ci.web.live import Live
@@ -52,7 +53,7 @@ def create_app(
     """
     # No /docs: that page would load its scripts from elsewhere. The document is below the API, for those who may read.
     app = FastAPI(title="NPU kernel farm", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
-    metrics = Metrics(engine)
+    metrics = Metrics(engine, forges)
     app.state.live = Live(config.server.max_connections // 2)  # so that deliveries and pages always find room
     router.install(app, config, engine)
 
@@ -86,6 +87,7 @@ def create_app(
     # Whatever has no route above; mounted, it would hide their 405.
     web = create_web(config, engine, forges or {}, app.state.live)
     app.router.default = web
+    app.add_middleware(RequestTimer, observe=metrics.requested)  # inside of the next: HEAD counts as GET
     app.add_middleware(HttpSemantics, routes=[*app.routes, *web.routes])
     return app
 

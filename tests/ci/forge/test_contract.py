@@ -29,6 +29,7 @@ from ci.forge.protocol import (
     Permission,
     Trail,
 )
+from ci.forge.traffic import ForgeFailure
 from tests.fakes.gitea_api import GiteaApi
 from tests.fakes.github_api import APP_ID, TOKEN, Fault, GitHubApi
 from tests.fakes.pulls import pull, sha
@@ -349,3 +350,17 @@ def test_git_gets_a_credential_that_no_repr_shows(side: Side) -> None:
     assert token.get_secret_value() and token.get_secret_value() not in repr(token)
     if isinstance(side.api, GitHubApi) and "/app/installations/99/access_tokens" in " ".join(side.api.requests):
         assert token.get_secret_value().startswith("ghs_")  # of the installation, not the App's own
+
+
+def test_every_request_is_counted_by_its_answer(side: Side) -> None:
+    side.api.heads["main"] = sha(1)
+    before = len(side.api.requests)
+    assert ask(side.forge.branch_head(REPOSITORY, "main")) == sha(1)
+    side.api.faults.append(Fault(502))
+    with pytest.raises(ForgeUnavailableError):
+        ask(side.forge.branch_head(REPOSITORY, "main"))
+
+    traffic = side.forge.traffic
+    assert traffic.answers[200] >= 1 and traffic.answers[502] == 1
+    assert traffic.failures[ForgeFailure.UNAVAILABLE] == 1
+    assert sum(traffic.answers.values()) <= len(side.api.requests) - before
