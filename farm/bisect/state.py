@@ -10,10 +10,18 @@ from farm.bisect import commit_range, metrics
 from farm.bisect.executor import BisectExecutor, CommitTest
 from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, rounds_needed
+from farm.errors import FarmError
 from farm.execution.session import Session
+from farm.gates.exact_time import contradictions, describe
 from farm.model.bisect import BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord, Serial, TestedRecord
+from farm.model.program_time import ProgramTime
+from farm.source.kernel_identity import recorded_name
 from farm.timestamps import now
 from jobs.records import TrialRecord, TrialRequest
+
+
+class ContradictionError(FarmError):
+    """One program took two times on an exact clock, so no answer that rests on a time is one."""
 
 
 @dataclass(slots=True)
@@ -38,9 +46,14 @@ class BisectState:
     search_s: float = 0.0
     notes: list[str] = field(default_factory=list)
     good: Sequence[TrialRecord] = ()  # the good commit's own trials, once it was tested
+    times: list[ProgramTime] = field(default_factory=list)  # of every program that was run, on an exact clock
 
     def judged(self, probe: CommitTest, number: int) -> CommitTestRecord:
-        """Return what the metric says of a commit whose trials have ended, in round `number`."""
+        """Return what the metric says of a commit whose trials have ended, in round `number`.
+
+        Raises `ContradictionError` where one program took two times on an exact clock.
+        """
+        self._require_one_time(probe)
         judged = self.metric.judge(probe.trials, self.good)
         return CommitTestRecord(
             position=probe.position,
@@ -52,6 +65,23 @@ class BisectState:
             probe_s=probe.took_s,
             trials=[_tested(trial) for trial in probe.trials],
         )
+
+    def _require_one_time(self, probe: CommitTest) -> None:
+        """Hold the times of `probe` to those of the same programs, in this bisect and in earlier runs."""
+        platform = self.held.resolved.platform
+        if platform.noisy:
+            return
+        commit = self.line.candidates[probe.position].commit[:12]
+        fresh = [
+            ProgramTime(trial.fingerprint, trial.wall_us, f"{commit} on {trial.device}")
+            for trial in probe.trials
+            if trial.fingerprint and trial.wall_us is not None
+        ]
+        self.times += fresh
+        kernel, case = recorded_name(self.request.kernel), self.request.case
+        known = self.held.store.program_times(kernel, platform, {(case, each.program) for each in fresh})
+        for pair in contradictions([*self.times, *known.get(case, ())]):
+            raise ContradictionError(describe(*pair))
 
     def record(self, outcome: CommitOutcome, reason: str) -> BisectRecord:
         """Return the bisect as it stands now; found is narrowed where several commits remain."""

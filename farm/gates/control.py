@@ -86,12 +86,12 @@ def _compared(trial: TrialRecord, evidence: Evidence) -> list[Finding]:
     usual = median([each.wall_us for each in others if each.wall_us is not None])
     allowed = ALLOWED_NOISY * usual if evidence.noisy else RESOLUTION_US
     if abs(trial.wall_us - usual) > allowed:
-        found.append(
-            _failed(
-                trial,
-                f"the time depends on the inputs: {usual:.2f} µs, and {trial.wall_us:.2f} µs on a second draw of them",
-            )
-        )
+        message = f"{usual:.2f} µs, and {trial.wall_us:.2f} µs on a second draw of them"
+        same = not programs or trial.fingerprint in programs
+        if same and not evidence.noisy:  # neither is the model's
+            found.append(_errored(trial, f"one program has two times on an exact clock: {message}"))
+        else:
+            found.append(_failed(trial, f"the time depends on the inputs: {message}"))
     return found
 
 

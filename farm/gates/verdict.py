@@ -5,6 +5,9 @@ from __future__ import annotations
 from farm.model.run import GateRecord, GateStatus, Verdict
 from jobs.records import BuildRecord, Failure, Fault, TrialRecord, TrialStatus
 
+_OF_TIMES = ("budget", "regression")  # what they find proves nothing where two times of one program differ
+_DOUBTS = {"determinism": 0, "clock": 1}
+
 
 def decide(
     builds: list[BuildRecord],
@@ -17,7 +20,8 @@ def decide(
 
     The kernel's own faults come first: they are proven whatever else went wrong. `faults` are those, as `Blame.kernel`
     has them. `shortfall` names what was planned and not measured, "" when all was; a bug of the runtime is among that,
-    and errored. No gate that passed: nothing was proven, so errored.
+    and errored. Where one program has two times, no gate on times proves a fault. No gate that passed: nothing was
+    proven, so errored.
     """
     for build in builds:
         if build.failure is not None:
@@ -25,13 +29,14 @@ def decide(
             return verdict, f"the build of {build.case} failed: {build.failure.message}"
     if faults:
         return Verdict.FAILED, f"the kernel is at fault: {faults[0].message}"
-    failed = [gate for gate in gates if gate.status is GateStatus.FAILED]
+    doubted = any(gate.name == "clock" and gate.status is GateStatus.ERRORED for gate in gates)
+    failed = [gate for gate in gates if gate.status is GateStatus.FAILED and not (doubted and gate.name in _OF_TIMES)]
     if failed:
         return Verdict.FAILED, _reason(failed[0])
     if shortfall:  # before the gates that miss what it names the cause of
         return Verdict.ERRORED, shortfall
-    # What determinism doubts, the other gates doubt as well: its reason is the first one.
-    doubting = sorted(gates, key=lambda gate: gate.name != "determinism")
+    # What determinism doubts, the other gates doubt as well: its reason is the first one. So it is with the times.
+    doubting = sorted(gates, key=lambda gate: _DOUBTS.get(gate.name, len(_DOUBTS)))
     for status in (GateStatus.ERRORED, GateStatus.INCONCLUSIVE):
         for gate in doubting:
             if gate.status is status:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from farm.gates.budget import BudgetGate
 from farm.gates.claims import ClaimGate
 from farm.gates.determinism import DeterminismGate, distrusted_devices
+from farm.gates.exact_time import ExactTimeGate
 from farm.gates.protocol import Evidence, PlannedMeasurement
 from farm.harness.file_selection import Found
 from farm.model.budgets import Budget
@@ -18,12 +19,14 @@ from kernel.harness.profile import Ceiling, Data, Timing
 
 
 def judge(evidence: Evidence, platform: str, timing: Timing, outputs_required: bool = True) -> list[GateRecord]:
-    """Tolerance, determinism and budget."""
-    return [
-        ClaimGate(outputs_required).judge(evidence),
-        DeterminismGate().judge(evidence),
-        _budget(evidence, platform, timing),
-    ]
+    """Tolerance, determinism and budget; of a cost model's times also whether each file has one."""
+    judged = [ClaimGate(outputs_required).judge(evidence), DeterminismGate().judge(evidence)]
+    if timing is not Timing.SIMULATED:
+        return [*judged, _budget(evidence, platform, timing)]
+    clock = ExactTimeGate().judge(evidence)
+    doubted = {each.case for each in clock.findings if each.status is GateStatus.ERRORED}
+    believed = {file: budget for file, budget in evidence.budgets.items() if file not in doubted}
+    return [*judged, clock, _budget(replace(evidence, budgets=believed), platform, timing)]
 
 
 def _budget(evidence: Evidence, platform: str, timing: Timing) -> GateRecord:

@@ -90,6 +90,7 @@ def of_trial(run_id: str, trial: TrialRecord) -> dict[str, Any]:
         **trial.model_dump(include={"case", "device", "repeat", "attempt", "wall_us"}),
         "status": trial.status.value,
         "clock": trial.clock.value,
+        "fingerprint": trial.fingerprint or None,
         "record": trial.model_dump_json(),
     }
 

@@ -15,17 +15,20 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from farm.atomic_file import write_whole
 from farm.errors import UsageError
 from farm.model.device_health import Health, HealthEvent
+from farm.model.program_time import ProgramTime
 from farm.model.run import RunRecord
 from farm.store.engine import StoreError
+from farm.store.program_times import program_times
 from farm.store.run_store import Store
 from jobs.records import TrialRecord
+from kernel.platforms.protocol import Platform
 
 UNSTORED = "unstored.json"  # in the run's directory: what `farm runs import` needs besides report.json
 WAIT_VARIABLE = "FARM_STORE_WAIT"
@@ -103,6 +106,13 @@ class RunWriter:
             if not error.away or platform not in self._known:
                 raise
         return self._known[platform]
+
+    def program_times(
+        self, kernel: str, platform: Platform, programs: Collection[tuple[str, str]]
+    ) -> dict[str, list[ProgramTime]]:
+        """See `farm.store.program_times`, for `platform` as it is here. Raises `StoreError`."""
+        toolchain = platform.toolchain()
+        return program_times(self._store.engine, kernel, platform.name, platform.clock, toolchain, programs)
 
     def identify(self, platform: str, device: str, identity: str) -> Health:
         """See `Store.identify`. A card nobody can be asked about gets no work: raises `StoreError`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0006"  # newest migration; a test compares it with the scripts
+REVISION = "0007"  # newest migration; a test compares it with the scripts
 
 METADATA = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s"})
 
@@ -43,6 +43,7 @@ TRIAL = Table(
     Column("wall_us", Float),  # of `clock`
     Column("clock", Text, nullable=False),
     Column("record", Text, nullable=False),  # TrialRecord as JSON
+    Column("fingerprint", Text, index=True),  # of its compiled program; NULL where it names none
 )
 
 # One row a device, that is a node, an index and the platform it was used through. The second block is what the device's

@@ -1,6 +1,7 @@
 """Devices whose time is apart from that of the others. Pure.
 
-On a simulated clock the same program takes the same time everywhere, so any difference is a finding. On a measured one
+On a simulated clock the same program takes the same time everywhere, so any difference is a finding, between two trials
+of one device and from an earlier run too. On a measured one
 a device's median is compared with the medians of the other devices: it is slow where it lies further above their median
 than their own scatter explains. The scatter is the median absolute deviation × 1.4826, which for normal noise is the
 standard deviation and which one or two odd devices cannot move (Rousseeuw and Croux, JASA 88, 1993).
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from farm.gates.exact_time import contradictions, describe
+from farm.model.program_time import ProgramTime
 from farm.model.sweep import Cell, FindingPlace, Kind, SweepFinding
 from farm.stats.robust import median, median_absolute_deviation
 from farm.stats.thresholds import MIN_SHARE, RESOLUTION_US
@@ -49,6 +52,33 @@ def odd_times(median_us: Mapping[str, Mapping[str, float]], noisy: bool) -> list
             places=[FindingPlace(case=case) for case, _, _ in cases],
         )
         for device, cases in odd.items()
+    ]
+
+
+def contradictory_times(
+    cells: Iterable[Cell], known: Mapping[str, Sequence[ProgramTime]], named: Collection[str]
+) -> list[SweepFinding]:
+    """A finding for each program of an exact clock that has two times, and that `odd_times` names no device for.
+
+    Args:
+        cells: Every cell of the sweep.
+        known: Case → what earlier runs measured of its programs.
+        named: Cases in which a device is known to be the odd one.
+    """
+    times: dict[str, list[ProgramTime]] = defaultdict(list)
+    for cell in cells:
+        if cell.failure is None and cell.repeat >= 0 and cell.wall_us is not None and cell.case not in named:
+            program = cell.fingerprint or f"the program of {cell.case}"
+            times[cell.case].append(ProgramTime(program, cell.wall_us, cell.device))
+    return [
+        SweepFinding(
+            kind=Kind.ODD_TIME,
+            message=f"{case}: {describe(*pair)}",
+            devices=sorted({each.where for each in pair if each in of_case}),
+            places=[FindingPlace(case=case)],
+        )
+        for case, of_case in times.items()
+        for pair in contradictions([*of_case, *known.get(case, ())])
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,11 +21,15 @@ from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import PlatformFactory
 from farm.model.device_health import EventKind, HealthBook, HealthEvent, acquittals, events_of
 from farm.model.priority import Priority
+from farm.model.program_time import ProgramTime
 from farm.model.run import Verdict
-from farm.model.sweep import Kind, SweepPlan, SweepRecord, SweepRequest
+from farm.model.sweep import Kind, SweepFinding, SweepPlan, SweepRecord, SweepRequest
 from farm.model.timeouts import Timeouts
 from farm.process import crash_log
 from farm.report.sweep.write import write_sweep
+from farm.source.kernel_identity import recorded_name
+from farm.store.engine import StoreError
+from farm.store.program_times import program_times
 from farm.store.run_store import Store
 from farm.sweep import preparation
 from farm.sweep.devices import SweepDevices
@@ -33,7 +37,7 @@ from farm.sweep.executor import SweepExecutor
 from farm.sweep.journal import Journal
 from farm.sweep.observer import SweepObserver
 from farm.sweep.state import State
-from farm.sweep.timing_outliers import medians, odd_times
+from farm.sweep.timing_outliers import contradictory_times, medians, odd_times
 from farm.sweep.verdict import decide, not_reached
 from farm.timestamps import now
 from jobs.records import TrialRecord, TrialStatus
@@ -59,7 +63,7 @@ class _Sweep:
 
     state: State
     bench: SweepDevices
-    book: HealthBook
+    store: Store
     options: SweepOptions
     observer: SweepObserver
     resumed: bool
@@ -73,7 +77,7 @@ class _Sweep:
     def saw(self, trials: list[TrialRecord]) -> None:
         """Every attempt says something about its device."""
         platform = self.plan.request.platform
-        self.book.observe([event for each in trials for event in events_of(each, self.plan.sweep_id, platform, now())])
+        self.store.observe([event for each in trials for event in events_of(each, self.plan.sweep_id, platform, now())])
         self.lost += [each for each in trials if each.status is TrialStatus.ERRORED]
 
 
@@ -207,15 +211,29 @@ def _tell_health(going: _Sweep) -> None:
     the_kernels = [trial for trial in going.lost if trial.case in guilty]
     proven = [trial.failure for trial in the_kernels if trial.failure is not None]
     cleared = acquittals(the_kernels, proven, sweep_id, platform, now())
-    going.book.observe([vote for device, vote in votes.items() if device not in told] + cleared)
+    going.store.observe([vote for device, vote in votes.items() if device not in told] + cleared)
     going.state.journal.save_quarantined(sorted({*told, *votes}))
+
+
+def _contradictions(going: _Sweep, median_us: Mapping[str, Mapping[str, float]]) -> list[SweepFinding]:
+    """Programs with two times on an exact clock, in this sweep or against earlier runs."""
+    plan, cells = going.plan, going.state.cells
+    if plan.noisy:
+        return []
+    programs = {(cell.case, cell.fingerprint) for cell in cells if cell.fingerprint}
+    of_plan = (recorded_name(plan.request.kernel), plan.request.platform, plan.clock, plan.toolchain)
+    known: Mapping[str, Sequence[ProgramTime]] = {}
+    with contextlib.suppress(StoreError):  # a sweep's own times still hold each other
+        known = program_times(going.store.engine, *of_plan, programs)
+    odd = odd_times(median_us, noisy=False)
+    return contradictory_times(cells, known, {place.case for finding in odd for place in finding.places})
 
 
 def _record(going: _Sweep, ended: str) -> SweepRecord:
     plan, cells, fleet = going.plan, going.state.cells, going.state.fleet
     barred = going.bench.quarantined()
     median_us = medians(cells)
-    findings = [*going.state.findings(), *odd_times(median_us, plan.noisy)]
+    findings = [*going.state.findings(), *odd_times(median_us, plan.noisy), *_contradictions(going, median_us)]
     why = "the sweep was ended early" if ended else "the budget of minutes ended first"
     reasons = {device: going.state.gone.get(device, why) for device in plan.devices}
     missing = not_reached(plan.request, cells, reasons, going.state.doomed)

@@ -16,11 +16,13 @@ from farm.execution.session import Session
 from farm.gates.budget import BudgetGate, budget_records, medians
 from farm.gates.control import ControlGate
 from farm.gates.determinism import DeterminismGate, distrusted_devices
+from farm.gates.exact_time import ExactTimeGate
 from farm.gates.protocol import Evidence, Gate, PlannedMeasurement
 from farm.gates.regression import ArmComparison, MissingArm, RegressionGate
 from farm.gates.tolerance import ToleranceGate
 from farm.leasing.lease import Lease
 from farm.model.device_health import HealthEvent, acquittals, events_of
+from farm.model.program_time import ProgramTime
 from farm.model.run import (
     BaseRecord,
     ComparisonRecord,
@@ -68,6 +70,8 @@ class RunState:
     warm_ups: list[TrialRecord] = field(default_factory=list)  # of all arms, those that ran to the end
     looked_again: frozenset[str] = frozenset()
     taken: ReusedTrials = field(default_factory=ReusedTrials)  # of `resumed`
+    known_times: dict[str, list[ProgramTime]] = field(default_factory=dict)  # case → of the same programs, earlier
+    unknown_times: str = ""  # why nobody can say what they took earlier
 
     def __post_init__(self) -> None:
         """Add one trial, as the dispatch loop reports it."""
@@ -125,6 +129,7 @@ class RunState:
             programs=_fingerprints(self.builds),
             cards=Fleet.of(self._devices()).cards,
             looked_again=self.looked_again,
+            local=self.request.local,
             looks=self.looks,
         )
         return replace(evidence, suspects=distrusted_devices(evidence))
@@ -145,10 +150,26 @@ class RunState:
     def gates(self) -> tuple[Gate, ...]:
         """The gates this run is judged by, with what they need besides the evidence."""
         gates: tuple[Gate, ...] = GATES
+        if not self.platform.noisy:
+            gates = (*gates, self._exact_time())
         if self.request.source is not None:
             gates = (*gates, ControlGate(tuple(self.controls)))
         regression = self.regression()
         return (*gates, regression) if regression is not None else gates
+
+    def _exact_time(self) -> ExactTimeGate:
+        return ExactTimeGate(
+            tuple(self.builds),
+            tuple(self.base_trials),
+            tuple(self.base_builds),
+            self.known_times,
+            self.unknown_times,
+        )
+
+    def programs_seen(self) -> set[tuple[str, str]]:
+        """(case, fingerprint) of everything that was built or run."""
+        seen = (*self.builds, *self.base_builds, *self.trials, *self.base_trials)
+        return {(each.case, each.fingerprint) for each in seen if each.fingerprint}
 
     def regression(self) -> RegressionGate | None:
         """The gate against the base; None where the run has no base."""

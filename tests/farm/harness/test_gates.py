@@ -64,6 +64,21 @@ def test_a_file_is_held_to_the_budget_of_its_profile(
 
 
 @pytest.mark.parametrize(
+    ("times_us", "status"),
+    [((99.0, 99.0), FileStatus.PASSED), ((99.0, 49.0), FileStatus.ERRORED), ((200.0, 100.0), FileStatus.ERRORED)],
+)
+def test_a_cost_models_time_of_a_file_is_one(times_us: tuple[float, ...], status: FileStatus) -> None:
+    measured = [each.model_copy(update={"clock": Clock.SIMULATED}) for each in trials(*times_us)]
+    planned = judging.once_planned(FOUND, len(times_us))
+    evidence = judging.evidence(FOUND, Data(), measured, Clock.SIMULATED, {}, planned)
+    gates = judging.judge(evidence, "sim", Timing.SIMULATED)
+
+    files = file_records(FOUND.files, {}, measured, gates, {}, dict.fromkeys(FOUND.files, len(times_us)), "")
+    assert {record.file: record.status for record in files}["a.py"] is status
+    assert [each.name for each in gates] == ["tolerance", "determinism", "clock", "budget"]
+
+
+@pytest.mark.parametrize(
     ("timing", "why"), [(Timing.HOST, "never gated"), (Timing.MEASURED, "the profile has no budget")]
 )
 def test_without_a_budget_no_time_is_gated(timing: Timing, why: str) -> None:

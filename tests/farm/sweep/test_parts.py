@@ -9,12 +9,13 @@ import pytest
 from farm.analysis.sweep_matrix import Fleet
 from farm.errors import UsageError
 from farm.gates.self_disagreement import chance, unsteady_cards
+from farm.model.program_time import ProgramTime
 from farm.model.run import Verdict
 from farm.model.sweep import Cell, Kind, SweepPlan
 from farm.sweep.journal import CELLS, Journal, JournalError, find
 from farm.sweep.schedule import SweepCell, due, first_look, job_of
 from farm.sweep.state import State
-from farm.sweep.timing_outliers import odd_times
+from farm.sweep.timing_outliers import contradictory_times, odd_times
 from jobs.records import Fault
 from kernel.clock import Clock
 from tests.farm.sweep_samples import CASE, cell, clean, failed, fleet, judged, one_bad, record, request, votes
@@ -45,6 +46,26 @@ def odd(medians: list[float], noisy: bool) -> list[str]:
 )
 def test_a_device_that_takes_another_time_is_named(medians: list[float], noisy: bool, named: list[str]) -> None:
     assert odd(medians, noisy) == named
+
+
+def test_two_times_of_one_program_are_found_between_repeats_and_against_history() -> None:
+    cells = [cell("d0", 0), cell("d0", 1, wall_us=20.0), cell("d1", 0)]
+    known = {CASE: [ProgramTime("f" * 64, 80.0, "run 1")]}
+
+    own = contradictory_times(cells, {}, ())
+    old = contradictory_times([cell("d0"), cell("d1")], known, ())
+
+    assert [(each.kind, each.devices) for each in (*own, *old)] == [(Kind.ODD_TIME, ["d0"]), (Kind.ODD_TIME, ["d0"])]
+    assert "20.00 µs (d0) and 40.00 µs (d0)" in own[0].message
+    assert "80.00 µs (run 1)" in old[0].message
+    assert {each.kind.verdict for each in (*own, *old)} == {Verdict.ERRORED}
+
+
+def test_times_that_agree_or_are_already_named_are_no_finding() -> None:
+    other = cell("d0", 1, wall_us=20.0, fingerprint="e" * 64)
+
+    assert contradictory_times([cell("d0"), cell("d1"), other], {}, ()) == []
+    assert contradictory_times([cell("d0"), cell("d1", wall_us=20.0)], {}, {CASE}) == []
 
 
 def test_one_slow_device_does_not_hide_behind_another() -> None:
