@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from farm.execution.observer import Observer
 from farm.leasing.device_queue import QueueEntry
 from farm.model.run import DeviceRecord
+from farm.text import ordinal
 from jobs.records import BuildRecord, TrialRecord, TrialStatus
 
 _WORD_S = 60.0  # a log that nobody watches needs no more
@@ -35,7 +36,9 @@ class PlainView(Observer):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._prepares = ""
         self._next_word_s = 0.0
+        self._place = -1
 
     def __enter__(self) -> PlainView:
         """Nothing to open."""
@@ -49,6 +52,7 @@ class PlainView(Observer):
 
     def preparing(self, what: str) -> None:
         """Say what is under way before anything is leased."""
+        self._prepares = what
         self._say(what)
 
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
@@ -56,10 +60,15 @@ class PlainView(Observer):
         self._say(f"run {run_id}: {trials} trials on {', '.join(device.id for device in devices)}")
 
     def waiting(self, ahead: list[QueueEntry], waited_s: float) -> None:
-        """Say once a minute that the run waits, and behind whom."""
-        if waited_s >= self._next_word_s:
-            self._next_word_s += _WORD_S
-            self._say(describe_wait(ahead, waited_s))
+        """Say once a minute, and whenever it moves up, that the run waits, and its place in the queue."""
+        if waited_s >= self._next_word_s or len(ahead) != self._place:
+            self._next_word_s = waited_s + _WORD_S
+            self._place = len(ahead)
+            self._say(f"{self._prepares}: {describe_wait(ahead, waited_s)}")
+
+    def locked(self, device: str, who: str) -> None:
+        """Say that a device is passed over."""
+        self._say(f"device {device} is {who}")
 
     def built(self, build: BuildRecord) -> None:
         """Announce a build."""
@@ -145,10 +154,10 @@ class LiveView(PlainView):
 
 
 def describe_wait(ahead: list[QueueEntry], waited_s: float) -> str:
-    """One line on a run that waits for devices."""
+    """A few words on a run that waits for devices."""
     if not ahead:
-        return f"waiting for devices to come free ({waited_s:.0f} s)"
-    return f"waiting for devices behind {len(ahead)} other{'s' if len(ahead) > 1 else ''} ({waited_s:.0f} s)"
+        return f"waits until enough are free, first in the queue ({waited_s:.0f} s)"
+    return f"waits, {ordinal(len(ahead) + 1)} in the queue ({waited_s:.0f} s)"
 
 
 def describe_build(build: BuildRecord) -> str:

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 
 from farm import paths
 from farm.errors import InfrastructureError, UsageError
-from farm.process import identity, installation, termination
+from farm.process import device_lock, identity, installation, termination
 from farm.process.identity import ProcessIdentity
 from jobs.records import Record
 
@@ -31,6 +31,7 @@ LOCK_TIMEOUT_S = 5.0
 START_TIMEOUT_S = 180.0  # for each node; one takes 1 to 3 s on an idle machine, a minute on a full one
 DIRECTORY = "FARM_CLUSTER"  # environment variable with the record's directory, in place of `$FARM_HOME/cluster`
 VISIBLE = "ASCEND_RT_VISIBLE_DEVICES"  # of somebody's programs on real NPUs; it would limit what Ray may simulate
+OF_REAL_DEVICES = (VISIBLE, device_lock.VARIABLE)  # what simulated devices are started without
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -164,7 +165,8 @@ def _start(request: ClusterRequest, started: Callable[[LocalNode], None]) -> Loc
 
 def _launch(request: ClusterRequest, token: Path, scratch: Path) -> subprocess.Popen[bytes]:
     """Start the process that holds the nodes, in a session of its own: Ctrl-C is not for it."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_") and key != VISIBLE}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    environment = {key: value for key, value in environment.items() if key not in OF_REAL_DEVICES}
     environment |= installation.absolute_python_path(environment) | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),

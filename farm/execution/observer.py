@@ -19,6 +19,9 @@ class Observer:
     def waiting(self, ahead: list[QueueEntry], waited_s: float) -> None:
         """The run waits for devices behind `ahead`, or, where nobody is ahead, for enough to come free."""
 
+    def locked(self, device: str, who: str) -> None:
+        """The device with the id `device` is passed over: a program outside of Ray has it; `who` says which."""
+
     def built(self, build: BuildRecord) -> None:
         """One case is built or found built."""
 

@@ -52,6 +52,10 @@ class ProgressFile(Observer):
         """Hand on."""
         self._inner.waiting(ahead, waited_s)
 
+    def locked(self, device: str, who: str) -> None:
+        """Hand on."""
+        self._inner.locked(device, who)
+
     def built(self, build: BuildRecord) -> None:
         """Hand on."""
         self._inner.built(build)

@@ -32,7 +32,9 @@ from farm.errors import CapacityError, InfrastructureError, UsageError
 from farm.leasing.device_groups import DeviceGroups
 from farm.leasing.node_choice import choose
 from farm.model.selection import Selection, Spread
+from farm.process import device_lock
 
+_LOCK_WAIT_S = 2.0  # the process that had the device last may take a moment to end
 _IDENTIFY_S = 60.0  # a fresh worker process on a busy machine
 # Ray places what is free within 0.1 s; longer means somebody else holds the devices.
 SPARE_GRACE_S = 2.0
@@ -49,6 +51,7 @@ class DeviceAllocation:
     group: PlacementGroup
     node: Node
     index: int  # of the device on its node, as Ray numbers it
+    locked: str = field(default="", compare=False)  # who had locked it outside of Ray when Ray gave it; "" for nobody
 
     @property
     def id(self) -> str:
@@ -62,6 +65,7 @@ class DeviceAllocation:
 
 
 Refuse = Callable[[str], bool]  # device id → True where it may not be used
+Locked = Callable[[str, str], None]  # device id, who has locked it
 GoOn = Callable[[], bool]  # asked twice a second: whether to go on waiting
 
 
@@ -87,8 +91,19 @@ class _FailedAttempt:
 class Placement:
     """The devices one lease holds. `give_back` gives up one of them, `release` all."""
 
-    def __init__(self, selection: Selection, refuse: Refuse, *, together: bool = False) -> None:
-        """`together` asks for devices of as few nodes as possible, in place of as many."""
+    def __init__(
+        self,
+        selection: Selection,
+        refuse: Refuse,
+        *,
+        together: bool = False,
+        on_locked: Locked = lambda device, who: None,
+    ) -> None:
+        """`together` asks for devices of as few nodes as possible, in place of as many.
+
+        `on_locked` is called with each device that Ray gives and a program outside of Ray has locked.
+        """
+        self._on_locked = on_locked
         self._selection = selection
         self._together = together
         self._refuse = refuse
@@ -165,7 +180,7 @@ class Placement:
                     kept = []
                     break
                 left = {node: number - nodes.count(node) for node, number in left.items()}
-                fresh = [place for place in _identify(asked) if not self._unwanted(place)]
+                fresh = [place for place in _identify(asked) if not self._unwanted(place) and not self._locked(place)]
                 kept.extend(fresh)
                 taken.update(place.node.id for place in fresh)
         except InfrastructureError:
@@ -199,6 +214,11 @@ class Placement:
         listed = self._selection.devices
         return self._refuse(place.id) or (bool(listed) and place.id not in listed)
 
+    def _locked(self, place: DeviceAllocation) -> bool:
+        if place.locked:
+            self._on_locked(place.id, place.locked)
+        return bool(place.locked)
+
     def _devices(self, node: Node) -> Iterable[str]:
         every = (f"{node.name}/{index}" for index in range(node.npus))
         return [each for each in every if not self._selection.devices or each in self._selection.devices]
@@ -227,20 +247,22 @@ def _identify(groups: list[PlacementGroup]) -> list[DeviceAllocation]:
         for group in groups
     ]
     try:
-        answers: list[tuple[str, int]] = ray.get(references, timeout=_IDENTIFY_S)
+        answers: list[tuple[str, int, str]] = ray.get(references, timeout=_IDENTIFY_S)
     except (RayError, GetTimeoutError) as error:
         raise InfrastructureError(f"a device Ray gave could not be reached: {type(error).__name__}") from error
     nodes = connection.nodes()
-    if gone := [node_id for node_id, _ in answers if node_id not in nodes]:
+    if gone := [node_id for node_id, *_ in answers if node_id not in nodes]:
         raise InfrastructureError(f"a device Ray gave is on node {gone[0]}, which has left the cluster")
     return [
-        DeviceAllocation(group, nodes[node_id], index) for group, (node_id, index) in zip(groups, answers, strict=True)
+        DeviceAllocation(group, nodes[node_id], index, locked)
+        for group, (node_id, index, locked) in zip(groups, answers, strict=True)
     ]
 
 
-def _where_am_i() -> tuple[str, int]:
+def _where_am_i() -> tuple[str, int, str]:
     context: Any = ray.get_runtime_context()
-    return context.get_node_id(), int(context.get_accelerator_ids()["NPU"][0])
+    index = int(context.get_accelerator_ids()["NPU"][0])
+    return context.get_node_id(), index, device_lock.obstacle(index, _LOCK_WAIT_S)
 
 
 def _require_known(selection: Selection, nodes: list[Node]) -> None:
