@@ -26,8 +26,7 @@ def run_on_file(
     written whole or not at all.
     """
     inputs = read_inputs(source, kernel.input_specs(case))
-    if not target.parent.is_dir():
-        raise TensorError(f"--outputs {target}: directory {target.parent} does not exist; create it first")
+    require_directory(target)
     specs = kernel.output_specs(case)
     seed = secrets.randbits(63)
     outputs = poison.poisoned(specs, seed)
@@ -39,6 +38,12 @@ def run_on_file(
         raise UnwrittenOutputError("; ".join(str(hole) for hole in left))
     _write(target, outputs)
     return execution
+
+
+def require_directory(target: Path) -> None:
+    """Raise `TensorError` where `target` has no directory to be written to."""
+    if not target.parent.is_dir():
+        raise TensorError(f"--outputs {target}: directory {target.parent} does not exist; create it first")
 
 
 def read_inputs(source: Path, specs: tuple[TensorSpec, ...]) -> Tensors:

@@ -18,10 +18,11 @@ from farm.cli.exit_codes import ExitCode
 from farm.execution import preflight
 from farm.model.budgets import load_budget
 from farm.model.run import RunRequest
+from farm.model.timeouts import Timeouts
 from jobs.kernel_process.described import kernel_of
-from kernel.errors import KernelLoadError
+from kernel.errors import KernelLayerError
 from kernel.platforms.pass_verify import PassCheck
-from kernel.registry import find_kernel, find_platform, kernel_names, platform_names
+from kernel.registry import find_platform, kernel_names, platform_names
 from kernel.spec import Kernel
 
 _FILE_WIDTH = 160  # columns where the output is no terminal, which names of passes are not cut for
@@ -51,8 +52,8 @@ def list_(as_json: bool) -> None:
 
 def _row(name: str) -> dict[str, Any]:
     try:
-        found = find_kernel(name)
-    except KernelLoadError as error:
+        found = kernel_of(name)
+    except KernelLayerError as error:
         return {"name": name, "summary": "", "cases": [], "problem": str(error)}
     return {"name": name, "summary": found.summary, "cases": list(found.cases), "problem": ""}
 
@@ -110,14 +111,13 @@ def verify(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool
     Lists the passes whose graph agrees, those that differ, and those PyPTO's calculator cannot execute, with its
     reason. Fails where a pass differs or none could be executed. Simulated platform only.
     """
-    from jobs.verify_passes import verify as verify_passes
+    from jobs.kernel_process.execution import KernelExecution
 
     found = kernel_of(kernel)
     chosen = case or found.default_case
     overrides = options.parse_tuning(tuning)
     _checked(found, kernel, chosen, overrides)
-    found = find_kernel(kernel)  # what it computes is computed here; that it loads, its own process has shown
-    checks = verify_passes(found, chosen, found.tuning(chosen, overrides), paths.cache())
+    checks = KernelExecution(kernel, found, chosen, overrides, paths.cache(), Timeouts().trial_s).verified()
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
     else:
@@ -155,17 +155,16 @@ def exec_(
 
     The inputs' names, shapes and dtypes are those of the operator's table; `farm kernel show` lists them.
     """
-    from jobs.run_file import run_on_file
+    from jobs.kernel_process.execution import KernelExecution
 
     found = kernel_of(kernel)
     chosen = case or found.default_case
     overrides = options.parse_tuning(tuning)
     _checked(found, kernel, chosen, overrides)
-    found = find_kernel(kernel)  # its program runs here; that it loads, its own process has shown
     runner = find_platform(platform)
     preflight.require(runner)
-    execution = run_on_file(found, chosen, found.tuning(chosen, overrides), runner, source, target, paths.cache())
-    wall_us, clock = execution.wall.us if execution.wall else None, runner.clock.value
+    execution = KernelExecution(kernel, found, chosen, overrides, paths.cache(), Timeouts().trial_s)
+    wall_us, clock = execution.on_file(runner, source, target), runner.clock.value
     if as_json:
         told = {"case": chosen, "wall_us": wall_us, "clock": clock, "outputs": str(target)}
         click.echo(json.dumps(told, indent=2))

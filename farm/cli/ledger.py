@@ -40,22 +40,20 @@ def command(
     from farm.report import ledger as pages
     from farm.source.provenance import commit_of
     from farm.tuning.ledger import Ledger
-    from jobs.kernel_process.described import kernel_of
-    from kernel.registry import find_tunable
+    from jobs.kernel_process.tunable import tunable
 
-    kernel_of(kernel)  # one that ends or blocks the process that loads it does so in its own first
-    found = find_tunable(kernel)
-    chosen = case or found.default_case
     console = Console(stderr=True, quiet=as_json)
 
     def say(entry: LedgerEntry, done: int, total: int) -> None:
         told = f"{entry.wall_us:.2f} µs" if entry.wall_us is not None else entry.disqualified
         console.print(f"[{done}/{total}] {entry.label}: {told}", markup=False, highlight=False, soft_wrap=True)
 
-    history = Ledger(found, chosen, say)
-    request = template(found, chosen, platform, devices)
-    runner, directory = measure(history, request, out, address, wait_s, timeouts)
-    record = history.record(platform, runner.clock, commit_of(found.sources()[0]), runner.toolchain())
+    with tunable(kernel) as found:
+        chosen = case or found.default_case
+        history = Ledger(found, chosen, say)
+        request = template(kernel, found, chosen, platform, devices)
+        runner, directory = measure(history, request, found, out, address, wait_s, timeouts)
+        record = history.record(platform, runner.clock, commit_of(found.sources()[0]), runner.toolchain())
     page, picture = pages.markdown(record, "ledger.svg"), pages.plot(record)
     files = {"ledger.json": record.model_dump_json(indent=2) + "\n", "ledger.md": page, "ledger.svg": picture}
     for name, content in files.items():

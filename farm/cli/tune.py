@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -14,6 +15,10 @@ from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.cli.tuning_shared import campaign_options, measure, template
 from farm.model.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from farm.tuning.search import Measured, TuningSearch
+    from kernel.spec import TunableKernel
 
 
 @click.command()
@@ -40,40 +45,45 @@ def command(
     Points that break a guard are never built; points with wrong numbers never win. The search is kept in a file: run
     the same command again to go on, with a higher --trials to go further.
     """
-    from farm.tuning.search import Measured, TuningSearch, fruitless, open_study, patch
-    from jobs.cache import source_digest
-    from jobs.kernel_process.described import kernel_of
-    from kernel.registry import find_tunable
+    from farm.tuning.search import fruitless, patch
+    from jobs.kernel_process.tunable import tunable
 
-    kernel_of(kernel)  # one that ends or blocks the process that loads it does so in its own first
-    found = find_tunable(kernel)
-    chosen = case or found.default_case
-    request = template(found, chosen, platform, devices)
-    console = Console(stderr=True, quiet=as_json)
+    with tunable(kernel) as found:
+        chosen = case or found.default_case
+        request = template(kernel, found, chosen, platform, devices)
+        search = _search(found, chosen, platform, trials, quiet=as_json)
+        measure(search, request, found, out, address, wait_s, timeouts, limit_s)
+        best = search.best()
+        if best is None:
+            click.echo(f"farm: {fruitless(search.measured())}", err=True)
+            sys.exit(ExitCode.ERRORED)
+        if as_json:
+            told = {"kernel": kernel, "case": chosen, "measured": len(search.measured()), "wall_us": best.wall_us}
+            click.echo(json.dumps({**told, "tuning": found.tuning(chosen, best.overrides).as_dict()}, indent=2))
+            return
+        click.echo(f"best of {len(search.measured())} points: {best.wall_us:.2f} µs")
+        found_patch = patch(found, chosen, best.overrides)
+        known = {key: values[0] for key, values in found.tuning_space(chosen).items()}
+    if not found_patch:
+        click.echo("it is the best known tuning already")
+        return
+    knobs = [f"--tuning {key}={value}" for key, value in best.overrides.items() if value != known[key]]
+    click.echo(f"try it: farm run {kernel} --case {chosen} {' '.join(knobs)}")
+    click.echo(found_patch)
+
+
+def _search(kernel: TunableKernel, case: str, platform: str, trials: int, *, quiet: bool) -> TuningSearch:
+    """The search of `case`, where it stopped last time; each measured point is printed."""
+    from farm.tuning.search import TuningSearch, open_study
+    from jobs.cache import source_digest
+
+    console = Console(stderr=True, quiet=quiet)
 
     def say(point: Measured, done: int, total: int) -> None:
         told = point.disqualified or f"{point.wall_us:.2f} µs"
         knobs = " ".join(f"{key}={value}" for key, value in point.overrides.items())
         console.print(f"[{done}/{total}] {told}  {knobs}", markup=False, highlight=False, soft_wrap=True)
 
-    sources = source_digest(found.sources())[:16]
-    study = open_study(paths.home() / "tune.journal", found, chosen, platform, sources)
-    search = TuningSearch(found, chosen, study, trials, say)
-    measure(search, request, out, address, wait_s, timeouts, limit_s)
-    best = search.best()
-    if best is None:
-        click.echo(f"farm: {fruitless(search.measured())}", err=True)
-        sys.exit(ExitCode.ERRORED)
-    if as_json:
-        told = {"kernel": kernel, "case": chosen, "measured": len(search.measured()), "wall_us": best.wall_us}
-        click.echo(json.dumps({**told, "tuning": found.tuning(chosen, best.overrides).as_dict()}, indent=2))
-        return
-    click.echo(f"best of {len(search.measured())} points: {best.wall_us:.2f} µs")
-    found_patch = patch(found, chosen, best.overrides)
-    if not found_patch:
-        click.echo("it is the best known tuning already")
-        return
-    known = {key: values[0] for key, values in found.tuning_space(chosen).items()}
-    knobs = [f"--tuning {key}={value}" for key, value in best.overrides.items() if value != known[key]]
-    click.echo(f"try it: farm run {kernel} --case {chosen} {' '.join(knobs)}")
-    click.echo(found_patch)
+    sources = source_digest(kernel.sources())[:16]
+    study = open_study(paths.home() / "tune.journal", kernel, case, platform, sources)
+    return TuningSearch(kernel, case, study, trials, say)

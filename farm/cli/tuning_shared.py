@@ -15,6 +15,7 @@ import click
 from farm.cli import options
 from farm.model.run import RunRequest
 from farm.model.timeouts import Timeouts
+from kernel.file_kernels import absolute
 
 if TYPE_CHECKING:
     from farm.tuning.campaign import Campaign
@@ -41,10 +42,13 @@ def campaign_options(command: Command) -> Command:
     return command
 
 
-def template(kernel: Kernel, case: str, platform: str, devices: int) -> RunRequest:
-    """The request every point is a variation of: documented inputs, seed 0, one repeat."""
+def template(name: str, kernel: Kernel, case: str, platform: str, devices: int) -> RunRequest:
+    """The request every point is a variation of: documented inputs, seed 0, one repeat.
+
+    `name` is what `kernel` was asked for by.
+    """
     return RunRequest(
-        kernel=kernel.name,
+        kernel=absolute(name),
         cases=[case],
         platform=platform,
         devices=devices,
@@ -57,13 +61,14 @@ def template(kernel: Kernel, case: str, platform: str, devices: int) -> RunReque
 def measure(
     campaign: Campaign,
     request: RunRequest,
+    kernel: Kernel,
     out: Path,
     address: str | None,
     wait_s: float,
     timeouts: Timeouts,
     limit_s: float | None = None,
 ) -> tuple[Platform, Path]:
-    """Measure `campaign` on leased devices; its platform, and the directory with the logs.
+    """Measure `campaign` of `kernel` on leased devices; its platform, and the directory with the logs.
 
     Ctrl-C ends it early and is not an error: what was measured until then is the campaign's.
     """
@@ -78,7 +83,7 @@ def measure(
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
     closes = math.inf if limit_s is None else time.monotonic() + limit_s
     point = plan.make(request, warm_up=False).requests[request.cases[0]]
-    resolved = resolve(request)
+    resolved = resolve(request, kernel)
     with contextlib.redirect_stdout(io.StringIO()), leased(resolved, how, witnesses=False) as held:
         directory = (out / new_id()).resolve()
         (directory / "logs").mkdir(parents=True)

@@ -1,13 +1,14 @@
-"""The process that loads a kernel which is not the installation's own, and answers one question about it.
+"""The process that loads a kernel which is not the installation's own, and answers questions about it.
 
-Started as `python child.py QUESTION`. The caller reads the file of the answer and nothing else:
-an exit code says nothing here, because the kernel may have set it.
+Started as `python child.py QUESTION`; more questions follow on its standard input, a file a line. The caller reads the
+file of the answer and nothing else: an exit code says nothing here, because the kernel may have set it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import json
 import os
 import signal
@@ -17,17 +18,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.kernel_process.messages import KernelAnswer, KernelProblem, KernelQuestion, KernelRecord
+    from jobs.kernel_process.messages import (
+        HistoryRecord,
+        KernelAnswer,
+        KernelProblem,
+        KernelQuestion,
+        KernelRecord,
+    )
     from kernel.spec import Kernel, TensorSpec
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main(question_file: str) -> None:
-    """Answer what `question_file` asks, and end without running what the kernel has left to run at exit."""
+    """Answer what `question_file` asks and what follows, and end without running what the kernel leaves to exit."""
     with contextlib.suppress(OSError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    text = Path(question_file).read_text(encoding="utf-8")
+    more = os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8")
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())  # a kernel that reads finds the end of the file
+    while question_file:
+        _write_answer(Path(question_file).read_text(encoding="utf-8"))
+        question_file = more.readline().strip()
+    os._exit(0)
+
+
+def _write_answer(text: str) -> None:
     sys.path[:] = json.loads(text)["path"]
     from jobs.kernel_process.messages import KernelAnswer, KernelQuestion, problem_of
 
@@ -39,7 +55,6 @@ def main(question_file: str) -> None:
     fresh = Path(f"{asked.answer}.part")
     fresh.write_text(json.dumps(answer.model_dump(mode="python")), encoding="utf-8")
     fresh.replace(asked.answer)
-    os._exit(0)
 
 
 def _answer(asked: KernelQuestion) -> KernelAnswer:
@@ -56,9 +71,69 @@ def _answer(asked: KernelQuestion) -> KernelAnswer:
             lambda: numbers_of(kernel.tuning(asked.case, asked.overrides).as_dict()),
         )
         return KernelAnswer(tuning=found or {}, problem=problem)
+    if asked.question is Question.HISTORY:
+        found, problem = _tried(kernel, f"its tuning history of case '{asked.case}'", lambda: _history(asked))
+        return KernelAnswer(history=found, problem=problem)
+    if asked.question in (Question.EXECUTE, Question.VERIFY):
+        return _executed(kernel, asked)
     what = f"its specs, inputs() or golden() of case '{asked.case}'"
     _, problem = _tried(kernel, what, lambda: _referenced(kernel, asked))
     return KernelAnswer(problem=problem)
+
+
+def _history(asked: KernelQuestion) -> HistoryRecord:
+    from jobs.kernel_process.messages import HistoryRecord, StepRecord, numbers_of
+    from kernel.registry import find_tunable
+
+    kernel, case = find_tunable(asked.kernel), asked.case
+    steps = [
+        StepRecord(name=str(step.name), summary=str(step.summary), knobs=[str(knob) for knob in step.knobs])
+        for step in kernel.steps(case)
+    ]
+    return HistoryRecord(
+        defaults=numbers_of(kernel.defaults()),
+        tunings=str(kernel.tunings()),
+        untuned={str(key): str(value) for key, value in kernel.untuned(case).items()},
+        steps=steps,
+        space={str(key): [str(value) for value in values] for key, values in kernel.tuning_space(case).items()},
+    )
+
+
+def _executed(kernel: Kernel, asked: KernelQuestion) -> KernelAnswer:
+    """Execute the kernel here; a failure that is not its own is the device's."""
+    from jobs.faults import failures
+    from jobs.kernel_process.messages import KernelAnswer, KernelProblem, Question, problem_of
+    from jobs.records import Fault
+    from kernel.errors import KernelLayerError
+
+    try:
+        return _verified(kernel, asked) if asked.question is Question.VERIFY else _run(kernel, asked)
+    except KernelLayerError as error:
+        return KernelAnswer(problem=problem_of(error, kernel.name, _words(error)))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a kernel is foreign code
+        failed = failures.failure(error, kernel)
+        if failed.fault is Fault.KERNEL:
+            return KernelAnswer(problem=problem_of(error, kernel.name, f"it failed: {failed.message}"))
+        return KernelAnswer(problem=KernelProblem(kind="device", words=[failed.kind, failed.message]))
+
+
+def _run(kernel: Kernel, asked: KernelQuestion) -> KernelAnswer:
+    from jobs.kernel_process.messages import KernelAnswer
+    from jobs.run_file import run_on_file
+    from kernel.registry import find_platform
+
+    tuning, platform = kernel.tuning(asked.case, asked.overrides), find_platform(asked.platform)
+    source, target = Path(asked.inputs), Path(asked.outputs)
+    execution = run_on_file(kernel, asked.case, tuning, platform, source, target, Path(asked.cache))
+    return KernelAnswer(wall_us=execution.wall.us if execution.wall else None)
+
+
+def _verified(kernel: Kernel, asked: KernelQuestion) -> KernelAnswer:
+    from jobs.kernel_process.messages import KernelAnswer, PassRecord
+    from jobs.verify_passes import verify
+
+    checks = verify(kernel, asked.case, kernel.tuning(asked.case, asked.overrides), Path(asked.cache))
+    return KernelAnswer(passes=[PassRecord.model_validate(dataclasses.asdict(check)) for check in checks])
 
 
 def _referenced(kernel: Kernel, asked: KernelQuestion) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.kernel_process import supervisor
 from jobs.kernel_process.description import LOAD_S, describe, is_foreign
-from jobs.kernel_process.messages import CaseRecord, KernelQuestion, KernelRecord, Question, SpecRecord
+from jobs.kernel_process.messages import CaseRecord, KernelAnswer, KernelQuestion, KernelRecord, Question, SpecRecord
 from kernel import file_kernels
 from kernel.errors import KernelLoadError, UnknownNameError
 from kernel.registry import find_kernel
@@ -29,9 +29,15 @@ class KnownKnobs:
 class DescribedKernel:
     """Follows `kernel.spec.Kernel`. What needs the kernel's code is asked of a process of the kernel's own."""
 
-    def __init__(self, asked: str, record: KernelRecord) -> None:
-        """`asked` is what the kernel was asked for by: its name, or its file and attribute."""
+    def __init__(
+        self,
+        asked: str,
+        record: KernelRecord,
+        ask: Callable[[KernelQuestion, float], KernelAnswer] = supervisor.answer,
+    ) -> None:
+        """`asked` is what the kernel was asked for by: its name, or its file and attribute. `ask` answers for it."""
         self.asked = asked
+        self._ask = ask
         self._record = record
         self.name = record.name
         self.summary = record.summary
@@ -64,10 +70,7 @@ class DescribedKernel:
             return KnownKnobs(described.tuning)
         key = (case, tuple(sorted(overrides.items())))
         if key not in self._tunings:
-            question = KernelQuestion(
-                question=Question.TUNING, kernel=self.asked, path=[], answer="", case=case, overrides=dict(overrides)
-            )
-            self._tunings[key] = KnownKnobs(supervisor.answer(question, LOAD_S).tuning)
+            self._tunings[key] = KnownKnobs(self._answer(Question.TUNING, case, overrides).tuning)
         return self._tunings[key]
 
     def compute_reference(
@@ -92,7 +95,7 @@ class DescribedKernel:
             cache=str(cache),
             seeded=seeded,
         )
-        supervisor.answer(question, limit_s)
+        self._ask(question, limit_s)
 
     def inputs(self, case: str, input_set: str, seed: int) -> Tensors:
         """Never here. Raises `KernelLoadError`."""
@@ -117,6 +120,12 @@ class DescribedKernel:
     def budgets(self) -> Path:
         """As described."""
         return Path(self._record.budgets)
+
+    def _answer(self, question: Question, case: str, overrides: Mapping[str, str] | None = None) -> KernelAnswer:
+        asked = KernelQuestion(
+            question=question, kernel=self.asked, path=[], answer="", case=case, overrides=dict(overrides or {})
+        )
+        return self._ask(asked, LOAD_S)
 
     def _case(self, case: str) -> CaseRecord:
         if case not in self._record.cases:

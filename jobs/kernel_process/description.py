@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from jobs.kernel_process import supervisor
 from jobs.kernel_process.messages import KernelQuestion, KernelRecord, Question
 from jobs.sandbox.commit_kernel import INSTALLED
 from kernel import file_kernels
+from kernel.errors import KernelLoadError
 from kernel.registry import find_kernel, kernel_entry
 
 LOAD_S = 120.0  # a busy machine takes many seconds to import torch
@@ -23,7 +26,16 @@ def describe(asked: str) -> KernelRecord:
     question = KernelQuestion(question=Question.DESCRIBE, kernel=asked, path=[], answer="")
     record = supervisor.answer(question, LOAD_S).kernel
     assert record is not None, "a kernel that was described without a problem"
+    require_files(record)
     return record
+
+
+def require_files(record: KernelRecord) -> None:
+    """Raise `KernelLoadError` where what the kernel calls its files is something that reading has no end of."""
+    for what, names in (("sources()", record.sources), ("budgets()", [record.budgets])):
+        for name in names:
+            if Path(name).exists() and not Path(name).is_file():
+                raise KernelLoadError(record.name, f"its {what} name {name}, which is no file", "name a file")
 
 
 def cases_of(name: str) -> list[str]:

@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import psutil
 
 # torch, PyPTO and their libraries map several times the memory they use.
 ADDRESS_FACTOR = 4
 _LOOK_S = 0.1
+_ANSWER_S = 0.01  # between two looks for an answer that somebody waits for
 _GONE_S = 10.0  # a killed process that the kernel still holds after this is left to its parent's end
 
 
@@ -40,6 +42,79 @@ class SandboxExit:
     hung: bool  # that limit was the time
 
 
+class Supervised:
+    """A process within limits. Use as a context manager; however it is left, the process is gone."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        limits: SandboxLimits,
+        log: Path,
+        answers: Mapping[Path, int],
+        directory: Path,
+        *,
+        spoken_to: bool = False,
+    ) -> None:
+        """Start `command`. The arguments are those of `run`; `spoken_to` leaves its standard input open for `say`.
+
+        Raises `OSError` where it cannot be started.
+        """
+        with log.open("ab") as printed:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if spoken_to else subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=directory,
+                start_new_session=True,
+                close_fds=True,
+            )
+        self._limits = limits
+        self._bounded = {**answers, log: limits.log_bytes + (log.stat().st_size if log.exists() else 0)}
+        self._known: set[psutil.Process] = set()
+
+    def __enter__(self) -> Supervised:
+        """Nothing is left to do."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        self.end()
+
+    def end(self) -> None:
+        """End it with all its descendants."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # it has gone, and the last line with it
+                self._process.stdin.close()
+        _end(self._process, self._known)
+
+    def say(self, line: str) -> None:
+        """Write `line` to its standard input. A process that has gone does not hear it; `wait` reports its end."""
+        assert self._process.stdin is not None, "it was not started to be spoken to"
+        with contextlib.suppress(OSError, ValueError):  # ValueError: its standard input is closed
+            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.flush()
+
+    def wait(self, time_s: float, until: Callable[[], bool] | None = None) -> SandboxExit | None:
+        """Wait for its end, at most `time_s`; return None once `until` holds."""
+        deadline = time.monotonic() + time_s
+        look_s = _LOOK_S if until is None else _ANSWER_S
+        while True:
+            if until is not None and until():
+                return None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return SandboxExit(self._process.wait(look_s), "", hung=False)
+            self._known |= _descendants(self._process.pid)
+            if time.monotonic() > deadline:
+                return SandboxExit(None, f"no answer within {time_s:g} s", hung=True)
+            if over := _excess(self._known, self._limits, self._bounded):
+                return SandboxExit(None, over, hung=False)
+
+
 def run(
     command: Sequence[str],
     environment: Mapping[str, str],
@@ -53,31 +128,10 @@ def run(
     `answers` are the files it may write outside of its scratch directory, with how large each may become. `directory`
     is where it starts. Raises `OSError` where it cannot be started. However this is left, the process is gone.
     """
-    with log.open("ab") as printed:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            cwd=directory,
-            start_new_session=True,
-            close_fds=True,
-        )
-    bounded = {**answers, log: limits.log_bytes + (log.stat().st_size if log.exists() else 0)}
-    deadline = time.monotonic() + limits.time_s
-    known: set[psutil.Process] = set()
-    try:
-        while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return SandboxExit(process.wait(_LOOK_S), "", hung=False)
-            known |= _descendants(process.pid)
-            if time.monotonic() > deadline:
-                return SandboxExit(None, f"no answer within {limits.time_s:g} s", hung=True)
-            if over := _excess(known, limits, bounded):
-                return SandboxExit(None, over, hung=False)
-    finally:
-        _end(process, known)
+    with Supervised(command, environment, limits, log, answers, directory) as process:
+        ended = process.wait(limits.time_s)
+        assert ended is not None, "nothing else ends the wait"
+        return ended
 
 
 def _excess(members: set[psutil.Process], limits: SandboxLimits, bounded: Mapping[Path, int]) -> str:

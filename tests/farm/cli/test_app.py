@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -160,17 +159,6 @@ def test_run_refuses_a_kernel_whose_golden_is_not_as_specified(tmp_path: Path) -
     assert not out.exists()
 
 
-def test_kernel_list_goes_on_where_a_plug_in_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = EntryPoint("broken", "absent_package_of_mine:KERNEL", "farm.kernels")
-    monkeypatch.setattr("kernel.registry.entry_points", lambda group: [broken, *entry_points(group=group)])
-
-    listed = {row["name"]: row for row in json.loads(farm("kernel", "list", "--json").stdout)}
-
-    assert "No module named 'absent_package_of_mine'" in listed["broken"]["problem"]
-    assert listed["qkv_proj_rope"]["problem"] == ""
-    assert "cannot be used" in farm("kernel", "list").stdout
-
-
 def test_run_refuses_an_output_directory_it_cannot_write(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
@@ -275,30 +263,3 @@ def test_a_kernel_by_path_is_never_a_commits(tmp_path: Path, words: list[str]) -
     file.write_text("from tests.fakes.small_kernel import SmallKernel\nKERNEL = SmallKernel()\n")
 
     assert_refused(farm(*words, str(file)), "is a file, and a commit is judged by the rules of an installed kernel")
-
-
-EXITS = """
-from pathlib import Path
-from tests.fakes.small_kernel import SmallKernel
-class Exits(SmallKernel):
-    def sources(self): return (Path(__file__),)
-    def budgets(self): return Path(__file__).with_name("budgets.toml")
-KERNEL = Exits()
-import os; os._exit(0)
-"""
-
-
-def test_a_file_that_ends_its_process_ends_no_command_with_0(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(EXITS)
-    save_file({"x": torch.zeros(1)}, tmp_path / "in.safetensors")
-    tensors = ["--inputs", str(tmp_path / "in.safetensors"), "--outputs", str(tmp_path / "out.safetensors")]
-
-    for command in (
-        ["run"],
-        ["kernel", "show"],
-        ["kernel", "exec", *tensors],
-        ["tune"],
-        ["ledger"],
-        ["budgets", "check"],
-    ):
-        assert_refused(farm(*command, str(tmp_path / "mine.py")), "ended with exit code 0 while it was loaded")
