@@ -97,7 +97,7 @@ def test_the_source_distribution_holds_what_tests_it_and_deploys_from_it(built: 
     wanted = tracked("docs", "tests", "tools", "constraints", "ci/deploy", "benchmarks", *PACKAGES)
 
     assert {path for path in wanted - held if not path.endswith("__pycache__")} == set()
-    assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml"} <= held
+    assert {"LICENSE", "README.md", "SECURITY.md", "CHANGELOG.md", "Makefile", "pyproject.toml"} <= held
 
 
 def test_the_wheel_declares_what_the_project_does(wheel: Path) -> None:
@@ -108,6 +108,8 @@ def test_the_wheel_declares_what_the_project_does(wheel: Path) -> None:
     project = tomlkit.parse((ROOT / "pyproject.toml").read_text()).unwrap()["project"]
 
     assert metadata["License-Expression"] == "Apache-2.0"
+    assert set(metadata.get_all("Classifier", [])) == set(project["classifiers"])
+    assert metadata["Keywords"].split(",") == sorted(project["keywords"])
     needed = {str(Requirement(line)) for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
     assert needed == {str(Requirement(line)) for line in project["dependencies"]}
     for group, entries in project["entry-points"].items():

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jinja2
 
-from farm import __version__
 from farm.errors import UsageError
+from farm.scaffold.farm_source import requirement
 
 # Template → where its file goes.
 FILES = {
@@ -34,9 +34,11 @@ def write(directory: Path) -> list[Path]:
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
+        trim_blocks=True,
         autoescape=False,
     )
-    texts = {path: templates.get_template(template).render(version=__version__) for template, path in targets.items()}
+    source = requirement()
+    texts = {path: templates.get_template(template).render(source=source) for template, path in targets.items()}
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)

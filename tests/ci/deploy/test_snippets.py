@@ -1,4 +1,4 @@
-"""The files for other CI systems fit those systems' published schemas, and call `farm` as it is."""
+"""The files for other CI systems and forges fit their published schemas, and call `farm` as it is."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ SCHEMAS = {
     "action/action.yml": "vendor.github-actions",
     "snippets/github-actions.yml": "vendor.github-workflows",
     "snippets/gitlab-ci.yml": "vendor.gitlab-ci",
+    "../.github/ISSUE_TEMPLATE/bug.yml": "vendor.github-issue-forms",
+    "../.github/ISSUE_TEMPLATE/proposal.yml": "vendor.github-issue-forms",
+    "../.github/ISSUE_TEMPLATE/config.yml": "vendor.github-issue-config",
 }
 RULES = YamlLintConfig("{extends: default, rules: {document-start: disable, line-length: {max: 120}, truthy: disable}}")
 

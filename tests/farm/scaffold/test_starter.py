@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from ci.config.settings import load
-from farm import __version__, scaffold
+from farm import scaffold
 from farm.cli.app import main
 from farm.errors import UsageError
 from farm.model.budgets import load_budget
@@ -25,8 +25,12 @@ else:
     import tomli as tomllib
 
 
+PIN = "npu-kernel-farm @ git+https://git.example/farm.git@0123456789abcdef0123456789abcdef01234567"
+
+
 @pytest.fixture
-def written(tmp_path: Path) -> Path:
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(scaffold, "requirement", lambda: PIN)
     scaffold.write(tmp_path / "my-kernel")
     return tmp_path / "my-kernel"
 
@@ -83,7 +87,7 @@ def test_every_case_has_a_budget_that_its_ratchet_keeps(written: Path) -> None:
 def test_the_package_registers_the_kernel_and_wants_this_farm(written: Path) -> None:
     project = tomllib.loads((written / "pyproject.toml").read_text())["project"]
 
-    assert project["dependencies"] == [f"npu-kernel-farm>={__version__}"]
+    assert project["dependencies"] == [PIN]
     target = importlib.metadata.EntryPoint("my_kernel", project["entry-points"]["farm.kernels"]["my_kernel"], "")
     assert (written / f"{target.module}.py").is_file()
     assert find_kernel(f"{written / target.module}.py:{target.attr}").name == "my_kernel"
@@ -105,5 +109,6 @@ def test_the_workflow_gives_no_token_away_and_runs_what_is_printed(written: Path
 
     assert workflow["permissions"] == {"contents": "read"}
     assert steps[0]["with"] == {"persist-credentials": False}
+    assert [step["env"] for step in steps if "env" in step] == [{"FARM_SOURCE": PIN}]
     ran = [step["run"].split()[:2] for step in steps if "run" in step]
     assert ["farm", "run"] in ran and ["farm", "test"] in ran
