@@ -21,7 +21,7 @@ from farm.execution.executor import TrialExecutor
 from farm.execution.in_flight import InFlightTrials
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan, PlannedTrial
-from farm.leasing.lease import Lease
+from farm.leasing.device_lease import DeviceLease
 from farm.model.device_health import events_of
 from farm.model.run import RunRecord, RunRequest
 from farm.model.timeouts import Timeouts
@@ -117,7 +117,7 @@ def farm(
         for record in records:
             clocked.take(record)
 
-    held = cast(Lease, lease)
+    held = cast(DeviceLease, lease)
     in_flight = InFlightTrials(held, directory, Clock.SIMULATED, _NO_LIMIT.trial_s)
     execution = TrialExecutor(held, in_flight, RunDeadlines(_NO_LIMIT, held), Observer(), keep)
     execution.run(plan)

@@ -28,7 +28,7 @@ import ray
 from benchmarks import arms, scale
 from benchmarks.idle import IdleLease, cluster, leased
 from farm.execution.in_flight import InFlightTrials
-from farm.leasing.lease import Lease
+from farm.leasing.device_lease import DeviceLease
 from farm.leasing.stage_board import StageBoard
 from farm.model.device_health import EventKind, HealthEvent
 from farm.model.run import DeviceRecord
@@ -192,7 +192,7 @@ def _drive(actors: list[Any], board: Any, devices: int, mean_s: float, trials: i
 
 def _start(actors: list[Any], board: Any, count: int = 1000) -> float:
     ray.get([actor.pretend.remote(0.0) for actor in actors])
-    lease = cast(Lease, _lease(actors, board, count))
+    lease = cast(DeviceLease, _lease(actors, board, count))
     with tempfile.TemporaryDirectory(prefix="costs-") as directory:
         in_flight = InFlightTrials(lease, Path(directory), Clock.SIMULATED, 3600.0)
         begun = time.thread_time()

@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from farm.leasing import worker_pool
 from farm.leasing.stage_board import StageBoard
 from jobs.records import TrialRecord, TrialRequest
 
@@ -81,9 +82,19 @@ class IdleLease:
         """Every slot."""
         return list(range(len(self.actors)))
 
-    def actor(self, slot: int) -> Any:
-        """The worker of `slot`."""
-        return self.actors[slot]
+    def start_trial(
+        self, slot: int, request: TrialRequest, device_id: str, repeat: int, attempt: int, directory: str
+    ) -> Any:
+        """As the real one."""
+        return self.actors[slot].trial.remote(request, device_id, repeat, attempt, directory)
+
+    def ended(self, calls: Sequence[Any], timeout_s: float) -> list[Any]:
+        """As the real one."""
+        return worker_pool.ended(calls, timeout_s)
+
+    def result(self, call: Any) -> Any:
+        """As the real one."""
+        return worker_pool.result(call)
 
     def device(self, slot: int) -> Any:
         """The device of `slot`."""

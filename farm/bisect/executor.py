@@ -16,7 +16,7 @@ from farm.execution.deadlines import RunDeadlines
 from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
-from farm.leasing.lease import Lease, Replaced
+from farm.leasing.device_lease import DeviceLease, Replaced
 from farm.model.run import DeviceRecord
 from jobs.records import Arm, Failure, TrialRecord, TrialRequest, TrialStatus
 
@@ -52,7 +52,7 @@ Done = Callable[[CommitTest], None]
 class BisectExecutor:
     """The workload of a bisect, round after round on one lease. Not for concurrent use."""
 
-    lease: Lease
+    lease: DeviceLease
     in_flight: InFlightTrials
     deadlines: RunDeadlines
     metric: Metric

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray.exceptions import RayError
-
 from farm import paths
 from farm.errors import InfrastructureError
 from farm.execution.deadlines import RunDeadlines
@@ -19,21 +16,19 @@ from farm.execution.failure_policy import FailurePolicy
 from farm.execution.in_flight import POLL_S
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan
-from farm.leasing.lease import Lease, card_of
+from farm.leasing.device_lease import DeviceLease, WorkerLostError, card_of
 from farm.model.attempts import MAX_ATTEMPTS
 from jobs.faults import failures
 from jobs.records import BuildRecord, Failure, Fault, TrialRecord, TrialRequest, TrialStatus
 from kernel.clock import Clock
 from kernel.platforms.protocol import LOG_NAME
 
-_FETCH_S = 60.0  # for a record that is ready; one on a node that is stopped never comes
-
 
 @dataclass(frozen=True, slots=True)
 class Building:
     """The builds of one run."""
 
-    lease: Lease
+    lease: DeviceLease
     clock: Clock
     limits: RunDeadlines
     observer: Observer
@@ -62,13 +57,13 @@ class Building:
         waiting: dict[Any, tuple[int, str]] = {}
         for number, (case, request) in enumerate(requests.items()):
             slot = slots[number % len(slots)]
-            waiting[self.lease.actor(slot).build.remote(request)] = (slot, case)
+            waiting[self.lease.start_build(slot, request)] = (slot, case)
         records = {}
         limit_s = self.limits.timeouts.trial_s * len(requests)
         deadline = time.monotonic() + limit_s
         while waiting and time.monotonic() < deadline:
             self.limits.check([f"build of {case} on {self.lease.device(slot).id}" for slot, case in waiting.values()])
-            done, _ = ray.wait(list(waiting), timeout=POLL_S)
+            done = self.lease.ended(list(waiting), POLL_S)
             self._report_stages({slot for slot, _ in waiting.values()})
             for reference in done:
                 slot, named = waiting.pop(reference)
@@ -84,9 +79,9 @@ class Building:
 
     def _ended(self, slot: int, named: str, case: str, reference: Any) -> BuildRecord:
         try:
-            record: BuildRecord = ray.get(reference, timeout=_FETCH_S)
-        except RayError as error:
-            return self._lost(slot, named, case, type(error).__name__, str(error))
+            record: BuildRecord = self.lease.result(reference)
+        except WorkerLostError as error:
+            return self._lost(slot, named, case, error.signal, error.detail)
         if record.failure is None:
             return record
         record = self._with_log(record, named)

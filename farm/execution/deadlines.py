@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from farm.errors import InfrastructureError
-from farm.leasing.lease import Lease
+from farm.leasing.device_lease import DeviceLease
 from farm.model.timeouts import Timeouts
 
 
@@ -23,7 +23,7 @@ class LimitError(InfrastructureError):
 class RunDeadlines:
     """The clock of one run. Time spent waiting for devices counts towards neither limit."""
 
-    def __init__(self, timeouts: Timeouts, lease: Lease) -> None:
+    def __init__(self, timeouts: Timeouts, lease: DeviceLease) -> None:
         self.timeouts = timeouts
         self._lease = lease
         self._begun = time.monotonic()

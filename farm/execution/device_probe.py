@@ -10,9 +10,9 @@ from farm.cluster import connection
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, FarmError, InfrastructureError, UsageError
 from farm.execution import preflight
+from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
-from farm.leasing.worker import PlatformFactory
 from farm.model.device_health import EventKind, Health, HealthBook, HealthEvent
 from farm.model.priority import Priority
 from farm.model.selection import Selection

@@ -18,7 +18,7 @@ from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
 from farm.execution.slot_recovery import SlotRecovery
-from farm.leasing.lease import Lease, Replaced
+from farm.leasing.device_lease import DeviceLease, Replaced
 from farm.leasing.preemption import PreemptionCheck
 from farm.model.run import DeviceRecord
 from jobs.records import Failure, TrialRequest
@@ -95,7 +95,7 @@ class Workload(Protocol[Subject]):
 class DispatchLoop(Generic[Subject]):
     """Runs workloads on one lease. Not for concurrent use."""
 
-    lease: Lease
+    lease: DeviceLease
     in_flight: InFlightTrials
     deadlines: RunDeadlines
     observer: Observer

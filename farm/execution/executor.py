@@ -17,7 +17,7 @@ from farm.execution.failure_policy import FailurePolicy
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
 from farm.execution.plan import Plan, PlannedTrial, label
-from farm.leasing.lease import Lease, Replaced, card_of
+from farm.leasing.device_lease import DeviceLease, Replaced, card_of
 from farm.model.run import DeviceRecord
 from jobs.records import Arm, Failure, TrialRecord, TrialRequest, TrialStatus
 
@@ -34,7 +34,7 @@ class _Turn:
 class TrialExecutor:
     """Runs plans on one lease; the workload of `farm run` for a kernel. One instance a run; not for concurrent use."""
 
-    lease: Lease
+    lease: DeviceLease
     in_flight: InFlightTrials
     limits: RunDeadlines
     observer: Observer

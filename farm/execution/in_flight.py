@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray.exceptions import RayError
-
-from farm.leasing.lease import Lease
+from farm.leasing.device_lease import DeviceLease, WorkerLostError
 from jobs import disk_space
 from jobs.faults import failures
 from jobs.records import Fault, TrialRecord, TrialRequest, TrialStatus
@@ -18,7 +15,6 @@ from kernel.clock import Clock
 from kernel.platforms.protocol import LOG_NAME
 
 POLL_S = 0.25
-_FETCH_S = 60.0  # for a record that is ready; one on a node that is stopped never comes
 _LOG_TAIL_BYTES = 4 << 20  # enough to find the first fault; a runaway log must not fill the driver
 
 
@@ -30,7 +26,7 @@ class InFlightTrial:
     request: TrialRequest
     repeat: int
     attempt: int
-    reference: Any  # Ray's reference to the TrialRecord to come
+    reference: Any  # the lease's, to the TrialRecord to come
     deadline: float  # time.monotonic() after which it counts as hung
     directory: Path
 
@@ -47,7 +43,7 @@ class TrialOutcome:
 class InFlightTrials:
     """At most one trial on each slot of a lease."""
 
-    def __init__(self, lease: Lease, directory: Path, clock: Clock, timeout_s: float) -> None:
+    def __init__(self, lease: DeviceLease, directory: Path, clock: Clock, timeout_s: float) -> None:
         self._lease = lease
         self._directory = directory  # of the run; each trial gets a private one below `logs/`
         self._clock = clock
@@ -65,7 +61,7 @@ class InFlightTrials:
         device = self._lease.device(slot)
         number = "warmup" if repeat < 0 else f"r{repeat}"
         directory = self._directory / "logs" / f"{label}-{device.id.replace('/', '-')}-{number}-a{attempt}"
-        reference = self._lease.actor(slot).trial.remote(request, device.id, repeat, attempt, str(directory))
+        reference = self._lease.start_trial(slot, request, device.id, repeat, attempt, str(directory))
         deadline = time.monotonic() + self._timeout_s
         self._flights[slot] = InFlightTrial(label, request, repeat, attempt, reference, deadline, directory)
         self._slots[reference] = slot
@@ -80,9 +76,7 @@ class InFlightTrials:
         if not references:
             time.sleep(POLL_S)
             return []
-        if not ray.wait(references, timeout=POLL_S, fetch_local=False)[0]:
-            return self._overdue()
-        done, _ = ray.wait(references, num_returns=len(references), timeout=0, fetch_local=False)
+        done = self._lease.ended(references, POLL_S)
         ended = [self._ended(self._slots[reference]) for reference in done]
         return ended + self._overdue()
 
@@ -102,9 +96,9 @@ class InFlightTrials:
     def _ended(self, slot: int) -> TrialOutcome:
         flight = self._take(slot)
         try:
-            record: TrialRecord = ray.get(flight.reference, timeout=_FETCH_S)
-        except RayError as error:
-            return self._lost(slot, flight, type(error).__name__, str(error))
+            record: TrialRecord = self._lease.result(flight.reference)
+        except WorkerLostError as error:
+            return self._lost(slot, flight, error.signal, error.detail)
         return TrialOutcome(slot, flight, _relative_to_run(record, flight.directory.relative_to(self._directory)))
 
     def _take(self, slot: int) -> InFlightTrial:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from farm.execution import preflight
-from farm.leasing.worker import DeviceWorker, PlatformFactory
+from farm.leasing.device_lease import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import RunRequest
 from farm.source.programs import Programs
@@ -15,6 +16,9 @@ from jobs.sandbox.spec import Confinement
 from kernel.platforms.protocol import Platform
 from kernel.registry import find_platform
 from kernel.spec import Kernel
+
+if TYPE_CHECKING:
+    from farm.leasing.worker import DeviceWorker
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class ResolvedRun:
     confinement: Confinement | None = None  # of programs that are not installed
     self_validating: bool = False  # it compares its outputs and limits its devices itself, and needs no calculator
     together: bool = False  # all devices on one node
-    worker: type[DeviceWorker] = DeviceWorker
+    worker: type[DeviceWorker] | None = None  # in place of the usual `DeviceWorker`
 
 
 def resolve(request: RunRequest, kernel: Kernel | None = None, factory: PlatformFactory | None = None) -> ResolvedRun:

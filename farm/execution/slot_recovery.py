@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from farm.errors import InfrastructureError
-from farm.leasing.lease import Replaced
+from farm.leasing.device_lease import Replaced
 from jobs.records import Failure, Fault
 
 

@@ -17,7 +17,7 @@ from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, Trial
 from farm.execution.failure_policy import FailurePolicy
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
-from farm.leasing.lease import Lease, Replaced, card_of
+from farm.leasing.device_lease import DeviceLease, Replaced, card_of
 from farm.model.run import DeviceRecord
 from farm.text import slug
 from jobs.records import Failure, TrialRecord, TrialRequest, TrialStatus
@@ -39,7 +39,7 @@ class Turn:
 class HarnessExecutor:
     """The workload of a suite's files on one lease. For one use."""
 
-    lease: Lease
+    lease: DeviceLease
     in_flight: InFlightTrials
     limits: RunDeadlines
     observer: Observer

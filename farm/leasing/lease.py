@@ -10,24 +10,27 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from farm.cluster import connection
 from farm.cluster.head_call import HeadSilentError
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, InfrastructureError
+from farm.leasing import worker_pool
+from farm.leasing.device_jobs import Ready
+from farm.leasing.device_lease import PlatformFactory, Replaced, Waiting, card_of
 from farm.leasing.device_queue import QueueEntry
 from farm.leasing.placement import DeviceAllocation, Placement, at_once
 from farm.leasing.queue_client import QueueClient
-from farm.leasing.worker import DeviceWorker, PlatformFactory, Ready
+from farm.leasing.worker import DeviceWorker
 from farm.leasing.worker_pool import Workers
 from farm.model.attempts import MAX_ATTEMPTS
 from farm.model.device_health import Health, HealthBook, of_probe
 from farm.model.run import DeviceRecord
 from farm.model.selection import Selection
 from farm.timestamps import now
+from jobs.records import TrialRequest
 from jobs.sandbox.spec import Confinement
 
 # Nobody's fault when Ray needs this long for a free device on a busy machine; longer means somebody else holds it.
@@ -36,19 +39,8 @@ POLL_S = 0.5
 _CLOSE_S = 3.0  # for each step of giving everything back; a person who interrupts a run waits ten at most
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """The new place of a slot whose worker was lost."""
-
-    moved: bool  # it is on another device now
-    unfit: str  # the physical card it left, as `card_of` names it, where that failed its canary; "" where it did not
-
-
-Waiting = Callable[[list[QueueEntry], float], None]  # those ahead, seconds waited so far
-
-
 class Lease:
-    """N devices, numbered by slot. A slot keeps its number when its device is replaced."""
+    """Follows `DeviceLease` with devices from Ray. A slot keeps its number when its device is replaced."""
 
     def __init__(
         self,
@@ -112,9 +104,23 @@ class Lease:
             self._placement.release()
             raise
 
-    def actor(self, slot: int) -> Any:
-        """The worker that holds the device of `slot`."""
-        return self._workers.actor(slot)
+    def start_build(self, slot: int, request: TrialRequest) -> Any:
+        """See `DeviceLease`."""
+        return self._workers.actor(slot).build.remote(request)
+
+    def start_trial(
+        self, slot: int, request: TrialRequest, device_id: str, repeat: int, attempt: int, directory: str
+    ) -> Any:
+        """See `DeviceLease`."""
+        return self._workers.actor(slot).trial.remote(request, device_id, repeat, attempt, directory)
+
+    def ended(self, calls: Sequence[Any], timeout_s: float) -> list[Any]:
+        """See `DeviceLease`."""
+        return worker_pool.ended(calls, timeout_s)
+
+    def result(self, call: Any) -> Any:
+        """See `DeviceLease`."""
+        return worker_pool.result(call)
 
     def device(self, slot: int) -> DeviceRecord:
         """The device `slot` holds now."""
@@ -339,8 +345,3 @@ class Lease:
         self._devices[slot] = record
         if record.id not in {held.id for held in self._held}:
             self._held.append(record)
-
-
-def card_of(device: DeviceRecord) -> str:
-    """The physical card of `device`, unique in the cluster: the witness, where a device speaks."""
-    return f"{device.node_id}/{device.card}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from farm.leasing.lease import Lease
+from farm.leasing.device_lease import DeviceLease
 
 # A trial takes seconds, an answer half a millisecond.
 ASK_EVERY_S = 1.0
@@ -15,7 +15,7 @@ ASK_EVERY_S = 1.0
 class PreemptionCheck:
     """Of one lease. Once somebody waits it is asked every time, so that a run that drains goes on draining."""
 
-    lease: Lease
+    lease: DeviceLease
     _asked: float = 0.0  # time.monotonic() of the last time nobody waited
 
     def wanted(self) -> bool:

@@ -1,46 +1,19 @@
-"""What runs in the process that holds a device: jobs, called one after the other, and nothing else."""
+"""What runs in the process that holds a device of Ray's: jobs, called one after the other, and nothing else."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 
-import jobs.build
-import jobs.probe
-import jobs.trial
-from farm.process import installation
-from farm.process.installation import Installation
-from jobs.records import BuildRecord, ProbeRecord, TrialRecord, TrialRequest
-from jobs.sandbox import bubblewrap
+from farm.leasing.device_jobs import DeviceJobs
+from farm.leasing.device_lease import PlatformFactory
 from jobs.sandbox.spec import Confinement
-from kernel.platforms.protocol import Identified, Platform
-from kernel.spec import Kernel
-
-PlatformFactory = Callable[[], Platform]
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What a worker reports about its device before it gets any work."""
-
-    soc: str  # "" where the canary failed
-    card: str  # physical card on its node
-    pid: int
-    canary: ProbeRecord
-    code: Installation  # of the farm, as the worker's process has it
-    isolation: str = ""  # what keeps foreign programs apart here; "" where there is none to run
-    identity: str = ""  # what the device is called wherever it is plugged in; "" where nothing tells
-
-
-class DeviceWorker:
-    """One process, one leased device, one platform."""
+class DeviceWorker(DeviceJobs):
+    """A Ray actor with the device that Ray has leased to it."""
 
     def __init__(
         self,
@@ -50,58 +23,10 @@ class DeviceWorker:
         board: Any,
         confinement: Confinement | None = None,
     ) -> None:
-        """With `confinement`, requests may name programs that are not installed."""
-        # One thread each: devices share the host's cores, and a sum's order must not depend on how many there are.
-        torch.set_num_threads(1)
-        self._slot = slot
-        self._platform = platform()
-        self._cache = Path(cache)
-        self._board = board
-        self._confinement = confinement
-        self._index = int(ray.get_runtime_context().get_accelerator_ids()["NPU"][0])
-        self._ready: Ready | None = None
+        """The stages of `slot` are noted on `board`."""
+        index = int(ray.get_runtime_context().get_accelerator_ids()["NPU"][0])
 
-    def ready(self) -> Ready:
-        """Run the canary once and tell what is here; asked again, the same answer."""
-        if self._ready is None:
-            self._note("canary")
-            with tempfile.TemporaryDirectory(prefix="farm-canary-") as directory:
-                canary = jobs.probe.probe(self._index, self._platform, Path(directory), self._cache)
-            soc = self._platform.soc(self._index) if canary.healthy else ""
-            card = self._platform.card(self._index)
-            isolation = str(bubblewrap.isolation()) if self._confinement else ""
-            named = self._platform.identity(self._index) if isinstance(self._platform, Identified) else ""
-            self._ready = Ready(soc, card, os.getpid(), canary, installation.current(), isolation, named)
-        return self._ready
+        def note(stage: str) -> None:
+            board.note.remote(slot, stage)
 
-    def build(self, request: TrialRequest) -> BuildRecord:
-        """Build, or find the build of an equal request."""
-        self._note(f"build {request.case}")
-        kernel, platform = self._of(request)
-        return jobs.build.build(request, platform, self._cache, kernel=kernel)
-
-    def trial(self, request: TrialRequest, device_id: str, repeat: int, attempt: int, directory: str) -> TrialRecord:
-        """Run one trial on the leased device."""
-        kernel, under = self._of(request)
-        return jobs.trial.run_trial(
-            request,
-            device=self._index,
-            device_id=device_id,
-            repeat=repeat,
-            attempt=attempt,
-            platform=under,
-            directory=Path(directory),
-            cache_dir=self._cache,
-            on_stage=self._note,
-            kernel=kernel,
-        )
-
-    def _of(self, request: TrialRequest) -> tuple[Kernel | None, Platform]:
-        """The kernel, None for the installed one, and the platform it runs under."""
-        if not request.tree:
-            return None, self._platform
-        assert self._confinement is not None, "a request for a tree goes to workers that were given it"
-        return self._confinement.arrange(request.tree, self._platform, self._cache)
-
-    def _note(self, stage: str) -> None:
-        self._board.note.remote(self._slot, stage)
+        super().__init__(platform(), Path(cache), index, note, confinement)

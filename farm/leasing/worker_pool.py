@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -10,15 +10,18 @@ from ray.exceptions import GetTimeoutError, RayError
 
 from farm.cluster import head_call
 from farm.errors import InfrastructureError
+from farm.leasing.device_jobs import Ready
+from farm.leasing.device_lease import PlatformFactory, WorkerLostError
 from farm.leasing.placement import DeviceAllocation
 from farm.leasing.stage_board import StageBoard
-from farm.leasing.worker import DeviceWorker, PlatformFactory, Ready
+from farm.leasing.worker import DeviceWorker
 from farm.process import installation
 from farm.text import one_line
 from jobs.sandbox.spec import Confinement
 
 # A fresh process imports torch and PyPTO and runs the canary: seconds alone, more on a machine that is full.
 START_S = 240.0
+_FETCH_S = 60.0  # for a record that is ready; one on a node that is stopped never comes
 
 
 class Workers:
@@ -107,6 +110,23 @@ class Workers:
         actors = [actor for actor in (*found, *others) if actor is not None]
         if actors:
             head_call.bounded("end workers", _kill_all, actors, limit_s=limit_s)
+
+
+def ended(calls: Sequence[Any], timeout_s: float) -> list[Any]:
+    """Those of `calls` that have ended, after waiting up to `timeout_s` for the first of them."""
+    references = list(calls)
+    if not ray.wait(references, timeout=timeout_s, fetch_local=False)[0]:
+        return []
+    done, _ = ray.wait(references, num_returns=len(references), timeout=0, fetch_local=False)
+    return list(done)
+
+
+def result(call: Any) -> Any:
+    """The record of a call that has ended. Raises `WorkerLostError`."""
+    try:
+        return ray.get(call, timeout=_FETCH_S)
+    except RayError as error:
+        raise WorkerLostError(type(error).__name__, str(error)) from error
 
 
 def _kill_all(actors: Iterable[Any]) -> None:

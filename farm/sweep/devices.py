@@ -13,9 +13,9 @@ from farm.cluster import connection
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, InfrastructureError
 from farm.execution.device_probe import probe_devices
+from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
-from farm.leasing.worker import PlatformFactory
 from farm.model.device_health import Health, HealthBook
 from farm.model.selection import Selection
 from farm.model.timeouts import Timeouts

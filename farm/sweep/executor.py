@@ -14,7 +14,7 @@ from farm.execution.deadlines import RunDeadlines
 from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
-from farm.leasing.lease import Lease, Replaced
+from farm.leasing.device_lease import DeviceLease, Replaced
 from farm.model.run import DeviceRecord
 from farm.model.sweep import Cell, cell_of
 from farm.sweep.observer import SweepObserver
@@ -40,7 +40,7 @@ class SweepExecutor:
     """The work of one lease. `saw` is called with every attempt, as it ends."""
 
     state: State
-    lease: Lease
+    lease: DeviceLease
     in_flight: InFlightTrials
     deadlines: RunDeadlines
     observer: SweepObserver

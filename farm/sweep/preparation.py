@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from farm.errors import UsageError
 from farm.execution.resolved_run import ResolvedRun, resolve
-from farm.leasing.worker import PlatformFactory
+from farm.leasing.device_lease import PlatformFactory
 from farm.model.run import RunRequest
 from farm.model.sweep import SweepPlan, SweepRequest
 from farm.source.provenance import commit_of

@@ -17,9 +17,9 @@ from farm.execution import preflight
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials
 from farm.execution.resolved_run import ResolvedRun
+from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.queue_client import QueueClient
-from farm.leasing.worker import PlatformFactory
-from farm.model.device_health import EventKind, HealthBook, HealthEvent, acquittals, events_of
+from farm.model.device_health import EventKind, HealthEvent, acquittals, events_of
 from farm.model.priority import Priority
 from farm.model.program_time import ProgramTime
 from farm.model.run import Verdict

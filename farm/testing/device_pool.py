@@ -23,9 +23,9 @@ from farm.cluster import connection, local
 from farm.errors import InfrastructureError, UsageError
 from farm.execution import preflight
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
+from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
-from farm.leasing.worker import PlatformFactory
 from farm.model.attempts import MAX_ATTEMPTS
 from farm.model.priority import Priority
 from farm.model.selection import Selection

@@ -17,7 +17,7 @@ from farm.execution.deadlines import RunDeadlines
 from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
-from farm.leasing.lease import Lease, Replaced
+from farm.leasing.device_lease import DeviceLease, Replaced
 from farm.model.run import DeviceRecord
 from farm.text import slug
 from jobs.records import Failure, TrialRecord, TrialRequest, TrialStatus
@@ -68,7 +68,7 @@ class CampaignExecutor:
     """The workload of a campaign on one lease. For one use."""
 
     campaign: Campaign
-    lease: Lease
+    lease: DeviceLease
     in_flight: InFlightTrials
     template: TrialRequest
     deadlines: RunDeadlines

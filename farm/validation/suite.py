@@ -21,7 +21,7 @@ from farm.gates.protocol import PlannedMeasurement
 from farm.harness import file_selection, verdict
 from farm.harness import gates as judging
 from farm.harness.worker import HarnessWorker
-from farm.leasing.lease import card_of
+from farm.leasing.device_lease import card_of
 from farm.model.device_health import claim
 from farm.model.run import (
     FileStatus,

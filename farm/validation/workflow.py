@@ -17,7 +17,7 @@ from farm.execution.session import Session, SessionOptions, leased
 from farm.gates.budget import undecided_cases
 from farm.gates.determinism import second_look, suspect_devices
 from farm.gates.verdict import decide
-from farm.leasing.lease import card_of
+from farm.leasing.device_lease import card_of
 from farm.model.device_health import EventKind, HealthEvent, claim
 from farm.model.run import GateRecord, RunRecord, RunRequest, Verdict
 from farm.source import programs

@@ -10,7 +10,7 @@ from typing import Any, cast
 from farm.errors import InfrastructureError
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrial, InFlightTrials, TrialOutcome
-from farm.leasing.lease import Lease, Replaced
+from farm.leasing.device_lease import DeviceLease, Replaced
 from farm.model.run import DeviceRecord
 from jobs.records import Failure, Fault, TrialRecord, TrialRequest, TrialStatus
 from kernel.clock import Clock
@@ -86,8 +86,8 @@ class PaperTrials:
         self.on.under_way = lambda: len(self.flying)
 
     @property
-    def lease(self) -> Lease:
-        return cast(Lease, self.on)
+    def lease(self) -> DeviceLease:
+        return cast(DeviceLease, self.on)
 
     @property
     def paper(self) -> InFlightTrials:

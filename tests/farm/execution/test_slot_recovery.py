@@ -9,7 +9,7 @@ import pytest
 
 from farm.errors import InfrastructureError
 from farm.execution.slot_recovery import SlotRecovery
-from farm.leasing.lease import Replaced
+from farm.leasing.device_lease import Replaced
 from jobs.records import Failure
 from tests.waiting import until
 

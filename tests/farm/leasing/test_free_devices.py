@@ -12,8 +12,8 @@ import pytest
 from farm.cluster import connection
 from farm.execution.observer import Observer
 from farm.execution.session import SessionOptions
+from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.placement import Placement
-from farm.leasing.worker import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import RunRecord, RunRequest, Verdict
 from farm.model.selection import Selection

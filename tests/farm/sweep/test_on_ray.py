@@ -15,9 +15,9 @@ import pytest
 from farm import paths
 from farm.cluster import connection
 from farm.errors import UsageError
+from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
-from farm.leasing.worker import PlatformFactory
 from farm.model.device_health import DeviceState, Health
 from farm.model.priority import Priority
 from farm.model.run import Verdict

@@ -11,7 +11,7 @@ from farm.execution.in_flight import InFlightTrials
 from farm.execution.plan import make
 from farm.execution.resolved_run import resolve
 from farm.execution.session import SessionOptions, leased
-from farm.leasing.worker import PlatformFactory
+from farm.leasing.device_lease import PlatformFactory
 from farm.model.run import RunRequest
 from farm.model.timeouts import Timeouts
 from farm.tuning.campaign import CampaignExecutor, Point, disqualification

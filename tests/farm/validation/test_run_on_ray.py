@@ -8,7 +8,7 @@ import pytest
 
 from farm.errors import CapacityError
 from farm.execution.session import SessionOptions
-from farm.leasing.worker import PlatformFactory
+from farm.leasing.device_lease import PlatformFactory
 from farm.model.budgets import Budget
 from farm.model.run import GateRecord, GateStatus, RunRecord, RunRequest, Verdict
 from farm.model.timeouts import Timeouts
