@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm import paths
-from farm.cluster import connection
 from farm.execution import preflight
 from farm.execution.observer import Observer
 from farm.execution.resolved_run import ResolvedRun
-from farm.leasing.lease import Lease
-from farm.leasing.queue_client import QueueClient
-from farm.leasing.worker import PlatformFactory
+from farm.leasing.device_lease import DeviceLease, PlatformFactory
+from farm.leasing.local_device import LocalDevice
+from farm.leasing.local_lease import LocalLease
 from farm.model.budgets import Budget
 from farm.model.timeouts import Timeouts
 from farm.store import run_writer
+from farm.store.reports_only import ReportsOnly
 from farm.store.run_store import Store
 from farm.store.run_writer import RunWriter
 from farm.text import counted
@@ -35,6 +35,7 @@ class SessionOptions:
     platform: PlatformFactory | None = None  # in place of the registered platform of that name
     budgets: dict[str, Budget] | None = None  # in place of the kernel's budget file
     run_id: str = ""  # a new id that the caller has chosen; "" makes one up
+    local: LocalDevice | None = None  # in place of leased devices; such a run leaves its reports and nothing in a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class Session:
     """Leased devices, what is to be run on them, and where the results are recorded."""
 
     resolved: ResolvedRun
-    lease: Lease
-    store: RunWriter
+    lease: DeviceLease
+    store: RunWriter | ReportsOnly
     store_wait_s: float = run_writer.WAIT_S  # for a store that is away when the run has ended
 
 
@@ -70,6 +71,25 @@ def leased(
     if not resolved.self_validating:
         preflight.require_reference(kernel, request, paths.cache(), options.timeouts.trial_s)
         preflight.build_once(platform, paths.cache(), preparing)  # last: a mistake in the kernel is reported first
+    if options.local is not None:
+        observer.preparing("starting the worker")
+        with LocalLease(options.local) as lease:
+            yield Session(resolved, lease, ReportsOnly(), 0.0)
+        return
+    with _leased_through_ray(resolved, options, observer, witnesses=witnesses) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def _leased_through_ray(
+    resolved: ResolvedRun, options: SessionOptions, observer: Observer, *, witnesses: bool
+) -> Iterator[Session]:
+    from farm.cluster import connection  # Ray, which a local run need not have
+    from farm.leasing.lease import Lease
+    from farm.leasing.queue_client import QueueClient
+    from farm.leasing.worker import DeviceWorker
+
+    request = resolved.request
     at = options.address
     observer.preparing(f"connecting to {at}" if at else "starting Ray on this machine")
     connected = connection.connected(options.address, simulated=resolved.simulated)
@@ -77,7 +97,7 @@ def leased(
     with Store.open(paths.store_url()) as opened, closing(RunWriter(opened)) as store, connected as head:
         lease = Lease(
             resolved.factory,
-            platform.name,
+            resolved.platform.name,
             str(paths.cache()),
             store,
             QueueClient(request.priority, f"run of {request.kernel}", shared=connection.shared(options.address)),
@@ -86,7 +106,7 @@ def leased(
             head,
             witnesses=witnesses,
             together=resolved.together,
-            worker=resolved.worker,
+            worker=resolved.worker or DeviceWorker,
             confinement=resolved.confinement,
         )
         try:

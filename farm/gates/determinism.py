@@ -26,7 +26,10 @@ class DeterminismGate:
     name = "determinism"
 
     def judge(self, evidence: Evidence) -> GateRecord:
-        """Failed for the kernel's fault, errored for a suspect device or no evidence, not applicable for one trial."""
+        """Failed for the kernel's fault, errored for a suspect device or no evidence.
+
+        Not applicable for one trial, and for trials that agree where all were on one device that nobody leased.
+        """
         return judge_cases(self.name, evidence, _judge_case)
 
 
@@ -78,13 +81,21 @@ def _judge_case(case: str, evidence: Evidence) -> tuple[GateStatus, list[Finding
     )
     if not findings and len(evidence.judged(case)) == 1:
         only = "one trial on one device has nothing to be compared with; ask for more devices or repeats"
+        only = _one_device(1) if evidence.local else only
         return GateStatus.NOT_APPLICABLE, [Finding(message=only, case=case)]
     for each in _divergences(evidence, case):
         status = GateStatus.FAILED if each.explanation.program else GateStatus.ERRORED
         findings += with_status(_described(case, each, evidence), status)
+    if not findings and evidence.local:
+        return GateStatus.NOT_APPLICABLE, [Finding(message=_one_device(len(evidence.judged(case))), case=case)]
     order = {GateStatus.FAILED: 0, GateStatus.ERRORED: 1}
     findings.sort(key=lambda finding: order[finding.status or GateStatus.ERRORED])
     return gravest(each.status or GateStatus.ERRORED for each in findings) if findings else GateStatus.PASSED, findings
+
+
+def _one_device(trials: int) -> str:
+    agree = f"; its {trials} trials agree, which says nothing of another device" if trials > 1 else ""
+    return f"one device{agree}"
 
 
 def _undigested(case: str, evidence: Evidence) -> list[Finding]:

@@ -17,7 +17,7 @@ from farm.model.selection import Selection
 from jobs.records import BuildRecord, Failure, Record, TrialRecord, time_or_none
 from kernel.clock import Clock, is_time
 
-SCHEMA_VERSION = "1.4"
+SCHEMA_VERSION = "1.5"
 
 
 class Verdict(str, enum.Enum):
@@ -133,6 +133,7 @@ class RunRequest(Record):
     priority: Priority = Priority.INTERACTIVE
     selection: Selection = Field(default_factory=Selection)
     source: SourceRequest | None = None  # None: the installed program
+    local: bool = False  # on one device of the machine it was started on, without a lease; no store has it
 
 
 class ComparisonRecord(Record):

@@ -20,7 +20,7 @@ from farm.gates.exact_time import ExactTimeGate
 from farm.gates.protocol import Evidence, Gate, PlannedMeasurement
 from farm.gates.regression import ArmComparison, MissingArm, RegressionGate
 from farm.gates.tolerance import ToleranceGate
-from farm.leasing.lease import Lease
+from farm.leasing.device_lease import DeviceLease
 from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.program_time import ProgramTime
 from farm.model.run import (
@@ -80,7 +80,7 @@ class RunState:
         self.execution = TrialExecutor(self.lease, in_flight, self.limits, self.observer, self.keep)
 
     @property
-    def lease(self) -> Lease:
+    def lease(self) -> DeviceLease:
         """The devices."""
         return self.held.lease
 

@@ -62,6 +62,7 @@ def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
             simulated=record.clock is Clock.SIMULATED,
             spent=time_spent(record),
             style=Markup(text_of("report.css")),
+            local=provenance.LOCAL,
             scripts=scripts,
             policy=policy(scripts),
         )

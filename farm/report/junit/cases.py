@@ -40,6 +40,7 @@ def suite_of(
     made.timestamp = timestamp(record.started_at)
     common = {"run_id": record.run_id, "commit": record.commit, "platform": record.platform}
     common |= {"commit.unknown": record.commit_unknown} if record.commit_unknown else {}
+    common |= {"local": "true"} if record.request.local else {}
     versions = {f"toolchain.{tool}": version for tool, version in record.toolchain.items()}
     for key, value in {**properties, **common, **versions}.items():
         made.add_property(xml(key), xml(value))

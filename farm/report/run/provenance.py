@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from farm.model.run import RunRecord, SourceRecord
 
+# What every report says of a local run.
+LOCAL = "Local run: one device that nobody leased, so it says nothing of other devices; no store has it"
+
 _OPEN = "none"  # how `jobs.sandbox.bubblewrap.Isolation` begins where nothing keeps a program apart
 
 
@@ -23,7 +26,9 @@ class Isolated:
 
 
 def remarks(record: RunRecord) -> list[str]:
-    """What a reader must know of a program from a commit: changed rules first, then what was not isolated."""
+    """What a reader must know: a local run; of a commit changed rules first, then what was not isolated."""
+    if record.request.local:
+        return [LOCAL]
     if record.source is None:
         return []
     found = []

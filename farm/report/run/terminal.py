@@ -55,6 +55,8 @@ def _headline(record: RunRecord) -> Text:
     if record.verdict:
         line.append(f"{_MARKS[record.verdict]} ", VERDICT_STYLES[record.verdict])
     line.append(verdict_text(record.verdict))
+    if record.request.local:
+        line.append(" (local)")
     return line.append(f"  {one_line(record.reason)}")
 
 
@@ -129,6 +131,8 @@ def _facts(record: RunRecord) -> Table:
         label = "determinism" if len(record.cases) == 1 else f"determinism {one_line(case)}"
         table.add_row(Text(label), _agreement(record, case))
     table.add_row("devices", Text(_devices(record)))
+    if record.request.local:
+        table.add_row("", Text(provenance.LOCAL))
     for label, said in _findings(record):
         table.add_row(Text(label), Text(said))
     for label, said, odd in _program(record):
