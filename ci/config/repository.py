@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from ci.config.secrets import loading, wrong
 from ci.config.section import RepositoryName, Section, require_cases
+from farm.analysis.plausible_gain import LEAST
 from kernel.registry import kernel_names, platform_names
 
 RULES = ("**/budgets.toml", "**/tolerances.toml", "**/golden.py", "**/inputs.py", "**/farm.toml")
@@ -31,6 +32,9 @@ class RepositorySection(Section):
     rules: list[str] = Field(default_factory=lambda: list(RULES))
     # The same of files that need not be exercised. A change of any other file outside the program is approved first.
     documents: list[str] = Field(default_factory=lambda: list(DOCUMENTS))
+
+    # A commit that saves a larger share of its time waits for an approval, unless its history makes it plausible.
+    plausible_gain: float = Field(default=LEAST, gt=0, le=1)
 
     @field_validator("git")
     @classmethod

@@ -22,7 +22,8 @@ from ci.queue.check_names import is_narrowed
 from ci.queue.job_queue import Queue
 from ci.queue.options import JobOptions
 from ci.queue.outcome import JobOutcome
-from ci.store.states import Event, JobKind, JobState
+from ci.store import audit
+from ci.store.states import AuditAction, Event, JobKind, JobState
 from ci.store.tables import JOB
 from farm import timestamps
 from farm.model.priority import Priority
@@ -32,6 +33,7 @@ from farm.store import health_store
 from farm.store.engine import transaction
 from farm.timestamps import new_id
 
+GAIN = "implausible gain: "  # begins the reason of a job that is held for one, and so the note of its approval
 LEASE = timedelta(seconds=120)  # a service of another machine that has been silent for so long has lost its jobs
 
 _TAKEN = (JobState.RUNNING.value, JobState.CANCELLING.value)
@@ -143,6 +145,13 @@ class Claims:
             row = self._row(connection, claim)
             if row is None:
                 return False
+    def gain_approved(self, claim: JobClaim) -> bool:
+        """Return whether somebody approved this commit knowing its gain: an approval of its files came before it."""
+        if not claim.approved_by:
+            return False
+        with transaction(self._engine, "read") as connection:
+            return audit.is_noted(connection, AuditAction.APPROVED, f"{claim.head_sha}: {GAIN}")
+
             if self._cancelled(connection, row):
                 return True
             values = {"state": JobState.DONE.value, "verdict": outcome.verdict.value, "reason": outcome.reason}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ci.forge.protocol import Annotation, AnnotationLevel
 from farm.model.run import RunRecord, Verdict
-from farm.report.run.markdown import code
+from farm.report.run.markdown import code, prose
 
 READ = (".py", ".toml")  # files in which a tuning is set
 
@@ -21,7 +21,7 @@ _KNOWN = "; known:"  # what follows in a message is what would have been right
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def held_for(rules: Sequence[str], unexercised: Sequence[str] = ()) -> str:
+def held_for(rules: Sequence[str], unexercised: Sequence[str] = (), implausible: Sequence[str] = ()) -> str:
     """Why a commit waits that changes rules, or files that its run does not exercise, as Markdown."""
     parts = []
     if rules:
@@ -30,10 +30,15 @@ def held_for(rules: Sequence[str], unexercised: Sequence[str] = ()) -> str:
         )
     if unexercised:
         parts.append(f"This commit changes files that no run exercises:\n\n{_listed(unexercised)}")
+    if implausible:
+        parts.append(
+            f"This commit is faster than its history makes plausible:\n\n{_told(implausible)}\n\n"
+            "It passed. A time is the word of the commit's own process, so read how it comes to be so fast."
+        )
     return "\n\n".join(parts)
 
 
-def approved(rules: Sequence[str], by: str, unexercised: Sequence[str] = ()) -> str:
+def approved(rules: Sequence[str], by: str, unexercised: Sequence[str] = (), implausible: Sequence[str] = ()) -> str:
     """The note on a verdict whose commit changes more than its program, as Markdown; "" where it does not."""
     allowed = f" Approved by {code(by)}." if by else ""
     parts = []
@@ -43,6 +48,8 @@ def approved(rules: Sequence[str], by: str, unexercised: Sequence[str] = ()) -> 
     if unexercised:
         head = f"> **No run exercises these files of the commit**, so the verdict says nothing about them.{allowed}"
         parts.append(f"{head}\n\n{_listed(unexercised)}")
+    if implausible:
+        parts.append(f"> **This commit is faster than its history makes plausible.**{allowed}\n\n{_told(implausible)}")
     return "\n\n".join(parts)
 
 
@@ -76,6 +83,10 @@ def located(record: RunRecord, files: Mapping[str, str]) -> list[Annotation]:
 def _keys(line: str) -> list[str]:
     """What a line of Python or TOML gives a value, each once."""
     return list(dict.fromkeys(match["key"] for match in _SETS.finditer(line.partition(_REMARK)[0])))
+
+
+def _told(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {prose(line)}" for line in lines[:_SHOWN])
 
 
 def _listed(files: Sequence[str]) -> str:

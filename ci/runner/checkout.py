@@ -17,6 +17,7 @@ from ci.runner.examination import Examination, require_cases, require_program
 from ci.runner.git_command import FetchError, FetchLimits, RefusedCommitError, Remote
 from ci.runner.git_mirror import Commits, Mirror
 from ci.store.states import JobKind
+from farm.analysis import plausible_gain
 from farm.model.run import RunRecord
 
 LOG = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ class Sources:
         except (FetchError, RefusedCommitError) as error:  # the verdict stands without them
             LOG.warning("job %s: nothing can be said of its files: %s", claim.id, error)
         rules = sorted({*found.rules, *(record.source.rule_changes if record.source else [])})
-        notes = remarks.approved(rules, claim.approved_by, found.unexercised)
+        gained = plausible_gain.implausible(record, claim.repository.plausible_gain)
+        notes = remarks.approved(rules, claim.approved_by, found.unexercised, gained)
         located = await asyncio.to_thread(remarks.located, record, texts)
         return await asyncio.to_thread(run_outcome.judged, record, notes, located)
 

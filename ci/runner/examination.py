@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ci.queue.claims import GAIN
 from ci.runner.git_command import RefusedCommitError
 from ci.runner.git_mirror import Commits
 from farm.source.git_repository import GitRepository, RefusedProgramError
@@ -19,16 +20,17 @@ class Examination:
 
     rules: tuple[str, ...]  # files by which the gate judges
     unexercised: tuple[str, ...]  # files that its run does not touch, documents left out
+    implausible: tuple[str, ...] = ()  # gains beyond what its history makes plausible, a line each; once it has run
 
     @property
     def needs_approval(self) -> bool:
         """Whether a pass says less than a merge would need."""
-        return bool(self.rules or self.unexercised)
+        return bool(self.rules or self.unexercised or self.implausible)
 
     @property
     def reason(self) -> str:
         """Why an approval is needed, in one line."""
-        parts = []
+        parts = [f"{GAIN}{line}" for line in self.implausible[:1]]  # first: that is how its approval is known
         if self.rules:
             parts.append(f"changes the rules: {_first(self.rules)}")
         if self.unexercised:

@@ -33,6 +33,7 @@ from ci.runner.git_mirror import CommitMissingError, Commits
 from ci.runner.run_command import FARM, run_command
 from ci.runner.run_monitor import MOST_ATTEMPTS, Requeue, RunMonitor, insisting
 from ci.store.states import JobKind
+from farm.analysis import plausible_gain
 from farm.errors import FarmError
 from farm.model.run import RunRecord, Verdict
 from farm.process import identity
@@ -156,16 +157,20 @@ class Runner:
         return await self._put_back(claim, f"cannot be fetched yet: {error}", wait_s)
 
     async def _held_by_run(self, claim: JobClaim, record: RunRecord) -> bool:
-        """The same for rules that the run itself has found; a failure stands without anybody's approval."""
-        files = record.source.rule_changes if record.source else []
-        passed = record.verdict is Verdict.PASSED
-        if not files or not passed or claim.approved_by or claim.kind is not JobKind.PULL_REQUEST:
+        """The same for what only the run can find; a failure stands without anybody's approval."""
+        if record.verdict is not Verdict.PASSED or claim.kind is not JobKind.PULL_REQUEST:
             return False
-        await self._hold(claim, Examination(tuple(files), ()))
-        return True
+        gained = plausible_gain.implausible(record, claim.repository.plausible_gain)
+        if gained and await insisting(lambda: self._claims.gain_approved(claim)):
+            gained = []
+        rules = record.source.rule_changes if record.source and not claim.approved_by else []
+        found = Examination(tuple(rules), (), tuple(gained))
+        if found.needs_approval:
+            await self._hold(claim, found)
+        return found.needs_approval
 
     async def _hold(self, claim: JobClaim, found: Examination) -> None:
-        text = remarks.held_for(found.rules, found.unexercised)
+        text = remarks.held_for(found.rules, found.unexercised, found.implausible)
         await insisting(lambda: self._claims.hold(claim, found.reason, text))
         self._told()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from ci.store.states import AuditAction
 from ci.store.tables import AUDIT
@@ -30,6 +30,13 @@ def note(connection: Connection, actor: str, action: AuditAction, subject: str, 
     line = " ".join(detail.split())[:_LONGEST_DETAIL]
     values = {"at": timestamps.as_text(timestamps.utc_now()), "actor": actor, "action": action.value}
     connection.execute(insert(AUDIT).values(**values, subject=subject, detail=line))
+
+
+def is_noted(connection: Connection, action: AuditAction, beginning: str) -> bool:
+    """Return whether there is an entry of `action` whose detail has this beginning."""
+    begins = func.substr(AUDIT.c.detail, 1, len(beginning)) == beginning
+    wanted = select(AUDIT.c.sequence).where(AUDIT.c.action == action.value, begins).limit(1)
+    return connection.execute(wanted).first() is not None
 
 
 def entries(connection: Connection, limit: int, before: int | None = None, subject: str = "") -> list[AuditEntry]:

@@ -159,6 +159,17 @@ class BaseRecord(Record):
     comparison: dict[str, ComparisonRecord] = Field(default_factory=dict)  # by case
 
 
+class GainRecord(Record):
+    """How long one case of a commit took, beside what it took before. All times are of one clock."""
+
+    case: str
+    clock: Clock
+    before_us: float | None  # of the merge base in the same run, else of the newest measured commit of its line
+    after_us: float
+    landed: int  # commits of the merge base's line with a time of the case
+    largest_gain: float  # share of the time before that one of them saved; 0 where none did
+
+
 class SourceRecord(Record):
     """Where a run's program came from, as opposed to its rules, which are the installation's."""
 
@@ -168,6 +179,7 @@ class SourceRecord(Record):
     rule_changes: list[str] = Field(default_factory=list)  # paths of rules the commit has otherwise than what judged it
     compared_with: str = ""  # what those rules were compared with: a commit, or "the installation"
     controls: list[TrialRecord] = Field(default_factory=list)  # trials on a second draw of the inputs
+    gains: list[GainRecord] = Field(default_factory=list)  # by case, once the run is judged
 
 
 class FileStatus(str, enum.Enum):

@@ -90,6 +90,12 @@ class GitRepository:
         told = self._git("rev-list", "--first-parent", "--reverse", newer, f"^{older}", "--", *below, refused=refused)
         return told.split()
 
+    def main_line(self, newest: str, most: int) -> list[str]:
+        """The last `most` commits up to and with `newest` along first parents, oldest first."""
+        refused = f"the commits up to {newest[:12]} cannot be listed in {self.path}"
+        told = self._git("rev-list", "--first-parent", f"--max-count={most}", newest, refused=refused)
+        return told.split()[::-1]
+
     def describe(self, commit: str) -> Description:
         """What a person knows the commit by."""
         told = self._git("show", "--no-patch", "--format=%P%x00%an%x00%aI%x00%s", commit, refused=f"no {commit[:12]}")

@@ -25,6 +25,7 @@ from farm.model.device_health import Health, HealthEvent
 from farm.model.program_time import ProgramTime
 from farm.model.run import RunRecord
 from farm.store.engine import StoreError
+from farm.store.landed_times import landed_times
 from farm.store.program_times import program_times
 from farm.store.run_store import Store
 from jobs.records import TrialRecord
@@ -113,6 +114,13 @@ class RunWriter:
         """See `farm.store.program_times`, for `platform` as it is here. Raises `StoreError`."""
         toolchain = platform.toolchain()
         return program_times(self._store.engine, kernel, platform.name, platform.clock, toolchain, programs)
+
+    def landed_times(
+        self, kernel: str, platform: Platform, commits: Sequence[str]
+    ) -> list[tuple[str, dict[str, float]]]:
+        """See `farm.store.landed_times`, for `platform` as it is here. Raises `StoreError`."""
+        toolchain = platform.toolchain()
+        return landed_times(self._store.engine, kernel, platform.name, platform.clock, toolchain, commits)
 
     def identify(self, platform: str, device: str, identity: str) -> Health:
         """See `Store.identify`. A card nobody can be asked about gets no work: raises `StoreError`."""

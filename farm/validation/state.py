@@ -27,6 +27,7 @@ from farm.model.run import (
     BaseRecord,
     ComparisonRecord,
     DeviceRecord,
+    GainRecord,
     GateRecord,
     GateStatus,
     RunRecord,
@@ -72,6 +73,7 @@ class RunState:
     taken: ReusedTrials = field(default_factory=ReusedTrials)  # of `resumed`
     known_times: dict[str, list[ProgramTime]] = field(default_factory=dict)  # case → of the same programs, earlier
     unknown_times: str = ""  # why nobody can say what they took earlier
+    gains: list[GainRecord] = field(default_factory=list)  # of a commit, against what its line took before
 
     def __post_init__(self) -> None:
         """Add one trial, as the dispatch loop reports it."""
@@ -240,7 +242,8 @@ class RunState:
     def _source(self) -> SourceRecord | None:
         if self.programs is None or self.request.source is None:
             return None
-        return self.programs.record(self.request.source.commit).model_copy(update={"controls": self.controls})
+        told = {"controls": self.controls, "gains": self.gains}
+        return self.programs.record(self.request.source.commit).model_copy(update=told)
 
     def _base(self, evidence: Evidence) -> BaseRecord | None:
         gate = self.regression()

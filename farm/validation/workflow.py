@@ -14,17 +14,15 @@ from farm.execution.plan import Plan, Sourced, rounds
 from farm.execution.progress_file import ProgressFile
 from farm.execution.resolved_run import ResolvedRun
 from farm.execution.session import Session, SessionOptions, leased
-from farm.gates.budget import undecided_cases
+from farm.gates.budget import medians, undecided_cases
 from farm.gates.determinism import second_look, suspect_devices
 from farm.gates.verdict import decide
 from farm.leasing.device_lease import card_of
 from farm.model.device_health import EventKind, HealthEvent, claim
 from farm.model.run import GateRecord, RunRecord, RunRequest, Verdict
 from farm.source import programs
-from farm.source.kernel_identity import recorded_name
-from farm.store.engine import StoreError
 from farm.timestamps import now
-from farm.validation import resume
+from farm.validation import past_times, resume
 from farm.validation.conduct import Judgement, conduct, make_directory
 from farm.validation.state import RunState
 from jobs.records import Arm
@@ -78,23 +76,11 @@ def _judge(going: RunState, stopped: str) -> Judgement:
         return Verdict.ERRORED, stopped, []
     gates: list[GateRecord] = []
     if not any(build.failure for build in going.builds):
-        _recall_times(going)
         evidence = going.evidence()
+        past_times.recall(going, medians(evidence))
         gates = [gate.judge(evidence) for gate in going.gates()]
     verdict, reason = decide(going.builds, going.trials, gates, going.shortfall(), going.execution.blame.kernel)
     return verdict, reason, gates
-
-
-def _recall_times(going: RunState) -> None:
-    """What earlier runs measured of the same programs, on a clock that gives a program one time."""
-    if going.platform.noisy:
-        return
-    kernel = recorded_name(going.request.kernel)
-    try:
-        going.known_times = going.held.store.program_times(kernel, going.platform, going.programs_seen())
-    except StoreError as error:
-        if going.request.source is not None:  # an installed program's times nobody forges; its run goes on without
-            going.unknown_times = f"what earlier runs measured of its program cannot be read: {error}"
 
 
 def _measure(going: RunState) -> None:

@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from farm.analysis import plausible_gain
 from farm.analysis.digests import DigestAgreement
 from farm.analysis.figures import time_spent
 from farm.model.run import GateStatus, RunRecord, Verdict
@@ -81,6 +82,8 @@ def parts(record: RunRecord, cases: list[CaseView], rows: int) -> dict[str, Any]
         "reasons": reasons(record, cases),
         "isolation": provenance.isolation(record),
         "compared_with": provenance.against(record.source) if record.source else "",
+        "gain": provenance.gain(record),
+        "implausible": bool(plausible_gain.implausible(record)),
         "base_cases": merge_base.base_cases(record),
         "max_rows": rows,
     }

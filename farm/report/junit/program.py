@@ -1,13 +1,14 @@
 """The suites of a run whose program comes from a commit: whose rules judged it, what kept it apart, and its merge base.
 
-What does not decide the verdict is never red: changed rules and a missing sandbox are `<skipped>` with the words that a
-reader has to see, and passed where there is nothing to see.
+What does not decide the verdict is never red: changed rules, an implausible gain and a missing sandbox are `<skipped>`
+with the words that a reader has to see, and passed where there is nothing to see.
 """
 
 from __future__ import annotations
 
 import junitparser
 
+from farm.analysis import plausible_gain
 from farm.model.run import BaseRecord, GateStatus, RunRecord, SourceRecord
 from farm.report.junit.cases import PASSED, CaseOutcome, case_of, skipped, suite_of
 from farm.report.junit.elements import JunitSuite
@@ -30,8 +31,10 @@ def _program(record: RunRecord, source: SourceRecord) -> JunitSuite:
     }
     for number, path in enumerate(source.rule_changes):
         properties[f"rules.changed.{number}"] = path
+    gained = plausible_gain.implausible(record)
     cases = [
         case_of(record, "run", "rules", 0.0, skipped(provenance.rules(source)) if source.rule_changes else PASSED),
+        case_of(record, "run", "gain", 0.0, skipped(provenance.gain(record)) if gained else PASSED),
         case_of(record, "run", "isolation", 0.0, _isolation(record)),
     ]
     return suite_of(record, "program", "", properties, cases)

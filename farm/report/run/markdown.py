@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from farm.analysis import plausible_gain
 from farm.analysis.figures import agreement, case_times, gate, open_gates, stage_totals, time_spent, worst_outputs
 from farm.model.run import GateStatus, HarnessRecord, RunRecord, SourceRecord, Verdict
 from farm.report.harness import figures
@@ -168,6 +169,7 @@ def _program(record: RunRecord) -> list[str]:
     lines = [
         f"- program: {code(record.source.place)} of commit {code(record.source.commit)}",
         *_rules(record.source),
+        f"- gain: {'⚠️ ' if plausible_gain.implausible(record) else ''}{prose(provenance.gain(record))}",
     ]
     for each in provenance.isolation(record):
         devices = ", ".join(code(device) for device in each.devices[:_SHOWN_DEVICES])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from farm.analysis import plausible_gain
 from farm.model.run import RunRecord, SourceRecord
 
 # What every report says of a local run.
@@ -34,6 +35,7 @@ def remarks(record: RunRecord) -> list[str]:
     found = []
     if record.source.rule_changes:
         found.append(rules(record.source))
+    found += [*plausible_gain.implausible(record), *plausible_gain.unknown(record)]
     lacking = sorted({each.lacks for each in isolation(record) if each.lacks})
     return [*found, *(f"the program was not isolated: {lacks}" for lacks in lacking)]
 
@@ -43,6 +45,14 @@ def rules(source: SourceRecord) -> str:
     if not source.rule_changes:
         return f"changes no rule of the gate, compared with {against(source)}"
     return f"changes the rules: {', '.join(source.rule_changes)}; judged by the installed rules"
+
+
+def gain(record: RunRecord) -> str:
+    """Whether the commit is faster than its history makes plausible, in one line."""
+    told = [*plausible_gain.implausible(record), *plausible_gain.unknown(record)]
+    if record.source is None or not record.source.gains:
+        return "nothing was measured that could be held against an earlier time"
+    return "; ".join(told) or "no faster than its history makes plausible"
 
 
 def against(source: SourceRecord) -> str:

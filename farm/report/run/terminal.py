@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from farm.analysis import plausible_gain
 from farm.analysis.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, time_spent, worst_outputs
 from farm.model.run import GateStatus, RunRecord, Verdict
 from farm.report.charts.sparkline import sparkline
@@ -174,6 +175,7 @@ def _program(record: RunRecord) -> list[tuple[str, str, bool]]:
         lines.append((label, merge_base.sentence(of_case), of_case.status not in (None, GateStatus.PASSED)))
     if record.source is not None:
         lines.append(("rules", provenance.rules(record.source), bool(record.source.rule_changes)))
+        lines.append(("gain", provenance.gain(record), bool(plausible_gain.implausible(record))))
     for each in provenance.isolation(record):
         said = f"none on {', '.join(each.devices)}: {each.lacks}" if each.lacks else each.by
         lines.append(("isolation", said, bool(each.lacks)))

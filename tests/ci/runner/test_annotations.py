@@ -159,6 +159,14 @@ def test_a_held_commit_lists_what_it_waits_for() -> None:
     )
 
 
+def test_an_implausible_gain_is_named_before_and_after_its_approval() -> None:
+    gains = ["tiny takes 20.00 µs instead of 40.00 µs"]
+
+    assert "- tiny takes 20.00 µs instead of 40.00 µs" in remarks.held_for([], [], gains)
+    assert "Approved by `maintainer`" in remarks.approved([], "maintainer", [], gains)
+    assert "- tiny takes 20.00 µs" in remarks.approved([], "maintainer", [], gains)
+
+
 def test_a_flood_of_rules_is_cut_and_counted() -> None:
     note = remarks.held_for([f"rules/{number}" for number in range(500)])
 

@@ -257,6 +257,51 @@ def test_rules_that_only_the_run_finds_changed_hold_its_pass(gate: Gate) -> None
     assert gate.checks() == [("queued", None)]
 
 
+_GAIN = (
+    "implausible gain: tiny takes 20.00 µs instead of 40.00 µs, 50 % less; more than 25 % is implausible: "
+    "the largest gain of 9 landed commits is 10 %"
+)
+
+
+def test_a_gain_that_its_history_makes_implausible_holds_a_pass_until_it_is_approved(gate: Gate) -> None:
+    head = gate.remote.pull(7, {SAYS: "gains"})
+    gate.queue(head)
+    gate.work(gate.done)
+
+    assert gate.jobs("state", "verdict", "reason") == [("held", "", _GAIN)]
+    assert gate.checks() == [("queued", None)]
+    assert "faster than its history makes plausible" in gate.api.checks[1]["output"]["summary"]
+
+    with transaction(gate.engine, "written", write=True) as connection:
+        Queue(connection, gate.config, gate.repository).approve("pull/7", head, "will")
+    gate.work(gate.done)
+
+    assert gate.checks() == [("completed", "success")]
+    assert "Approved by `will`" in gate.api.checks[1]["output"]["summary"]
+
+
+def test_an_approval_of_something_else_does_not_approve_a_gain(gate: Gate) -> None:
+    head = gate.remote.pull(7, {SAYS: "gains", "kernel/budgets.toml": "ceiling_us = 9999"})
+    gate.queue(head)
+    gate.work(gate.done)
+    with transaction(gate.engine, "written", write=True) as connection:
+        Queue(connection, gate.config, gate.repository).approve("pull/7", head, "will")
+
+    gate.work(gate.done)
+
+    assert gate.jobs("state", "reason") == [("held", _GAIN)]
+
+
+def test_a_repository_may_expect_larger_gains(gate: Gate) -> None:
+    generous = gate.repository.model_copy(update={"plausible_gain": 0.6})
+    gate.config = gate.config.model_copy(update={"repository": [generous]})
+    gate.queue(gate.remote.pull(7, {SAYS: "gains"}))
+
+    gate.work(gate.done)
+
+    assert gate.checks() == [("completed", "success")]
+
+
 def test_a_forks_commit_runs_only_in_a_sandbox(gate: Gate, tmp_path: Path) -> None:
     gate.queue(gate.remote.pull(7, {PROGRAM: "x"}), from_fork=True)
     gate.set_jobs(state="queued", approved_by="will")

@@ -320,6 +320,8 @@ def test_changed_rules_and_what_was_not_isolated_have_a_section() -> None:
     assert all(path in text for path in samples.CHANGED)
     assert "isolation none : bubblewrap is not installed; on 10.0.0.1/0, 10.0.0.1/1, 10.0.0.1/2" in text
     assert "#program" in read(record).links
+    gained = section(read(samples.from_commit(gains=samples.halved())).text, "Program, rules and isolation")
+    assert "gain flash-s2 takes 76.64 µs instead of 153.28 µs" in gained
     assert "bubblewrap; on 10.0.0.1/0" in section(read(samples.from_commit()).text, "Program, rules")
 
 

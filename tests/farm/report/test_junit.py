@@ -277,10 +277,11 @@ def properties(record: RunRecord, suite: str) -> dict[str, str]:
     return {prop.name: prop.value for prop in load(record)[suite].properties()}
 
 
-def test_a_commit_that_leaves_the_rules_alone_and_was_isolated_has_two_green_entries() -> None:
+def test_a_commit_that_leaves_the_rules_alone_and_was_isolated_has_green_entries_alone() -> None:
     cases = named(samples.from_commit(), "program")
 
-    assert {name: bool(case.result) for name, case in cases.items()} == {"rules": False, "isolation": False}
+    green = {"rules": False, "gain": False, "isolation": False}
+    assert {name: bool(case.result) for name, case in cases.items()} == green
     assert properties(samples.from_commit(), "slot 1")["isolation"] == "bubblewrap"
 
 
@@ -292,6 +293,15 @@ def test_changed_rules_are_shown_and_do_not_turn_a_pass_red() -> None:
     assert all(path in case.result[0].message for path in samples.CHANGED)
     assert "judged by the installed rules" in case.result[0].message
     assert properties(record, "program")["rules.changed.1"] == samples.CHANGED[1]
+    assert red(record) == {}
+
+
+def test_an_implausible_gain_is_shown_and_does_not_turn_a_pass_red() -> None:
+    record = samples.from_commit(gains=samples.halved())
+    case = named(record, "program")["gain"]
+
+    assert case.is_skipped
+    assert "flash-s2 takes 76.64 µs instead of 153.28 µs, 50 % less" in case.result[0].message
     assert red(record) == {}
 
 

@@ -249,6 +249,15 @@ def test_changed_rules_isolation_and_the_merge_base_are_sections_of_their_own() 
     assert "- isolation on `10.0.0.1/0`, `10.0.0.1/1`, `10.0.0.1/2`: ⚠️ none: no bubblewrap" in section
 
 
+def test_an_implausible_gain_and_a_first_measurement_stand_above_the_tables() -> None:
+    (half,) = samples.halved()
+    first = half.model_copy(update={"before_us": None})
+
+    assert "**flash-s2 takes 76.64 µs instead of 153.28 µs" in report(samples.from_commit(gains=[half]))
+    assert "- gain: ⚠️ flash-s2 takes" in report(samples.from_commit(gains=[half]))
+    assert "**first measurement of flash-s2" in report(samples.from_commit(gains=[first]))
+
+
 def test_a_worse_head_and_a_base_that_was_not_measured_carry_the_gates_answer() -> None:
     assert rows(report(samples.slower_than_base()), "### Against")[0][7] == "❌ worse"
     assert rows(report(samples.base_not_built()), "### Against")[0][7].startswith("⚠️ the merge base could not be built")

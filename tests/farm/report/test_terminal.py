@@ -196,4 +196,10 @@ def test_a_program_from_a_commit_has_lines_for_base_rules_and_isolation() -> Non
 def test_the_installed_program_has_none_of_these_lines() -> None:
     words = {line.split()[0] for line in shown(samples.run()).splitlines() if line}
 
-    assert not {"merge", "rules", "isolation"} & words
+    assert not {"merge", "rules", "gain", "isolation"} & words
+
+
+def test_an_implausible_gain_is_named_with_its_numbers() -> None:
+    text = " ".join(shown(samples.from_commit(gains=samples.halved()), width=300).split())
+
+    assert "gain flash-s2 takes 76.64 µs instead of 153.28 µs, 50 % less; more than 25 % is implausible" in text

@@ -93,7 +93,9 @@ def test_head_and_base_are_run_confined_and_compared(tmp_path: Path, base_is_bro
     suites = {suite.name: suite for suite in JUnitXml.fromfile(str(tmp_path / "out" / record.run_id / "junit.xml"))}
     shown = {case.name: bool(case.result) for name in ("program", "merge base") for case in suites[name]}
     isolated = bubblewrap.isolation().bubblewrap
-    assert shown == {"rules": True, "isolation": not isolated, "merge base": base_is_broken}
+    assert shown == {"rules": True, "gain": False, "isolation": not isolated, "merge base": base_is_broken}
+    (gain,) = record.source.gains
+    assert (gain.before_us is None, gain.landed) == (base_is_broken, 0)
     if base_is_broken:
         assert (record.verdict, gates["regression"]) == (Verdict.ERRORED, GateStatus.ERRORED)
         assert "could not be built" in record.reason
