@@ -10,7 +10,7 @@ JOBS ?= 2
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-long test-fast test-lowest lint docs lock record-release clean
+.PHONY: help setup setup-dev run test test-long test-fast test-lowest mutation lint docs lock record-release clean
 
 help: ## list these targets
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -28,8 +28,16 @@ run: setup ## validate the reference kernel on three devices; more options: make
 test: lint ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5 $(TESTS)
 
-test-long: setup-dev ## what takes too long for every change: fifty runs of the chaos test
+test-long: setup-dev ## what takes too long for every change: fifty runs of the chaos test, every mutant
 	@FARM_CHAOS_RUNS=50 $(PY) -m pytest tests/chaos
+	@$(PY) -m tools.mutation --all --minutes 120 --processes $(JOBS)
+
+# The commit to compare with, and how long it may take.
+SINCE ?= HEAD^
+MINUTES ?= 10
+
+mutation: setup-dev ## mutants of what judges and has changed; another commit: make mutation SINCE=origin/main MINUTES=30
+	@$(PY) -m tools.mutation --since "$(SINCE)" --minutes $(MINUTES) --processes $(JOBS)
 
 test-fast: setup-dev ## the tests that start neither the simulator nor Ray
 	@$(PY) -m pytest -m "not sim and not ray" $(TESTS)

@@ -10,6 +10,7 @@ questions (Bonferroni). What is neither asks for more samples, and is `inconclus
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -197,7 +198,7 @@ def _within(samples: Sequence[float], limit: float, chance: float) -> bool:
 
 
 def _undecided(samples: list[float], limit: float, looks: int) -> str:
-    fewest = next(n for n in range(1, 10_000) if binomial_tail(n, 0) <= ERROR / looks)
+    fewest = math.ceil(math.log2(looks / ERROR))  # all on one side, each with probability ½
     if len(samples) < fewest:
         return f"{len(samples)} samples decide nothing on a noisy clock; at least {fewest} are needed, raise --repeats"
     above = sum(us > limit for us in samples)

@@ -27,7 +27,7 @@ def unsteady_cards(odd: Mapping[str, int], trials: Mapping[str, int]) -> frozens
     `trials` has the measured trials of every card, `odd` how many of them gave other bits than the same card or the
     other cards on the same inputs; a card without any may be missing from it.
     """
-    racing = [card for card in trials if odd.get(card, 0)]
+    racing = [card for card in trials if odd.get(card)]
     steady = len(trials) - len(racing)
     if steady < MIN_STEADY_CARDS or len(racing) > max(1.0, MAX_RACING_SHARE * len(trials)):
         return frozenset()

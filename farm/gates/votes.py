@@ -38,7 +38,7 @@ def majority(digests: Digests, cards: Cards = _EVERY_DEVICE_A_CARD) -> str | Non
     """The digest that has more than half of the cards' votes, or None. Only for devices that agree with themselves."""
     dies = Counter(cards.get(device, device) for device in digests)
     for digest, devices in groups(digests).items():
-        votes = sum((Fraction(1, dies[cards.get(device, device)]) for device in devices), Fraction())
+        votes = sum(Fraction(1, dies[cards.get(device, device)]) for device in devices)
         if 2 * votes > len(dies):
             return digest
     return None

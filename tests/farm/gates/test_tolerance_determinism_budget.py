@@ -25,7 +25,12 @@ RATCHET = Budget(ceiling_us=545.0, ratchet_us=100.0, source="published")
         ({"d0": "aaa", "d1": "aaa", "d2": "aaa"}, GateStatus.PASSED, None, None),
         ({"d0": "aaa", "d1": "aba", "d2": "aaa"}, GateStatus.ERRORED, "either the kernel races or this card", "d1"),
         ({"d0": "aaa", "d1": "aba", "d2": "aab"}, GateStatus.FAILED, "the kernel races", "d1"),
-        ({"d0": "aaaaaa", "d1": "abcabc", "d2": "aaaaaa", "d3": "aaaaaa"}, GateStatus.ERRORED, "is unsteady", "d1"),
+        (
+            {"d0": "aaaaaa", "d1": "abcabc", "d2": "aaaaaa", "d3": "aaaaaa"},
+            GateStatus.ERRORED,
+            "is suspect, its card is",
+            "d1",
+        ),
         ({"d0": "aba"}, GateStatus.FAILED, "the kernel races", "d0"),
         ({"d0": "aaa", "d1": "bbb", "d2": "aaa"}, GateStatus.ERRORED, "suspect", "d1"),
         ({"d0": "aaa", "d1": "bbb", "d2": "ccc"}, GateStatus.FAILED, "depends on the device", None),
@@ -50,6 +55,24 @@ def test_determinism_names_the_culprit(
     else:
         assert words in judged.findings[0].message
         assert judged.findings[0].device == culprit
+
+
+@pytest.mark.parametrize(
+    ("digests", "status", "words"),
+    [
+        ({"d0": "a"}, GateStatus.NOT_APPLICABLE, "one device"),
+        ({"d0": "aaa"}, GateStatus.NOT_APPLICABLE, "one device; its 3 trials agree"),
+        ({"d0": "aba"}, GateStatus.FAILED, "the kernel races"),
+        ({}, GateStatus.ERRORED, "no trial"),
+    ],
+)
+def test_determinism_is_never_passed_on_one_device_that_nobody_leased(
+    digests: dict[str, str], status: GateStatus, words: str
+) -> None:
+    judged = DeterminismGate().judge(evidence(votes(digests), local=True))
+
+    assert judged.status is status
+    assert words in judged.findings[0].message
 
 
 def test_determinism_names_the_odd_repeat() -> None:

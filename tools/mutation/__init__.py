@@ -1,0 +1,1 @@
+"""Mutation testing: change the code that judges, one place at a time, and see whether a test notices."""
