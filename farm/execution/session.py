@@ -108,6 +108,7 @@ def _leased_through_ray(
             together=resolved.together,
             worker=resolved.worker or DeviceWorker,
             confinement=resolved.confinement,
+            on_locked=observer.locked,
         )
         try:
             observer.preparing(f"leasing {counted(request.devices, 'device')}")

@@ -33,6 +33,8 @@ class Ready:
     code: Installation  # of the farm, as the worker's process has it
     isolation: str = ""  # what keeps foreign programs apart here; "" where there is none to run
     identity: str = ""  # what the device is called wherever it is plugged in; "" where nothing tells
+    locked: str = ""  # who has locked the device outside of the farm, so that nothing ran on it; "" where nobody has
+    holds_lock: bool = False  # of the device, which others respect; False where the farm takes no locks
 
 
 class DeviceJobs:

@@ -21,9 +21,9 @@ from farm.leasing import worker_pool
 from farm.leasing.device_jobs import Ready
 from farm.leasing.device_lease import PlatformFactory, Replaced, Waiting, card_of
 from farm.leasing.device_queue import QueueEntry
-from farm.leasing.placement import DeviceAllocation, Placement, at_once
+from farm.leasing.placement import DeviceAllocation, Locked, Placement, at_once
 from farm.leasing.queue_client import QueueClient
-from farm.leasing.worker import DeviceWorker
+from farm.leasing.worker import DeviceKeeper, DeviceWorker
 from farm.leasing.worker_pool import Workers
 from farm.model.attempts import MAX_ATTEMPTS
 from farm.model.device_health import Health, HealthBook, of_probe
@@ -57,11 +57,13 @@ class Lease:
         together: bool = False,
         worker: type[DeviceWorker] = DeviceWorker,
         confinement: Confinement | None = None,
+        on_locked: Locked = lambda device, who: None,
     ) -> None:
         """`name` is the platform's; `environment` is added to that of every worker, each of which is a `worker`.
 
         With `witnesses` no two devices are of one physical card: two reports of a card count once. With `together`
-        they come from as few nodes as possible. `confinement` has the programs that are not installed.
+        they come from as few nodes as possible. `confinement` has the programs that are not installed. `on_locked` is
+        called with each device that is passed over because a program outside of Ray has locked it, and with who it is.
         """
         self._workers = Workers(platform, cache, environment, worker, confinement)
         self._platform = name
@@ -70,7 +72,9 @@ class Lease:
         self._line = line
         self._head = head
         self._witnesses = witnesses
-        self._placement = Placement(selection, self._refused, together=together)
+        self._on_locked = on_locked
+        self._locked: dict[str, str] = {}  # found so at the last look: device → who has locked it
+        self._placement = Placement(selection, self._refused, together=together, on_locked=self._found_locked)
         self._unfit: set[str] = set()  # failed its canary here, or shares a card with a device of this lease
         self._places: dict[int, DeviceAllocation] = {}
         self._devices: dict[int, DeviceRecord] = {}
@@ -86,6 +90,7 @@ class Lease:
         """
         self._health = self._book.health(self._platform)
         self._placement.require(count)
+        self._locked.clear()
         begin = time.monotonic()
         try:
             places = self._wait_for(count, max(wait_s, PLACEMENT_GRACE_S), on_wait)
@@ -93,8 +98,9 @@ class Lease:
             self._line.leave()
             self.queue_s += time.monotonic() - begin
         if not places:
-            free = connection.free_count()
-            raise CapacityError(count, free, "free now are", "the rest is leased; wait for them with --wait SECONDS")
+            rest = "; ".join(["the rest is leased", *(f"{device} is {who}" for device, who in self._locked.items())])
+            remedy = f"{rest}; wait for them with --wait SECONDS"
+            raise CapacityError(count, connection.free_count(), "free now are", remedy)
         self.since = time.monotonic()
         self._places = dict(enumerate(places))
         try:
@@ -207,6 +213,22 @@ class Lease:
         self._workers.stop([slot])
         self._ready([slot])
 
+    def hand_over(self) -> bool:
+        """Have each device held by a process that does not use it, for a program that is none of the farm's.
+
+        Returns whether the devices' locks are held, so that `npu-lock` must not take them again. Raises
+        `InfrastructureError`, also where somebody has locked a device in between.
+        """
+        slots = self._workers.slots
+        self._workers.stop(slots)
+        for slot in slots:
+            self._workers.start(slot, self._places[slot], DeviceKeeper)
+        told = {slot: self._workers.ready(slot, self._places[slot]) for slot in slots}
+        for slot, ready in told.items():
+            if ready.locked:
+                raise InfrastructureError(f"device {self._places[slot].id} is {ready.locked}; try again")
+        return all(ready.holds_lock for ready in told.values())
+
     def release(self) -> None:
         """Give every device back, and take none any more. Safe to call twice, and after anything has died.
 
@@ -230,8 +252,15 @@ class Lease:
             return None  # its node is gone, or so busy that nothing can be said of the device
         finally:
             self._workers.stop([slot])
+        if told.locked:
+            return None
         self._note(slot, told)
         return told.canary.healthy
+
+    def _found_locked(self, device: str, who: str) -> None:
+        if self._locked.get(device) != who:
+            self._locked[device] = who
+            self._on_locked(device, who)
 
     def _refused(self, device: str) -> bool:
         health = self._health.get(device)
@@ -288,6 +317,10 @@ class Lease:
             known = self._identify(slot, told)
         except InfrastructureError as error:
             return str(error)
+        if told.locked:
+            self._found_locked(self._places[slot].id, told.locked)
+            return told.locked
+        self._locked.pop(self._places[slot].id, None)
         self._note(slot, told)
         if not known.usable:
             return f"has the card {told.identity}, which is quarantined: {known.why}"
@@ -318,6 +351,8 @@ class Lease:
         self._devices.pop(slot, None)
         self._workers.stop([slot])
         spare = self._spare(slot)
+        if left.id in self._locked:  # that is over at some time, and the device as good as any
+            self._unfit.discard(left.id)
         if not spare:
             raise InfrastructureError(f"device {left.id}: {why}; no other is free")
         self._places[slot] = spare[0]

@@ -58,12 +58,13 @@ class Workers:
         """The worker of `slot`."""
         return self._actors[slot]
 
-    def start(self, slot: int, place: DeviceAllocation) -> None:
+    def start(self, slot: int, place: DeviceAllocation, kind: type[DeviceWorker] | None = None) -> None:
         """Begin to start a worker for `slot` on the device at `place`; `ready` waits for it.
 
-        Raises `InfrastructureError` after `release`, or where the head does not answer.
+        It is a `kind` where that is given, in place of the kind of all others. Raises `InfrastructureError` after
+        `release`, or where the head does not answer.
         """
-        worker = ray.remote(self._kind).options(
+        worker = ray.remote(kind or self._kind).options(
             num_cpus=0,
             resources={"NPU": 1},
             max_restarts=0,
