@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0007"  # newest migration; a test compares it with the scripts
+REVISION = "0008"  # newest migration; a test compares it with the scripts
 
 METADATA = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s"})
 
@@ -86,6 +86,20 @@ CARD = Table(
     Column("clean_canaries", Integer, nullable=False),
     Column("counts_after", Text, nullable=False),
     Column("last_event_at", Text, nullable=False),
+)
+
+# Devices that people have for programs of their own, with `farm lease`. A row goes when its lease ends.
+LEASE = Table(
+    "lease",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("devices", Text, nullable=False),  # their ids, a JSON list
+    Column("who", Text, nullable=False),
+    Column("program", Text, nullable=False),  # its name; arguments may hold secrets
+    Column("started_at", Text, nullable=False),  # ISO 8601, UTC
+    Column("until", Text, nullable=False),  # the same
+    Column("owner", Text, nullable=False),  # farm.process.identity.ProcessIdentity as JSON
 )
 
 # Append-only: what happened on each device, in the order it was taken in.

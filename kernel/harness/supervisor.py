@@ -30,7 +30,7 @@ def main(control: int, status: int, stop_s: float, file_bytes: int, command: lis
     if os.fork():
         os._exit(0)
     os.setsid()
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    adopt_orphans()
     try:
         child = _started(command, file_bytes)
     except OSError as error:
@@ -38,14 +38,14 @@ def main(control: int, status: int, stop_s: float, file_bytes: int, command: lis
         return
     ended, asked = _watch(child, control)
     left = _names() if ended is not None and not asked else []
-    stuck = _end(stop_s if asked else 0.0)
-    code = ended if ended is not None else _reaped(child)
+    stuck = end_tree(stop_s if asked else 0.0)
+    code = ended if ended is not None else reaped(child)
     _tell(status, {"exit": code, "left": left, "stuck": stuck})
 
 
 def _started(command: list[str], file_bytes: int) -> int:
     def before() -> None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # if somebody kills us
+        die_with_parent()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
@@ -66,7 +66,18 @@ def _reap() -> None:
             _codes[pid] = os.waitstatus_to_exitcode(status)
 
 
-def _reaped(child: int) -> int | None:
+def adopt_orphans() -> None:
+    """Become the parent of every process below this one whose own parent ends, detached ones too."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process as soon as its parent ends, however it does."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def reaped(child: int) -> int | None:
+    """The exit code of `child`, negative for a signal; None while it runs. Reaps all children."""
     _reap()
     return _codes.get(child)
 
@@ -74,11 +85,11 @@ def _reaped(child: int) -> int | None:
 def _watch(child: int, control: int) -> tuple[int | None, bool]:
     """The command's exit code, or None and True where it was asked to end it: by a byte, or by the end of the pipe."""
     while True:
-        code = _reaped(child)
+        code = reaped(child)
         if code is not None:
             return code, False
         if select.select([control], [], [], _LOOK_S)[0]:
-            return _reaped(child), True
+            return reaped(child), True
 
 
 def _tree() -> list[psutil.Process]:
@@ -96,8 +107,8 @@ def _names() -> list[str]:
     return names
 
 
-def _end(stop_s: float) -> list[str]:
-    """Kill whatever is left, after SIGTERM and `stop_s` of patience; the names of what does not die."""
+def end_tree(stop_s: float) -> list[str]:
+    """Kill all that is below this process, after SIGTERM and `stop_s` of patience; the names of what does not die."""
     begin = time.monotonic()
     if stop_s:
         _signal(signal.SIGTERM)
