@@ -84,7 +84,7 @@ class FarmGroup(click.Group):
         except SystemExit as leaving:
             code = _of_exit(leaving.code)
         except Exception as error:  # noqa: BLE001 - shown, and kept in a log: the last place that sees it
-            code = _shown(error)
+            code = show_error(error)
         try:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -115,7 +115,7 @@ def _of_exit(code: object) -> int:
     return ExitCode.PASSED  # what a command's function returns is no exit code
 
 
-def _shown(error: Exception) -> ExitCode:
+def show_error(error: Exception) -> ExitCode:
     """Say in one line what ended the command, and return its exit code."""
     from farm.text import visible
 

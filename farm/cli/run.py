@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from farm.cli import options, submit
+from farm.cli import local_run, options, submit
 from farm.cli.harness_run import OrHarness
 from farm.cli.run_output import shown
+from farm.errors import UsageError
 
 if TYPE_CHECKING:
     from farm.execution.session import SessionOptions
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 @click.option("--inputs-set", "input_set", help="Input distribution. Default: the documented one.")
 @options.tuning_option
 @options.source_options
+@click.option("--local", is_flag=True, help="On one device of this machine: no Ray, no lease, no store.")
+@click.option("--watch", is_flag=True, help="With --local: run again at each save, until Ctrl-C.")
 @options.out_option
 @options.run_id_option
 @options.cluster_options
@@ -50,6 +53,8 @@ def command(
     commit: str | None,
     base: str | None,
     require_sandbox: bool,
+    local: bool,
+    watch: bool,
     out: Path,
     run_id: str,
     address: str | None,
@@ -73,6 +78,7 @@ def command(
       farm run --devices 3
       farm run --case tiny --case flash-s1 --devices 2
       farm run --tuning split_k=2 --json
+      farm run mine.py --local --watch --case tiny
       farm run --source . --commit my-branch --base main
       farm run --address head:6379 --wait 600 --spread nodes --soc Ascend910B1
     """
@@ -80,25 +86,37 @@ def command(
     from farm.model.run import RunRequest
     from jobs.kernel_process.described import kernel_of
 
+    context = click.get_current_context()
+    if watch and not local:
+        raise UsageError("--watch runs on this machine at each save; give --local as well")
+    if local:
+        local_run.require_local_options(context)
+        devices, repeats = 1, repeats if local_run.is_given(context, "repeats") else local_run.REPEATS
     program = options.source_request(
         kernel, source, commit, base, draw_seed=seed is None, require_sandbox=require_sandbox
     )
-    found = kernel_of(kernel)
-    request = RunRequest(
-        kernel=kernel,
-        cases=list(cases) or [found.default_case],
-        platform=platform,
-        devices=devices,
-        repeats=repeats,
-        input_set=input_set or next(iter(found.input_sets)),
-        seed=seed or 0,
-        tuning=options.parse_tuning(tuning),
-        priority=priority,
-        selection=selection,
-        source=program,
-    )
+
+    def asked(found: Kernel) -> RunRequest:
+        return RunRequest(
+            kernel=kernel,
+            cases=list(cases) or [found.default_case],
+            platform=platform,
+            devices=devices,
+            repeats=repeats,
+            input_set=input_set or next(iter(found.input_sets)),
+            seed=seed or 0,
+            tuning=options.parse_tuning(tuning),
+            priority=priority,
+            selection=selection,
+            source=program,
+            local=local,
+        )
+
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
-    carry_out(request, how, as_json, found)
+    if local:
+        local_run.carry_out(kernel, platform, asked, how, watch=watch, as_json=as_json)
+    found = kernel_of(kernel)
+    carry_out(asked(found), how, as_json, found)
 
 
 def carry_out(

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 def shown(run: Callable[[Observer], RunRecord], as_json: bool) -> NoReturn:
     """Call `run`, show what it does and what it says, and end the process with the verdict's exit code."""
+    interrupt_on_sigterm()
+    sys.exit(of_verdict(show(run, as_json).verdict))
+
+
+def show(run: Callable[[Observer], RunRecord], as_json: bool) -> RunRecord:
+    """Call `run`, show what it does and what it says, and return its record."""
     from rich.console import Console
 
     from farm.cli.run_progress import view
     from farm.report.run.terminal import summary
 
-    interrupt_on_sigterm()
     console = Console(file=sys.stdout)
     chatter = io.StringIO()  # Ray prints what befalls its workers to sys.stdout, from a thread of its own
     with view(console, quiet=as_json) as observer, contextlib.redirect_stdout(chatter):
@@ -37,11 +42,13 @@ def shown(run: Callable[[Observer], RunRecord], as_json: bool) -> NoReturn:
         click.echo(record.model_dump_json(indent=2))
     else:
         console.print(summary(record, _history(record)))
-    sys.exit(of_verdict(record.verdict))
+    return record
 
 
 def _history(record: RunRecord) -> dict[str, list[float]]:
-    """Nothing where the store is away: the run has its verdict all the same."""
+    """Nothing where the store is away, or has not the run: it has its verdict all the same."""
+    if record.request.local:
+        return {}
     from farm.errors import InfrastructureError
     from farm.store.run_lookup import history
 
