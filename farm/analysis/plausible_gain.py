@@ -5,7 +5,8 @@ the case makes unlikely is therefore no failure, but a person looks at the progr
 
 The limit on the gain, as a share of the time before, comes from the commits of the main line that were measured with
 the same toolchain: `FACTOR` times the largest gain that one of them brought, but at least `LEAST` and at most `MOST`. A
-line without a gain has the limit `LEAST`. Where there is no time before, nothing is held: it is a first measurement.
+gain that was beyond the limit of its own day raises none: one run that nobody believed cannot make the next one
+plausible. A line without a gain has the limit `LEAST`. Where there is no time before, nothing is held: it is a first measurement.
 """
 
 from __future__ import annotations
@@ -55,7 +56,6 @@ def gains(
             if trial.case == case and trial.status is TrialStatus.OK and trial.wall_us is not None
         ]
         before = median(measured) if measured else line[-1] if line else None
-        steps = [1 - after / earlier for earlier, after in itertools.pairwise(line)]
         found.append(
             GainRecord(
                 case=case,
@@ -63,7 +63,7 @@ def gains(
                 before_us=before,
                 after_us=of_head.overall,
                 landed=len(line),
-                largest_gain=max([0.0, *steps]),
+                largest_gain=_largest(line),
             )
         )
     return found
@@ -71,7 +71,7 @@ def gains(
 
 def limit(gain: GainRecord, least: float = LEAST) -> float:
     """Return the share of the time before up to which `gain` is plausible."""
-    return max(least, min(MOST, FACTOR * gain.largest_gain))
+    return _limit(gain.largest_gain, least)
 
 
 def implausible(record: RunRecord, least: float = LEAST) -> list[str]:
@@ -83,6 +83,20 @@ def unknown(record: RunRecord) -> list[str]:
     """Return one line for the cases of a commit that were never measured before, so that no gain can be judged."""
     first = [gain.case for gain in _of(record) if gain.before_us is None]
     return [f"first measurement of {', '.join(first)}: there is no time to hold it against"] if first else []
+
+
+def _largest(line: Sequence[float]) -> float:
+    """The largest share that one commit of a line saved, of those that were plausible when they came."""
+    largest = 0.0
+    for before, after in itertools.pairwise(line):
+        saved = 1 - after / before
+        if saved <= _limit(largest, LEAST):
+            largest = max(largest, saved)
+    return largest
+
+
+def _limit(largest_gain: float, least: float) -> float:
+    return max(least, min(MOST, FACTOR * largest_gain))
 
 
 def _of(record: RunRecord) -> list[GainRecord]:

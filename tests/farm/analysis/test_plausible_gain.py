@@ -80,10 +80,18 @@ def test_the_merge_base_of_the_same_run_comes_before_older_times() -> None:
 
 
 def test_the_largest_gain_is_that_of_one_commit_and_a_loss_is_none() -> None:
-    (found,) = gains(medians(50.0), [], line(100.0, 90.0, 120.0, 60.0, 54.0), Clock.SIMULATED)
+    (found,) = gains(medians(50.0), [], line(100.0, 90.0, 120.0, 96.0, 86.4), Clock.SIMULATED)
 
-    assert (found.landed, found.largest_gain) == (5, pytest.approx(0.5))
+    assert (found.landed, found.largest_gain) == (5, pytest.approx(0.2))
     assert gains(medians(50.0), [], line(100.0, 200.0), Clock.SIMULATED)[0].largest_gain == 0.0
+
+
+def test_a_gain_that_nobody_believed_makes_none_plausible() -> None:
+    forged = gains(medians(50.0), [], line(100.0, 90.0, 30.0, 100.0), Clock.SIMULATED)
+    step_by_step = gains(medians(50.0), [], line(100.0, 76.0, 49.0), Clock.SIMULATED)
+
+    assert [each.largest_gain for each in forged] == [pytest.approx(0.1)]
+    assert [each.largest_gain for each in step_by_step] == [pytest.approx(27 / 76)]
 
 
 def test_what_was_not_measured_has_no_gain() -> None:
