@@ -6,7 +6,8 @@ the case makes unlikely is therefore no failure, but a person looks at the progr
 The limit on the gain, as a share of the time before, comes from the commits of the main line that were measured with
 the same toolchain: `FACTOR` times the largest gain that one of them brought, but at least `LEAST` and at most `MOST`. A
 gain that was beyond the limit of its own day raises none: one run that nobody believed cannot make the next one
-plausible. A line without a gain has the limit `LEAST`. Where there is no time before, nothing is held: it is a first measurement.
+plausible. A line without a gain has the limit `LEAST`. Where there is no time before, nothing is held: it is a first
+measurement.
 """
 
 from __future__ import annotations

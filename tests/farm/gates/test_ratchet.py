@@ -38,15 +38,15 @@ def test_a_faster_run_says_what_could_be_landed_and_changes_nothing(tmp_path: Pa
     assert landed.status is GateStatus.PASSED  # the time of the entry is still good enough
 
 
-def test_no_module_that_knows_of_budgets_writes_a_file() -> None:
+def test_no_module_that_reads_budgets_writes_a_file() -> None:
     known = {
         path: path.read_text(encoding="utf-8")
         for package in PACKAGES
         for path in (TOP / package).rglob("*.py")
-        if ".budgets()" in path.read_text(encoding="utf-8") or "load_budget" in path.read_text(encoding="utf-8")
+        if "load_budget" in path.read_text(encoding="utf-8")
     }
 
-    assert len(known) >= 4
+    assert len(known) >= 2
     for path, text in known.items():
         called = {node.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
         assert not called & _WRITES, path
