@@ -54,7 +54,7 @@ def run(
     this call and ended with it. `observer` is called with what happens meanwhile.
 
     With `source`, a local git repository, the program is that of its `commit` and runs confined, and `base` is measured
-    in turn with it, as by `farm run --source`; then a `seed` of None is drawn once it is built, else it is 0.
+    in turn with it, as with `farm run --source`; then a `seed` of None is drawn once it is built, else it is 0.
 
     A kernel that fails is a record whose verdict says so, not an exception; so is Ctrl-C once devices are leased.
     Raises `UsageError` or an error of `kernel.errors` for a request that cannot be carried out, `CapacityError` where

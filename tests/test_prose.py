@@ -10,7 +10,7 @@ import pytest
 from tools import prose
 
 ALLOWED: dict[str, int] = json.loads((Path(__file__).parent / "prose_allowed.json").read_text())
-SPOTLESS = ("README.md", "CONTRIBUTING.md", "docs/decisions/", "docs/maintainer.md", "docs/kernel-author.md")
+NOT_YET = {"docs/operator.md"}  # every other page and module is without a refused word
 
 
 def test_no_file_has_more_of_the_refused_words_than_before() -> None:
@@ -20,17 +20,37 @@ def test_no_file_has_more_of_the_refused_words_than_before() -> None:
 
 
 def test_what_is_done_stays_done() -> None:
-    assert [file for file in ALLOWED if file.startswith(SPOTLESS)] == []
+    assert set(ALLOWED) <= NOT_YET
 
 
 @pytest.mark.parametrize(
-    "text", ["Whoever holds it", "it is told", "to be had", "is no kernel", "What became of a job"]
+    "text",
+    [
+        "Whoever holds it",
+        "it is told",
+        "to be had",
+        "is no kernel",
+        "What became of a job",
+        "It waits in line",
+        "refused for good",
+    ],
 )
 def test_a_refused_word_is_found(text: str) -> None:
     assert len(list(prose.refused(f"One line.\n{text}."))) == 1
 
 
-@pytest.mark.parametrize("text", ["there is no kernel", "is no longer", "`told`", "```\nsaid\n```", "unfold it"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "there is no kernel",
+        "is no longer",
+        "for good reason",
+        "an inline style",
+        "`told`",
+        "```\nsaid\n```",
+        "unfold it",
+    ],
+)
 def test_other_words_and_code_are_not(text: str) -> None:
     assert list(prose.refused(text)) == []
 

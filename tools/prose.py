@@ -30,6 +30,14 @@ WORDS = {
     r"parted": "separated, divided",
     r"anew": "again",
     r"by the clock": "scheduled",
+    r"in line": "in the queue",
+    r"for good(?! reason)": "permanently",
+    r"once more": "again",
+    r"comes? of it": "the result",
+    r"not at hand": "not available",
+    r"hears? (?:of|so)": "receives, is sent",
+    r"as by": "as with",
+    r"talked into": "convinced of, made to accept",
 }
 _REFUSED = re.compile("|".join(rf"\b(?:{word})\b" for word in WORDS), re.IGNORECASE)
 _CODE = re.compile(r"^```.*?^```|^~~~.*?^~~~|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -51,7 +59,8 @@ def findings() -> list[RefusedWord]:
 
 def files() -> list[Path]:
     """Return the pages and the modules whose prose is checked."""
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    pages = [*top, *sorted((ROOT / "docs").rglob("*.md"))]
     return [*pages, *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))]
 
 

@@ -133,7 +133,7 @@ def cancel(gate: GateHere, by: Submitter, job_id: JobId) -> Job:
 
 @router.post("/{job_id}/retry", status_code=201, summary="Retry a job")
 def retry(gate: GateHere, by: Submitter, job_id: JobId, response: Response) -> Job:
-    """Queue the commit of a job that is over once more, under the same terms: what needs an approval still does."""
+    """Queue the commit of a job that is over again, under the same terms: what needs an approval still does."""
     return retry_by(gate, f"token {by}", job_id, response)
 
 
@@ -165,7 +165,7 @@ def approve_by(gate: ApiContext, by: str, job_id: str) -> Job:
 
 
 def retry_by(gate: ApiContext, by: str, job_id: str, response: Response) -> Job:
-    """Queue the commit of a job that is over once more; the new job's reason says by whom. Raises `ApiError`."""
+    """Queue the commit of a job that is over again; the new job's reason says by whom. Raises `ApiError`."""
     with transaction(gate.engine, "written", write=True) as connection:
         row = _row(connection, job_id)
         repository = _repository(gate, str(row.forge), str(row.repository), 409)

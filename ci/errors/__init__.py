@@ -69,7 +69,7 @@ class ChannelUnavailableError(InfrastructureError):
 
 
 class ChannelRefusedError(InfrastructureError):
-    """A channel refused a notice for good reason: sending it again does not help."""
+    """A channel refused a notice, and will refuse it again."""
 
 
 class RejectedDeliveryError(UsageError):

@@ -93,7 +93,7 @@ class Claims:
             return [self._claim(row) for row in orphans if self._inherit(connection, row)]
 
     def started(self, claim: JobClaim, process: ProcessIdentity) -> bool:
-        """Note the process before it is let go; whether the job still is to be executed."""
+        """Note the process before it may begin; return whether the job still is to be executed."""
         running = (*self._mine(claim), JOB.c.state == JobState.RUNNING.value)
         with transaction(self._engine, "written", write=True) as connection:
             noted = update(JOB).where(*running).values(process=process.dump(), seen_at=_now())

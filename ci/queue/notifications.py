@@ -1,4 +1,4 @@
-"""Puts notices of jobs into the outbox, one for each channel that wants to hear of them."""
+"""Puts notices of jobs into the outbox, one for each channel that has chosen the event."""
 
 from __future__ import annotations
 

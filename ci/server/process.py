@@ -97,7 +97,7 @@ def _listener(server: ServerSection) -> socket.socket:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """uvicorn raises the signal that ended it once more when it is done; that must not look like a crash."""
+    """uvicorn raises the signal that ended it a second time when it is done; that must not look like a crash."""
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

@@ -16,7 +16,7 @@ def command(context: click.Context, shell: str) -> None:
     """Print the script that makes SHELL complete commands and options with the Tab key.
 
     \b
-    Switch it on for good:
+    Switch it on permanently:
       bash   farm completion bash > ~/.local/share/bash-completion/completions/farm
       zsh    farm completion zsh > "${fpath[1]}/_farm"
       fish   farm completion fish > ~/.config/fish/completions/farm.fish

@@ -121,7 +121,7 @@ def placement_options(command: Command) -> Command:
             type=click.Choice([priority.value for priority in Priority]),
             default=Priority.INTERACTIVE.value,
             show_default=True,
-            help="Place in line on a shared cluster; nightly gives way between two trials.",
+            help="Priority in the queue of a shared cluster; nightly gives way between two trials.",
         ),
         click.option(
             "--spread",

@@ -46,7 +46,7 @@ class RemoteJob:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes of it."""
+        """Return whether it has ended."""
         return self.state in _OVER
 
 

@@ -47,7 +47,7 @@ class DeviceQueue:
         self._places: dict[str, _WaitingRun] = {}
 
     def ask(self, ticket: QueueEntry) -> list[QueueEntry]:
-        """Stand in line, or go on standing; the tickets ahead of this one, none when it is its turn."""
+        """Join the queue, or stay in it; return the tickets ahead of this one, none when it is its turn."""
         self._places[ticket.id] = _WaitingRun(ticket, self._clock())
         line = self.line()
         return line[: [other.id for other in line].index(ticket.id)]
@@ -57,7 +57,7 @@ class DeviceQueue:
         self._places.pop(ticket_id, None)
 
     def line(self) -> list[QueueEntry]:
-        """Everybody who waits, first in line first."""
+        """Return all tickets that wait, the first one first."""
         now = self._clock()
         self._places = {key: place for key, place in self._places.items() if now - place.heard <= STALE_S}
         return sorted((place.ticket for place in self._places.values()), key=_standing)

@@ -52,7 +52,7 @@ class LocalWorker:
         return self._process.pid
 
     def ask(self, method: str, *arguments: Any) -> None:
-        """Begin to call `method` of `DeviceJobs`; `answer` has what comes of it."""
+        """Begin to call `method` of `DeviceJobs`; `answer` has the result."""
         try:
             self._process.connection.send((method, arguments))
         except OSError:
@@ -193,7 +193,7 @@ def _over(process: WarmProcess, limit_s: float, bounded: dict[Path, int]) -> str
 
 
 def _read(answered: Path) -> KernelAnswer | None:
-    """The answer; None where there is none. It is data, whoever wrote it."""
+    """The answer; None where there is none. It is data, never code."""
     try:
         return KernelAnswer.model_validate(json.loads(answered.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError, ValidationError):

@@ -1,6 +1,6 @@
 """What runs in the process of a local run's device: jobs, called one after the other. Loads no Ray.
 
-It answers with JSON, which whoever asked reads as data: the kernel's code runs here, and its word is no more than that.
+It answers with JSON, which the caller reads as data: the kernel's code runs here, and its word is no more than that.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _ANSWER_S = 30.0  # an answer takes milliseconds; a turnstile whose node died is
 
 
 class QueueClient:
-    """Stands in line for one run. A private cluster, started for one run alone, has no line."""
+    """Keeps one run's place in the queue. A private cluster, started for one run alone, has no queue."""
 
     def __init__(self, priority: Priority, purpose: str, shared: bool) -> None:
         self.priority = priority
@@ -33,7 +33,7 @@ class QueueClient:
         self._since = 0.0
 
     def ahead(self, count: int) -> list[QueueEntry]:
-        """Who goes before this run, which wants `count` devices; stands in line with the first call.
+        """Return who goes before this run, which wants `count` devices; the first call joins the queue.
 
         Raises `InfrastructureError` where the cluster does not answer.
         """
@@ -51,7 +51,7 @@ class QueueClient:
         self._ticket = ""
 
     def close(self, limit_s: float) -> None:
-        """Step out of the line for good. Raises `HeadSilentError` after `limit_s`."""
+        """Leave the queue. Raises `HeadSilentError` after `limit_s`."""
         head_call.bounded("leave the device queue", self.leave, limit_s=limit_s)
 
     @property
@@ -73,7 +73,7 @@ class QueueClient:
 
 
 def waiting() -> list[QueueEntry]:
-    """Everybody in line on the connected cluster, first in line first; empty where nobody ever stood in line."""
+    """Return all tickets of the connected cluster's queue, the first one first; empty where none was ever drawn."""
     try:
         turnstile = head_call.bounded("find the device queue", ray.get_actor, _NAME, _NAMESPACE)
         return list(ray.get(turnstile.line.remote(), timeout=_ANSWER_S))

@@ -1,6 +1,6 @@
 """Where runs outlive the process that made them: one row per run, trial and device, in SQLite or PostgreSQL.
 
-A run is durable before `begin` returns and trials before `save_trials` returns, so whatever is killed keeps what was
+A run is durable before `begin` returns and trials before `save_trials` returns, so a killed process keeps what was
 measured. A run gets its verdict once: from `finish`, or, where its process died without one, from the next reader, who
 finds the owner gone and settles the run as errored.
 """
@@ -156,7 +156,7 @@ class Store:
     def take_in(self, record: RunRecord) -> bool:
         """Add a finished run that was made while this store was away; False where it is here already.
 
-        Of a run that a reader has settled only because nothing more was heard of it, `record` is the verdict. Raises
+        Of a run that a reader has settled only because it gave no sign of life, `record` is the verdict. Raises
         `RunningError`, and `VerdictExistsError` where the run itself has given another verdict.
         """
         self.settle()

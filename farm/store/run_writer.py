@@ -214,7 +214,7 @@ class RunWriter:
                 self._beat()
 
     def _written(self, write: _Write) -> bool:
-        """Whether `write` is done with: written, or refused for good."""
+        """Return whether `write` is finished: written, or refused."""
         problem: Exception | None = None
         try:
             write.action()

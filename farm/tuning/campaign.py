@@ -39,7 +39,7 @@ class Campaign(Protocol):
         ...
 
     def took(self, point: Point, record: TrialRecord) -> None:
-        """`point` has been measured, or has failed for good."""
+        """`point` has been measured, or has failed on every attempt."""
         ...
 
 

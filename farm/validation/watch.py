@@ -31,7 +31,7 @@ class WatchedFiles:
         return {path for path in before.keys() | self._seen.keys() if before.get(path) != self._seen.get(path)}
 
     def adopt(self) -> None:
-        """Take files that belong to the set only now as seen; of the others, changes are still to be told."""
+        """Take files that belong to the set only now as seen; of the others, changes are still reported."""
         self._seen = {**self._now(), **self._seen}
 
     def wait(self, pause: Callable[[float], None] = time.sleep) -> set[Path]:

@@ -45,7 +45,7 @@ def main(job_file: str, trusted: str) -> None:
 
 
 def _limit(job: SandboxOrder) -> None:
-    """Take on the limits, and the user id that goes with them, for good."""
+    """Take on the limits, and the user id that goes with them, irrevocably."""
     with contextlib.suppress(OSError):
         # Without a sandbox nothing else would end this process when the worker is killed.
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

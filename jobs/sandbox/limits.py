@@ -93,7 +93,7 @@ class Supervised:
         _end(self._process, self._known)
 
     def say(self, line: str) -> None:
-        """Write `line` to its standard input. A process that has gone does not hear it; `wait` reports its end."""
+        """Write `line` to its standard input. A process that has ended does not read it; `wait` reports its end."""
         assert self._process.stdin is not None, "it was not started to be spoken to"
         with contextlib.suppress(OSError, ValueError):  # ValueError: its standard input is closed
             self._process.stdin.write(f"{line}\n".encode())

@@ -19,7 +19,7 @@ _SHOWN_DEVICES = 64  # rows of one table; those with something to see first
 
 
 def page(record: SweepRecord, picture: str | None) -> str:
-    """The whole page; `picture` is the path of the matrix's picture, relative to it, None where it is not at hand."""
+    """The whole page; `picture` is the path of the matrix's picture, relative to it, None where there is none."""
     sections = [*_head(record), *_findings(record), *_matrix(record, picture), *_times(record), *_not_reached(record)]
     return "\n\n".join([*sections, *_footer(record)]) + "\n"
 
