@@ -1,7 +1,8 @@
 """Where deliveries are kept from the moment they are acknowledged until they are acted on.
 
 A delivery is on disk before its sender gets an answer. A commit costs a flush of the disk, whatever is in it, so
-deliveries that arrive while one commit runs share the next: the rate is not bound to the disk's, and the event loop never waits.
+deliveries that arrive while one commit runs share the next. So the rate is not bound to the disk's, and the event loop
+never waits.
 """
 
 from __future__ import annotations
