@@ -2,8 +2,8 @@
 
 Runs come by chance (Poisson), `rate` a second. Each waits in a queue, first come first served, for its devices. The
 head places them and makes their workers; the workers start, run their canaries, build, and make the trials; then the
-devices are given back. Drivers share the head, the store and the nodes' cores and nothing else, so the farm is full when the
-devices are, or before that when one of the three is.
+devices are given back. Drivers share the head, the store and the nodes' cores and nothing else, so the farm is full
+when the devices are, or before that when one of the three is.
 """
 
 from __future__ import annotations
