@@ -64,6 +64,27 @@ def second_look(evidence: Evidence) -> dict[str, frozenset[str]]:
     return {case: frozenset(devices) for case, devices in found.items() if devices}
 
 
+def other_card_look(evidence: Evidence) -> dict[str, frozenset[str]]:
+    """Return case → devices of which one should give its place to another card.
+
+    More repeats on the same cards cannot tell a card that computes wrongly from a program that depends on the device.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for case in evidence.cases:
+        for each in _divergences(evidence, case):
+            if each.explanation is Explanation.CARD_OR_DEPENDENCE:
+                found[case] |= (each.devices or set(each.digests)) - evidence.unfit
+    return {case: frozenset(devices) for case, devices in found.items() if devices}
+
+
+def unsteady_devices(evidence: Evidence) -> frozenset[str]:
+    """Return the devices whose card is proven to compute wrongly now and then."""
+    found = (each for case in evidence.cases for each in _divergences(evidence, case))
+    return frozenset(
+        device for each in found if each.explanation is Explanation.UNSTEADY_CARD for device in each.devices
+    )
+
+
 def _divergences(evidence: Evidence, case: str) -> list[Divergence]:
     """What differs between trials that can be compared at all."""
     if case in evidence.incomparable or other_programs(evidence, case):
@@ -158,10 +179,13 @@ def _against_others(case: str, found: Divergence, device: str, evidence: Evidenc
         message = f"all devices of its node agree on bits nobody else has, look at what the node gives them: {votes}"
     else:
         looked = ", twice looked at" if device in evidence.looked_again else ""
+        seen = f"device is suspect{looked}: {votes}, the same on all {len(found.digests[device])} repeats of this one"
         message = (
-            f"device is suspect{looked}: {votes}, the same on all {len(found.digests[device])} repeats of this one; "
-            "or else the kernel depends on the device, which another kernel on it tells"
+            f"{seen}; two explanations remain, the card computes wrongly or the kernel depends on the device; "
+            "run another kernel on this device to tell"
         )
+        if device in evidence.unfit:
+            message = f"{seen}; it failed its canary as well, so its card is at fault"
     return Finding(message=message, case=case, device=device, output=found.output)
 
 

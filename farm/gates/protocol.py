@@ -40,6 +40,7 @@ class Evidence:
     suspects: Mapping[str, frozenset[str]] = field(default_factory=dict)  # case → devices whose word does not count
     incomparable: Mapping[str, str] = field(default_factory=dict)  # case → why its outputs' bits prove nothing
     looked_again: frozenset[str] = frozenset()  # devices that repeated their trials after they lost a determinism vote
+    unfit: frozenset[str] = frozenset()  # devices that failed their canary after that: their cards are at fault
     local: bool = False  # all on one device, and no other was to be had
     looks: int = 1  # how often the run may judge before it ends, each time with more samples
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from farm.model.device_health import HealthEvent
 from farm.model.run import RunRecord
+from farm.store.row_mapping import LoggedEvent
 from jobs.records import TrialRecord
 
 
@@ -25,6 +26,10 @@ class ReportsOnly:
 
     def observe(self, events: Sequence[HealthEvent]) -> None:
         """A device that is nobody else's has no health that anybody asks for."""
+
+    def device_history(self, *of: object) -> list[LoggedEvent]:
+        """Nothing is known of earlier runs."""
+        return []
 
     def program_times(self, *of: object) -> dict[str, list[Any]]:
         """Nothing is known of earlier runs."""

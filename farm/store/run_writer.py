@@ -27,6 +27,7 @@ from farm.model.run import RunRecord
 from farm.store.engine import StoreError
 from farm.store.landed_times import landed_times
 from farm.store.program_times import program_times
+from farm.store.row_mapping import LoggedEvent
 from farm.store.run_store import Store
 from jobs.records import TrialRecord
 from kernel.platforms.protocol import Platform
@@ -107,6 +108,13 @@ class RunWriter:
             if not error.away or platform not in self._known:
                 raise
         return self._known[platform]
+
+    def device_history(self, platform: str, device: str, limit: int) -> list[LoggedEvent]:
+        """See `Store.device_history`; nothing while the store is away."""
+        try:
+            return self._store.device_history(platform, device, limit)
+        except StoreError:
+            return []
 
     def program_times(
         self, kernel: str, platform: Platform, programs: Collection[tuple[str, str]]

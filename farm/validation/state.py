@@ -70,10 +70,11 @@ class RunState:
     controls: list[TrialRecord] = field(default_factory=list)
     warm_ups: list[TrialRecord] = field(default_factory=list)  # of all arms, those that ran to the end
     looked_again: frozenset[str] = frozenset()
+    unfit_devices: frozenset[str] = frozenset()  # odd, and failed their canary as well
     taken: ReusedTrials = field(default_factory=ReusedTrials)  # of `resumed`
     known_times: dict[str, list[ProgramTime]] = field(default_factory=dict)  # case → of the same programs, earlier
-    unknown_times: str = ""  # why nobody can say what they took earlier
     gains: list[GainRecord] = field(default_factory=list)  # of a commit, against what its line took before
+    unknown_times: str = ""  # why nobody can say what they took earlier
 
     def __post_init__(self) -> None:
         """Add one trial, as the dispatch loop reports it."""
@@ -131,6 +132,7 @@ class RunState:
             programs=_fingerprints(self.builds),
             cards=Fleet.of(self._devices()).cards,
             looked_again=self.looked_again,
+            unfit=self.unfit_devices,
             local=self.request.local,
             looks=self.looks,
         )

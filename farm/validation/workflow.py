@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import replace
 
 from farm.execution import plan, preflight, resolved_run
 from farm.execution.builder import Building
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.observer import Observer
-from farm.execution.plan import Plan, Sourced, rounds
+from farm.execution.plan import Plan, Sourced
 from farm.execution.progress_file import ProgressFile
 from farm.execution.resolved_run import ResolvedRun
 from farm.execution.session import Session, SessionOptions, leased
 from farm.gates.budget import medians, undecided_cases
-from farm.gates.determinism import second_look, suspect_devices
 from farm.gates.verdict import decide
 from farm.leasing.device_lease import card_of
-from farm.model.device_health import EventKind, HealthEvent, claim
 from farm.model.run import GateRecord, RunRecord, RunRequest, Verdict
 from farm.source import programs
 from farm.timestamps import now
-from farm.validation import past_times, resume
+from farm.validation import past_times, resume, second_look
 from farm.validation.conduct import Judgement, conduct, make_directory
 from farm.validation.state import RunState
 from jobs.records import Arm
@@ -88,7 +85,7 @@ def _measure(going: RunState) -> None:
     if any(build.failure for build in going.builds):
         return
     going.execution.run(_take_over(going, going.plans[0]))
-    _look_again(going)
+    second_look.look_again(going)
     _sample_more(going)
 
 
@@ -137,29 +134,6 @@ def _take_over(going: RunState, whole: Plan) -> Plan:
     return resume.remaining(whole, taken.head, {slot: going.lease.device(slot).id for slot in going.lease.slots})
 
 
-def _look_again(going: RunState) -> None:
-    """Where devices disagree, repeat what can decide whose fault it is: one look is not proof."""
-    first = going.evidence()
-    again, suspects = second_look(first), suspect_devices(first)
-    devices = frozenset(device for of_case in again.values() for device in of_case)
-    slots = [slot for slot in going.lease.slots if going.lease.device(slot).id in devices]
-    if not slots:
-        return
-    going.looked_again = devices
-    named = ", ".join(sorted(devices))
-    _run_more(going, slots, [case for case in first.cases if case in again], f"second look at {named}")
-    confirmed = suspect_devices(going.evidence()) & (suspects | devices)
-    going.held.store.observe(_votes_lost(going, sorted(confirmed)))
-
-
-def _votes_lost(going: RunState, devices: list[str]) -> list[HealthEvent]:
-    """What two lost votes say of devices: a commit's program may compute otherwise there on purpose."""
-    platform, lost = going.platform, "lost the determinism vote twice"
-    if going.request.source is None:
-        return [HealthEvent(each, platform.name, now(), EventKind.VOTE_LOST, lost, going.id) for each in devices]
-    return [claim(each, platform.name, now(), lost, going.id) for each in devices] if platform.noisy else []
-
-
 def _sample_more(going: RunState) -> None:
     """While noise decides whether a median is within its budget, take more samples, up to a cap."""
     while len(going.plans) < going.looks:
@@ -169,17 +143,5 @@ def _sample_more(going: RunState) -> None:
         if not budget and not against:
             return
         why = "the median's interval straddles the budget" if budget else "noise hides how head and merge base compare"
-        _run_more(going, going.lease.slots, [case for case in evidence.cases if case in {*budget, *against}], why)
-
-
-def _run_more(going: RunState, slots: Sequence[int], cases: list[str], why: str) -> None:
-    """One more round of repeats, numbered on from the rounds before."""
-    done = len(going.plans) * going.request.repeats
-    repeats = range(done, done + going.request.repeats)
-    first = going.plans[0]
-    planned = {(trial.case, trial.arm) for trial in first.trials}
-    trials = tuple(trial for trial in rounds(first.arms(), slots, cases, repeats) if (trial.case, trial.arm) in planned)
-    extra = Plan(first.requests, trials)
-    going.plans.append(extra)
-    going.observer.extended(len(trials), why)
-    going.execution.run(extra)
+        undecided = [case for case in evidence.cases if case in {*budget, *against}]
+        second_look.run_more(going, going.lease.slots, undecided, why)

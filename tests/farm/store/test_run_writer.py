@@ -55,6 +55,10 @@ class Away(Store):
         self._require()
         return super().health(platform)
 
+    def device_history(self, platform: str, device: str, limit: int = 50) -> Any:
+        self._require()
+        return super().device_history(platform, device, limit)
+
     def _require(self) -> None:
         if self.away:
             raise StoreError("written", OperationalError("INSERT", {}, Exception("database is locked")))
@@ -250,3 +254,13 @@ def test_a_run_under_way_gives_signs_of_life(store: Store, monkeypatch: pytest.M
 
     assert heard.wait(10)
     writer.close()
+
+
+def test_a_devices_history_is_empty_while_the_store_is_away(away: Away) -> None:
+    away.observe([HealthEvent(DEVICE, "a2a3", now(), EventKind.DEVICE_FAULT, "a hang")])
+    with writing(away) as writer:
+        there = writer.device_history("a2a3", DEVICE, 10)
+        away.away = True
+
+        assert [event.kind for event in there] == [EventKind.DEVICE_FAULT]
+        assert writer.device_history("a2a3", DEVICE, 10) == []
