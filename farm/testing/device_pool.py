@@ -32,9 +32,10 @@ from farm.model.selection import Selection
 from farm.model.timeouts import Timeouts
 from farm.process import identity
 from farm.store.run_store import Store
+from jobs.kernel_process.described import kernel_of
 from jobs.records import Failure, TrialRecord, TrialRequest, TrialStatus
 from kernel.file_kernels import absolute
-from kernel.registry import find_kernel, find_platform
+from kernel.registry import find_platform
 from kernel.spec import Kernel
 
 
@@ -159,7 +160,7 @@ def request_of(
     from farm.model.run import RunRequest
 
     name = kernel if isinstance(kernel, str) else named(kernel)
-    found = find_kernel(absolute(name))
+    found = kernel_of(name)
     asked = RunRequest(
         kernel=absolute(name),
         cases=[case or found.default_case],
