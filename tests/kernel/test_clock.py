@@ -20,6 +20,24 @@ def test_host_time_compares_with_no_other(other: WallTime) -> None:
         _ = other < HostUs(2.0)
 
 
+def test_times_of_one_kind_have_an_order_and_a_difference() -> None:
+    short, long = SimulatedUs(1.5), SimulatedUs(4.0)
+
+    assert [short < long, long < short, short < SimulatedUs(1.5)] == [True, False, False]
+    assert [short <= long, long <= short, short <= SimulatedUs(1.5)] == [True, False, True]
+    assert (long - short, short - long) == (2.5, -2.5)
+    assert short.clock is Clock.SIMULATED
+
+
+def test_two_kinds_are_named_in_the_order_they_met() -> None:
+    with pytest.raises(TypeError, match=r"^SimulatedUs and MeasuredUs are different yardsticks$"):
+        _ = SimulatedUs(1.0) <= MeasuredUs(2.0)
+    with pytest.raises(TypeError, match=r"^MeasuredUs and float are different yardsticks$"):
+        _ = MeasuredUs(1.0) < 2.0
+    with pytest.raises(TypeError, match="either SimulatedUs or MeasuredUs"):
+        _ = WallTime(1.0).clock
+
+
 def test_host_time_has_no_clock() -> None:
     with pytest.raises(TypeError, match="never gated"):
         _ = HostUs(2.0).clock

@@ -121,6 +121,32 @@ def test_a_third_witness_keeps_the_proof_when_one_falls() -> None:
     assert len(blame.kernel) == 1
 
 
+def test_a_proof_of_one_card_alone_falls_with_it() -> None:
+    blame = FailurePolicy()
+    blame.take(lost("d0", 0, "unwritten-output", Fault.KERNEL), "0")
+
+    blame.distrust("0")
+
+    assert blame.kernel == []
+
+
+def test_a_card_that_bore_no_witness_takes_nothing_with_it() -> None:
+    """The proofs stay in their order, whichever kind they are."""
+    blame = FailurePolicy()
+    for number in range(2):
+        blame.take(lost(f"d{number}", 0), str(number))
+    blame.take(lost("d2", 0, "unwritten-output", Fault.KERNEL), "2")
+    blame.take(lost("d3", 0, "device-507014"), "3")
+    assert kinds(blame) == ["hang", "unwritten-output"]
+
+    blame.distrust("9")
+    blame.distrust("9")
+
+    assert kinds(blame) == ["hang", "unwritten-output"]
+    blame.take(lost("d4", 0, "device-507014"), "4")
+    assert kinds(blame) == ["hang", "unwritten-output", "device-507014"]
+
+
 def test_good_trials_say_nothing_for_or_against() -> None:
     blame = FailurePolicy()
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.gates.protocol import Evidence, Gate
-from farm.gates.regression import RegressionAnswer, RegressionGate, TimedProgram, compare
+from farm.gates.regression import ArmComparison, RegressionAnswer, RegressionGate, TimedProgram, compare
 from farm.model.run import GateStatus
 from farm.stats.bootstrap import ratio_interval
 from jobs.records import TrialRecord
@@ -114,6 +114,53 @@ def test_too_few_rounds_prove_nothing_however_far_apart(devices: int, rounds: in
     head = of_head(noisy(dict.fromkeys(names, 900.0), rounds))
 
     assert RegressionGate(noisy(dict.fromkeys(names, 500.0), rounds)).judge(head).status is status
+
+
+@pytest.mark.parametrize(("devices", "rounds"), [(3, 2), (9, 1), (2, 3)])
+def test_too_few_rounds_do_not_pass_a_head_that_looks_faster(devices: int, rounds: int) -> None:
+    names = [f"d{index}" for index in range(devices)]
+    head = of_head(noisy(dict.fromkeys(names, 400.0), rounds))
+
+    judged = RegressionGate(noisy(dict.fromkeys(names, 500.0), rounds)).judge(head)
+    assert judged.status is GateStatus.INCONCLUSIVE
+
+
+def program(**rounds: list[float]) -> TimedProgram:
+    return TimedProgram(Clock.MEASURED, {device: dict(enumerate(us)) for device, us in rounds.items()})
+
+
+def test_a_device_with_too_few_rounds_is_left_out_where_the_others_suffice() -> None:
+    base = program(d0=[100.0] * 7, d1=[100.0] * 2)
+    found = compare(base, program(d0=[100.0] * 7, d1=[200.0] * 2), 0.02, noisy=True)
+    few = compare(base, program(d0=[100.0] * 6, d1=[200.0] * 2), 0.02, noisy=True)
+
+    assert found is not None and few is not None
+    assert (found.per_device, found.rounds, found.answer) == ({"d0": 1.0}, 7, RegressionAnswer.BETTER_OR_EQUAL)
+    assert (few.per_device, few.rounds, few.answer) == ({"d0": 1.0, "d1": 2.0}, 8, RegressionAnswer.INCONCLUSIVE)
+
+
+def test_what_is_allowed_is_allowed_up_to_its_end() -> None:
+    base = program(d0=[100.0] * 7)
+    found = compare(base, base, 0.0, noisy=True)
+
+    assert found == ArmComparison(
+        RegressionAnswer.BETTER_OR_EQUAL, Clock.MEASURED, 1.0, (1.0, 1.0), 0.0, {"d0": 1.0}, 7
+    )
+
+
+def test_an_exact_comparison_is_of_the_worst_device_and_counts_half_of_the_last_digit_as_equal() -> None:
+    base = TimedProgram(Clock.SIMULATED, {"d0": {0: 0.005, 1: 0.005}, "d1": {0: 100.0}})
+    head = TimedProgram(Clock.SIMULATED, {"d0": {0: 0.01, 1: 0.01}, "d1": {0: 50.0}})
+
+    assert compare(base, head, 0.0, noisy=False) == ArmComparison(
+        RegressionAnswer.BETTER_OR_EQUAL, Clock.SIMULATED, 2.0, None, 0.0, {"d0": 2.0, "d1": 0.5}, 3
+    )
+
+
+def test_a_case_that_was_not_measured_has_no_comparison() -> None:
+    head = of_head(noisy(SPEEDS))
+
+    assert set(RegressionGate(noisy(SPEEDS)).comparisons(dataclasses.replace(head, cases=(CASE, "new")))) == {CASE}
 
 
 def test_only_rounds_of_both_arms_on_one_device_count() -> None:

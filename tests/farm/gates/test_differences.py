@@ -1,0 +1,156 @@
+"""What the determinism gate says of outputs that differ, of several cases and outputs at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from farm.gates.determinism import DeterminismGate, distrusted_devices, second_look, suspect_devices
+from farm.gates.protocol import Evidence, gravest
+from farm.model.run import Finding, GateStatus
+from tests.farm.evidence import (
+    CASE,
+    CASES,
+    DEVICES,
+    OTHER,
+    OUTPUTS,
+    changed,
+    evidence,
+    of_run,
+    output,
+    trial,
+    votes,
+    whole,
+)
+
+
+def findings(held: Evidence) -> list[Finding]:
+    return DeterminismGate().judge(held).findings
+
+
+def odd(held: Evidence, case: str, name: str, device: str, repeat: int | None = None) -> Evidence:
+    """`held`, in which output `name` of `case` has other bits on `device`; the outputs beside it stay."""
+    rows = [
+        each.model_copy(update={"outputs": {**each.outputs, name: output(f"odd {repeat}")}})
+        if (each.case, each.device) == (case, device) and repeat in (None, each.repeat) and each.outputs
+        else each
+        for each in held.trials
+    ]
+    assert rows != list(held.trials)
+    return replace(held, trials=tuple(rows))
+
+
+def test_every_output_of_a_case_adds_its_devices() -> None:
+    """One card is odd in one output and another in the other: each lost its vote."""
+    both = odd(odd(whole(), CASE, "q", DEVICES[0]), CASE, "kv", DEVICES[2])
+    expected = frozenset({DEVICES[0], DEVICES[2]})
+
+    assert distrusted_devices(both) == second_look(both) == {CASE: expected}
+    assert suspect_devices(both) == expected
+    assert distrusted_devices(whole()) == second_look(whole()) == {}
+    assert [(each.case, each.output, each.device) for each in findings(both)] == [
+        (CASE, "q", DEVICES[0]),
+        (CASE, "kv", DEVICES[2]),
+    ]
+
+
+def test_a_race_or_a_card_beside_a_suspect_makes_all_devices_look_again() -> None:
+    held = odd(odd(whole(), CASE, "q", DEVICES[0], 1), OTHER, "kv", DEVICES[2])
+
+    assert second_look(held) == {CASE: frozenset(DEVICES), OTHER: frozenset({DEVICES[2]})}
+    one_case = odd(odd(whole(), CASE, "q", DEVICES[0], 1), CASE, "kv", DEVICES[0], 2)
+    assert second_look(one_case) == {CASE: frozenset(DEVICES)}
+
+
+def test_the_odd_repeats_are_named_and_the_other_cards_counted() -> None:
+    once = odd(odd(whole(), CASE, "q", DEVICES[1], 0), CASE, "kv", DEVICES[1], 2)
+    head = "either the kernel races or this card is unsteady: the device disagrees with itself, 2 different results, "
+    tail = ", and no other of 2 cards does; run more repeats on more cards to tell"
+
+    assert [(each.device, each.repeat, each.output, each.message) for each in findings(once)] == [
+        (DEVICES[1], 0, "q", f"{head}odd repeats 0{tail}"),
+        (DEVICES[1], 2, "kv", f"{head}odd repeats 2{tail}"),
+    ]
+    dies = replace(once, cards={DEVICES[0]: "one", DEVICES[2]: "one"})
+    assert f"odd repeats 0{tail.replace('2 cards', '1 cards')}" in findings(dies)[0].message
+
+
+def test_two_odd_repeats_of_two_kinds_are_all_named() -> None:
+    judged = DeterminismGate().judge(evidence(votes({"d0": "abaca", "d1": "aabaa"})))
+
+    seen = "the kernel races: the device disagrees with itself, {} different results, odd repeats {}"
+    assert [each.message for each in judged.findings] == [seen.format(3, "1, 3"), seen.format(2, "2")]
+    assert [each.repeat for each in judged.findings] == [1, 2]
+
+
+def test_an_odd_first_launch_is_named_as_that_and_with_the_other_odd_ones() -> None:
+    warm = [each.model_copy(update={"repeat": -1}) for each in of_run() if each.repeat == 0]
+    wrong = changed(whole(trials=tuple(warm)), lambda each: each.device == DEVICES[0], outputs={"q": output("first")})
+    held = whole(warm_ups=wrong.trials, outputs=dict.fromkeys(CASES, ("q",)))
+    twice = odd(held, CASE, "q", DEVICES[0], 0)
+
+    named = [each.message.partition("odd repeats ")[2].partition(", and")[0] for each in findings(twice)]
+    assert named == ["the first launch, 0", "the first launch"]
+
+
+def test_the_devices_that_agree_are_named_together_where_nobody_is_right() -> None:
+    two = DeterminismGate().judge(evidence(votes({"d0": "a", "d1": "b"})))
+    several = DeterminismGate().judge(evidence(votes({"d0": "a", "d1": "a", "d2": "b", "d3": "b"})))
+
+    assert [(each.case, each.output, each.device) for each in (*two.findings, *several.findings)] == [
+        (CASE, "q", None)
+    ] * 2
+    assert two.findings[0].message.startswith(
+        "either a card computes wrongly or the kernel depends on the device: 2 devices gave 2 different results "
+        "(d0; d1)"
+    )
+    assert several.findings[0].message == (
+        "the kernel depends on the device: 4 devices gave 2 different results (d0 = d1; d2 = d3)"
+    )
+
+
+def test_a_suspect_is_named_with_the_votes_of_cards_and_its_repeats() -> None:
+    held = odd(whole(), OTHER, "kv", DEVICES[0])
+    found = findings(replace(held, looked_again=frozenset({DEVICES[1]})))
+
+    assert [(each.case, each.device, each.repeat, each.output) for each in found] == [(OTHER, DEVICES[0], None, "kv")]
+    assert found[0].message.startswith(
+        "device is suspect: 2 of 3 cards agree on other bits, the same on all 3 repeats of this one;"
+    )
+    again = findings(replace(held, looked_again=frozenset({DEVICES[0]})))
+    assert again[0].message.startswith("device is suspect, twice looked at: 2 of 3 cards")
+
+
+def test_every_output_without_a_digest_is_named_with_its_trial() -> None:
+    chosen = (OTHER, DEVICES[2], 1)
+    lacking = changed(
+        whole(),
+        lambda each: (each.case, each.device, each.repeat) == chosen,
+        outputs={"q": output("q same"), "kv": output("")},
+    )
+
+    assert [(each.case, each.device, each.repeat, each.output, each.message) for each in findings(lacking)] == [
+        (*chosen, "kv", "the output has no digest")
+    ]
+    nameless = findings(whole(outputs={CASE: OUTPUTS}))
+    assert [(each.case, each.message) for each in nameless] == [(OTHER, "it has no output to compare")]
+
+
+def test_what_cannot_be_compared_or_stands_alone_is_said_of_its_case() -> None:
+    why = "its outputs are random"
+    judged = DeterminismGate().judge(odd(whole(incomparable={OTHER: why}), OTHER, "q", DEVICES[0], 1))
+    assert (judged.status, [(each.case, each.message) for each in judged.findings]) == (
+        GateStatus.PASSED,
+        [(OTHER, why)],
+    )
+    alone = findings(evidence([trial("d0", 0)]))
+    assert [(each.case, each.message) for each in alone] == [
+        (CASE, "one trial on one device has nothing to be compared with; ask for more devices or repeats")
+    ]
+    assert [(each.case, each.message) for each in findings(evidence([]))] == [(CASE, "no trial measured any output")]
+
+
+def test_the_gravest_status_counts_and_none_is_not_applicable() -> None:
+    order = [GateStatus.FAILED, GateStatus.ERRORED, GateStatus.INCONCLUSIVE, GateStatus.PASSED]
+
+    assert [gravest(order[start:]) for start in range(4)] == order
+    assert gravest([]) is gravest([GateStatus.NOT_APPLICABLE]) is GateStatus.NOT_APPLICABLE
