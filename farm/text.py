@@ -53,6 +53,12 @@ def scientific(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
+def ordinal(number: int) -> str:
+    """Return `1st`, `2nd`, `11th`: a place in a queue."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return `1 device`, `3 devices`: a number with its noun in the right form."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -49,6 +49,7 @@ class Job(BaseModel):
     options: JobOptions
     state: JobState
     reason: str
+    stage: str  # what its run does now; "" unless it runs
     approved_by: str  # "" where nobody had to
     run_id: str  # "" until it runs
     verdict: Verdict | None  # None until it is done

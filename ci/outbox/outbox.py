@@ -114,15 +114,16 @@ def claim_row(connection: Connection, row: Row[tuple[object, ...]], at: datetime
     return bool(connection.execute(update(OUTBOX).where(*mine).values(values)).rowcount)
 
 
+def remote_id(connection: Connection, key: str) -> str:
+    """Return the forge's id of what was made under `key`, "" where nothing has arrived yet."""
+    mine = (OUTBOX.c.key == key, OUTBOX.c.remote_id != "")
+    newest = select(OUTBOX.c.remote_id).where(*mine).order_by(OUTBOX.c.sequence.desc()).limit(1)
+    return str(connection.execute(newest).scalar() or "")
+
+
 def _letter(connection: Connection, row: Row[tuple[object, ...]]) -> OutboxMessage:
-    told = (
-        select(OUTBOX.c.remote_id)
-        .where(OUTBOX.c.key == row.key, OUTBOX.c.remote_id != "")
-        .order_by(OUTBOX.c.sequence.desc())
-        .limit(1)
-    )
     record = CONTENTS[Operation(row.operation)]
-    trail = Trail(remote_id=connection.execute(told).scalar() or "", uncertain=row.attempts > 0)
+    trail = Trail(remote_id=remote_id(connection, row.key), uncertain=row.attempts > 0)
     content = record.model_validate_json(row.payload)
     return OutboxMessage(row.sequence, row.key, row.forge, row.repository, content, row.attempts + 1, trail)
 

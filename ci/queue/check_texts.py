@@ -56,9 +56,12 @@ def completed(name: str, head_sha: str, job_id: str, url: str, outcome: JobOutco
     return check.model_copy(update={**said, "offers_retry": outcome.verdict is Verdict.ERRORED})
 
 
-def report_comment(number: int, report: str, kind: str = "report") -> Comment:
-    """The one comment on a pull request that has the newest report of a `kind`."""
-    return Comment(number=number, marker=f"{MARKER} {kind} -->", body=report)
+def report_comment(number: int, report: str, kind: str, job_url: str, run_url: str) -> Comment:
+    """The one comment on a pull request that has the newest report of a `kind`; `run_url` is "" where none began."""
+    links = f"[Job and log]({job_url})" + (f", [run and figures]({run_url})" if run_url else "")
+    headline, _, rest = report.strip().partition("\n\n")  # links come early: the end of a long comment is cut
+    body = "\n\n".join(part for part in (headline, links, rest) if part)
+    return Comment(number=number, marker=f"{MARKER} {kind} -->", body=f"{body}\n")
 
 
 def reply(number: int, to: str, text: str) -> Comment:

@@ -37,7 +37,8 @@ GAIN = "implausible gain: "  # begins the reason of a job that is held for one, 
 LEASE = timedelta(seconds=120)  # a service of another machine that has been silent for so long has lost its jobs
 
 _TAKEN = (JobState.RUNNING.value, JobState.CANCELLING.value)
-_FREE = {"owner": "", "process": "", "run_id": "", "seen_at": ""}
+_FREE = {"owner": "", "process": "", "run_id": "", "seen_at": "", "stage": ""}
+_BEGINS = "fetches the commit"  # the stage of a job that is claimed
 
 JobRow = Row[tuple[object, ...]]
 
@@ -107,6 +108,11 @@ class Claims:
             found = connection.execute(select(JOB.c.id, JOB.c.state).where(*mine)).all()
         return {str(row.id): JobState(str(row.state)) for row in found}
 
+    def note_stage(self, claim: JobClaim, stage: str) -> None:
+        """Keep what the job's run does now, one line, for readers of the job's page."""
+        with transaction(self._engine, "written", write=True) as connection:
+            connection.execute(update(JOB).where(*self._mine(claim)).values(stage=stage))
+
     def say(self, claim: JobClaim, title: str, text: str) -> None:
         """Have the check say how far the run is; `text` is Markdown."""
         with transaction(self._engine, "written", write=True) as connection:
@@ -139,12 +145,6 @@ class Claims:
             queue.tell(row, check_texts.held(*queue.names(row), why))
             notifications.post(connection, self._config, row, Event.HELD, reason)
 
-    def settle(self, claim: JobClaim, outcome: JobOutcome) -> bool:
-        """Give the job its one verdict; whether it was this service's to give."""
-        with transaction(self._engine, "written", write=True) as connection:
-            row = self._row(connection, claim)
-            if row is None:
-                return False
     def gain_approved(self, claim: JobClaim) -> bool:
         """Return whether somebody approved this commit knowing its gain: an approval of its files came before it."""
         if not claim.approved_by:
@@ -152,9 +152,16 @@ class Claims:
         with transaction(self._engine, "read") as connection:
             return audit.is_noted(connection, AuditAction.APPROVED, f"{claim.head_sha}: {GAIN}")
 
+    def settle(self, claim: JobClaim, outcome: JobOutcome) -> bool:
+        """Give the job its one verdict; whether it was this service's to give."""
+        with transaction(self._engine, "written", write=True) as connection:
+            row = self._row(connection, claim)
+            if row is None:
+                return False
             if self._cancelled(connection, row):
                 return True
             values = {"state": JobState.DONE.value, "verdict": outcome.verdict.value, "reason": outcome.reason}
+            values["stage"] = ""
             settled = update(JOB).where(JOB.c.id == claim.id).values(**values, finished_at=_now())
             connection.execute(settled)
             queue = Queue(connection, self._config, claim.repository)
@@ -162,7 +169,9 @@ class Claims:
             report = outcome.report or f"**{outcome.verdict.value}**: {outcome.reason}"
             if claim.number is not None:
                 kind = "narrowed report" if is_narrowed(claim.repository, claim.options) else "report"
-                queue.comment(check_texts.report_comment(claim.number, report, kind), kind.replace(" ", "-"))
+                links = queue.links(row)
+                comment = check_texts.report_comment(claim.number, report, kind, *links)
+                queue.comment(comment, kind.replace(" ", "-"))
             schedule_issue.settled(connection, self._config, row, outcome.verdict, outcome.reason, report)
             self._tell_of_devices(connection, claim, row)
             if outcome.verdict is Verdict.ERRORED:
@@ -180,7 +189,7 @@ class Claims:
         """Close a job that was to stop. Its check says so already."""
         if row.state != JobState.CANCELLING.value:
             return False
-        values = {"state": JobState.CANCELLED.value, "finished_at": _now()}
+        values = {"state": JobState.CANCELLED.value, "finished_at": _now(), "stage": ""}
         connection.execute(update(JOB).where(JOB.c.id == row.id).values(values))
         return True
 
@@ -190,6 +199,7 @@ class Claims:
             "owner": self._me,
             "run_id": new_id(),
             "process": "",
+            "stage": _BEGINS,
             "seen_at": _now(),
             "started_at": row.started_at or _now(),
             "attempts": JOB.c.attempts + 1,

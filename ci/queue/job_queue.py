@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ from ci.store.states import OPEN, UNDER_WAY, AuditAction, Event, JobKind, JobSta
 from ci.store.tables import JOB
 from farm import timestamps
 from farm.model.priority import Priority
+from farm.text import counted
 
 JobRow = Row[tuple[object, ...]]
 
@@ -27,6 +29,7 @@ _OPEN_STATES = tuple(state.value for state in OPEN)
 _UNDER_WAY = tuple(state.value for state in UNDER_WAY)
 _STOPPED = (JobState.CANCELLING.value, JobState.CANCELLED.value)
 _OPEN = JOB.c.state.in_(_OPEN_STATES)
+_JOB_ID = re.compile(r"(?<=\bjob )[0-9a-f]{32}\b")
 
 
 class Queue:
@@ -51,9 +54,9 @@ class Queue:
         name = check_name(self._repository, asked.kind, wanted)
         same = self._jobs(JOB.c.subject == asked.subject, JOB.c.head_sha == asked.head_sha)
         same = [job for job in same if self._name(job) == name]
-        counted = [job for job in same if job.state not in _STOPPED and job.base_ref == asked.base_ref]
-        if counted and options is None and not (asked.anew and counted[-1].state == JobState.DONE.value):
-            return f"{asked.head_sha[:12]} is {counted[-1].state} already"
+        standing = [job for job in same if job.state not in _STOPPED and job.base_ref == asked.base_ref]
+        if standing and options is None and not (asked.anew and standing[-1].state == JobState.DONE.value):
+            return f"commit {asked.head_sha[:12]} is {standing[-1].state} already, as job {standing[-1].id}"
         for job in same:
             if job.state in _OPEN_STATES:
                 self._cancel(job, "asked for anew")
@@ -66,7 +69,7 @@ class Queue:
         """Queue what a schedule asks for, unless the same is open already. Returns one line on what was done."""
         alike = (JOB.c.subject == asked.subject, JOB.c.kind == asked.kind.value, JOB.c.head_sha == asked.head_sha)
         for job in self._jobs(*alike, JOB.c.state.in_(_UNDER_WAY)):
-            return f"{job.id} is {job.state} already"
+            return f"job {job.id} is {job.state} already"
         return self.validate(asked, options)
 
     def cancel(self, subject: str, reason: str) -> str:
@@ -74,7 +77,7 @@ class Queue:
         jobs = self._jobs(JOB.c.subject == subject, _OPEN)
         for job in jobs:
             self._cancel(job, reason)
-        return f"cancelled {len(jobs)}: {reason}"
+        return f"cancelled {counted(len(jobs), 'job')}, {reason}" if jobs else "there is no open job to cancel"
 
     def withdraw(self, subject: str, reason: str) -> str:
         """Stop whatever is open of `subject`, which is closed or a draft: its verdicts hold up nobody else's merge."""
@@ -112,7 +115,7 @@ class Queue:
         later = [each for each in self._jobs(*alike) if each.options == job.options and each.sequence >= job.sequence]
         for each in later:
             if each.retry_of == job.id or each.state in _UNDER_WAY:
-                return f"{each.id} is {each.state} already", str(each.id)
+                return f"job {each.id} is {each.state} already", str(each.id)
         names = ("subject", "number", "head_sha", "base_sha", "base_ref", "from_fork", "author")
         terms = {name: getattr(job, name) for name in names}
         asked = Validate(kind=JobKind(str(job.kind)), priority=Priority(str(job.priority)), **terms)
@@ -127,7 +130,9 @@ class Queue:
         held = self._jobs(JOB.c.subject == subject, JOB.c.head_sha == sha, JOB.c.state == JobState.HELD.value)
         for job in held:
             self._approve(job, login, f"{login}@{job.forge}")
-        return f"approved {sha[:12]}" if held else f"no commit {sha[:12]} waits for an approval here"
+        if not held:
+            return f"no commit {sha[:12]} waits for an approval here"
+        return f"approved commit {sha[:12]}, which is queued as job {held[-1].id}"
 
     def approve_job(self, job_id: str, by: str) -> bool:
         """Let one held job go ahead; whether it was held."""
@@ -143,8 +148,9 @@ class Queue:
         self.tell(job, check_texts.opened(*self.names(job), f"Queued, approved by {by}"))
 
     def reply(self, number: int, to: str, text: str) -> None:
-        """Answer a comment."""
-        self.comment(check_texts.reply(number, to, text), f"reply/{to}")
+        """Answer a comment; the ids of jobs in `text` become links."""
+        linked = _JOB_ID.sub(lambda found: f"[{found[0][:8]}]({self._address(f'jobs/{found[0]}')})", text)
+        self.comment(check_texts.reply(number, to, linked), f"reply/{to}")
 
     def _add(
         self, asked: Validate, options: JobOptions, approved_by: str, why: str = "", retry_of: str | None = None
@@ -180,7 +186,9 @@ class Queue:
         self.tell(job, opened)
         if held:
             notifications.post(self._connection, self._config, job, Event.HELD, "waits for an approval")
-        return f"{state.value} {asked.head_sha[:12] or asked.subject} as {job_id}", job_id
+        what = f"commit {asked.head_sha[:12]}" if asked.head_sha else asked.subject
+        waits = " and waits for an approval" if held else ""
+        return f"{what} is {state.value} as job {job_id}{waits}", job_id
 
     def _approver(self, asked: Validate) -> str:
         """Who has approved this very commit for this very branch before, "" for nobody."""
@@ -206,20 +214,27 @@ class Queue:
 
     def names(self, job: JobRow) -> tuple[str, str, str, str]:
         """What every check of a job begins with: name, commit, job, link."""
-        base = str(self._config.server.public_url).rstrip("/")
-        return self._name(job), str(job.head_sha), str(job.id), f"{base}/jobs/{job.id}"
+        return self._name(job), str(job.head_sha), str(job.id), self.links(job)[0]
+
+    def links(self, job: JobRow) -> tuple[str, str]:
+        """The addresses of a job's page and of its run's, "" while it has none."""
+        run = self._address(f"runs/{job.run_id}") if job.run_id else ""
+        return self._address(f"jobs/{job.id}"), run
+
+    def _address(self, path: str) -> str:
+        return f"{str(self._config.server.public_url).rstrip('/')}/{path}"
 
     def tell(self, job: JobRow, check: Check) -> None:
         """Queue the present text of the job's check for the forge, and other checks that depend on it."""
         if not job.head_sha:
             return None  # a sweep is of no commit, so there is nothing a check could stand at
-        group, counted = self._group(str(job.head_sha))
+        group, deciding = self._group(str(job.head_sha))
         if len(group) < 2 or job.id not in [each.id for each in group]:
             return self._post(job, check)
         for each in group:
             own = check if each.id == job.id else outbox.newest(self._connection, f"check/{each.id}")
             if isinstance(own, Check):
-                self._post(each, shared_head.combined(own, each, counted))
+                self._post(each, shared_head.combined(own, each, deciding))
         return None
 
     def _recombine(self, head_sha: str) -> None:
@@ -238,8 +253,8 @@ class Queue:
                 group[job.subject] = job
         if len(group) < 2:
             return list(group.values()), list(group.values())
-        counted = [job for job in group.values() if not job.withdrawn and not self._has_moved(job)]
-        return list(group.values()), counted
+        deciding = [job for job in group.values() if not job.withdrawn and not self._has_moved(job)]
+        return list(group.values()), deciding
 
     def _has_moved(self, job: JobRow) -> bool:
         """Whether the job's subject has another head by now."""

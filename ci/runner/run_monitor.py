@@ -50,7 +50,8 @@ class _Watch:
     began_s: float
     looked_s: float = float("-inf")
     said_s: float = float("-inf")
-    said: str = ""
+    said: str = ""  # what the check says
+    stage: str = ""
     known: set[ProcessIdentity] = field(default_factory=set)  # of its session
     stopped: str = ""  # why it was ended by us
 
@@ -130,26 +131,31 @@ class RunMonitor:
         watch.known |= set(termination.members(watch.process))
         if watch.stopped:
             await asyncio.to_thread(gated_process.end, watch.process, watch.known)
-        elif now - watch.said_s >= _SAY_S:
-            await self._say(watch, now)
+        else:
+            await self._note(watch, now)
         return True
 
-    async def _say(self, watch: _Watch, now: float) -> None:
-        claim = watch.claim
+    async def _note(self, watch: _Watch, now: float) -> None:
+        """Keep what the run does now, and have the check say it, but not each time."""
+        claim, due = watch.claim, now - watch.said_s >= _SAY_S
 
-        def say() -> str:
-            far = run_outcome.progress(self._engine, claim.run_id)
-            line = run_outcome.last_line(directories.job_log(claim.id))
-            if far.title + line != watch.said:
-                self._claims.say(claim, far.title, run_outcome.live_text(claim.run_id, line))
-            return far.title + line
+        def note() -> None:
+            log = directories.job_log(claim.id)
+            stage, line = run_outcome.progress(self._engine, claim.run_id).stage(log), run_outcome.last_line(log)
+            if stage != watch.stage:
+                self._claims.note_stage(claim, stage)
+                watch.stage = stage
+            if due and stage + line != watch.said:
+                self._claims.say(claim, f"Running: {stage}", run_outcome.live_text(claim.run_id, line))
+                watch.said = stage + line
 
         try:
-            watch.said = await asyncio.to_thread(say)
+            await asyncio.to_thread(note)
         except StoreError as error:
-            LOG.error("job %s cannot be told of: %s", claim.id, error)
-        watch.said_s = now
-        self._told()
+            LOG.error("job %s: its stage cannot be stored: %s", claim.id, error)
+        if due:
+            watch.said_s = now
+            self._told()
 
 
 def _judged(

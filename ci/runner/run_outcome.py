@@ -17,8 +17,10 @@ from farm.report.run.markdown import MarkdownReport, code, prose
 from farm.store.engine import transaction
 from farm.store.run_store import Store
 from farm.store.tables import RUN, TRIAL
+from farm.text import counted, one_line
 
 _TAIL_BYTES = 16_384
+_LONGEST_STAGE = 200  # characters
 HEADING = "=== run "  # begins each run in a job's log
 _INTERRUPTED = "interrupted"  # how a run's reason begins where it was ended and not judged
 
@@ -30,14 +32,17 @@ class RunProgress:
     began: bool  # it has its devices
     measured: int  # trials; how many there will be only the run knows, which may add some
 
-    @property
-    def title(self) -> str:
-        """One line."""
+    def stage(self, log: Path) -> str:
+        """What the run does now, one line.
+
+        Until it has its devices only its own process knows: its newest line of `log` names what it prepares, or its
+        place in the queue for devices.
+        """
         if not self.began:
-            return "Running: waits for devices"
+            return one_line(last_line(log), _LONGEST_STAGE) or "starts"
         if not self.measured:
-            return "Running: builds"
-        return f"Running: {self.measured} trial{'s' if self.measured > 1 else ''} measured"
+            return "builds the programs"
+        return f"{counted(self.measured, 'trial')} measured"
 
 
 def progress(engine: Engine, run_id: str) -> RunProgress:
@@ -88,9 +93,9 @@ def complaint(log: Path) -> str:
 
 
 def last_line(log: Path) -> str:
-    """The newest line of a log, "" where it has none."""
-    lines = [line for line in tail(log).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else ""
+    """The last line that the newest run in a log has printed, "" where it has printed none."""
+    lines = tail(log).rpartition(HEADING)[2].splitlines()[1:]  # the first ends the heading
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def tail(log: Path) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0006"  # newest migration; a test compares it with the scripts
+REVISION = "0007"  # newest migration; a test compares it with the scripts
 VERSION_TABLE = "ci_version"  # beside the farm's own, so that neither migrates the other's tables
 
 METADATA = MetaData()
@@ -64,6 +64,7 @@ JOB = Table(
         "process", Text, nullable=False, server_default=""
     ),  # farm.process.identity.Owner of its run; "" until that exists
     Column("seen_at", Text, nullable=False, server_default=""),  # when its service last said that it is there
+    Column("stage", Text, nullable=False, server_default=""),  # what its run does now, one line; "" unless it runs
     Column("withdrawn", Boolean, nullable=False, server_default=false()),  # its pull request is closed or a draft
     Column("retry_of", Text),  # id of the job that this one retries; NULL: none. A job is retried once
     Column("created_at", Text, nullable=False),

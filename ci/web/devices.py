@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote
@@ -22,9 +22,10 @@ from farm.analysis import device_drift
 from farm.analysis.device_drift import Drift
 from farm.model.device_health import DeviceState, EventKind, HealthEvent
 from farm.stats.thresholds import MIN_SHARE
-from farm.store import row_mapping
+from farm.store import lease_book, row_mapping
 from farm.store.engine import transaction
 from farm.store.health_store import DeviceReport, dated_ahead
+from farm.store.lease_book import PersonLease
 from farm.store.row_mapping import DeviceSighting
 from farm.store.run_store import Store
 from farm.store.tables import RUN
@@ -48,6 +49,7 @@ class Tile:
     state: str
     why: str
     run_id: str  # that leases it now; "" where none does
+    lease: str  # of a person, in words; "" where it has none
     trials: int
     fault_rate: float | None
     drift: Drift | None
@@ -68,8 +70,8 @@ class Wall:
 
     @property
     def leased(self) -> int:
-        """Devices a run holds."""
-        return sum(bool(tile.run_id) for tile in self.tiles)
+        """Devices that a run or a person holds."""
+        return sum(bool(tile.run_id or tile.lease) for tile in self.tiles)
 
     @property
     def nodes(self) -> dict[str, list[Tile]]:
@@ -92,6 +94,7 @@ def devices(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
             _tiles(
                 store.device_reports(platform, last_runs=False).values(),
                 held,
+                lease_book.by_device(lease_book.current(gate.engine, platform)),
                 device_drift.recent(gate.engine, platform),
             ),
         )
@@ -153,7 +156,10 @@ def leases(engine: Engine) -> dict[tuple[str, str], str]:
 
 
 def _tiles(
-    reports: Iterable[DeviceReport], held: dict[tuple[str, str], str], drifts: dict[str, Drift]
+    reports: Iterable[DeviceReport],
+    held: dict[tuple[str, str], str],
+    lent: Mapping[str, PersonLease],
+    drifts: dict[str, Drift],
 ) -> tuple[Tile, ...]:
     return tuple(
         Tile(
@@ -162,6 +168,7 @@ def _tiles(
             state=report.health.state.value,
             why=report.health.why,
             run_id=held.get((report.seen.platform, report.seen.id), ""),
+            lease=str(lent[report.seen.id]) if report.seen.id in lent else "",
             trials=report.trials,
             fault_rate=report.fault_rate,
             drift=drifts.get(report.seen.id),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import ColumnElement, select
 
@@ -13,16 +11,15 @@ from ci.api.pages import cursor, number_position
 from ci.store.states import JobState
 from ci.store.tables import JOB
 from ci.web.auth.access import Reader
-from ci.web.pages import query, render
-from ci.web.runs import Word
+from ci.web.listing import PAGE, After, Word, listed, one_of
 from farm.model.run import Verdict
 from farm.store.engine import transaction
 
 router = APIRouter()
 
-_PAGE = 50
+_VERDICTS = tuple(verdict.value for verdict in Verdict)
 # What a person calls the state of a job: its verdict once it has one.
-_STATES = (*(state.value for state in JobState if state is not JobState.DONE), *(verdict.value for verdict in Verdict))
+STATES = (*(state.value for state in JobState if state is not JobState.DONE), *_VERDICTS)
 _LONGEST_NUMBER = 9  # digits; the database's integers end a little later
 
 
@@ -35,27 +32,19 @@ def job_list(
     pull: Word = "",
     state: Word = "",
     author: Word = "",
-    after: Annotated[str, Query(max_length=500)] = "",
+    after: After = "",
 ) -> HTMLResponse:
     """Jobs, the newest first."""
-    conditions = _conditions(repository, pull, state, author)
-    wanted = select(JOB).where(*conditions).order_by(JOB.c.sequence.desc()).limit(_PAGE + 1)
+    chosen = {"repository": repository, "pull": pull, "state": one_of("state", state, STATES), "author": author}
+    wanted = select(JOB).where(*_conditions(**chosen)).order_by(JOB.c.sequence.desc()).limit(PAGE + 1)
     if after:
         wanted = wanted.where(JOB.c.sequence < number_position(after))
     with transaction(gate.engine, "read") as connection:
         found = connection.execute(wanted).all()
-    return render(
-        request,
-        "jobs.html",
-        who,
-        chosen={"repository": repository, "pull": pull, "state": state, "author": author},
-        jobs=found[:_PAGE],
-        repositories=sorted({each.name for each in gate.config.repository}),
-        states=_STATES,
-        query=query({"repository": repository, "pull": pull, "state": state, "author": author}),
-        first=not after,
-        next=cursor(found[_PAGE - 1].sequence) if len(found) > _PAGE else "",
-    )
+    following = cursor(found[PAGE - 1].sequence) if len(found) > PAGE else ""
+    repositories = sorted({each.name for each in gate.config.repository})
+    shown = {"jobs": found[:PAGE], "repositories": repositories, "states": STATES}
+    return listed(request, who, "jobs.html", chosen, after, following, **shown)
 
 
 def _conditions(repository: str, pull: str, state: str, author: str) -> list[ColumnElement[bool]]:
@@ -64,14 +53,12 @@ def _conditions(repository: str, pull: str, state: str, author: str) -> list[Col
     number = pull.strip().removeprefix("#")
     if number and not (number.isascii() and number.isdecimal() and len(number) <= _LONGEST_NUMBER):
         raise HTTPException(422, "pull: the number of a pull request, such as 7 or #7")
-    if state and state not in _STATES:
-        raise HTTPException(422, f"state: choose one of {', '.join(_STATES)}")
     if repository:
         conditions.append(JOB.c.repository == repository)
     if number:
         conditions.append(JOB.c.number == int(number))
     if state:
-        conditions.append(JOB.c.verdict == state if state in [each.value for each in Verdict] else JOB.c.state == state)
+        conditions.append((JOB.c.verdict if state in _VERDICTS else JOB.c.state) == state)
     if author:
         conditions.append(JOB.c.author == author.strip())
     return conditions

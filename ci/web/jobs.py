@@ -1,18 +1,22 @@
-"""A job: where its check links to, what its run is doing, and the buttons that cancel and retry it."""
+"""A job: where its check links to, what its run is doing, and the buttons that approve, cancel and retry it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from ci.api import jobs
 from ci.api.access import ApiContext, GateHere
-from ci.api.jobs import JobId
+from ci.api.jobs import Job, JobId
 from ci.store.states import OPEN, UNDER_WAY, JobState
+from ci.web import job_facts, logs
 from ci.web.auth.access import READER, Reader, Submitter
 from ci.web.live import Drawn, LiveHere, stream
 from ci.web.pages import drawn, render
 from farm.monitor.active_runs import going
+from farm.store.engine import transaction
 
 router = APIRouter(prefix="/jobs/{job_id}")
 
@@ -21,16 +25,22 @@ router = APIRouter(prefix="/jobs/{job_id}")
 def job(request: Request, gate: GateHere, who: Reader, job_id: JobId) -> HTMLResponse:
     """The page."""
     found = jobs.get_job(gate, job_id)
+    with transaction(gate.engine, "read") as connection:
+        links = job_facts.forge_links(connection, gate.config, found)
+        before, after = job_facts.retries(connection, job_id)
     return render(
         request,
         "job.html",
         who,
-        job=found,
-        running=going(gate.engine, found.run_id) if found.run_id else [],
+        **_moving(gate, found),
         live=found.state in UNDER_WAY,
+        links=links,
+        retry_of=before,
+        retried_as=after,
+        log=logs.ending_of_job(job_id),
         may_approve=found.state is JobState.HELD,
         may_cancel=found.state in OPEN,
-        may_retry=found.state not in UNDER_WAY,
+        may_retry=found.state not in UNDER_WAY and not after,
     )
 
 
@@ -63,5 +73,12 @@ def retry(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
 
 def _drawn(gate: ApiContext, job_id: str) -> Drawn:
     found = jobs.get_job(gate, job_id)
+    return drawn("job_live.html", over=found.state not in UNDER_WAY, **_moving(gate, found))
+
+
+def _moving(gate: ApiContext, found: Job) -> dict[str, Any]:
+    """What the part of the page shows that moves."""
+    with transaction(gate.engine, "read") as connection:
+        place = job_facts.place(connection, found.id)
     running = going(gate.engine, found.run_id) if found.run_id else []
-    return drawn("job_live.html", over=found.state not in UNDER_WAY, job=found, running=running)
+    return {"job": found, "running": running, "place": place}

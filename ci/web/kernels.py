@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse
 from ci.api.access import GateHere
 from ci.web import charts
 from ci.web.auth.access import Reader
+from ci.web.listing import Word
 from ci.web.pages import render
-from ci.web.runs import Word
 from farm.analysis.trends import find_trend, trend_cases
 from farm.store import run_queries
 from farm.store.run_store import Store

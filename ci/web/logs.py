@@ -27,6 +27,7 @@ from farm.store.run_store import Store
 router = APIRouter()
 
 PIECE_BYTES = 256 << 10  # bytes at once
+_SHORT_BYTES = 4 << 10  # on the page of a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,15 @@ class Addresses:
     back: str  # what the log is of
     raw: str  # the whole log
     tail: str  # what it has grown by
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnding:
+    """The last part of a log."""
+
+    text: str
+    size: int  # bytes of the whole log
+    begin: int  # byte that `text` begins at
 
 
 Begin = Annotated[int, Query(alias="from", ge=0, le=1 << 50)]
@@ -92,11 +102,21 @@ def job_raw(gate: GateHere, job_id: JobId) -> StreamingResponse:
 def _page(
     request: Request, who: Viewer, name: str, of: str, addresses: Addresses, file: int | None, live: bool
 ) -> HTMLResponse:
+    shown: dict[str, Any] = {"name": name, "of": of, "to": addresses, "live": live}
+    return render(request, "log.html", who, **shown, log=_ending(file, PIECE_BYTES))
+
+
+def ending_of_job(job_id: str) -> LogEnding:
+    """The last lines of what a job's runs have printed."""
+    with _job_file(job_id) as file:
+        return _ending(file, _SHORT_BYTES)
+
+
+def _ending(file: int | None, most: int) -> LogEnding:
     size = os.fstat(file).st_size if file is not None else 0
-    begin = max(0, size - PIECE_BYTES)
+    begin = max(0, size - most)
     text = os.pread(file, size - begin, begin).decode(errors="replace") if file is not None else ""
-    shown: dict[str, Any] = {"name": name, "of": of, "to": addresses, "text": text, "live": live}
-    return render(request, "log.html", who, **shown, size=size, begin=begin)
+    return LogEnding(text, size, begin)
 
 
 def _grown(file: int | None, begin: int, over: bool) -> Response:

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
-from sqlalchemy import case, func, select
 
 from ci.api.access import ApiContext, GateHere
 from ci.queue.job_queue import JobRow
-from ci.store.states import JobState
-from ci.store.tables import JOB
+from ci.web import job_facts
 from ci.web.auth.access import READER, Reader
 from ci.web.live import LiveHere, stream
 from ci.web.pages import drawn, render
 from ci.web.runs import jobs_of
-from farm.model.priority import Priority
 from farm.monitor.active_runs import going
 from farm.store import run_queries
 from farm.store.engine import transaction
+from farm.store.row_mapping import RunSummary
 from farm.store.run_queries import RunFilter
 from farm.store.run_store import Store
 
 router = APIRouter()
 
-_ENDED = 8  # runs shown
+_ENDED = 8  # shown
 _WAITING = 100  # jobs shown
-_WAIT = (JobState.QUEUED.value, JobState.HELD.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Something that has its verdict: a run, a job whose run is elsewhere or never began, or both."""
+
+    at: str  # when it started, ISO 8601, UTC
+    verdict: str
+    reason: str
+    run: RunSummary | None
+    job: JobRow | None
+
+    @classmethod
+    def of_run(cls, run: RunSummary, job: JobRow | None) -> Ended:
+        """One run, with the job that it was made for."""
+        return cls(run.started_at, run.verdict.value if run.verdict else "", run.reason, run, job)
+
+    @classmethod
+    def of_job(cls, job: JobRow) -> Ended:
+        """One job without a run in the store."""
+        return cls(str(job.started_at or job.created_at), str(job.verdict), str(job.reason), None, job)
 
 
 @router.get("/")
@@ -46,23 +64,18 @@ def moving(request: Request, gate: GateHere, live: LiveHere) -> StreamingRespons
 def _known(gate: ApiContext) -> dict[str, Any]:
     Store(gate.engine).settle()
     running = going(gate.engine)
-    queue, waiting = _queue(gate)
-    ended = [run for run in run_queries.page(gate.engine, RunFilter(), _ENDED + len(running)).runs if run.verdict]
-    ids = [each.record.run_id for each in running] + [run.run_id for run in ended]
+    with transaction(gate.engine, "read") as connection:
+        queue, waiting = job_facts.waiting(connection, _WAITING)
+        starting = job_facts.without_run(connection, ended=False, limit=_WAITING)
+        unrun = job_facts.without_run(connection, ended=True, limit=_ENDED)
+    runs = [run for run in run_queries.page(gate.engine, RunFilter(), _ENDED + len(running)).runs if run.verdict]
+    jobs = jobs_of(gate, [each.record.run_id for each in running] + [run.run_id for run in runs])
+    ended = [Ended.of_run(run, jobs.get(run.run_id)) for run in runs] + [Ended.of_job(job) for job in unrun]
     return {
         "running": running,
+        "starting": starting,
         "queue": queue,
         "waiting": waiting,
-        "ended": ended[:_ENDED],
-        "jobs": jobs_of(gate, ids),
+        "ended": sorted(ended, key=lambda each: each.at, reverse=True)[:_ENDED],
+        "jobs": jobs,
     }
-
-
-def _queue(gate: ApiContext) -> tuple[Sequence[JobRow], int]:
-    """The jobs that wait, in the order they are taken, as many as are shown; and how many there are."""
-    mine = JOB.c.state.in_(_WAIT)
-    rank = case({each.value: number for number, each in enumerate(Priority)}, value=JOB.c.priority, else_=99)
-    query = select(JOB).where(mine).order_by(JOB.c.state == JobState.HELD.value, rank, JOB.c.sequence).limit(_WAITING)
-    with transaction(gate.engine, "read") as connection:
-        number = connection.execute(select(func.count()).select_from(JOB).where(mine)).scalar_one()
-        return connection.execute(query).all(), int(number)

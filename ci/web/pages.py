@@ -17,7 +17,7 @@ from ci.web.auth.access import Viewer
 from ci.web.auth.session import Sessions
 from ci.web.live import Drawn
 from farm.report.html.page import furnish
-from farm.text import microseconds, one_line, share, signed_share
+from farm.text import microseconds, one_line, ordinal, share, signed_share
 from farm.timestamps import moment
 
 NAVIGATION = (
@@ -112,5 +112,6 @@ _ENVIRONMENT.filters.update(
     share=share,
     signed=signed_share,
     size=_size,
+    ordinal=ordinal,
     sign=lambda word: SIGN.get(word, ""),
 )

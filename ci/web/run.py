@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from sqlalchemy import select
 
 from ci.api import files
 from ci.api.access import ApiContext, GateHere
 from ci.api.files import RunFile
+from ci.api.problems import ApiError
 from ci.api.runs import RunId, known
 from ci.queue.job_queue import JobRow
 from ci.store.states import OPEN, JobState
@@ -17,6 +18,7 @@ from ci.web.auth.access import READER, Reader
 from ci.web.live import Drawn, LiveHere, stream
 from ci.web.pages import drawn, render
 from farm.analysis.figures import time_spent
+from farm.analysis.gate_basis import basis
 from farm.model.run import GateStatus, RunRecord
 from farm.monitor.active_runs import ActiveRun, going
 from farm.report.formats import FORMATS
@@ -41,10 +43,15 @@ _APART = {
 
 
 @router.get("")
-def run(request: Request, gate: GateHere, who: Reader, run_id: RunId) -> HTMLResponse:
-    """The page."""
-    record = known(gate, run_id)
+def run(request: Request, gate: GateHere, who: Reader, run_id: RunId) -> Response:
+    """The page; that of the job while its run has not begun."""
     job = _job(gate, run_id)
+    try:
+        record = known(gate, run_id)
+    except ApiError:
+        if job is None:
+            raise
+        return RedirectResponse(f"/jobs/{job.id}", 303)
     state = JobState(str(job.state)) if job else None
     return render(
         request,
@@ -54,6 +61,7 @@ def run(request: Request, gate: GateHere, who: Reader, run_id: RunId) -> HTMLRes
         may_cancel=state in OPEN,
         may_retry=state is not None and state not in (*OPEN, JobState.CANCELLING),
         running=_running(gate, record),
+        basis=basis,
         gates=sorted(record.gates, key=lambda gate: gate.status is GateStatus.PASSED),
         spent=time_spent(record),
         **parts(record, case_views(record, most=_CASES, tasks=_TASKS), _ROWS),

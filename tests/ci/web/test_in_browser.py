@@ -34,6 +34,10 @@ TOOK_OVER = "window.owned = 1"
 HOSTILE = f"\"'><img src=x onerror='{TOOK_OVER}'><script>{TOOK_OVER}</script>{{{{7*7}}}}\u202e"
 SHOWN = "<img src=x onerror="
 TRIALS = 100_000  # of some months
+# What has to be read without scrolling sideways, and is not: cells of lists, cards, tiles.
+OUTSIDE = """[...document.querySelectorAll('table.list td, table.list th, .card a, .card p, .tile a')]
+    .filter(each => each.offsetParent && !each.closest('thead') && each.getBoundingClientRect().right > 376)
+    .map(each => each.textContent.trim().slice(0, 60))"""
 DEVICE_PAGE = "/devices/a2a3/npu-3/5"
 
 
@@ -96,6 +100,7 @@ def pages(place: Place) -> list[str]:
         f"/runs/{place.ended}",
         f"/runs/{place.running}",
         f"/runs/{place.running}/logs/logs/trial.log",
+        "/jobs",
         f"/jobs/{place.job}",
         f"/jobs/{place.job}/log",
         "/kernels",
@@ -131,12 +136,22 @@ def test_every_page_is_fit_for_everybody_and_asks_nobody_else(place: Place, brow
 
 
 def test_a_small_screen_scrolls_in_one_direction_only(place: Place, open_tab: Tab) -> None:
-    open_tab.page.set_viewport_size({"width": 390, "height": 800})
+    open_tab.page.set_viewport_size({"width": 375, "height": 800})
     for path in pages(place):
         open_tab.go(path)
         open_tab.drawn()
         wide = open_tab.page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 390, f"{path} is {wide} wide"
+        assert wide <= 375, f"{path} is {wide} wide"
+        assert open_tab.page.evaluate(OUTSIDE) == [], path
+
+
+def test_a_list_on_a_small_screen_names_each_cell(place: Place, open_tab: Tab) -> None:
+    open_tab.page.set_viewport_size({"width": 375, "height": 800})
+    for path in ("/", "/jobs", "/runs"):
+        open_tab.go(path)
+        named = "each => getComputedStyle(each, '::before').content.length > 2"
+        cells = open_tab.page.locator("table.list tbody td")
+        assert cells.count() > 0 and cells.evaluate_all(f"cells => cells.every({named})"), path
 
 
 def test_the_keyboard_is_enough(place: Place, browser: Browser) -> None:
@@ -328,6 +343,7 @@ def test_nothing_a_pull_request_writes_becomes_markup(place: Place, open_tab: Ta
         "/runs",
         f"/runs/{record.run_id}",
         f"/runs/{record.run_id}/logs/logs/%3Cb%20onclick%3D1%3E.log",
+        "/jobs",
         f"/jobs/{place.job}",
         f"/jobs/{place.job}/log",
         "/kernels",

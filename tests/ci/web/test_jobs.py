@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from ci.config import directories
+from ci.queue.claims import Claims, JobClaim
 from ci.queue.intents import Validate
 from ci.queue.job_queue import Queue
+from ci.queue.outcome import JobOutcome
 from ci.store import audit
 from ci.store.states import AuditAction, JobKind, Scope
-from ci.store.tables import JOB
+from ci.store.tables import JOB, OUTBOX
 from farm.model.priority import Priority
+from farm.model.run import Verdict
+from farm.process import identity
 from farm.store.engine import transaction
-from tests.ci.web.site import Site, value
+from tests.ci.web.site import Site, Visitor, value
 
 pytestmark = pytest.mark.service
 
@@ -84,3 +91,102 @@ def test_a_held_job_is_approved_by_who_may_and_no_one_else(site: Site) -> None:
     with transaction(site.engine, "read") as connection:
         [entry] = audit.entries(connection, 5, subject=held)
     assert (entry.action, entry.subject) == (AuditAction.APPROVED, held) and entry.actor.startswith("token ")
+
+
+def claim(site: Site) -> JobClaim:
+    """The job that is next, which has a run from here on, but none in the store yet."""
+    [found] = Claims(site.engine, site.config, identity.current()).take(1)
+    return found
+
+
+def test_a_running_job_is_seen_with_its_stage_before_its_run_has_begun(site: Site) -> None:
+    running = claim(site)
+    stage = "leasing 3 devices: waits, 2nd in the queue (0 s)"
+    Claims(site.engine, site.config, identity.current()).note_stage(running, stage)
+    with site.visitor(Scope.READ) as visitor:
+        pages = [visitor.get(path) for path in ("/", "/jobs", f"/jobs/{running.id}")]
+        follows = visitor.get(f"/runs/{running.run_id}")
+        api = visitor.get("/runs/nothing")
+
+    for page in pages:
+        assert stage in page.text and f"/jobs/{running.id}" in page.text
+    assert "Running: 1" in pages[0].text
+    assert (follows.status_code, follows.headers["location"]) == (303, f"/jobs/{running.id}")
+    assert api.status_code == 404
+
+
+def test_a_job_without_a_run_ends_in_every_list_and_its_page_has_the_verdict(site: Site) -> None:
+    ended = claim(site)
+    outcome = JobOutcome(Verdict.ERRORED, "cannot be fetched: the forge is away")
+    Claims(site.engine, site.config, identity.current()).settle(ended, outcome)
+    with site.visitor(Scope.READ) as visitor:
+        pages = [visitor.get(path) for path in ("/", "/jobs", "/jobs?state=errored", f"/jobs/{ended.id}")]
+
+    for page in pages:
+        assert "cannot be fetched: the forge is away" in page.text and "badge errored" in page.text
+    assert "no run" in pages[0].text
+
+
+def test_a_queued_job_knows_its_place_and_where_the_forge_shows_it(site: Site) -> None:
+    for number in (9, 10):
+        commit = (f"pull/{number}", number, f"{number:040x}", "1" * 40, "main")
+        asked = Validate(JobKind.PULL_REQUEST, *commit, False, "eve", Priority.PULL_REQUEST)
+        with transaction(site.engine, "written", write=True) as connection:
+            Queue(connection, site.config, site.config.repository[1]).validate(asked)
+    last = jobs(site, "id")[-1][0]
+    with transaction(site.engine, "written", write=True) as connection:
+        connection.execute(update(OUTBOX).where(OUTBOX.c.key == f"check/{last}").values(remote_id="4711"))
+    with site.visitor(Scope.READ) as visitor:
+        page, now = visitor.get(f"/jobs/{last}"), visitor.get("/")
+
+    assert "3rd in the queue" in page.text and "3rd" in now.text
+    place = "https://github.com/octo-org/kernels"
+    for link in (f"{place}/pull/10", f"{place}/commit/{10:040x}", f"{place}/runs/4711"):
+        assert f'href="{link}"' in page.text
+
+
+def test_a_page_of_a_job_ends_with_its_log(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
+    job = jobs(site, "id")[0][0]
+    log = directories.job_log(job)
+    log.parent.mkdir(parents=True)
+    log.write_text("early\n" + "x" * 5000 + "\n<b>late</b>\n")
+    with site.visitor(Scope.READ) as visitor:
+        page = visitor.get(f"/jobs/{job}")
+
+    assert "&lt;b&gt;late&lt;/b&gt;" in page.text and "early" not in page.text
+
+
+def test_an_empty_list_says_what_makes_a_job(tmp_path: Path) -> None:
+    empty = Site(tmp_path)
+    with empty.visitor(Scope.READ) as visitor:
+        jobs_page, now = visitor.get("/jobs"), visitor.get("/")
+    empty.engine.dispose()
+
+    assert "/farm run" in jobs_page.text
+    assert now.text.count("farm run") >= 2
+
+
+def test_parallel_clicks_on_retry_make_one_job(site: Site) -> None:
+    clicks = 5
+    ended = claim(site)
+    Claims(site.engine, site.config, identity.current()).settle(ended, JobOutcome(Verdict.ERRORED, "it broke"))
+    with site.visitor(Scope.READ, Scope.SUBMIT) as member:
+        mark = value(member.get(f"/jobs/{ended.id}"), "mark")
+        begin = threading.Barrier(clicks)
+
+        def click(_number: int) -> tuple[int, str]:
+            with Visitor(str(member.base_url)) as tab:
+                tab.cookies = member.cookies
+                begin.wait(timeout=30)
+                answer = tab.post(f"/jobs/{ended.id}/retry", data={"mark": mark})
+                return answer.status_code, answer.headers["location"]
+
+        with ThreadPoolExecutor(clicks) as people:
+            answers = set(people.map(click, range(clicks)))
+        page = member.get(f"/jobs/{ended.id}")
+
+    [(status, place)] = answers
+    made = [row[0] for row in jobs(site, "id", "retry_of") if row[1] == ended.id]
+    assert status == 303 and [place] == [f"/jobs/{job}" for job in made]
+    assert place in page.text and "Retry</button>" not in page.text

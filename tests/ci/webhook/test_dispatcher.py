@@ -130,12 +130,24 @@ def test_a_run_that_is_under_way_is_asked_to_stop(gate: Gate) -> None:
     assert gate.jobs("state") == ["cancelling", "queued"]
 
 
+def test_an_answer_is_a_sentence_that_links_to_the_job(gate: Gate) -> None:
+    gate.push(7, 5, "opened")
+    gate.comment("/farm run")
+    gate.comment("/farm cancel")
+
+    job = gate.jobs("id")[-1]
+    queued, cancelled = gate.replies()
+    link = f"[{job[:8]}](https://farm.example.org/jobs/{job})"
+    assert queued.splitlines()[1:] == [f"Commit {sha(5)[:12]} is queued as job {link}."]
+    assert cancelled.splitlines()[1:] == ["Cancelled 1 job, by will."]
+
+
 def test_the_same_commit_is_not_validated_twice_by_itself(gate: Gate) -> None:
     gate.push(7, 5, "opened")
     gate.push(7, 5, "ready_for_review")
 
     assert gate.jobs("state") == ["queued"]
-    assert gate.outcomes()[-1] == ("done", f"{sha(5)[:12]} is queued already")
+    assert gate.outcomes()[-1] == ("done", f"commit {sha(5)[:12]} is queued already, as job {gate.jobs('id')[-1]}")
 
 
 def test_a_delivery_that_was_overtaken_does_not_bring_the_old_commit_back(gate: Gate) -> None:
@@ -189,7 +201,7 @@ def test_commands_are_obeyed_and_answered(gate: Gate) -> None:
     assert gate.jobs("state") == ["done", "cancelled"]
     assert JobOptions.model_validate_json(gate.jobs("options")[1]) == JobOptions(devices=5, cases=["tiny"])
     assert len(gate.replies()) == 2
-    assert "Cancelled 1: by will." in gate.replies()[1]
+    assert "Cancelled 1 job, by will." in gate.replies()[1]
 
 
 def test_an_unknown_command_gets_help_in_which_nothing_of_it_has_a_meaning(gate: Gate) -> None:
