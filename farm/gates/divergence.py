@@ -15,6 +15,7 @@ With a single card nobody can bear witness against it, so what it shows is the p
 from __future__ import annotations
 
 import enum
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def _odd_trials(
         unstable = self_disagreeing(digests)
         right = majority({each: of_each for each, of_each in digests.items() if each not in unstable}, cards)
         for device in unstable:
-            common = right or Counter(digests[device].values()).most_common(1)[0][0]
+            common = right or statistics.mode(digests[device].values())
             odd |= {(device, repeat) for repeat, digest in digests[device].items() if digest != common}
     return Counter(cards[device] for device, _ in odd), Counter(cards[trial.device] for trial in trials)
 

@@ -48,6 +48,16 @@ def test_wrong_numbers_on_the_second_draw_fail() -> None:
     assert (judged.status, judged.findings[0].output) == (GateStatus.FAILED, name)
 
 
+def test_what_is_wrong_and_what_is_lacking_keep_a_status_of_their_own() -> None:
+    record = control(40.0)
+    wrong = trial("d0", 0, passed=False).outputs
+    both = record.model_copy(update={"outputs": wrong, "wall_us": None})
+
+    judged = ControlGate((both,)).judge(evidence(HEAD, controls=[record]))
+    assert [each.status for each in judged.findings] == [GateStatus.FAILED, GateStatus.ERRORED]
+    assert judged.status is GateStatus.FAILED
+
+
 def test_a_second_draw_nobody_measured_is_no_pass() -> None:
     assert ControlGate(()).judge(evidence(HEAD, controls=[control(40.0)])).status is GateStatus.ERRORED
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from farm.gates.determinism import DeterminismGate, distrusted_devices, second_look, suspect_devices
+from farm.gates.divergence import Explanation, divergences
 from farm.gates.protocol import Evidence, gravest
 from farm.model.run import Finding, GateStatus
 from tests.farm.evidence import (
@@ -147,6 +148,20 @@ def test_what_cannot_be_compared_or_stands_alone_is_said_of_its_case() -> None:
         (CASE, "one trial on one device has nothing to be compared with; ask for more devices or repeats")
     ]
     assert [(each.case, each.message) for each in findings(evidence([]))] == [(CASE, "no trial measured any output")]
+
+
+def test_without_a_right_result_a_cards_own_usual_bits_are_the_right_ones() -> None:
+    """In `q` no digest has a majority, so one repeat of `d0` is odd there, and one in `kv`: too few for a proof."""
+    q = {"d0": "bccccc", "d2": "bbbbbb", "d3": "bbbbbb", "d4": "aaaaaa", "d5": "aaaaaa"}
+    kv = {device: "xyxxxx" if device == "d0" else "xxxxxx" for device in q}
+    trials = [
+        trial(device, repeat, outputs={"q": output(letter), "kv": output(kv[device][repeat])})
+        for device, row in q.items()
+        for repeat, letter in enumerate(row)
+    ]
+
+    found = divergences(evidence(trials, outputs={CASE: ("q", "kv")}), CASE)
+    assert [each.explanation for each in found] == [Explanation.RACE, Explanation.RACE_OR_CARD]
 
 
 def test_the_gravest_status_counts_and_none_is_not_applicable() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.gates.protocol import Evidence, Gate
-from farm.gates.regression import ArmComparison, RegressionAnswer, RegressionGate, TimedProgram, compare
+from farm.gates.regression import ArmComparison, MissingArm, RegressionAnswer, RegressionGate, TimedProgram, compare
 from farm.model.run import GateStatus
 from farm.stats.bootstrap import ratio_interval
 from jobs.records import TrialRecord
@@ -155,6 +155,49 @@ def test_an_exact_comparison_is_of_the_worst_device_and_counts_half_of_the_last_
     assert compare(base, head, 0.0, noisy=False) == ArmComparison(
         RegressionAnswer.BETTER_OR_EQUAL, Clock.SIMULATED, 2.0, None, 0.0, {"d0": 2.0, "d1": 0.5}, 3
     )
+
+
+def test_slower_is_worse_only_where_the_whole_interval_is_above_one() -> None:
+    base = program(d0=[100.0] * 9)
+    head = [99.0] * 3 + [104.0] * 6
+
+    found = compare(base, program(d0=head), 0.02, noisy=True)
+    assert found is not None and found.interval is not None
+    assert (found.interval[0] <= 1, found.ratio > 1.02) == (True, True)
+    assert found.answer is RegressionAnswer.INCONCLUSIVE
+
+
+def test_a_case_without_a_base_is_what_its_reason_makes_of_it() -> None:
+    missing = {CASE: MissingArm(GateStatus.ERRORED, "the merge base does not build")}
+    judged = RegressionGate(noisy(SPEEDS), missing=missing).judge(of_head(noisy(SPEEDS)))
+
+    assert (judged.status, [(each.case, each.message) for each in judged.findings]) == (
+        GateStatus.ERRORED,
+        [(CASE, "the merge base does not build")],
+    )
+    unknown = RegressionGate(()).judge(of_head(noisy(SPEEDS))).findings
+    assert [(each.case, each.message) for each in unknown] == [(CASE, "the merge base was not run on this case")]
+
+
+@pytest.mark.parametrize("arm", ["head", "merge base"])
+def test_what_is_lacking_of_an_arm_stays_errored_beside_a_proven_regression(arm: str) -> None:
+    """The first round of one device has no time, and another device ran another program."""
+    fast, slow = trials({"d0": [100.0] * 3, "d1": [100.0] * 3}), trials({"d0": [200.0] * 3, "d1": [200.0] * 3})
+    times = {"merge base": [*fast], "head": [*slow]}
+    times[arm][0] = times[arm][0].model_copy(update={"wall_us": None})
+    times[arm][4] = times[arm][4].model_copy(update={"fingerprint": "d" * 64})
+    programs = {CASE: "f" * 64}
+    held = dataclasses.replace(of_head(times["head"]), noisy=False, programs=programs)
+
+    judged = RegressionGate(tuple(times["merge base"]), programs=programs).judge(held)
+    assert [(each.case, each.status) for each in judged.findings] == [
+        (CASE, GateStatus.FAILED),
+        (CASE, GateStatus.ERRORED),
+        (CASE, GateStatus.ERRORED),
+    ]
+    assert judged.findings[0].message == "worse: 2.0000 × the merge base, 1.0000 allowed, 4 rounds on 2 devices"
+    assert judged.findings[1].message.startswith(f"{arm}: the same request was compiled to 2 different programs")
+    assert judged.findings[2].message == f"{arm}: 1 trials have no measured time"
 
 
 def test_a_case_that_was_not_measured_has_no_comparison() -> None:

@@ -59,6 +59,24 @@ def test_a_kernel_failure_outweighs_a_sick_device() -> None:
     assert decide([build()], TRIALS, judged, "", [])[0] is Verdict.FAILED
 
 
+@pytest.mark.parametrize(
+    ("clock", "failed", "beside", "verdict"),
+    [
+        (GateStatus.ERRORED, "budget", GateStatus.PASSED, Verdict.ERRORED),
+        (GateStatus.ERRORED, "regression", GateStatus.PASSED, Verdict.ERRORED),
+        (GateStatus.ERRORED, "tolerance", GateStatus.PASSED, Verdict.FAILED),
+        (GateStatus.PASSED, "budget", GateStatus.PASSED, Verdict.FAILED),
+        (GateStatus.PASSED, "budget", GateStatus.ERRORED, Verdict.FAILED),
+    ],
+)
+def test_two_times_of_one_program_doubt_the_gates_of_times_alone(
+    clock: GateStatus, failed: str, beside: GateStatus, verdict: Verdict
+) -> None:
+    judged = {"tolerance": GateStatus.PASSED, "determinism": beside, "clock": clock, failed: GateStatus.FAILED}
+
+    assert decide([build()], TRIALS, gates(**judged), "", [])[0] is verdict
+
+
 def test_nothing_measured_fails_closed() -> None:
     assert decide([build()], [], [], "", [])[0] is Verdict.ERRORED
     assert decide([], [], gates(tolerance=GateStatus.NOT_APPLICABLE), "", [])[0] is Verdict.ERRORED

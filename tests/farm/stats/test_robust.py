@@ -25,6 +25,20 @@ def test_deviation_is_zero_when_most_samples_agree() -> None:
     assert median_absolute_deviation([1.0, 2.0, 4.0]) == 1.0
 
 
+def test_the_interval_is_no_wider_than_its_confidence_needs() -> None:
+    for n in range(6, 80):
+        interval = median_interval([float(rank) for rank in range(1, n + 1)])
+        assert interval is not None
+        k = int(interval[0])
+        assert 1 - 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n < 0.95
+        assert interval[1] == n + 1 - k
+
+
+def test_a_confidence_is_reached_by_exactly_that_chance() -> None:
+    assert median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 1 - 2 / 64) == (1.0, 6.0)
+    assert median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 1 - 1 / 64) is None
+
+
 @given(SAMPLES)
 def test_the_interval_brackets_the_median_and_never_leaves_the_samples(samples: list[float]) -> None:
     interval = median_interval(samples)
