@@ -9,7 +9,7 @@ from farm.execution.plan import Sourced
 from farm.gates.control import ControlGate
 from farm.model.run import GateStatus, RunRequest
 from jobs.records import Arm, TrialRecord
-from tests.farm.evidence import evidence, trial
+from tests.farm.evidence import CASE, evidence, trial
 
 
 def control(wall_us: float) -> TrialRecord:
@@ -59,7 +59,57 @@ def test_what_is_wrong_and_what_is_lacking_keep_a_status_of_their_own() -> None:
 
 
 def test_a_second_draw_nobody_measured_is_no_pass() -> None:
-    assert ControlGate(()).judge(evidence(HEAD, controls=[control(40.0)])).status is GateStatus.ERRORED
+    judged = ControlGate(()).judge(evidence(HEAD, controls=[control(40.0)]))
+
+    assert judged.status is GateStatus.ERRORED
+    assert [each.message for each in judged.findings] == ["the second draw of the inputs was not measured"]
+
+
+def test_a_second_draw_on_a_suspect_device_says_nothing_and_the_next_one_does() -> None:
+    """Suspects are those of the case: the same device may be trusted in another one."""
+    wrong = control(40.0).model_copy(update={"outputs": trial("d0", 0, passed=False).outputs})
+    other = wrong.model_copy(update={"device": "d1"})
+    head = [*HEAD, *(each.model_copy(update={"device": "d1"}) for each in HEAD)]
+
+    def judged(*controls: TrialRecord, suspects: dict[str, frozenset[str]]) -> list[tuple[object, ...]]:
+        held = evidence(head, controls=controls, suspects=suspects)
+        return [(each.status, each.device, each.message) for each in ControlGate(controls).judge(held).findings]
+
+    suspect = (GateStatus.ERRORED, "d0", "the second draw was measured on a suspect device")
+    assert judged(wrong, suspects={CASE: frozenset({"d0"})}) == [suspect]
+    both = judged(wrong, other, suspects={CASE: frozenset({"d0"})})
+    assert [each[:2] for each in both] == [suspect[:2], (GateStatus.FAILED, "d1")]
+    assert judged(wrong, suspects={"other": frozenset({"d0"})})[0][0] is GateStatus.FAILED
+
+
+def test_a_second_draw_too_few_stays_errored_beside_a_wrong_one() -> None:
+    wrong = control(40.0).model_copy(update={"outputs": trial("d0", 0, passed=False).outputs})
+    planned = [control(40.0), control(40.0).model_copy(update={"repeat": 1})]
+
+    judged = ControlGate((wrong,)).judge(evidence(HEAD, controls=planned))
+    assert [each.status for each in judged.findings] == [GateStatus.ERRORED, GateStatus.FAILED]
+
+
+def test_a_case_whose_outputs_nobody_named_is_judged_by_those_that_are_there() -> None:
+    assert ControlGate((control(40.0),)).judge(evidence(HEAD, controls=[control(40.0)], outputs={})).findings == []
+
+
+def test_another_time_is_the_programs_fault_only_where_its_program_is_another() -> None:
+    """Where no trial names a program all are of one, and the clock is what cannot be believed."""
+    other = control(39.0).model_copy(update={"fingerprint": "e" * 64})
+    nameless = [each.model_copy(update={"fingerprint": ""}) for each in (*HEAD, control(39.0))]
+
+    failed = ControlGate((other,)).judge(evidence(HEAD, controls=[control(40.0)]))
+    assert [each.message for each in failed.findings][1:] == [
+        "the time depends on the inputs: 40.00 µs, and 39.00 µs on a second draw of them"
+    ]
+    errored = ControlGate((nameless[-1],)).judge(evidence(nameless[:-1], controls=[control(40.0)]))
+    assert [(each.status, each.message) for each in errored.findings] == [
+        (
+            GateStatus.ERRORED,
+            "one program has two times on an exact clock: 40.00 µs, and 39.00 µs on a second draw of them",
+        )
+    ]
 
 
 def request() -> RunRequest:
