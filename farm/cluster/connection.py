@@ -24,6 +24,7 @@ import ray
 from farm import paths
 from farm.cluster import endpoint_check, head_call, local, ray_internals
 from farm.cluster.head_watchdog import HeadWatchdog
+from farm.cluster.workers import forked
 from farm.errors import InfrastructureError, UsageError
 from farm.process import installation
 from farm.text import one_line
@@ -85,14 +86,16 @@ def connected(address: str | None, simulated: bool) -> Iterator[HeadWatchdog]:
     _quieten()
     where = endpoint_check.resolved(address) if address else "local"
     own = local.at(where)
-    with ray_internals.token_from(own.token if own else None):
+    with contextlib.ExitStack() as ours, ray_internals.token_from(own.token if own else None):
         if address:
             endpoint_check.require(where)
         devices = {"NPU": simulated_devices()} if simulated and not address else None
         on_terminate = signal.getsignal(signal.SIGTERM)
         watch: HeadWatchdog | None = None
         try:
-            with ray_internals.on_loopback(own is not None or where == "local"), _all_visible(bool(devices)):
+            with ray_internals.on_loopback(own is not None or where == "local"), _simulating(bool(devices)):
+                if where == "local":
+                    ours.enter_context(forked.workers(simulated))
                 _start(where, devices)
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in place, which aborts the process
@@ -132,14 +135,14 @@ def _watched() -> Iterator[HeadWatchdog]:
 
 
 @contextlib.contextmanager
-def _all_visible(wanted: bool) -> Iterator[None]:
-    """Within it, no list of visible NPUs limits what Ray may simulate; the list is for programs on real ones."""
-    before = os.environ.pop(local.VISIBLE, None) if wanted else None
+def _simulating(wanted: bool) -> Iterator[None]:
+    """Within it, the environment has nothing of real NPUs that would limit what Ray may simulate."""
+    names = local.OF_REAL_DEVICES if wanted else ()
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield
     finally:
-        if before is not None:
-            os.environ[local.VISIBLE] = before
+        os.environ.update(before)
 
 
 def _start(where: str, devices: dict[str, int] | None) -> None:

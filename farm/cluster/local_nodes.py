@@ -19,6 +19,7 @@ from ray.cluster_utils import Cluster
 
 from farm.cluster.connection import NODE_LABEL, SOC_LABEL
 from farm.cluster.local import ClusterRequest, LocalNode
+from farm.cluster.workers import forked
 from farm.process import identity
 
 
@@ -26,6 +27,11 @@ def main(request: ClusterRequest) -> None:
     """Start the nodes one after another, report them, and hold them until SIGTERM."""
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
     cluster = Cluster(shutdown_at_exit=True)
+    with forked.workers(simulated=True):
+        _hold(cluster, request)
+
+
+def _hold(cluster: Cluster, request: ClusterRequest) -> None:
     with os.fdopen(request.report_to, "w") as report:
         for number in range(request.nodes):
             started = cluster.add_node(**_arguments(request, number))
@@ -50,7 +56,6 @@ def _arguments(request: ClusterRequest, number: int) -> dict[str, Any]:
         **shared,
         "gcs_server_port": request.port,
         "include_dashboard": False,
-        "no_monitor": True,  # nothing here is scaled
         "dashboard_agent_listen_port": 0,
     }
 

@@ -9,10 +9,11 @@ import contextlib
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 from ray._common.usage.usage_constants import CLUSTER_METADATA_KEY
-from ray._private import ray_constants, services, state, worker
+from ray._private import parameter, ray_constants, services, state, worker
 from ray._private.utils import check_version_info
 from ray._private.worker import global_worker
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
@@ -75,6 +76,26 @@ def on_loopback(wanted: bool) -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def worker_script(path: str) -> Iterator[None]:
+    """Have every node that is started within the block start its workers with the script at `path`.
+
+    Its nodes have neither a log monitor nor an autoscaler, which nobody asks here, and which cost CPU at each start.
+    """
+    original = parameter.RayParams
+    changed = {"worker_path": path, "include_log_monitor": False, "no_monitor": True}
+
+    class Params(original):  # type: ignore[misc,valid-type]
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **{**named, **changed})
+
+    parameter.RayParams = Params
+    try:
+        yield
+    finally:
+        parameter.RayParams = original
 
 
 def worker_path() -> list[str]:

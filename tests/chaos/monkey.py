@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import os
 import random
 import signal
@@ -29,6 +28,7 @@ from typing import Any
 
 from farm.model.run import RunRecord, Verdict
 from farm.store.run_store import Store
+from tests import clusters
 from tests.processes import importing_tests
 
 NODES, PER_NODE, AUTHORS = 3, 2, 3
@@ -90,21 +90,16 @@ class Monkey:
 
     def _run(self) -> Outcome:
         import ray
-        from ray.cluster_utils import Cluster
 
-        logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-        try:
-            for number in range(NODES):
-                self._nodes[number] = self._add(cluster, number)
-            ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-            self._reign(cluster)
-            self.outcome.free_at_end = self._settled_free(ray)
-        finally:
-            for author in self._authors:
-                author.process.kill()
-            ray.shutdown()
-            cluster.shutdown()
+        with clusters.cluster() as cluster:
+            try:
+                for number in range(NODES):
+                    self._nodes[number] = clusters.add_node(cluster, number, PER_NODE)
+                self._reign(cluster)
+                self.outcome.free_at_end = self._settled_free(ray)
+            finally:
+                for author in self._authors:
+                    author.process.kill()
         with Store.open(self._url) as store:
             self.outcome.records = [store.get(each.run_id) for each in store.list(limit=10_000)]
         self.outcome.seconds = time.monotonic() - self._begin
@@ -220,16 +215,13 @@ class Monkey:
             if time.monotonic() < when:
                 continue
             try:
-                self._nodes[number] = self._add(cluster, number)
+                self._nodes[number] = clusters.add_node(cluster, number, PER_NODE)
             except Exception as error:  # noqa: BLE001  # Ray has no type for a node that is too slow to start
                 self._away[number] = time.monotonic() + NODE_BACK_S
                 self._say(f"node n{number} did not start: {str(error)[:80]}")
                 continue
             del self._away[number]
             self._say(f"node n{number} is back")
-
-    def _add(self, cluster: Any, number: int) -> Any:
-        return cluster.add_node(num_cpus=2, resources={"NPU": PER_NODE}, labels={"farm-node": f"n{number}"})
 
     def _settled_free(self, ray: Any) -> int:
         """Free devices, once Ray has noticed that everybody has gone, nodes that were killed among them."""

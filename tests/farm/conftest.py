@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from farm.cluster.workers import forked
 from farm.store.run_store import Store
 
 DEVICES = 4
@@ -40,13 +41,14 @@ def local_ray() -> Iterator[None]:
     import ray
 
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
-    ray.init(
-        address="local",  # or Ray joins the cluster of a test that runs beside this one
-        num_cpus=2,
-        resources={"NPU": DEVICES},
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    yield
-    ray.shutdown()
+    with forked.workers(simulated=True):
+        ray.init(
+            address="local",  # or Ray joins the cluster of a test that runs beside this one
+            num_cpus=2,
+            resources={"NPU": DEVICES},
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        yield
+        ray.shutdown()

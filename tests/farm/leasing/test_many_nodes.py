@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 import threading
@@ -29,6 +28,8 @@ from farm.store.run_store import Store
 from farm.timestamps import now
 from jobs.records import TrialRecord
 from kernel.platforms.protocol import Probe
+from tests import clusters
+from tests.clusters import cluster
 from tests.fakes import platforms
 from tests.fakes.platforms import TakesASecond
 from tests.farm.validated import run
@@ -44,23 +45,14 @@ NODES, PER_NODE = 3, 2
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     """A head without devices, and three nodes of two: two with soc=new, one with soc=old."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
-    with importing_tests():  # some drivers are other processes
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    with importing_tests(), cluster() as started:  # some drivers are other processes
         for number in range(NODES):
             add_node(started, number)
-        ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
         yield started
-        ray.shutdown()
-        started.shutdown()
 
 
 def add_node(started: Any, number: int) -> Any:
-    labels = {"soc": "old" if number == 0 else "new", "farm-node": f"n{number}"}
-    return started.add_node(num_cpus=2, resources={"NPU": PER_NODE}, labels=labels)
+    return clusters.add_node(started, number, PER_NODE, soc="old" if number == 0 else "new")
 
 
 def name(number: int) -> str:
@@ -246,6 +238,8 @@ import sys, time
 from farm.execution.resolved_run import resolve
 from farm.execution.session import SessionOptions, leased
 from farm.model.run import RunRequest
+from tests import clusters
+from tests.clusters import cluster
 from tests.fakes import platforms
 request = RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=6, repeats=1,
                      input_set="documented", seed=0)

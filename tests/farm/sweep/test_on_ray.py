@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -30,6 +29,7 @@ from farm.sweep.workflow import SweepOptions, resume, sweep
 from kernel.clock import SimulatedUs, WallTime
 from kernel.platforms.protocol import Probe
 from kernel.spec import Tensors
+from tests.clusters import cluster
 from tests.fakes import platforms
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("six_devices")]
@@ -44,17 +44,8 @@ TRIALS = len(SEEDS) * REPEATS
 @pytest.fixture(scope="module")
 def cluster_of_six() -> Iterator[None]:
     """A head without devices, and three nodes of two."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    for number in range(NODES):
-        started.add_node(num_cpus=2, resources={"NPU": PER_NODE}, labels={"farm-node": f"n{number}"})
-    ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
-    yield
-    ray.shutdown()
-    started.shutdown()
+    with cluster(NODES, PER_NODE):
+        yield
 
 
 @pytest.fixture

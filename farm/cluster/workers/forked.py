@@ -1,0 +1,93 @@
+"""Has the workers of a Ray that is started here forked from a process that has loaded torch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from farm.cluster import ray_internals
+from farm.cluster.workers import fork_server, launcher
+from farm.process import installation
+
+_LONGEST = 100  # bytes of a socket's path that every system takes
+_EVERY_WORKER = (
+    *("torch", "numpy", "safetensors.torch", "pydantic.main", "zoneinfo", "psutil"),
+    *(
+        "asyncio",
+        "google.protobuf.descriptor_pb2",
+        "msgpack",
+        "yaml",
+        "jsonschema",
+        "requests",
+        "setproctitle",
+    ),  # Ray's
+)
+_SIMULATED = ("pypto",)  # on a machine with NPUs it may open them, which a process that is forked must not have done
+_END_S = 5.0  # its end is at hand, unless it is still loading
+
+
+@contextlib.contextmanager
+def workers(simulated: bool) -> Iterator[None]:
+    """Have every Ray that is started within the block fork its workers; the server ends with the block.
+
+    Started before Ray, the server loads its modules while Ray starts.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="farm-fork-"))
+    path = directory / "socket"
+    if len(os.fsencode(path)) > _LONGEST:  # each worker loads everything itself then
+        directory.rmdir()
+        yield
+        return
+    ending, lifeline = os.pipe()
+    before = os.environ.get(launcher.SOCKET)
+    try:
+        with _server(path, ending, simulated), ray_internals.worker_script(launcher.__file__):
+            os.environ[launcher.SOCKET] = str(path)
+            yield
+    finally:
+        os.environ.pop(launcher.SOCKET, None)
+        if before is not None:
+            os.environ[launcher.SOCKET] = before
+        os.close(lifeline)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _server(path: Path, ending: int, simulated: bool) -> Iterator[None]:
+    modules = [*_EVERY_WORKER, *(_SIMULATED if simulated else ())]
+    request = fork_server.ForkServerRequest(socket=str(path), modules=modules, lifeline=ending)
+    with (path.parent / "log").open("wb") as log, _no_interrupts():
+        server = subprocess.Popen(
+            installation.module_command("farm.cluster.workers.fork_server", request.model_dump_json()),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **installation.absolute_python_path(os.environ)},
+            pass_fds=[ending],
+        )
+    os.close(ending)
+    try:
+        yield
+    finally:
+        server.terminate()
+        try:
+            server.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Within it, start processes that Ctrl-C does not reach, as Ray starts its own."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

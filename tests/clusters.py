@@ -1,0 +1,36 @@
+"""Ray clusters of several nodes on this machine, whose workers are forked as those of the farm's own clusters are."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from farm.cluster.workers import forked
+
+HEAD = {"num_cpus": 2, "include_dashboard": False}
+
+
+@contextlib.contextmanager
+def cluster(nodes: int = 0, per_node: int = 2) -> Iterator[Any]:
+    """A head without devices and nodes "n0", "n1" … of `per_node` devices each, with this process connected to it."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
+    with forked.workers(simulated=True):
+        started = Cluster(initialize_head=True, head_node_args=HEAD)
+        try:
+            for number in range(nodes):
+                add_node(started, number, per_node)
+            ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
+            yield started
+        finally:
+            ray.shutdown()
+            started.shutdown()
+
+
+def add_node(started: Any, number: int, devices: int = 2, **labels: str) -> Any:
+    """Start node "n<number>" of the cluster `started`."""
+    return started.add_node(num_cpus=2, resources={"NPU": devices}, labels={"farm-node": f"n{number}", **labels})
