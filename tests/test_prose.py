@@ -47,12 +47,22 @@ def test_a_refused_word_is_found(text: str) -> None:
         "for good reason",
         "an inline style",
         "`told`",
+        "{{ chart.said }}",
+        "night-mended",
         "```\nsaid\n```",
         "unfold it",
     ],
 )
 def test_other_words_and_code_are_not(text: str) -> None:
     assert list(prose.refused(text)) == []
+
+
+def test_configuration_and_templates_are_read(tmp_path: Path) -> None:
+    example = tmp_path / "farm.toml"
+    example.write_text("# the first line\n# whoever\nport = 1\n")
+
+    assert [(found.line, found.word) for found in prose.in_file(example)] == [(2, "whoever")]
+    assert {"farm.example.toml", "sign_in.html", "budgets.toml"} <= {path.name for path in prose.files()}
 
 
 def test_docstrings_and_help_texts_are_read_and_other_texts_are_not(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Find words that our prose does without, in pages, docstrings and help texts: python -m tools.prose
+"""Find words that our prose does without, in pages, docstrings, help texts and comments: python -m tools.prose
 
 Readers have English as their second or third language. Each word of the list has a plain one that serves.
 `python -m tools.prose --allowed > tests/prose_allowed.json` writes how many each file still has. They
@@ -18,13 +18,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("kernel", "jobs", "farm", "ci", "tools", "benchmarks")
 HELP = ("help", "short_help", "epilog")  # keywords of click
+TEXTS = (  # read by people as well: guides, commented configuration, templates of pages
+    "CHANGELOG.md",
+    "ci/**/*.md",
+    "ci/**/*.toml",
+    "ci/**/*.y*ml",
+    "ci/web/templates/*.html",
+    "farm/report/templates/*.j2",
+    "farm/scaffold/*.jinja",
+    "kernel/**/*.toml",
+)
 
 WORDS = {
     r"whoever": "name the person or the part",
     r"what(ever)? bec(omes?|ame) of": "the result of, the state of",
     r"told|tells": "reported, reports; shown, shows",
     r"said": "reported, stated",
-    r"mend(s|ed|ing)?": "repair, recover, replace",
+    r"(?<!night-)mend(s|ed|ing)?": "repair, recover, replace",
     r"(?<!there )is no (?!longer|more|less|such)[a-z]+": "is not a",
     r"to be had": "available",
     r"parted": "separated, divided",
@@ -40,7 +50,7 @@ WORDS = {
     r"talked into": "convinced of, made to accept",
 }
 _REFUSED = re.compile("|".join(rf"\b(?:{word})\b" for word in WORDS), re.IGNORECASE)
-_CODE = re.compile(r"^```.*?^```|^~~~.*?^~~~|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"^```.*?^```|^~~~.*?^~~~|`[^`\n]*`|\{\{.*?\}\}|\{%.*?%\}", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +68,17 @@ def findings() -> list[RefusedWord]:
 
 
 def files() -> list[Path]:
-    """Return the pages and the modules whose prose is checked."""
+    """Return the pages, texts and modules whose prose is checked."""
     top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
-    pages = [*top, *sorted((ROOT / "docs").rglob("*.md"))]
+    texts = {path for pattern in TEXTS for path in ROOT.glob(pattern)}
+    pages = [*top, *sorted((ROOT / "docs").rglob("*.md")), *sorted(texts)]
     return [*pages, *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))]
 
 
 def in_file(path: Path) -> list[RefusedWord]:
     """Return the refused words of one page or module."""
     text = path.read_text()
-    parts = [(1, text)] if path.suffix == ".md" else list(_prose_of(ast.parse(text)))
+    parts = list(_prose_of(ast.parse(text))) if path.suffix == ".py" else [(1, text)]
     name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
     return [RefusedWord(name, first + above, word) for first, part in parts for above, word in refused(part)]
 
