@@ -19,6 +19,7 @@ _GATES = (
     "tests/farm/gates/test_exact_time.py",
     "tests/farm/gates/test_findings.py",
     "tests/farm/gates/test_differences.py",
+    "tests/farm/gates/test_budget_verdicts.py",
 )
 _REGRESSION = (*_GATES, "tests/farm/gates/test_regression.py")
 _SWEEPS = ("tests/farm/sweep/test_attribution.py", "tests/farm/sweep/test_first_launches.py")

@@ -8,6 +8,7 @@ from farm.gates.determinism import DeterminismGate, distrusted_devices, second_l
 from farm.gates.divergence import Explanation, divergences
 from farm.gates.protocol import Evidence, gravest
 from farm.model.run import Finding, GateStatus
+from jobs.records import ClaimRecord
 from tests.farm.evidence import (
     CASE,
     CASES,
@@ -162,6 +163,20 @@ def test_without_a_right_result_a_cards_own_usual_bits_are_the_right_ones() -> N
 
     found = divergences(evidence(trials, outputs={CASE: ("q", "kv")}), CASE)
     assert [each.explanation for each in found] == [Explanation.RACE, Explanation.RACE_OR_CARD]
+
+
+def test_of_two_cards_that_only_claim_the_one_that_says_wrong_is_distrusted() -> None:
+    claims = [ClaimRecord(passed=True, sha256="a"), ClaimRecord(passed=False, sha256="b")]
+    trials = [trial(f"d{number}", 0, outputs={}, claims={"q": claim}) for number, claim in enumerate(claims)]
+
+    assert distrusted_devices(evidence(trials)) == {CASE: frozenset({"d1"})}
+
+
+def test_one_device_that_nobody_leased_says_how_many_trials_agree() -> None:
+    agree = "one device; its {} trials agree, which says nothing of another device"
+
+    assert [each.message for each in findings(evidence(votes({"d0": "a"}), local=True))] == ["one device"]
+    assert [each.message for each in findings(evidence(votes({"d0": "aa"}), local=True))] == [agree.format(2)]
 
 
 def test_the_gravest_status_counts_and_none_is_not_applicable() -> None:

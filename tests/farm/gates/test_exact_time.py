@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from farm.gates.budget import BudgetGate
-from farm.gates.exact_time import ExactTimeGate, contradictions
+from farm.gates.exact_time import ExactTimeGate, contradictions, describe
 from farm.gates.verdict import decide
 from farm.model.program_time import ProgramTime
 from farm.model.run import GateStatus, Verdict
-from jobs.records import Arm, BuildRecord
+from jobs.records import Arm, BuildRecord, Failure, Fault
 from kernel.clock import Clock
 from tests.farm.evidence import CASE, CASES, DEVICES, OTHER, PROGRAMS, WALL_US, changed, of_run, whole
 
@@ -106,8 +106,32 @@ def test_a_history_that_cannot_be_read_is_no_agreement() -> None:
 def test_without_times_there_is_nothing_to_hold() -> None:
     untimed = changed(whole(), lambda each: True, wall_us=None)
 
-    assert ExactTimeGate().judge(untimed).status is GateStatus.NOT_APPLICABLE
+    judged = ExactTimeGate().judge(untimed)
+    assert judged.status is GateStatus.NOT_APPLICABLE
+    assert [(each.case, each.message) for each in judged.findings] == [(case, "nothing has a time") for case in CASES]
     assert ExactTimeGate().judge(whole(cases=())).status is GateStatus.ERRORED
+
+
+def test_the_finding_names_program_times_and_places() -> None:
+    named = describe(ProgramTime("abcdefghijklmnop", 10.0, "n0/0"), ProgramTime("abcdefghijklmnop", 12.0, "n1/0"))
+    tail = "; one program has one time on an exact clock, so neither counts"
+
+    assert named == f"program abcdefghijkl took 10.00 µs (n0/0) and 12.00 µs (n1/0){tail}"
+    unnamed = [ProgramTime("the program of tiny", us, "n0/0") for us in (10.0, 12.0)]
+    assert describe(*unnamed) == f"the program of tiny took 10.00 µs (n0/0) and 12.00 µs (n0/0){tail}"
+
+
+def test_half_of_the_last_digit_is_no_difference() -> None:
+    assert contradictions([ProgramTime("a", 0.005, "x"), ProgramTime("a", 0.01, "y")]) == []
+
+
+def test_a_build_that_failed_predicts_nothing() -> None:
+    failed = build(predicted_us=50.0).model_copy(
+        update={"failure": Failure(fault=Fault.KERNEL, kind="compile", message="F21004")}
+    )
+
+    assert gate(builds=(failed, build(predicted_us=100.0))).judge(whole()).status is GateStatus.PASSED
+    assert gate(builds=(build(predicted_us=50.0),)).judge(whole()).status is GateStatus.ERRORED
 
 
 def test_times_closer_than_the_clock_tells_are_one() -> None:
