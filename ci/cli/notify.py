@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import uuid
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 @click.command("notify")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead.")
 @config_option
-def command(names: tuple[str, ...], config: Path) -> None:
+def command(names: tuple[str, ...], as_json: bool, config: Path) -> None:
     """Send a notice on trial through every [[notify]], or through those named, and say what came of each.
 
     It goes out whatever events a channel has chosen. Exit code 0 where all took it, 2 where there is no such channel, 3
@@ -43,8 +45,12 @@ def command(names: tuple[str, ...], config: Path) -> None:
     url = str(loaded.server.public_url)
     chosen = {name: channel for name, channel in channels.items() if not names or name in names}
     told = [asyncio.run(_tried(channel, url)) for channel in chosen.values()]
-    for name, problem in zip(chosen, told, strict=True):
-        click.echo(f"{name}\t{problem or 'sent'}")
+    rows = [{"name": name, "problem": problem} for name, problem in zip(chosen, told, strict=True)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for row in rows:
+            click.echo(f"{row['name']}\t{row['problem'] or 'sent'}")
     sys.exit(ExitCode.ERRORED if any(told) else ExitCode.PASSED)
 
 

@@ -39,14 +39,15 @@ def command() -> None:
     help="What it is good for; repeat for more. None includes another.",
 )
 @click.option("--expires", "days", type=click.IntRange(1, _LONGEST_DAYS), metavar="DAYS", help="Default: never.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead.")
 @config_option
-def create(name: str, scopes: tuple[str, ...], days: int | None, config: Path) -> None:
+def create(name: str, scopes: tuple[str, ...], days: int | None, as_json: bool, config: Path) -> None:
     """Make a token and print it, this once: only a digest of it is kept."""
     from ci.api import tokens
 
     with _database(config) as engine:
         token = tokens.create(engine, name, [Scope(scope) for scope in scopes], days)
-    click.echo(token)
+    click.echo(json.dumps({"name": name, "scopes": sorted(scopes), "token": token}, indent=2) if as_json else token)
     click.echo("farm: keep it now, it cannot be shown again", err=True)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import click
 
+from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.errors import UsageError
 from farm.execution import preflight
@@ -22,20 +24,25 @@ def command() -> None:
 
 @command.command()
 @click.argument("kernels", metavar="[KERNEL]...", nargs=-1)
-def check(kernels: tuple[str, ...]) -> None:
+@options.json_option
+def check(kernels: tuple[str, ...], as_json: bool) -> None:
     """Check the budget file of each KERNEL, installed or named by its file; without one, of every installed kernel.
 
     A key, case or platform that does not exist, a value of the wrong form, a ceiling without a source and a ratchet on
     a platform with a measured clock are errors, one line each. Exit code 2 where there is one.
     """
-    problems = 0
+    rows = []
     for name in kernels or kernel_names():
+        limits, problem = 0, ""
         try:
             limits = preflight.require_budgets(kernel_of(name))
         except (UsageError, KernelLayerError) as error:
-            problems += 1
-            click.echo(f"{name}: {error}", err=True)
-        else:
+            problem = str(error)
+            click.echo(f"{name}: {problem}", err=True)
+        rows.append({"kernel": name, "budgets": limits, "problem": problem})
+        if not as_json and not problem:
             click.echo(f"{name}: {counted(limits, 'budget')}")
-    if problems:
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    if any(row["problem"] for row in rows):
         sys.exit(ExitCode.USAGE)

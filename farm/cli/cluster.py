@@ -39,12 +39,13 @@ def command() -> None:
     show_default=True,
     help="Port of the head node.",
 )
-def up(nodes: int, devices_per_node: int, soc: str, port: int) -> None:
+@options.json_option
+def up(nodes: int, devices_per_node: int, soc: str, port: int, as_json: bool) -> None:
     """Start it, and say how to use it."""
     if soc and not _SOC.fullmatch(soc):
         raise UsageError(f"--soc '{soc}' cannot be a label; use letters, digits, '-', '_' and '.', for example a2a3")
     interrupt_on_sigterm()
-    console = Console()
+    console = Console(quiet=as_json)
 
     def started(node: LocalNode) -> None:
         console.print(f"node {node.number} is up, {counted(node.devices, 'device')}", highlight=False)
@@ -52,6 +53,9 @@ def up(nodes: int, devices_per_node: int, soc: str, port: int) -> None:
 
     with console.status(f"starting node 0 of {nodes}") as spinner:
         cluster = local.up(nodes, devices_per_node, soc, port, started)
+    if as_json:
+        click.echo(json.dumps(_facts(cluster), indent=2))
+        return
     click.echo(f"{counted(nodes * devices_per_node, 'device')} at {cluster.address}; try\n")
     click.echo(f"  farm run --address {cluster.address} --devices {min(3, nodes * devices_per_node)}")
     click.echo("  farm cluster down")

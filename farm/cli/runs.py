@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from farm import paths
-from farm.cli.options import refuse_options_before
+from farm.cli.options import json_option, refuse_options_before
 from farm.model.run import Verdict
 from farm.report.run.terminal import verdict_text
 from farm.source.kernel_identity import recorded_name
@@ -60,7 +60,8 @@ def command(context: click.Context, limit: int, kernel: str | None, verdict: str
 
 @command.command()
 @click.argument("run_id", metavar="RUN")
-def settle(run_id: str) -> None:
+@json_option
+def settle(run_id: str, as_json: bool) -> None:
     """End RUN, whose process is gone, as errored: interrupted.
 
     RUN is an id or the beginning of one. A run whose process ended on this machine is settled by itself; one of another
@@ -69,20 +70,29 @@ def settle(run_id: str) -> None:
     """
     with Store.open(paths.store_url()) as store:
         full = run_settlement.settle(store, run_id, f"{getpass.getuser()}@{socket.gethostname()}")
+    if as_json:
+        click.echo(json.dumps({"run_id": full, "verdict": Verdict.ERRORED.value, "reason": "interrupted"}, indent=2))
+        return
     click.echo(f"run {full} is errored: interrupted; go on with `farm resume {full}`")
 
 
 @command.command("import")
 @click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
-def import_runs(directories: tuple[Path, ...]) -> None:
+@json_option
+def import_runs(directories: tuple[Path, ...], as_json: bool) -> None:
     """Bring runs into the store from their own directories DIR, where the store was away when they ended.
 
     Importing a run again changes nothing. A verdict that a run has given itself is never changed.
     """
+    rows = []
     with Store.open(paths.store_url()) as store:
         for directory in directories:
             run_id, added = bring_in(store, directory)
-            click.echo(f"run {run_id} is {'imported' if added else 'in the store already'}")
+            rows.append({"run_id": run_id, "directory": str(directory), "imported": added})
+            if not as_json:
+                click.echo(f"run {run_id} is {'imported' if added else 'in the store already'}")
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
 
 
 def _fields(run: RunSummary) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 from farm.analysis.figures import measured, median_trial
 from farm.atomic_file import write_whole
+from farm.cli.options import json_option
 from farm.errors import UsageError
 from farm.model.run import RunRecord
 from farm.store.run_lookup import load
@@ -24,6 +26,7 @@ _PATIENCE_S = 120.0  # for a browser to start, load Perfetto's page and fetch th
 @click.option("--repeat", type=click.IntRange(min=0), help="The trials of this repeat. Default: the median trial.")
 @click.option("--against", metavar="RUN", help="A second run in the same trace, both from their own beginning.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write. Default: RUN.pftrace.")
+@json_option
 @click.option("--open", "opened", is_flag=True, help="Hand it to Perfetto's page (ui.perfetto.dev) in a browser.")
 def command(
     run: str,
@@ -32,6 +35,7 @@ def command(
     repeat: int | None,
     against: str | None,
     out: Path | None,
+    as_json: bool,
     opened: bool,
 ) -> None:
     """Write a native Perfetto trace of RUN: stages, cores, what waits for what, and how many cores are busy.
@@ -57,7 +61,11 @@ def command(
         traced += [Traced(_name(base, trial), trial) for trial in _chosen(base, cases, device, repeat)]
     path = out or Path(f"{slug(record.run_id)}.pftrace")
     write_whole(path, perfetto_trace(traced))
-    click.echo(path)
+    if as_json:
+        named = [{"case": trial.case, "device": trial.device, "repeat": trial.repeat} for trial in chosen]
+        click.echo(json.dumps({"run_id": record.run_id, "path": str(path), "trials": named}, indent=2))
+    else:
+        click.echo(path)
     if opened:
         from farm.cli.perfetto_ui import hand_over
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,8 @@ def test_a_directory_is_imported_once(tmp_path: Path) -> None:
     assert farm("import", str(tmp_path)) == (0, f"run {ID} is imported\n")
     assert farm("import", str(tmp_path)) == (0, f"run {ID} is in the store already\n")
     assert farm("import", str(tmp_path / "elsewhere"))[0] == 2
+    code, told = farm("import", "--json", str(tmp_path))
+    assert (code, json.loads(told)) == (0, [{"run_id": ID, "directory": str(tmp_path), "imported": False}])
 
 
 def test_an_option_in_front_of_the_subcommand_is_refused() -> None:
