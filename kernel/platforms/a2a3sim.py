@@ -15,13 +15,12 @@ import torch
 from kernel.clock import Clock, SimulatedUs
 from kernel.errors import KernelLayerError, PlatformUnavailableError
 from kernel.platforms import calculator, environment, pypto_driver, pypto_private, swimlane
+from kernel.platforms.compiled_graph import GRAPH_NAME
 from kernel.platforms.pass_verify import PassCheck, read_checks
 from kernel.platforms.protocol import TRACE_NAME, Built, Execution, Missing, Needs, Probe, Task
 from kernel.platforms.pypto_driver import Compiled, Launch
+from kernel.platforms.pypto_simulation import CYCLES_PER_US
 from kernel.spec import Kernel, Program, Tensors, Tuning
-
-# PyPTO's own traces divide cycles by this, though the model's cores run at 1850 MHz; times here equal those it prints.
-_CYCLES_PER_US = 1800
 
 _RUN_MODE_SIM = 1  # pypto.RunMode.SIM
 # Where CANN is set up, PyPTO would also compile for the device: slower, and it ends the process where that fails.
@@ -45,9 +44,12 @@ class A2A3Sim:
     clock = Clock.SIMULATED
     noisy = False
     recording = _CORE_LOG
+    graph = GRAPH_NAME
+    simulator = "kernel.platforms.pypto_simulation:simulate"
 
     def __init__(self) -> None:
         self._cache: Path | None = None
+        self._hands_over_graph = False
 
     def missing(self) -> list[Missing]:
         """What is not here and must be before this platform can run."""
@@ -69,8 +71,8 @@ class A2A3Sim:
         return str(device)
 
     def unbuilt(self, cache: Path) -> str:
-        """PyPTO's calculator, where it is not in `cache` yet."""
-        return "" if calculator.library_path(cache).exists() else "PyPTO's host calculator"
+        """PyPTO's calculator, where it is neither in `cache` nor in the user's own cache yet."""
+        return "" if calculator.is_at_hand(cache) else "PyPTO's host calculator"
 
     def build_once(self, cache: Path) -> None:
         """Build the calculator into `cache`. Raises `PlatformUnavailableError`."""
@@ -143,20 +145,25 @@ class A2A3Sim:
 
     def read_recording(self, path: Path) -> tuple[Task, ...]:
         """The cost model's log of its cores, without the stages, which are not in it."""
-        return swimlane.read_core_log(path, (), {}, _CYCLES_PER_US)
+        return swimlane.read_core_log(path, (), {}, CYCLES_PER_US)
+
+    def hand_over_graph(self) -> None:
+        """Leave the compiled program as data from here on."""
+        self._hands_over_graph = True
 
     def floor_us(self, written_bytes: int) -> float:
         """All cores writing at their full width all the time."""
-        return written_bytes / (_BYTES_PER_CYCLE * _CORES * _CYCLES_PER_US)
+        return written_bytes / (_BYTES_PER_CYCLE * _CORES * CYCLES_PER_US)
 
     def _launch(
         self, program: Program, inputs: Tensors, outputs: Tensors, directory: Path, *, numbers: bool
     ) -> tuple[Compiled, tuple[Task, ...]]:
         verify = {"enable_pass_verify": True, "pass_verify_pass_filter": []} if numbers else {}
         artefacts = self._compile(program, inputs, outputs, directory, verify)
-        compiled = pypto_driver.read_compiled(artefacts)
+        graph = directory / self.graph if self._hands_over_graph else None
+        compiled = pypto_driver.read_compiled(artefacts, graph)
         core_log = artefacts / _COST_MODEL_OUTPUT / _CORE_LOG
-        tasks = swimlane.read_core_log(core_log, compiled.topology, compiled.labels, _CYCLES_PER_US)
+        tasks = swimlane.read_core_log(core_log, compiled.topology, compiled.labels, CYCLES_PER_US)
         swimlane.write_trace(directory / TRACE_NAME, tasks, compiled.topology)
         pypto_driver.keep_only(directory, artefacts, lambda path: path.name in _KEEP)
         return compiled, tasks

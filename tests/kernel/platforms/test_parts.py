@@ -115,6 +115,7 @@ esac
 def test_the_calculator_is_built_once_by_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cmake = fake_cmake(tmp_path, MAKES_THE_LIBRARY)
     monkeypatch.setattr(pypto_private, "find_cmake", lambda: cmake)
+    monkeypatch.setenv(calculator.SHARED, "")
     cache = tmp_path / "cache"
 
     workers = [threading.Thread(target=calculator.ensure_built, args=(cache, "a2a3sim")) for _ in range(4)]
@@ -129,9 +130,60 @@ def test_the_calculator_is_built_once_by_many(monkeypatch: pytest.MonkeyPatch, t
     assert left - {".lock"} == {".log", ".so"}  # some versions of filelock take their file away
 
 
+def test_a_second_home_of_one_user_copies_the_calculator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cmake = fake_cmake(tmp_path, MAKES_THE_LIBRARY)
+    monkeypatch.setattr(pypto_private, "find_cmake", lambda: cmake)
+    monkeypatch.setenv(calculator.SHARED, str(tmp_path / "shared"))
+    homes = [tmp_path / name for name in ("one", "two", "three")]
+    assert not calculator.is_at_hand(homes[1])
+
+    workers = [threading.Thread(target=calculator.ensure_built, args=(home, "a2a3sim")) for home in homes[:2]]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert calculator.is_at_hand(homes[2])
+    assert {calculator.ensure_built(home, "a2a3sim").read_text() for home in homes} == {"library\n"}
+    assert (tmp_path / "calls").read_text().count("call") == 2  # configure, build: once for all
+
+
+@pytest.mark.parametrize("bits", [0o666, 0o664])
+def test_a_calculator_that_others_may_have_written_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bits: int
+) -> None:
+    cmake = fake_cmake(tmp_path, MAKES_THE_LIBRARY)
+    monkeypatch.setattr(pypto_private, "find_cmake", lambda: cmake)
+    monkeypatch.setenv(calculator.SHARED, str(tmp_path / "shared"))
+    shared = calculator.shared_path(tmp_path)
+    assert shared is not None
+    shared.parent.mkdir(parents=True)
+    shared.write_text("somebody else's\n")
+    shared.chmod(bits)
+
+    assert not calculator.is_at_hand(tmp_path)
+    assert calculator.ensure_built(tmp_path, "a2a3sim").read_text() == "library\n"
+    assert shared.read_text() == "library\n"
+
+
+@pytest.mark.parametrize("shared", ["", "/proc/no-such-place"])
+def test_without_a_place_to_share_it_the_calculator_is_built_for_each_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared: str
+) -> None:
+    cmake = fake_cmake(tmp_path, MAKES_THE_LIBRARY)
+    monkeypatch.setattr(pypto_private, "find_cmake", lambda: cmake)
+    monkeypatch.setenv(calculator.SHARED, shared)
+
+    built = [calculator.ensure_built(tmp_path / name, "a2a3sim").read_text() for name in ("one", "two")]
+
+    assert built == ["library\n", "library\n"]
+    assert (tmp_path / "calls").read_text().count("call") == 4
+
+
 def test_a_calculator_that_does_not_build_names_its_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cmake = fake_cmake(tmp_path, "echo no compiler; exit 3")
     monkeypatch.setattr(pypto_private, "find_cmake", lambda: cmake)
+    monkeypatch.setenv(calculator.SHARED, "")
 
     with pytest.raises(PlatformUnavailableError, match=r"failed with code 3; see .*\.log") as caught:
         calculator.ensure_built(tmp_path / "cache", "a2a3sim")
@@ -142,6 +194,7 @@ def test_a_calculator_that_does_not_build_names_its_log(monkeypatch: pytest.Monk
 
 def test_without_cmake_the_calculator_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(pypto_private, "find_cmake", lambda: None)
+    monkeypatch.setenv(calculator.SHARED, "")
 
     with pytest.raises(PlatformUnavailableError, match=r"cmake is missing; install cmake"):
         calculator.ensure_built(tmp_path, "a2a3sim")
