@@ -68,17 +68,30 @@ def require_seeded(kernel: Kernel, case: str, input_set: str, seed: int) -> None
 
 def _compute(kernel: Kernel, case: str, input_set: str, seed: int) -> Reference:
     """Everything is computed twice, once: a reference that varies makes every verdict on it a matter of chance."""
+    inputs = inputs_of(kernel, case, input_set, seed)
+    return Reference(inputs, golden_of(kernel, case, inputs))
+
+
+def inputs_of(kernel: Kernel, case: str, input_set: str, seed: int) -> Tensors:
+    """The inputs of `case`, computed twice. Raises `KernelContractError`, and whatever the kernel's code raises."""
     with _one_thread():
         inputs = _inputs(kernel, case, input_set, seed)
         before = poison.digests(inputs)
         if varies := poison.changed(before, _inputs(kernel, case, input_set, seed)):
             problem = f"inputs() of case '{case}' gives another {_quoted(varies)} when called again with the same seed"
             raise KernelContractError(kernel.name, problem, "draw everything from torch.Generator().manual_seed(seed)")
+    return inputs
+
+
+def golden_of(kernel: Kernel, case: str, inputs: Tensors) -> Tensors:
+    """The golden of `inputs`, computed twice. Raises `KernelContractError`, and whatever the kernel's code raises."""
+    before = poison.digests(inputs)
+    with _one_thread():
         golden = _golden(kernel, case, inputs, before)
         if varies := poison.changed(poison.digests(golden), _golden(kernel, case, inputs, before)):
             problem = f"golden() of case '{case}' gives another {_quoted(varies)} when called again on the same inputs"
             raise KernelContractError(kernel.name, problem, "compute it from its inputs alone")
-    return Reference(inputs, golden)
+    return golden
 
 
 def _inputs(kernel: Kernel, case: str, input_set: str, seed: int) -> Tensors:

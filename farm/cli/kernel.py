@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from farm import paths
-from farm.cli import options
+from farm.cli import kernel_check, options
 from farm.cli.exit_codes import ExitCode
 from farm.execution import preflight
 from farm.model.budgets import load_budget
@@ -82,22 +82,7 @@ def show(kernel: str, case: str | None, as_json: bool) -> None:
             console.print(table)
 
 
-@command.command()
-@options.kernel_argument
-@click.option("--case", "-c", "case", help="Case to check. Default: the kernel's own.")
-@options.tuning_option
-@options.json_option
-def check(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool) -> None:
-    """Check a tuning against every guard of KERNEL, without building anything."""
-    found = kernel_of(kernel)
-    chosen = case or found.default_case
-    overrides = options.parse_tuning(tuning)
-    _checked(found, kernel, chosen, overrides)
-    knobs = found.tuning(chosen, overrides).as_dict()
-    if as_json:
-        click.echo(json.dumps({"kernel": kernel, "case": chosen, "tuning": knobs}, indent=2))
-    else:
-        click.echo(f"{kernel} {chosen}: every guard holds")
+command.add_command(kernel_check.command)
 
 
 @command.command()

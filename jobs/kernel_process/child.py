@@ -76,6 +76,11 @@ def _answer(asked: KernelQuestion) -> KernelAnswer:
         return KernelAnswer(history=found, problem=problem)
     if asked.question in (Question.EXECUTE, Question.VERIFY):
         return _executed(kernel, asked)
+    if asked.question is Question.CHECK:
+        from jobs.kernel_process import contract_checks
+
+        words, problem = _tried(kernel, f"its {asked.check}", lambda: contract_checks.run(kernel, asked))
+        return KernelAnswer(found=words or "", problem=problem)
     what = f"its specs, inputs() or golden() of case '{asked.case}'"
     _, problem = _tried(kernel, what, lambda: _referenced(kernel, asked))
     return KernelAnswer(problem=problem)

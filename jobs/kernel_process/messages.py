@@ -46,6 +46,7 @@ class Question(str, enum.Enum):
     REFERENCE = "reference"
     EXECUTE = "execute"
     VERIFY = "verify"
+    CHECK = "check"
 
 
 class KernelQuestion(Record):
@@ -64,6 +65,7 @@ class KernelQuestion(Record):
     platform: str = ""  # that executes
     inputs: str = ""  # file to read tensors from
     outputs: str = ""  # file to write tensors to
+    check: str = ""  # one of `jobs.kernel_process.contract_checks`
 
 
 class KernelProblem(Record):
@@ -160,6 +162,7 @@ class KernelAnswer(Record):
     history: HistoryRecord | None = None
     wall_us: TimeUs = None  # of an execution that was timed
     passes: list[PassRecord] = Field(default_factory=list)
+    found: str = ""  # by a check, in a few words
 
 
 def problem_of(error: BaseException, kernel: str, failed: str) -> KernelProblem:

@@ -29,6 +29,7 @@ _DOES = {
     Question.HISTORY: "its tuning history was read",
     Question.REFERENCE: "its inputs() and golden() were computed",
     Question.EXECUTE: "it was executed",
+    Question.CHECK: "it was checked",
     Question.VERIFY: "it was executed after each compiler pass",
 }
 

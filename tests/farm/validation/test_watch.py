@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,7 +63,7 @@ def test_files_that_are_watched_only_now_are_no_save_and_others_still_are(tmp_pa
 def test_a_save_of_several_steps_is_waited_for_to_its_end(tmp_path: Path) -> None:
     first, second = tmp_path / "first.py", tmp_path / "second.py"
     files = WatchedFiles(lambda: [first, second])
-    steps = iter([lambda: None, first.touch, second.touch, lambda: None])
+    steps: Iterator[Callable[[], None]] = iter([lambda: None, first.touch, second.touch, lambda: None])
 
     changed = files.wait(lambda seconds: next(steps)())
 
