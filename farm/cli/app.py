@@ -18,7 +18,7 @@ COMMANDS = "farm.commands"  # entry points of packages that bring commands: name
 
 # The farm's own commands, each the module of this package whose object `command` it is.
 OWN = (
-    *("bisect", "budgets", "cluster", "compare", "completion", "devices", "doctor", "init", "kernel"),
+    *("bisect", "budgets", "cluster", "compare", "completion", "devices", "doctor", "init", "kernel", "lease"),
     *("ledger", "prune", "report", "resume", "run", "runs", "suite", "sweep", "test", "top", "trace", "trends", "tune"),
 )
 

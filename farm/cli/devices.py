@@ -16,6 +16,7 @@ from rich.text import Text
 from farm import paths
 from farm.cli import device_actions, options
 from farm.monitor.device_list import OFFLINE, DeviceRow, census, listed
+from farm.store import lease_book
 from farm.store.run_store import Store
 from farm.text import one_line, share
 from kernel.errors import KernelLayerError
@@ -63,6 +64,7 @@ def _ask(platform: str, address: str | None) -> tuple[list[DeviceRow], int]:
     """Every device and how many are free. Those of the cluster are noted as seen."""
     from farm.cluster import connection
     from farm.execution import preflight
+    from farm.leasing import lock_survey
 
     found = find_platform(platform)
     preflight.require(found)
@@ -70,13 +72,15 @@ def _ask(platform: str, address: str | None) -> tuple[list[DeviceRow], int]:
         store.device_reports(platform)  # what is kept may be refused; better before a cluster is started
         with connection.connected(address, simulated=not found.noisy):
             free = connection.free_count()
+            locked = lock_survey.locked_devices() if address or found.noisy else {}  # simulated ones have no locks
             present = [
                 {"id": f"{node.name}/{index}", "node": node.name, **_hardware(found, index)}
                 for node in connection.nodes().values()
                 for index in range(node.npus)
             ]
         store.see(platform, present)
-        return listed([device["id"] for device in present], store.device_reports(platform)), free
+        lent = lease_book.by_device(lease_book.current(store.engine, platform))
+        return listed([device["id"] for device in present], store.device_reports(platform), locked, lent), free
 
 
 def _hardware(platform: Platform, index: int) -> dict[str, str]:
@@ -99,7 +103,7 @@ def _fields(device: DeviceRow) -> list[str]:
         device.card,
         _rate(device),
         ",".join(device.last_runs),
-        device.why,
+        device.remark,
     ]
     return [one_line(field) or "-" for field in fields]
 
@@ -119,7 +123,7 @@ def device_table(devices: Sequence[DeviceRow], wide: bool) -> Table:
             *([_when(device.since)] if wide else []),
             _rate(device),
             *([Text(one_line(field)) for field in (device.soc, device.card, last_run)] if wide else []),
-            Text(one_line(device.why)),
+            Text(one_line(device.remark)),
         )
     return table
 

@@ -110,7 +110,8 @@ def _devices(look: Snapshot) -> Table:
     table = _table("device", "state", "held by")
     for device in look.devices:
         state = Text(device.state or "–", _STATES.get(device.state, ""))
-        table.add_row(Text(one_line(device.id)), state, Text(one_line(device.run_id) or "–"))
+        held_by = device.run_id or device.lease.removeprefix("leased by ")
+        table.add_row(Text(one_line(device.id)), state, Text(one_line(held_by) or "–"))
     return table
 
 
@@ -161,5 +162,15 @@ def _facts(look: Snapshot) -> dict[str, Any]:
         "free": look.free,
         "runs": runs,
         "devices": [dataclasses.asdict(device) for device in look.devices],
+        "leases": [
+            {
+                "lease": lease.id,
+                "devices": lease.devices,
+                "who": lease.who,
+                "program": lease.program,
+                "until": lease.until,
+            }
+            for lease in look.leases
+        ],
         "waiting": [{**dataclasses.asdict(ticket), "priority": ticket.priority.value} for ticket in look.waiting],
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from farm.model.device_health import DeviceState, Health
 from farm.store.health_store import DeviceReport
+from farm.store.lease_book import PersonLease
 
 OFFLINE = "offline"
 _NOTABLE = (DeviceState.SUSPECT.value, DeviceState.QUARANTINED.value, OFFLINE)
@@ -31,11 +33,34 @@ class DeviceRow:
     trials: int  # recent ones that say something about the device
     faults: int  # of `trials`
     fault_rate: float | None  # 0 to 1; None where there is no such trial
+    locked: str  # "locked by alice (pid 3)" where another queue of its node has it; "" where none has
+    lease: str  # "leased by ann@n7 until …" where a person has it; "" where none has
+
+    @property
+    def remark(self) -> str:
+        """All that there is to say of it in words."""
+        return "; ".join(filter(None, (self.locked, self.lease, self.why)))
 
 
-def listed(present: Sequence[str], known: Mapping[str, DeviceReport]) -> list[DeviceRow]:
-    """The devices of the cluster in the order of their ids in `present`, then the other `known` ones, by id."""
-    here = [_line(known[device], present=True) for device in present]
+def listed(
+    present: Sequence[str],
+    known: Mapping[str, DeviceReport],
+    locked: Mapping[str, str] = MappingProxyType({}),
+    leases: Mapping[str, PersonLease] = MappingProxyType({}),
+) -> list[DeviceRow]:
+    """The devices of the cluster in the order of their ids in `present`, then the other `known` ones, by id.
+
+    `locked` has who uses a device outside of the farm, `leases` which a person has.
+    """
+    here = [
+        _line(
+            known[device],
+            present=True,
+            locked=locked.get(device, ""),
+            lease=str(leases[device]) if device in leases else "",
+        )
+        for device in present
+    ]
     return here + [_line(known[device], present=False) for device in sorted(set(known) - set(present))]
 
 
@@ -47,7 +72,7 @@ def census(devices: Sequence[DeviceRow], free: int) -> str:
     return ", ".join([f"{present} devices", f"{free} free", *told])
 
 
-def _line(report: DeviceReport, present: bool) -> DeviceRow:
+def _line(report: DeviceReport, present: bool, locked: str = "", lease: str = "") -> DeviceRow:
     seen, health = report.seen, report.health
     index = seen.id.rpartition("/")[2]
     return DeviceRow(
@@ -66,6 +91,8 @@ def _line(report: DeviceReport, present: bool) -> DeviceRow:
         trials=report.trials,
         faults=report.faults,
         fault_rate=report.fault_rate,
+        locked=locked,
+        lease=lease,
     )
 
 

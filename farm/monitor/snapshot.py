@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from farm.leasing.device_queue import QueueEntry
 from farm.monitor.active_runs import ActiveRun, going
+from farm.store import lease_book
+from farm.store.lease_book import PersonLease
 from farm.store.run_store import Store
 from farm.text import counting_order
 from farm.timestamps import utc_now
@@ -18,6 +20,7 @@ class DeviceLook:
     id: str
     state: str  # "healthy", "suspect", "quarantined"; "" where the store has not seen it yet
     run_id: str  # "" where no run of this store holds it
+    lease: str = ""  # who has it for a program of their own until when, as the store knows; "" where nobody has
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Snapshot:
     runs: tuple[ActiveRun, ...]  # those without a verdict, the one started first at the front
     devices: tuple[DeviceLook, ...]
     waiting: tuple[QueueEntry, ...]  # first in line first
+    leases: tuple[PersonLease, ...] = ()  # of people
 
 
 def take(store: Store, platform: str, address: str | None) -> Snapshot:
@@ -37,7 +41,9 @@ def take(store: Store, platform: str, address: str | None) -> Snapshot:
     store.settle()
     runs = tuple(going(store.engine))
     holders = {device.id: active.record.run_id for active in runs for device in active.devices}
-    present = list(holders)
+    leases = tuple(lease_book.current(store.engine, platform))
+    lent = lease_book.by_device(leases)
+    present = list(dict.fromkeys([*holders, *lent]))
     free: int | None = None
     waiting: tuple[QueueEntry, ...] = ()
     if address is not None:
@@ -53,8 +59,14 @@ def take(store: Store, platform: str, address: str | None) -> Snapshot:
         free=free,
         runs=runs,
         devices=tuple(
-            DeviceLook(name, health[name].state.value if name in health else "", holders.get(name, ""))
+            DeviceLook(
+                name,
+                health[name].state.value if name in health else "",
+                holders.get(name, ""),
+                str(lent[name]) if name in lent else "",
+            )
             for name in sorted(present, key=counting_order)
         ),
         waiting=waiting,
+        leases=leases,
     )

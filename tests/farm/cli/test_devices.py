@@ -24,6 +24,9 @@ from farm.model.device_health import DeviceState, EventKind, HealthEvent
 from farm.model.priority import Priority
 from farm.model.selection import Selection
 from farm.monitor.device_list import census, listed
+from farm.process import identity
+from farm.store import lease_book
+from farm.store.lease_book import PersonLease
 from farm.store.run_store import Store
 from farm.timestamps import now
 from kernel.errors import DeviceError
@@ -167,6 +170,22 @@ def test_the_table_leaves_columns_out_on_a_narrow_terminal_and_stays_legible() -
         assert [part for part in (*parts, "offline", "AICORE") if part not in shown] == []
     assert "not in the cluster; quarantined: 507014: AICORE timeout" in [line.why for line in lines]
     assert census(lines, 3) == "1 devices, 3 free, 1 suspect, 1 offline"
+
+
+def test_who_has_a_device_outside_of_runs_stands_beside_its_health() -> None:
+    observe(EventKind.TRIAL_OK, EventKind.DEVICE_FAULT)
+    entry = PersonLease("l-1", PLATFORM, (DEVICE,), "ann@n", "bash", now(), now(), identity.current())
+    with Store.open(paths.store_url()) as store:
+        store.see(PLATFORM, [{"id": DEVICE, "node": "10.0.0.1", "soc": "", "card": ""}])
+        lease_book.note(store.engine, entry)
+        lent = lease_book.by_device(lease_book.current(store.engine, PLATFORM))
+        (line,) = listed([DEVICE], store.device_reports(PLATFORM), {DEVICE: "locked by bob (pid 3)"}, lent)
+
+    assert (line.state, line.locked, line.lease) == ("suspect", "locked by bob (pid 3)", str(entry))
+    assert line.remark == f"locked by bob (pid 3); {entry}; 507014: AICORE timeout"
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(devices.device_table([line], wide=True))
+    assert "locked by bob (pid 3); leased by ann@n until" in console.export_text()
 
 
 def local_device(index: int) -> str:

@@ -19,7 +19,11 @@ from farm.cli import top
 from farm.leasing.device_queue import QueueEntry
 from farm.model.priority import Priority
 from farm.monitor.snapshot import DeviceLook, Snapshot, take
+from farm.process import identity
+from farm.store import lease_book
+from farm.store.lease_book import PersonLease
 from farm.store.run_store import Store
+from farm.timestamps import now
 from tests.farm import samples
 
 
@@ -107,3 +111,18 @@ def test_an_interrupt_ends_it_quietly(going: None, tmp_path: Path) -> None:
         _, complaints = shown.communicate(timeout=60)
     assert b"run-goes-on" in seen
     assert (shown.returncode, complaints) == (0, b"")
+
+
+def test_a_lease_of_a_person_is_shown_with_its_devices() -> None:
+    entry = PersonLease("l-1", "a2a3sim", ("n/2",), "ann@n", "bash", now(), now(), identity.current())
+    with Store.open(paths.store_url()) as store:
+        lease_book.note(store.engine, entry)
+
+    found = json.loads(farm_top("--json").stdout)
+    assert found["leases"] == [
+        {"lease": "l-1", "devices": ["n/2"], "who": "ann@n", "program": "bash", "until": entry.until}
+    ]
+    assert [(device["id"], device["lease"]) for device in found["devices"]] == [("n/2", str(entry))]
+    said = farm_top("--once").stdout
+    assert "ann@n until" in said
+    assert max(len(line) for line in said.splitlines()) <= 80

@@ -13,10 +13,12 @@ import pytest
 from farm.cluster import connection
 from farm.errors import CapacityError
 from farm.execution.observer import Observer
+from farm.execution.person_lease import LeaseRequest, leased
 from farm.execution.session import SessionOptions
 from farm.leasing.lock_survey import locked_devices
 from farm.model.budgets import Budget
 from farm.model.run import RunRecord, RunRequest, Verdict
+from farm.monitor.snapshot import take
 from farm.process import device_lock
 from farm.store.run_store import Store
 from jobs.records import TrialRecord
@@ -122,3 +124,23 @@ def test_a_run_that_waits_takes_the_device_once_it_is_unlocked(locks: Path, tmp_
     assert record.verdict is Verdict.PASSED, record.reason
     assert [device.rpartition("/")[2] for device in seen.locked_out] == ["1"]
     assert seen.unlocked == []
+
+
+def test_a_person_s_lease_holds_device_and_lock_and_is_shown_to_all(locks: Path) -> None:
+    factory, request = platforms.Honest, LeaseRequest(2, 600.0, "/bin/bash")
+    with leased(factory, request, None, print, lambda ahead, waited_s: None, lambda device, who: None) as held_by_us:
+        files = [locks / f"npu_device_{index}.lock" for index in held_by_us.indices]
+        taken = [subprocess.run(["flock", "--nonblock", str(path), "true"], check=False).returncode for path in files]
+        with Store.open(os.environ["FARM_STORE"]) as store:
+            look = take(store, "fake", "here")
+            told = {device.id: device.lease for device in look.devices}
+
+        assert (taken, held_by_us.locked) == ([1, 1], True)
+        assert came_true(lambda: connection.free_count() == DEVICES - 2, 30.0)
+        assert [told[device] for device in held_by_us.entry.devices] == [str(held_by_us.entry)] * 2
+        assert " for bash" in str(held_by_us.entry)
+        assert locked_devices() == {}  # of other queues
+    with Store.open(os.environ["FARM_STORE"]) as store:
+        assert take(store, "fake", None).leases == ()
+    assert came_true(lambda: connection.free_count() == DEVICES, 30.0)
+    assert came_true(lambda: not any(device_lock.obstacle(index) for index in range(DEVICES)), 30.0)
