@@ -75,6 +75,14 @@ TABLE: tuple[FaultRow, ...] = (
         "A time that is NaN, infinite or not above 0 is no measurement, and says nothing about the kernel.",
     ),
     *_rows(
+        Source.EXCEPTION,
+        {"UnprovenTimeError": ""},
+        "unproven-time",
+        Fault.FARM,
+        Action.FAIL_CLOSED,
+        "The time is not the cost model's for what the program compiled, or nobody can compute it.",
+    ),
+    *_rows(
         Source.FARM,
         {"bad-argument": ""},
         "bad-argument",

@@ -35,6 +35,10 @@ class BadProgramAnswerError(KernelLayerError):
     """What the confined program answered is not an answer, or contradicts itself."""
 
 
+class UnprovenTimeError(KernelLayerError):
+    """The time that the confined program took cannot be computed from what it compiled, or is another one."""
+
+
 class InputChangedError(KernelLayerError):
     """The confined program wrote to its inputs, or rather to its copies of them."""
 

@@ -6,22 +6,20 @@ Each build and each run is a fresh process: nothing a program keeps in memory, i
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import save_file
 
-from jobs.sandbox import bubblewrap
+from jobs.sandbox import bubblewrap, simulation
 from jobs.sandbox import limits as supervision
 from jobs.sandbox.bubblewrap import View
 from jobs.sandbox.commit_kernel import InputChangedError, Origin, Overrides
 from jobs.sandbox.limits import ADDRESS_FACTOR, SandboxLimits
 from jobs.sandbox.protocol import MAX_ANSWER_BYTES, SandboxAction, SandboxAnswer, SandboxOrder, plain
-from jobs.sandbox.validation import fill, require_consistent, tasks_of, understood
+from jobs.sandbox.scratch import CACHE, INSIDE, WORK, SandboxPaths, installation, keep, scratch, trusted_packages
+from jobs.sandbox.simulation import simulated
+from jobs.sandbox.validation import fill, require_consistent, require_same, tasks_of, understood
 from kernel.clock import wall_time
 from kernel.errors import (
     PlatformUnavailableError,
@@ -38,37 +36,13 @@ from kernel.platforms.protocol import (
     Platform,
     Probe,
     Recorded,
+    Resimulated,
 )
 from kernel.spec import Kernel, Tensors, Tuning
 
-_INSIDE = Path("/run/farm")
-_WORK, _CACHE = Path("/tmp/run"), Path("/tmp/cache")  # inside: the platform's directories, in memory
-_WRITTEN = ("answer", "outputs", "log", "recording")
+_WRITTEN = ("answer", "outputs", "log", "recording", "graph")
 _OVERHEAD_BYTES = 1 << 20  # of a safetensors file over its tensors
 _RECORDING_BYTES = 128 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class _SandboxPaths:
-    """Where the files of one confined process are: on this machine, and as it sees them."""
-
-    scratch: Path  # of this machine, for this process alone
-    isolated: bool
-
-    def outer(self, name: str) -> Path:
-        """A file on this machine."""
-        return self.scratch / name
-
-    def inner(self, name: str) -> Path:
-        """The same file as the process sees it."""
-        return _INSIDE / name if self.isolated else self.scratch / name
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[_SandboxPaths]:
-    """Files for one confined process, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="farm-confined-") as scratch:
-        yield _SandboxPaths(Path(scratch), bubblewrap.isolation().bubblewrap)
 
 
 class Confined:
@@ -120,8 +94,9 @@ class Confined:
 
     def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
         """Compile in a confined process. Raises `BadProgramAnswerError`, and what `_error_of` makes of a complaint."""
-        with _scratch() as place:
+        with scratch() as place:
             answer = self._ask(SandboxAction.BUILD, case, tuning, {}, None, directory, place)
+            answer = self._computed(answer, place, directory)
         wall = None if answer.wall_us is None else wall_time(answer.wall_us, self.clock)
         return Built(answer.fingerprint, wall, tasks_of(answer), dict(answer.tuning))
 
@@ -130,12 +105,12 @@ class Confined:
     ) -> Execution:
         """Run in a confined process on copies of `inputs` and `outputs`, and copy back the outputs it answers with.
 
-        Raises `BadProgramAnswerError` where outputs or times are not what an honest process gives, and what `_error_of`
-        makes of a complaint.
+        Raises `BadProgramAnswerError` where outputs or times are not what an honest process gives, `UnprovenTimeError`
+        where the time is not that of what was compiled, and what `_error_of` makes of a complaint.
         """
         operands = {f"input/{name}": tensor for name, tensor in inputs.items()}
         operands.update({f"output/{name}": tensor for name, tensor in outputs.items()})
-        with _scratch() as place:
+        with scratch() as place:
             answer = self._ask(SandboxAction.RUN, case, tuning, operands, device, directory, place)
             if answer.changed_inputs:
                 names = ", ".join(f"'{plain(name)}'" for name in answer.changed_inputs)
@@ -144,9 +119,23 @@ class Confined:
             tasks = tasks_of(answer)
             written = sum(tensor.nbytes for tensor in outputs.values())
             require_consistent(self.inner, answer, tasks, written, place.outer("recording"))
+            answer = self._computed(answer, place, directory)
+        tasks = tasks_of(answer)
         swimlane.write_trace(directory / TRACE_NAME, tasks)
         assert answer.wall_us is not None
         return Execution(wall_time(answer.wall_us, self.clock), tasks, answer.fingerprint)
+
+    def _computed(self, answer: SandboxAnswer, place: SandboxPaths, directory: Path) -> SandboxAnswer:
+        """`answer` with time, tasks and fingerprint as another process computes them from the compiled program.
+
+        Raises `UnprovenTimeError` where they are others than the program's process says.
+        """
+        if not isinstance(self.inner, Resimulated):
+            return answer
+        computed = simulated(self.inner, place.outer("graph"), self._prepared(), self._limits, directory)
+        require_same(answer, computed)
+        update = {"wall_us": computed.wall_us, "tasks": computed.tasks, "fingerprint": computed.fingerprint}
+        return answer.model_copy(update=update)
 
     def _ask(
         self,
@@ -156,21 +145,19 @@ class Confined:
         operands: Tensors,
         device: int | None,
         directory: Path,
-        place: _SandboxPaths,
+        place: SandboxPaths,
     ) -> SandboxAnswer:
         needs = self.inner.needs(device) if isinstance(self.inner, Confinable) else Needs()
         directory.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in operands.items()}, place.outer("operands"))
         place.outer("job").write_text(self._job(action, case, tuning, device, needs, place).model_dump_json())
-        for name in _WRITTEN:
-            place.outer(name).touch()
-        for name, mode in {"job": 0o644, "operands": 0o644, **dict.fromkeys(_WRITTEN, 0o666)}.items():
-            place.outer(name).chmod(mode)  # the process may have another user's id
+        place.share(("job", "operands"), _WRITTEN)
         answers = {
             place.outer("answer"): MAX_ANSWER_BYTES,
             place.outer("outputs"): sum(tensor.nbytes for tensor in operands.values()) + _OVERHEAD_BYTES,
             place.outer("log"): self._limits.log_bytes,
             place.outer("recording"): _RECORDING_BYTES,
+            place.outer("graph"): simulation.MAX_PACKED_BYTES,
         }
         printed = place.outer("printed")
         try:
@@ -183,26 +170,25 @@ class Confined:
                 place.scratch,
             )
         finally:
-            _keep(directory / LOG_NAME, (printed, place.outer("log")), self._limits.log_bytes)
+            keep(directory / LOG_NAME, (printed, place.outer("log")), self._limits.log_bytes)
         return understood(ended, place.outer("answer"), printed)
 
-    def _command(self, place: _SandboxPaths, needs: Needs) -> list[str]:
-        trusted = bubblewrap.TRUSTED if place.isolated else _installation()
+    def _command(self, place: SandboxPaths, needs: Needs) -> list[str]:
+        trusted = bubblewrap.TRUSTED if place.isolated else installation()
         program = trusted / "jobs" / "sandbox" / "entrypoint.py"
         inside = [sys.executable, "-I", str(program), str(place.inner("job")), str(trusted)]
         if not place.isolated:
             return inside
-        packages = {"jobs", "kernel", type(self.inner).__module__.partition(".")[0]}
-        read = {bubblewrap.TRUSTED / name: _installation() / name for name in sorted(packages)}
+        read = trusted_packages(type(self.inner).__module__)
         read[place.inner(self._program.name)] = self._program
         read.update({place.inner(name): place.outer(name) for name in ("job", "operands")})
         read.update({path: path for path in needs.read})
-        read.update({_INSIDE / "cache" / name: self._prepared() / name for name in needs.cache})
+        read.update({INSIDE / "cache" / name: self._prepared() / name for name in needs.cache})
         write = {place.inner(name): place.outer(name) for name in _WRITTEN}
         return bubblewrap.command(inside, View(read, write, needs.devices, self._limits.scratch_bytes))
 
     def _job(
-        self, action: SandboxAction, case: str, tuning: Tuning, device: int | None, needs: Needs, place: _SandboxPaths
+        self, action: SandboxAction, case: str, tuning: Tuning, device: int | None, needs: Needs, place: SandboxPaths
     ) -> SandboxOrder:
         assert isinstance(tuning, Overrides)
         kind, isolated, limits = type(self.inner), place.isolated, self._limits
@@ -215,14 +201,15 @@ class Confined:
             case=case,
             overrides=dict(tuning.values),
             device=device or 0,
-            cache=_CACHE if isolated else self._prepared(),
-            shared_cache=_INSIDE / "cache" if isolated else None,
-            directory=_WORK if isolated else place.scratch / "run",
+            cache=CACHE if isolated else self._prepared(),
+            shared_cache=INSIDE / "cache" if isolated else None,
+            directory=WORK if isolated else place.scratch / "run",
             operands=place.inner("operands"),
             outputs=place.inner("outputs"),
             answer=place.inner("answer"),
             log=place.inner("log"),
             recording=place.inner("recording") if isinstance(self.inner, Recorded) else None,
+            graph=place.inner("graph") if isinstance(self.inner, Resimulated) else None,
             uid=bubblewrap.own_uid() if isolated else None,
             groups=sorted({node.stat().st_gid for node in needs.devices if node.exists()} - {0}),
             python=list(needs.python),
@@ -235,17 +222,3 @@ class Confined:
         if self._cache is None:
             raise PlatformUnavailableError(self.name, "it was not prepared", "call prepare(cache) first")
         return self._cache
-
-
-def _installation() -> Path:
-    """The directory that holds the installed packages `jobs` and `kernel`."""
-    return Path(__file__).resolve().parents[2]
-
-
-def _keep(log: Path, sources: tuple[Path, ...], most: int) -> None:
-    """Append to `log` what the process printed and logged, up to `most` bytes of each."""
-    with log.open("ab") as target:
-        for source in sources:
-            if source.exists():
-                with source.open("rb") as opened:
-                    target.write(opened.read(most))

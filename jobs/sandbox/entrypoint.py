@@ -21,7 +21,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.sandbox.protocol import SandboxAnswer, SandboxOrder, SandboxProblem
+    from jobs.sandbox.protocol import AnsweredTask, SandboxAnswer, SandboxOrder, SandboxProblem
+    from kernel.platforms.protocol import Built, Execution, Simulated
     from kernel.spec import Kernel, Tensors
 
 _PR_SET_PDEATHSIG = 1
@@ -79,18 +80,50 @@ def _log_handed_over(job: SandboxOrder) -> Iterator[None]:
                 shutil.copyfileobj(source, target)
 
 
+def _simulated(job: SandboxOrder) -> SandboxAnswer:
+    """What the platform's cost model makes of a compiled program."""
+    from jobs.sandbox.protocol import SandboxAnswer
+    from kernel.platforms import swimlane
+
+    done = _named(job.platform)(job.graph, job.directory)
+    return SandboxAnswer(wall_us=swimlane.wall_us(done.tasks), fingerprint=done.fingerprint, tasks=_answered(done))
+
+
+def _answered(done: Built | Execution | Simulated) -> list[AnsweredTask]:
+    from jobs.sandbox.protocol import AnsweredTask
+
+    return [
+        AnsweredTask(
+            name=task.name,
+            stage=task.stage,
+            core=task.core,
+            start_us=task.start_us,
+            duration_us=task.duration_us,
+        )
+        for task in done.tasks
+    ]
+
+
 def _work(job: SandboxOrder) -> SandboxAnswer:
+    from jobs.sandbox.protocol import SandboxAction
+
+    return _simulated(job) if job.action is SandboxAction.SIMULATE else _run(job)
+
+
+def _run(job: SandboxOrder) -> SandboxAnswer:
     import torch
     from safetensors.torch import load_file, save_file
 
     from jobs import poison
-    from jobs.sandbox.protocol import AnsweredTask, SandboxAction, SandboxAnswer
+    from jobs.sandbox.protocol import SandboxAction, SandboxAnswer
 
     changed: list[str] = []
     torch.set_num_threads(1)  # as in the worker: a sum's order must not depend on how many there are
     platform = _named(job.platform)()
     _share_cache(job)
     platform.prepare(job.cache)
+    if job.graph is not None:
+        platform.hand_over_graph()
     kernel = _kernel(job)
     _require_case(kernel, job.case)
     tuning = kernel.tuning(job.case, job.overrides)
@@ -107,21 +140,14 @@ def _work(job: SandboxOrder) -> SandboxAnswer:
         _copy(fresh, job.outputs)
     if job.recording is not None:
         _copy(job.directory / platform.recording, job.recording)
+    if job.graph is not None:
+        _copy(job.directory / platform.graph, job.graph)
     return SandboxAnswer(
         wall_us=None if done.wall is None else done.wall.us,
         fingerprint=done.fingerprint,
         tuning=dict(tuning.as_dict()),
         changed_inputs=changed,
-        tasks=[
-            AnsweredTask(
-                name=task.name,
-                stage=task.stage,
-                core=task.core,
-                start_us=task.start_us,
-                duration_us=task.duration_us,
-            )
-            for task in done.tasks
-        ],
+        tasks=_answered(done),
     )
 
 

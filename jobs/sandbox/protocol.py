@@ -28,13 +28,14 @@ class SandboxAction(str, enum.Enum):
 
     BUILD = "build"
     RUN = "run"
+    SIMULATE = "simulate"  # have a cost model time a compiled program; nothing of a commit is loaded
 
 
 class SandboxOrder(Record):
     """What the confined process is to do. Every path is as that process sees it."""
 
     action: SandboxAction
-    platform: str  # "module:class", from the installation
+    platform: str  # "module:class", from the installation; of a simulation "module:function"
     kernel: str  # "module:attribute", from the tree
     module: str  # the module or package that comes from the tree; everything else comes from the installation
     place: Path  # its file or directory
@@ -49,6 +50,7 @@ class SandboxOrder(Record):
     answer: Path
     log: Path
     recording: Path | None  # where a copy of the platform's own recording goes
+    graph: Path | None = None  # where the compiled program goes as data; of a simulation, where it is read
     uid: int | None  # whose id to take on; None to stay
     groups: list[int]  # those of the device nodes it may use, where it takes on an id
     python: list[Path]  # where a toolchain has modules of its own, after all others

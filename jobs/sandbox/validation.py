@@ -19,6 +19,7 @@ from jobs.sandbox.commit_kernel import (
     ProgramHungError,
     ProgramRaisedError,
     UnknownCaseError,
+    UnprovenTimeError,
 )
 from jobs.sandbox.limits import SandboxExit
 from jobs.sandbox.protocol import BadAnswerError, Complaint, SandboxAnswer, SandboxProblem, plain, read_answer
@@ -115,6 +116,21 @@ def require_consistent(
         raise BadProgramAnswerError(
             f"{answer.wall_us:.2f} µs is less than the {floor_us:.2f} µs all cores together take to write the outputs"
         )
+
+
+def require_same(answer: SandboxAnswer, computed: SandboxAnswer) -> None:
+    """Hold what the process says of its program to what was computed from it. Raises `UnprovenTimeError`."""
+    said, found = sorted(map(_span, tasks_of(answer))), sorted(map(_span, tasks_of(computed)))
+    if said != found or answer.fingerprint != computed.fingerprint:
+        raise UnprovenTimeError(
+            f"the program's process says {_us(answer)} for its program, and the cost model gives {_us(computed)} for "
+            "what it compiled"
+        )
+
+
+def _us(answer: SandboxAnswer) -> str:
+    time = "no time" if answer.wall_us is None else f"{answer.wall_us:.2f} µs"
+    return f"{time} ({answer.fingerprint[:12] or 'unnamed'})"
 
 
 def _span(task: Task) -> tuple[str, float, float]:

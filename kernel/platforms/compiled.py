@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT_GRAPH, LEAF_GRAPH = 2, 3  # values of "graphtype"
+_COLUMNS = ("seqNo", "taskId", "rootHash", "opmagic", "leafHash", "coreType", "successors")  # of a topology
 
 # PyPTO indents by one blank a level, so a function's braces stand alone behind two blanks.
 _FUNCTION_BEGIN, _FUNCTION_END = b"\n  {\n", b"\n  }"
@@ -27,6 +28,8 @@ class Call:
     root: str  # hash of the root function
     magic: int  # the call operation within the root
     successors: tuple[int, ...]  # task numbers within the same device task
+    leaf: str = ""  # hash of the function that is called; "0" for a join
+    core: int = 0  # kind of core it runs on
 
 
 def functions(program: Path, graph: int) -> Iterator[dict[str, Any]]:
@@ -50,10 +53,15 @@ def labels(roots: list[dict[str, Any]]) -> dict[tuple[str, int], str]:
 
 
 def topology(path: Path) -> list[Call]:
-    """The calls of a `dyn_topo.txt`, whose columns its own first line names (the last one repeats)."""
-    header, *lines = path.read_text().splitlines()
+    """The calls of a `dyn_topo.txt`."""
+    return parsed_topology(path.read_text())
+
+
+def parsed_topology(text: str) -> list[Call]:
+    """The calls of the text of a `dyn_topo.txt`, whose columns its own first line names (the last one repeats)."""
+    header, *lines = text.splitlines()
     columns = header.split(",")
-    column = {name: columns.index(name) for name in ("seqNo", "taskId", "rootHash", "opmagic", "successors")}
+    column = {name: columns.index(name) for name in _COLUMNS}
     calls = []
     for line in lines:
         fields = line.split(",")
@@ -63,6 +71,8 @@ def topology(path: Path) -> list[Call]:
                 task=int(fields[column["taskId"]]),
                 root=fields[column["rootHash"]],
                 magic=int(fields[column["opmagic"]]),
+                leaf=fields[column["leafHash"]],
+                core=int(fields[column["coreType"]]),
                 successors=tuple(int(field) for field in fields[column["successors"] :] if field.strip()),
             )
         )

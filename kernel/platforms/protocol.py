@@ -208,6 +208,26 @@ class BuiltOnce(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What a cost model makes of a compiled program."""
+
+    fingerprint: str
+    tasks: tuple[Task, ...]
+
+
+@runtime_checkable
+class Resimulated(Protocol):
+    """A platform whose times can be computed again from a compiled program, by a process that has none of its code."""
+
+    graph: str  # name of the file with the compiled program that `build` and `run` leave in their directory
+    simulator: str  # "module:function", called with that file and a directory to write to; returns `Simulated`
+
+    def hand_over_graph(self) -> None:
+        """Have `build` and `run` leave the compiled program, which takes a moment."""
+        ...
+
+
 @runtime_checkable
 class Recorded(Protocol):
     """A platform that leaves a raw recording of its times, to hold against what a foreign program says of them."""

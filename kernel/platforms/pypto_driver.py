@@ -17,6 +17,7 @@ import torch
 from kernel.errors import KernelLayerError, TensorError
 from kernel.platforms import compiled, pypto_errors, pypto_private
 from kernel.platforms.capture import captured
+from kernel.platforms.compiled_graph import CompiledGraph
 from kernel.platforms.fingerprint import fingerprint
 from kernel.platforms.program_signature import require_annotations
 from kernel.platforms.protocol import LOG_NAME
@@ -134,8 +135,8 @@ def _errors_in_words(directory: Path, on_device: bool) -> Iterator[None]:
         raise complaint from error
 
 
-def read_compiled(artefacts: Path) -> Compiled:
-    """What the compiler left in `artefacts`; no topology where nothing ran.
+def read_compiled(artefacts: Path, graph: Path | None = None) -> Compiled:
+    """What the compiler left in `artefacts`; no topology where nothing ran. `graph` is where it goes as data.
 
     Raises `FileNotFoundError` where the compiler wrote no program.
     """
@@ -143,6 +144,8 @@ def read_compiled(artefacts: Path) -> Compiled:
     program = artefacts / "program.json"
     roots = list(compiled.functions(program, compiled.ROOT_GRAPH))
     leaves = list(compiled.functions(program, compiled.LEAF_GRAPH))
+    if graph is not None:
+        CompiledGraph(roots, leaves, topology.read_text()).write(graph)
     return Compiled(
         fingerprint=fingerprint(roots, leaves),
         labels=compiled.labels(roots),

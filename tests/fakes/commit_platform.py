@@ -2,7 +2,7 @@
 
 Its kernel may carry `wall_us` (its time), `wrong` (its first output is wrong), `unsteady` (its bits differ from run to
 run) and `by_device` (from device to device); one with a true `broken` does not compile, one that `hangs` does not end.
-`claimed_us` is the time that its process says it took, whatever the program takes; `claimed_build_us` the same of a build.
+`claimed_us` is the time that its process says it took, whatever the program takes; `claimed_build_us` that of a build.
 """
 
 from __future__ import annotations

@@ -55,13 +55,18 @@ def program(entry: str) -> Tree:
 
 
 def under(
-    tree: Tree, place: Path, limits: SandboxLimits = LIMITS, *, require: bool = True
+    tree: Tree,
+    place: Path,
+    limits: SandboxLimits = LIMITS,
+    *,
+    require: bool = True,
+    platform: PlainPlatform | None = None,
 ) -> tuple[ForeignKernel, Confined]:
     """The kernel and the platform for `tree`, unpacked below `place`."""
     top = tree.unpack(place / "cache")
     origin = Origin("attacked:KERNEL", "attacked", ("attacked.py",))
     kernel = ForeignKernel(SmallKernel(), (top / "attacked.py",))
-    return kernel, Confined(PlainPlatform(), origin, top, tree.place, limits, require_sandbox=require)
+    return kernel, Confined(platform or PlainPlatform(), origin, top, tree.place, limits, require_sandbox=require)
 
 
 def request(seed: int = 11) -> TrialRequest:
@@ -70,11 +75,17 @@ def request(seed: int = 11) -> TrialRequest:
 
 
 def attempt(
-    entry: str, place: Path, limits: SandboxLimits = LIMITS, *, seed: int = 11, require: bool = True
+    entry: str,
+    place: Path,
+    limits: SandboxLimits = LIMITS,
+    *,
+    seed: int = 11,
+    require: bool = True,
+    platform: PlainPlatform | None = None,
 ) -> TrialRecord:
-    """One trial of the program with that body."""
-    kernel, platform = under(program(entry), place, limits, require=require)
-    return run_trial(request(seed), 0, "node/0", 0, 0, platform, place / "trial", place / "cache", kernel=kernel)
+    """One trial of the program with that body, on `platform` where one is given."""
+    kernel, confined = under(program(entry), place, limits, require=require, platform=platform)
+    return run_trial(request(seed), 0, "node/0", 0, 0, confined, place / "trial", place / "cache", kernel=kernel)
 
 
 def built(tree: Tree, place: Path) -> BuildRecord:
