@@ -107,7 +107,7 @@ class LiveView(PlainView):
     def __enter__(self) -> LiveView:
         """Start drawing."""
         self._progress.start()
-        self._run = self._progress.add_task("starting Ray and leasing devices", total=None, stage="")
+        self._run = self._progress.add_task("starting", total=None, stage="")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

@@ -19,7 +19,7 @@ def bring_in(store: Store, directory: Path) -> tuple[str, bool]:
         The run's id, and whether it was added; it is not where it is in the store already.
 
     Raises:
-        UsageError: There is no report.json, the run has not ended, or the store has another verdict of it.
+        UsageError: There is no report.json, the run has not ended or is local, or the store has another verdict of it.
         ReportError: The report cannot be read.
     """
     report = directory / "report.json"
@@ -28,6 +28,10 @@ def bring_in(store: Store, directory: Path) -> tuple[str, bool]:
     record = serialization.read(report)
     if record.verdict is None:
         raise UsageError(f"run {record.run_id} has no verdict in {report}; only a run that has ended can be imported")
+    if record.request.local:
+        raise UsageError(
+            f"run {record.run_id} is local, on a device that nobody leased; the store keeps leased runs only"
+        )
     events = _events(directory / UNSTORED)
     added = store.take_in(record)
     if events:

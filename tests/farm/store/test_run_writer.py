@@ -162,6 +162,16 @@ def test_a_run_under_way_is_not_imported(store: Store, tmp_path: Path) -> None:
         bring_in(store, tmp_path)
 
 
+def test_a_local_run_is_not_imported(store: Store, tmp_path: Path) -> None:
+    record = samples.run(run_id=RUN)
+    local = record.model_copy(update={"request": record.request.model_copy(update={"local": True})})
+    write_reports(local, tmp_path)
+
+    with pytest.raises(UsageError, match="is local, on a device that nobody leased"):
+        bring_in(store, tmp_path)
+    assert store.list() == []
+
+
 @pytest.mark.parametrize("left", [None, "{}", '{"events": [{"kind": "no such"}]}'])
 def test_a_directory_without_a_run_is_one_line(store: Store, tmp_path: Path, left: str | None) -> None:
     if left is not None:
