@@ -108,7 +108,7 @@ def _outside_largest(digests: Digests, cards: Cards) -> set[str]:
     """Cards that must be faulty if the largest group of agreeing devices is right."""
     different = groups(digests)
     largest = max(different.values(), key=lambda devices: (witnesses(devices, cards), min(devices)), default=set())
-    return {cards.get(device, device) for device in digests if device not in largest}
+    return {cards[device] for device in digests if device not in largest}
 
 
 def _odd_trials(

@@ -44,7 +44,7 @@ def ratio_interval(rounds: Mapping[str, Rounds], confidence: float) -> RatioInte
     generator = np.random.default_rng(seed_of(*of_device))
     drawn = np.zeros(RESAMPLES)
     for pairs in of_device:
-        picked = generator.integers(0, len(pairs), size=(RESAMPLES, len(pairs)))
+        picked = generator.integers(len(pairs), size=(RESAMPLES, len(pairs)))
         drawn += _log_ratio(pairs[picked])
     tail = (1 - confidence) / 2
     low, high = np.exp(np.quantile(drawn / len(of_device), [tail, 1 - tail]))

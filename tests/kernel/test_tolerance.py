@@ -117,6 +117,12 @@ def test_int8_differences_do_not_wrap_around() -> None:
     assert found.max_abs_err == 255.0
 
 
+def test_a_comparison_says_what_it_compared_with_and_how_much_it_allowed() -> None:
+    for actual in (torch.ones(2), torch.ones(3), torch.ones(0)):
+        found = compare("q", actual, torch.ones(0) if not actual.numel() else torch.ones(2), Q, "staged")
+        assert (found.reference, found.allowed_outlier_share) == ("staged", 0.005)
+
+
 def test_int8_off_by_one_is_within_one() -> None:
     actual, expected = torch.tensor([-7, 8], dtype=torch.int8), torch.tensor([-8, 8], dtype=torch.int8)
 

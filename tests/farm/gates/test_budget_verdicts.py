@@ -50,3 +50,15 @@ def test_a_slow_device_is_named_and_the_whole_is_not() -> None:
     assert [(each.case, each.device, each.message) for each in judged.findings] == [
         (CASE, "d2", "median 101.00 µs is over 100.00 µs on this device")
     ]
+
+
+def test_an_improvement_of_half_of_the_last_digit_is_one() -> None:
+    judged = BudgetGate().judge(evidence([trial("d0", 0, wall_us=0.005)], budget=Budget(None, 0.01, "published")))
+
+    assert (judged.status, len(judged.findings)) == (GateStatus.PASSED, 1)
+
+
+def test_half_of_the_last_digit_over_a_limit_is_within_it() -> None:
+    judged = BudgetGate().judge(evidence([trial("d0", 0, wall_us=0.01)], budget=Budget(0.005, None, "published")))
+
+    assert judged.status is GateStatus.PASSED

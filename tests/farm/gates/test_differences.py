@@ -179,6 +179,30 @@ def test_one_device_that_nobody_leased_says_how_many_trials_agree() -> None:
     assert [each.message for each in findings(evidence(votes({"d0": "aa"}), local=True))] == [agree.format(2)]
 
 
+def explanations(rows: dict[str, str], **cards: str) -> list[tuple[Explanation, frozenset[str]]]:
+    held = evidence(votes(rows), cards=cards)
+    return [(each.explanation, each.devices) for each in divergences(held, CASE)]
+
+
+def test_the_largest_group_is_the_one_of_most_cards() -> None:
+    """Three dies of the unsteady card agree with each other against two cards, and are one witness."""
+    rows = {"d4": "aaa", "d5": "aaa", "d6": "aaa", "d0": "bxb", "d2": "bbb", "d3": "bbb"}
+
+    found = explanations(rows, d0="c0", d4="c0", d5="c0", d6="c0")
+    assert found == [(Explanation.RACE_OR_CARD, frozenset({"d0"}))]
+
+
+def test_two_dies_of_one_card_may_be_broken_in_the_same_place_and_two_cards_not() -> None:
+    rows = {"d0": "b", "d1": "b", "d2": "a", "d3": "a", "d4": "a"}
+
+    assert explanations(rows, d0="c", d1="c") == [(Explanation.CARD_OR_DEPENDENCE, frozenset({"d0", "d1"}))]
+    assert explanations(rows) == [(Explanation.DEPENDENCE, frozenset({"d0", "d1"}))]
+
+
+def test_an_output_that_nobody_has_shows_no_difference() -> None:
+    assert divergences(whole(outputs={CASE: (*OUTPUTS, "absent")}), CASE) == []
+
+
 def test_the_gravest_status_counts_and_none_is_not_applicable() -> None:
     order = [GateStatus.FAILED, GateStatus.ERRORED, GateStatus.INCONCLUSIVE, GateStatus.PASSED]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from farm.gates.budget import BudgetGate
@@ -9,7 +11,7 @@ from farm.gates.exact_time import ExactTimeGate, contradictions, describe
 from farm.gates.verdict import decide
 from farm.model.program_time import ProgramTime
 from farm.model.run import GateStatus, Verdict
-from jobs.records import Arm, BuildRecord, Failure, Fault
+from jobs.records import Arm, BuildRecord, Failure, Fault, TrialStatus
 from kernel.clock import Clock
 from tests.farm.evidence import CASE, CASES, DEVICES, OTHER, PROGRAMS, WALL_US, changed, of_run, whole
 
@@ -119,6 +121,26 @@ def test_the_finding_names_program_times_and_places() -> None:
     assert named == f"program abcdefghijkl took 10.00 µs (n0/0) and 12.00 µs (n1/0){tail}"
     unnamed = [ProgramTime("the program of tiny", us, "n0/0") for us in (10.0, 12.0)]
     assert describe(*unnamed) == f"the program of tiny took 10.00 µs (n0/0) and 12.00 µs (n0/0){tail}"
+
+
+def test_a_build_without_a_name_or_a_prediction_says_nothing() -> None:
+    unnamed = changed(whole(), lambda each: True, fingerprint="")
+    known = {CASE: [ProgramTime(PROGRAMS[CASE], 50.0, "run 1")]}
+
+    assert gate(builds=(build(), build(OTHER))).judge(whole()).status is GateStatus.PASSED
+    named_later = ExactTimeGate(builds=(build(fingerprint=""), build()), known=known)
+    assert named_later.judge(unnamed).status is GateStatus.ERRORED
+    assert ExactTimeGate(builds=(build(fingerprint=""),), known=known).judge(unnamed).status is GateStatus.PASSED
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"wall_us": math.inf}, {"wall_us": -5.0}, {"wall_us": None}, {"wall_us": 50.0, "status": TrialStatus.FAILED}],
+)
+def test_what_is_no_time_or_of_no_trial_that_ran_contradicts_nothing(odd: dict[str, object]) -> None:
+    held = changed(whole(), lambda each: (each.case, each.device, each.repeat) == (CASE, DEVICES[0], 1), **odd)
+
+    assert gate().judge(held).status is GateStatus.PASSED
 
 
 def test_half_of_the_last_digit_is_no_difference() -> None:

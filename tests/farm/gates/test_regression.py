@@ -167,6 +167,27 @@ def test_slower_is_worse_only_where_the_whole_interval_is_above_one() -> None:
     assert found.answer is RegressionAnswer.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(
+    ("head", "allowed"),
+    [
+        ([100.0] * 4 + [104.0] * 5, 0.02),  # the interval begins at 1
+        ([200.0] * 5 + [210.0] * 4, 1.0),  # the ratio is what is allowed
+    ],
+)
+def test_exactly_at_a_limit_is_not_yet_worse(head: list[float], allowed: float) -> None:
+    found = compare(program(d0=[100.0] * 9), program(d0=head), allowed, noisy=True)
+
+    assert found is not None and found.interval is not None
+    assert (found.interval[0], found.ratio) in [(1.0, pytest.approx(1.04)), (2.0, 2.0)]
+    assert found.answer is RegressionAnswer.INCONCLUSIVE
+
+
+def test_a_comparison_knows_its_clock() -> None:
+    found = RegressionGate(noisy(SPEEDS)).comparisons(of_head(noisy(SPEEDS)))
+
+    assert found[CASE].clock is Clock.MEASURED
+
+
 def test_a_case_without_a_base_is_what_its_reason_makes_of_it() -> None:
     missing = {CASE: MissingArm(GateStatus.ERRORED, "the merge base does not build")}
     judged = RegressionGate(noisy(SPEEDS), missing=missing).judge(of_head(noisy(SPEEDS)))

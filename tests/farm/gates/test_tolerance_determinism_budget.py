@@ -119,6 +119,17 @@ def test_tolerance_without_a_trial_or_an_output_is_no_pass() -> None:
     assert ToleranceGate().judge(evidence([unrecorded])).status is GateStatus.ERRORED
 
 
+def test_an_output_that_was_not_measured_is_named_with_its_trial() -> None:
+    unrecorded = trial("d1", 2).model_copy(update={"outputs": {}})
+
+    judged = ToleranceGate().judge(evidence([trial("d0", 0), unrecorded]))
+    assert [(each.device, each.repeat, each.output, each.message) for each in judged.findings] == [
+        ("d1", 2, "q", "output q was not measured")
+    ]
+    nothing = ToleranceGate().judge(evidence([lost("d0", 0)]))
+    assert nothing.findings[-1].message == "no trial measured any output"
+
+
 def walls(*per_device: list[float], clock: Clock = Clock.SIMULATED) -> list[TrialRecord]:
     return [
         trial(f"d{index}", repeat, wall_us=us, clock=clock)
