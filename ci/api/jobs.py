@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Row, select
 
-from ci.api.access import READER, ApiContext, GateHere, Submitter
+from ci.api.access import READER, ApiContext, GateHere, Origin, Submitter
+from ci.api.audited import audited
 from ci.api.pages import Cursor, Limit, Page, Word, cursor, number_position
 from ci.api.problems import ApiError
 from ci.config.repository import RepositorySection
@@ -16,11 +17,12 @@ from ci.config.section import RepositoryName
 from ci.queue.intents import Validate
 from ci.queue.job_queue import Queue
 from ci.queue.options import JobOptions
-from ci.store import audit
-from ci.store.states import OPEN, AuditAction, JobKind, JobState
+from ci.store.states import OPEN, JobKind, JobState
 from ci.store.tables import JOB
+from farm.model.audit import Actor, AuditAction
 from farm.model.priority import Priority
 from farm.model.run import Verdict
+from farm.store import audit_log
 from farm.store.engine import transaction
 from jobs.records import Record
 
@@ -101,7 +103,7 @@ def get_job(gate: GateHere, job_id: JobId) -> Job:
 
 
 @router.post("", status_code=201, summary="Submit a commit")
-def submit(gate: GateHere, by: Submitter, asked: Submission, response: Response) -> Job:
+def submit(gate: GateHere, by: Submitter, origin: Origin, asked: Submission, response: Response) -> Job:
     """Queue a commit of a configured repository. An open job of the same commit is cancelled and queued again.
 
     Whether the commit exists is found out when the job runs. The holder of the token answers for it, as somebody with
@@ -122,42 +124,42 @@ def submit(gate: GateHere, by: Submitter, asked: Submission, response: Response)
     with transaction(gate.engine, "written", write=True) as connection:
         options = JobOptions(devices=asked.devices, cases=asked.cases)
         Queue(connection, gate.config, repository).validate(wanted, options, f"token {by}")
-        audit.note(connection, f"token {by}", AuditAction.SUBMITTED, asked.commit, repository.name)
+        actor = Actor(f"token {by}", origin)
+        audit_log.note(connection, actor, AuditAction.SUBMITTED, asked.commit, repository.name)
         return _made(connection, repository, wanted.subject, response)
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job")
-def cancel(gate: GateHere, by: Submitter, job_id: JobId) -> Job:
+def cancel(gate: GateHere, by: Submitter, origin: Origin, job_id: JobId) -> Job:
     """Take a job out of the queue, or have a running one stopped."""
-    return cancel_by(gate, f"token {by}", job_id)
+    return cancel_by(gate, Actor(f"token {by}", origin), job_id)
 
 
 @router.post("/{job_id}/retry", status_code=201, summary="Retry a job")
-def retry(gate: GateHere, by: Submitter, job_id: JobId, response: Response) -> Job:
+def retry(gate: GateHere, by: Submitter, origin: Origin, job_id: JobId, response: Response) -> Job:
     """Queue the commit of a job that is over again, under the same terms: what needs an approval still does."""
-    return retry_by(gate, f"token {by}", job_id, response)
+    return retry_by(gate, Actor(f"token {by}", origin), job_id, response)
 
 
 @router.post("/{job_id}/approve", summary="Approve a held job")
-def approve(gate: GateHere, by: Submitter, job_id: JobId) -> Job:
+def approve(gate: GateHere, by: Submitter, origin: Origin, job_id: JobId) -> Job:
     """Let a held job run. The holder of the token answers for its commit, as somebody with write access does."""
-    return approve_by(gate, f"token {by}", job_id)
+    return approve_by(gate, Actor(f"token {by}", origin), job_id)
 
 
-def cancel_by(gate: ApiContext, by: str, job_id: str) -> Job:
+def cancel_by(gate: ApiContext, by: Actor, job_id: str) -> Job:
     """Take a job out of the queue, or have a running one stopped; `by` is kept as who did it. Raises `ApiError`."""
-    with transaction(gate.engine, "written", write=True) as connection:
+    with audited(gate.engine, by, AuditAction.CANCELLED, job_id) as connection:
         row = _row(connection, job_id)
         queue = Queue(connection, gate.config, _repository(gate, str(row.forge), str(row.repository), 409))
-        if not queue.cancel_job(job_id, f"by {by}"):
+        if not queue.cancel_job(job_id, f"by {by.name}", by):
             raise ApiError(409, f"job {job_id} is {row.state} already")
-        audit.note(connection, by, AuditAction.CANCELLED, job_id)
         return _job(_row(connection, job_id))
 
 
-def approve_by(gate: ApiContext, by: str, job_id: str) -> Job:
+def approve_by(gate: ApiContext, by: Actor, job_id: str) -> Job:
     """Let a held job run; `by` is kept as who has approved its commit. Raises `ApiError`."""
-    with transaction(gate.engine, "written", write=True) as connection:
+    with audited(gate.engine, by, AuditAction.APPROVED, job_id) as connection:
         row = _row(connection, job_id)
         queue = Queue(connection, gate.config, _repository(gate, str(row.forge), str(row.repository), 409))
         if not queue.approve_job(job_id, by):
@@ -165,9 +167,9 @@ def approve_by(gate: ApiContext, by: str, job_id: str) -> Job:
         return _job(_row(connection, job_id))
 
 
-def retry_by(gate: ApiContext, by: str, job_id: str, response: Response) -> Job:
+def retry_by(gate: ApiContext, by: Actor, job_id: str, response: Response) -> Job:
     """Queue the commit of a job that is over again; the new job's reason says by whom. Raises `ApiError`."""
-    with transaction(gate.engine, "written", write=True) as connection:
+    with audited(gate.engine, by, AuditAction.RETRIED, job_id) as connection:
         row = _row(connection, job_id)
         repository = _repository(gate, str(row.forge), str(row.repository), 409)
         if row.state in [state.value for state in (*OPEN, JobState.CANCELLING)]:

@@ -17,11 +17,12 @@ from datetime import timedelta
 
 from sqlalchemy import Engine, Row, insert, select, update
 
-from ci.store import audit
-from ci.store.states import AuditAction, Scope
+from ci.store.states import Scope
 from ci.store.tables import TOKEN
 from farm import timestamps
 from farm.errors import UsageError
+from farm.model.audit import AuditAction
+from farm.store import audit_log
 from farm.store.engine import transaction
 
 PREFIX = "farm_"  # so that scanners for leaked secrets and people know one when they see it
@@ -70,21 +71,27 @@ def create(engine: Engine, name: str, scopes: Iterable[Scope], days: int | None 
         if connection.execute(select(TOKEN.c.sequence).where(TOKEN.c.name == name)).first():
             raise TokenError(f"there is or was a token '{name}'; a name is never used again, take another")
         connection.execute(insert(TOKEN).values(values))
-        audit.note(connection, "console", AuditAction.TOKEN_CREATED, name, " ".join(wanted))
+        audit_log.note(connection, audit_log.console(), AuditAction.TOKEN_CREATED, name, " ".join(wanted))
     return token
 
 
 def find(engine: Engine, token: str) -> Token | None:
     """The token in force that this is, None where it is none."""
+    return _in_force(known(engine, token))
+
+
+def known(engine: Engine, token: str) -> Token | None:
+    """The token that this is, in force or not any more; None where it never was one."""
     with transaction(engine, "read") as connection:
         row = connection.execute(select(TOKEN).where(TOKEN.c.digest == _digest(token))).first()
-    return _in_force(row)
+    return _token(row) if row else None
 
 
 def named(engine: Engine, name: str) -> Token | None:
     """The token in force of that name, None where there is none."""
     with transaction(engine, "read") as connection:
-        return _in_force(connection.execute(select(TOKEN).where(TOKEN.c.name == name)).first())
+        row = connection.execute(select(TOKEN).where(TOKEN.c.name == name)).first()
+    return _in_force(_token(row) if row else None)
 
 
 def list_tokens(engine: Engine) -> list[Token]:
@@ -101,7 +108,7 @@ def revoke(engine: Engine, name: str) -> None:
             update(TOKEN).where(*live).values(revoked_at=timestamps.as_text(timestamps.utc_now()))
         )
         if changed.rowcount:
-            audit.note(connection, "console", AuditAction.TOKEN_REVOKED, name)
+            audit_log.note(connection, audit_log.console(), AuditAction.TOKEN_REVOKED, name)
     if not changed.rowcount:
         raise TokenError(f"no token {name!a} is in force; `farm token list` shows all")
 
@@ -110,8 +117,7 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _in_force(row: Row[tuple[object, ...]] | None) -> Token | None:
-    found = _token(row) if row else None
+def _in_force(found: Token | None) -> Token | None:
     return found if found and found.state(timestamps.as_text(timestamps.utc_now())) == "active" else None
 
 

@@ -16,11 +16,12 @@ from ci.queue import check_texts, notifications, shared_head
 from ci.queue.check_names import check_name
 from ci.queue.intents import Rerun, Validate
 from ci.queue.options import JobOptions
-from ci.store import audit
-from ci.store.states import OPEN, UNDER_WAY, AuditAction, Event, JobKind, JobState
+from ci.store.states import OPEN, UNDER_WAY, Event, JobKind, JobState
 from ci.store.tables import JOB
 from farm import timestamps
+from farm.model.audit import DONE, Actor, AuditAction
 from farm.model.priority import Priority
+from farm.store import audit_log
 from farm.text import counted
 
 JobRow = Row[tuple[object, ...]]
@@ -39,6 +40,11 @@ class Queue:
         self._connection = connection
         self._config = config
         self._repository = repository
+
+    @property
+    def forge(self) -> str:
+        """The name of the repository's forge."""
+        return self._repository.forge
 
     def validate(self, asked: Validate, options: JobOptions | None = None, approved_by: str = "") -> str:
         """Queue a commit, and cancel what is open of older commits of its subject. Returns one line on what was done.
@@ -72,11 +78,13 @@ class Queue:
             return f"job {job.id} is {job.state} already"
         return self.validate(asked, options)
 
-    def cancel(self, subject: str, reason: str) -> str:
-        """Stop whatever is open of `subject`."""
+    def cancel(self, subject: str, reason: str, by: Actor | None = None) -> str:
+        """Stop whatever is open of `subject`; `by` is who has asked for it, where somebody has."""
         jobs = self._jobs(JOB.c.subject == subject, _OPEN)
         for job in jobs:
-            self._cancel(job, reason)
+            self._cancel(job, reason, by)
+        if by is not None and not jobs:
+            self.note(by, AuditAction.CANCELLED, subject, "refused: no job of it is open")
         return f"cancelled {counted(len(jobs), 'job')}, {reason}" if jobs else "there is no open job to cancel"
 
     def withdraw(self, subject: str, reason: str) -> str:
@@ -89,21 +97,22 @@ class Queue:
             self._recombine(str(jobs[-1].head_sha))
         return line
 
-    def cancel_job(self, job_id: str, reason: str) -> bool:
-        """Stop one job; whether it was open."""
+    def cancel_job(self, job_id: str, reason: str, by: Actor) -> bool:
+        """Stop one job, as `by` has asked for; whether it was open."""
         jobs = self._jobs(JOB.c.id == job_id, _OPEN)
         for job in jobs:
-            self._cancel(job, reason)
+            self._cancel(job, reason, by)
         return bool(jobs)
 
     def rerun(self, asked: Rerun) -> str:
         """Queue again what has been validated of a commit, under the same terms."""
         by = JOB.c.id == asked.external_id if asked.external_id else JOB.c.head_sha == asked.head_sha
         newest = {(job.subject, self._name(job)): job for job in self._jobs(by, JOB.c.head_sha == asked.head_sha)}
-        said = [self.retry(job, asked.by)[0] for job in newest.values()]
+        by = Actor(f"{asked.by or 'somebody'}@{self._repository.forge}", "button of a check")
+        said = [self.retry(job, by)[0] for job in newest.values()]
         return "; ".join(said) or f"nothing is known of {asked.head_sha[:12]}"
 
-    def retry(self, job: JobRow, by: str) -> tuple[str, str]:
+    def retry(self, job: JobRow, by: Actor) -> tuple[str, str]:
         """Queue the commit of a job again, once: a button that is pressed five times makes one job.
 
         Returns:
@@ -120,31 +129,37 @@ class Queue:
         terms = {name: getattr(job, name) for name in names}
         asked = Validate(kind=JobKind(str(job.kind)), priority=Priority(str(job.priority)), **terms)
         options = JobOptions.model_validate_json(str(job.options))
-        why = f"retried by {by}" if by else ""
+        why = f"retried by {by.name}"
         line, made = self._add(asked, options, str(job.approved_by), why, retry_of=str(job.id))
-        audit.note(self._connection, by or f"somebody at {job.forge}", AuditAction.RETRIED, str(job.id), f"as {made}")
+        audit_log.note(self._connection, by, AuditAction.RETRIED, str(job.id), f"as {made}")
         return line, made
 
-    def approve(self, subject: str, sha: str, login: str) -> str:
+    def approve(self, subject: str, sha: str, login: str, origin: str) -> str:
         """Let the held job of exactly this commit go ahead; `login` is an account of the repository's forge."""
+        by = Actor(f"{login}@{self._repository.forge}", origin)
         held = self._jobs(JOB.c.subject == subject, JOB.c.head_sha == sha, JOB.c.state == JobState.HELD.value)
         for job in held:
-            self._approve(job, login, f"{login}@{job.forge}")
+            self._approve(job, login, by)
         if not held:
+            self.note(by, AuditAction.APPROVED, sha, "refused: no job of this commit is held")
             return f"no commit {sha[:12]} waits for an approval here"
         return f"approved commit {sha[:12]}, which is queued as job {held[-1].id}"
 
-    def approve_job(self, job_id: str, by: str) -> bool:
+    def approve_job(self, job_id: str, by: Actor) -> bool:
         """Let one held job go ahead; whether it was held."""
         held = self._jobs(JOB.c.id == job_id, JOB.c.state == JobState.HELD.value)
         for job in held:
-            self._approve(job, by, by)
+            self._approve(job, by.name, by)
         return bool(held)
 
-    def _approve(self, job: JobRow, by: str, actor: str) -> None:
+    def note(self, by: Actor, action: AuditAction, subject: str, outcome: str = DONE, detail: str = "") -> None:
+        """Add to the audit log what somebody has asked for."""
+        audit_log.note(self._connection, by, action, subject, detail or self._repository.name, outcome)
+
+    def _approve(self, job: JobRow, by: str, actor: Actor) -> None:
         values = {"state": JobState.QUEUED.value, "approved_by": by, "reason": f"approved by {by}"}
         self._connection.execute(update(JOB).where(JOB.c.id == job.id).values(values))
-        audit.note(self._connection, actor, AuditAction.APPROVED, str(job.id), f"{job.head_sha}: {job.reason}")
+        audit_log.note(self._connection, actor, AuditAction.APPROVED, str(job.id), f"{job.head_sha}: {job.reason}")
         self.tell(job, check_texts.opened(*self.names(job), f"Queued, approved by {by}"))
 
     def reply(self, number: int, to: str, text: str) -> None:
@@ -196,8 +211,10 @@ class Queue:
         same = self._jobs(*alike, JOB.c.approved_by != "")
         return str(same[-1].approved_by) if same else ""
 
-    def _cancel(self, job: JobRow, reason: str) -> None:
+    def _cancel(self, job: JobRow, reason: str, by: Actor | None = None) -> None:
         """A running job stops by itself, when its runner sees the state; the others are over at once."""
+        if by is not None:
+            audit_log.note(self._connection, by, AuditAction.CANCELLED, str(job.id), str(job.subject))
         running = job.state == JobState.RUNNING.value
         values: dict[str, str] = {
             "state": (JobState.CANCELLING if running else JobState.CANCELLED).value,

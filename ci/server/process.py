@@ -47,6 +47,7 @@ def _serve(config: Config, engine: Engine, farm: Sequence[str]) -> None:
         log_config=None,  # as the rest of the process logs
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=config.server.proxies,  # whose word on a client's address is believed
         lifespan="on",
     )
     server = _HttpServer(settings, service.state.live)

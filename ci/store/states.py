@@ -64,19 +64,6 @@ class Scope(str, enum.Enum):
     ADMIN = "admin"  # what forges delivered; devices: quarantine, release
 
 
-class AuditAction(str, enum.Enum):
-    """What is in the audit log."""
-
-    APPROVED = "approved"  # a job
-    CANCELLED = "cancelled"  # a job, by somebody
-    RETRIED = "retried"  # a job
-    SUBMITTED = "submitted"  # a commit, by a token
-    QUARANTINED = "quarantined"  # a device
-    RELEASED = "released"  # a device
-    TOKEN_CREATED = "token-created"
-    TOKEN_REVOKED = "token-revoked"
-
-
 class Event(str, enum.Enum):
     """The events that a channel may choose. Nothing is sent that was not chosen."""
 

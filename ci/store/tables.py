@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0007"  # newest migration; a test compares it with the scripts
+REVISION = "0008"  # newest migration; a test compares it with the scripts
 VERSION_TABLE = "ci_version"  # beside the farm's own, so that neither migrates the other's tables
 
 METADATA = MetaData()
@@ -109,19 +109,6 @@ TOKEN = Table(
     Column("created_at", Text, nullable=False),
     Column("expires_at", Text),  # NULL: never
     Column("revoked_at", Text),  # NULL: in force
-)
-
-# What people and programs have done that somebody may ask about later. Rows are only added.
-AUDIT = Table(
-    "audit",
-    METADATA,
-    Column("sequence", Integer, primary_key=True),
-    Column("at", Text, nullable=False),
-    Column("actor", Text, nullable=False),  # "LOGIN@FORGE", "token NAME", "console"
-    Column("action", Text, nullable=False),  # ci.store.states.AuditAction
-    Column("subject", Text, nullable=False),  # id of the job, "PLATFORM/DEVICE", or name of the token
-    Column("detail", Text, nullable=False),  # one line; "" where the action says it all
-    Index("ix_audit_subject", "subject"),
 )
 
 # How far each [[schedule]] has been carried out.

@@ -27,7 +27,7 @@ from ci.api.access import ApiContext
 from ci.config.settings import Config
 from ci.forge.accounts import open_accounts
 from ci.forge.protocol import Forge
-from ci.web import assets, compare, devices, job_list, jobs, kernels, logs, nights, now, run, runs
+from ci.web import assets, audit, compare, devices, job_list, jobs, kernels, logs, nights, now, run, runs
 from ci.web.auth import forge_sign_in, key, sign_in
 from ci.web.auth.access import SignInNeededError, Viewer, viewer
 from ci.web.auth.members import Members
@@ -54,7 +54,22 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",  # a page shows what its viewer may see; the next user of the browser is another one
 }
-_PAGES = (now, runs, run, logs, job_list, jobs, kernels, devices, nights, compare, sign_in, forge_sign_in, assets)
+_PAGES = (
+    now,
+    runs,
+    run,
+    logs,
+    job_list,
+    jobs,
+    kernels,
+    devices,
+    nights,
+    compare,
+    audit,
+    sign_in,
+    forge_sign_in,
+    assets,
+)
 
 
 def create_web(config: Config, engine: Engine, forges: Mapping[str, Forge], live: Live) -> FastAPI:

@@ -12,14 +12,13 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Engine, select
 
-from ci.api.access import ApiContext, GateHere
-from ci.store import audit
-from ci.store.states import AuditAction
+from ci.api.access import ApiContext, GateHere, Origin
 from ci.web.auth.access import Administrator, Reader
 from ci.web.pages import render
 from farm import timestamps
 from farm.analysis import device_drift
 from farm.analysis.device_drift import Drift
+from farm.model.audit import Actor
 from farm.model.device_health import DeviceState, EventKind, HealthEvent
 from farm.stats.thresholds import MIN_SHARE
 from farm.store import lease_book, row_mapping
@@ -130,21 +129,21 @@ def device(request: Request, gate: GateHere, who: Reader, platform: Platform, de
 
 @router.post("/{platform}/{device:path}/quarantine")
 def quarantine(
-    gate: GateHere, who: Administrator, platform: Platform, device: DeviceId, reason: Reason = ""
+    gate: GateHere, who: Administrator, origin: Origin, platform: Platform, device: DeviceId, reason: Reason = ""
 ) -> RedirectResponse:
     """Give a device no more work until somebody releases it."""
-    return _decide(gate, who.by, platform, device, EventKind.QUARANTINED, reason)
+    return _decide(gate, Actor(who.by, origin), platform, device, EventKind.QUARANTINED, reason)
 
 
 @router.post("/{platform}/{device:path}/release")
 def release(
-    gate: GateHere, who: Administrator, platform: Platform, device: DeviceId, reason: Reason = ""
+    gate: GateHere, who: Administrator, origin: Origin, platform: Platform, device: DeviceId, reason: Reason = ""
 ) -> RedirectResponse:
     """End a device's quarantine; it comes back as suspect."""
     health = Store(gate.engine).device_health(platform, device)
     if health is not None and health.usable and not dated_ahead(health.last_event_at):
         raise HTTPException(409, f"device '{device}' is {health.state.value}; only a quarantined one can be released")
-    return _decide(gate, who.by, platform, device, EventKind.RELEASED, reason)
+    return _decide(gate, Actor(who.by, origin), platform, device, EventKind.RELEASED, reason)
 
 
 def leases(engine: Engine) -> dict[tuple[str, str], str]:
@@ -177,16 +176,14 @@ def _tiles(
     )
 
 
-def _decide(gate: ApiContext, by: str, platform: str, device: str, kind: EventKind, reason: str) -> RedirectResponse:
+def _decide(gate: ApiContext, by: Actor, platform: str, device: str, kind: EventKind, reason: str) -> RedirectResponse:
     """Take down what a person decided, and who it was."""
     _seen(gate, platform, device)
     why = one_line(reason.strip())
     if not why:
         raise HTTPException(422, "reason: empty; say why, for whoever looks at the device next")
-    Store(gate.engine).observe([HealthEvent(device, platform, timestamps.now(), kind, f"{why} ({by})")])
-    action = AuditAction.QUARANTINED if kind is EventKind.QUARANTINED else AuditAction.RELEASED
-    with transaction(gate.engine, "written", write=True) as connection:
-        audit.note(connection, by, action, f"{platform}/{device}", why)
+    event = HealthEvent(device, platform, timestamps.now(), kind, f"{why} ({by.name})")
+    Store(gate.engine).decide(event, by)
     return RedirectResponse(_address(platform, device), 303)
 
 

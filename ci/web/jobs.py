@@ -8,13 +8,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from ci.api import jobs
-from ci.api.access import ApiContext, GateHere
+from ci.api.access import ApiContext, GateHere, Origin
 from ci.api.jobs import Job, JobId
 from ci.store.states import OPEN, UNDER_WAY, JobState
 from ci.web import job_facts, logs
 from ci.web.auth.access import READER, Reader, Submitter
 from ci.web.live import Drawn, LiveHere, stream
 from ci.web.pages import drawn, render
+from farm.model.audit import Actor
 from farm.monitor.active_runs import going
 from farm.store.engine import transaction
 
@@ -51,23 +52,23 @@ def moving(request: Request, gate: GateHere, live: LiveHere, job_id: JobId) -> S
 
 
 @router.post("/cancel")
-def cancel(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
+def cancel(gate: GateHere, who: Submitter, origin: Origin, job_id: JobId) -> RedirectResponse:
     """As the API does it."""
-    jobs.cancel_by(gate, who.by, job_id)
+    jobs.cancel_by(gate, Actor(who.by, origin), job_id)
     return RedirectResponse(f"/jobs/{job_id}", 303)
 
 
 @router.post("/approve")
-def approve(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
+def approve(gate: GateHere, who: Submitter, origin: Origin, job_id: JobId) -> RedirectResponse:
     """As the API does it."""
-    jobs.approve_by(gate, who.by, job_id)
+    jobs.approve_by(gate, Actor(who.by, origin), job_id)
     return RedirectResponse(f"/jobs/{job_id}", 303)
 
 
 @router.post("/retry")
-def retry(gate: GateHere, who: Submitter, job_id: JobId) -> RedirectResponse:
+def retry(gate: GateHere, who: Submitter, origin: Origin, job_id: JobId) -> RedirectResponse:
     """As the API does it; leads to the new job."""
-    made = jobs.retry_by(gate, who.by, job_id, Response())
+    made = jobs.retry_by(gate, Actor(who.by, origin), job_id, Response())
     return RedirectResponse(f"/jobs/{made.id}", 303)
 
 

@@ -8,9 +8,11 @@ from dataclasses import replace
 from ci.forge.protocol import Forge
 from ci.queue.intents import Cancel, Rerun, Validate
 from ci.queue.job_queue import Queue
+from ci.queue.options import JobOptions
 from ci.store.states import JobKind
 from ci.webhook import commands
 from ci.webhook.events import Ask, Intent, Nothing, validation, wanted
+from farm.model.audit import Actor, AuditAction
 from farm.report.run.markdown import code
 
 Action = Callable[[Queue], str]  # does it, in the queue's transaction, and returns one line on it
@@ -51,21 +53,44 @@ async def _command(asked: Ask, repository: str, forge: Forge) -> Action:
     if not permission.may_write:
         # One comment for all who may not: nobody gets to fill the page.
         denial = "`/farm` listens to people with write access to this repository."
-        return _replying(asked, "denied", lambda queue: "not obeyed: no write access", denial)
+        return _replying(asked, "denied", lambda queue: _denied(queue, asked), denial)
+    to = str(asked.comment_id)
     if isinstance(command, commands.Help):
         problem = f"That was not understood: {code(command.problem[:_LONGEST_ECHO])}\n\n" if command.problem else ""
-        return _replying(asked, str(asked.comment_id), lambda queue: "helped", problem + commands.HELP)
+        return _replying(asked, to, lambda queue: "helped", problem + commands.HELP)
     if isinstance(command, commands.CancelCommand):
-        return _replying(asked, str(asked.comment_id), lambda queue: queue.cancel(asked.subject, f"by {asked.login}"))
+        return _replying(asked, to, lambda queue: queue.cancel(asked.subject, f"by {asked.login}", _by(queue, asked)))
     if isinstance(command, commands.Approve):
         return _replying(
-            asked, str(asked.comment_id), lambda queue: queue.approve(asked.subject, command.sha, asked.login)
+            asked, to, lambda queue: queue.approve(asked.subject, command.sha, asked.login, _origin(asked))
         )
     if isinstance(command, commands.Retune):
-        return _replying(asked, str(asked.comment_id), lambda queue: "told how to retune", _RETUNE)
+        return _replying(asked, to, lambda queue: "told how to retune", _RETUNE)
     pull = await forge.pull_request(repository, asked.number)
     run = validation(pull)
-    return _replying(asked, str(asked.comment_id), lambda queue: queue.validate(run, command.options))
+    return _replying(asked, to, lambda queue: _submitted(queue, asked, run, command.options))
+
+
+def _origin(asked: Ask) -> str:
+    return f"comment {asked.comment_id} on {asked.subject}"
+
+
+def _by(queue: Queue, asked: Ask) -> Actor:
+    return Actor(f"{asked.login}@{queue.forge}", _origin(asked))
+
+
+def _submitted(queue: Queue, asked: Ask, run: Validate, options: JobOptions) -> str:
+    queue.note(_by(queue, asked), AuditAction.SUBMITTED, run.head_sha)
+    return queue.validate(run, options)
+
+
+def _denied(queue: Queue, asked: Ask) -> str:
+    """Note what somebody without write access has asked for, where it would have changed something."""
+    tried = {commands.Run: AuditAction.SUBMITTED, commands.Approve: AuditAction.APPROVED}
+    action = {**tried, commands.CancelCommand: AuditAction.CANCELLED}.get(type(asked.command))
+    if action is not None:
+        queue.note(_by(queue, asked), action, asked.subject, "refused: no write access")
+    return "not obeyed: no write access"
 
 
 def _replying(asked: Ask, to: str, act: Action, text: str = "") -> Action:

@@ -16,6 +16,7 @@ from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.errors import UsageError
 from farm.model.device_health import EventKind, Health, HealthEvent
+from farm.store.audit_log import console
 from farm.store.health_store import dated_ahead
 from farm.store.run_store import Store
 from farm.text import one_line
@@ -112,7 +113,7 @@ def history(device: str, limit: int, platform: str, as_json: bool) -> None:
 
 def _decide(store: Store, platform: str, device: str, kind: EventKind, reason: str, as_json: bool) -> None:
     """Take down what a person decided, and say where that leaves the device."""
-    store.observe([HealthEvent(device, platform, now(), kind, reason)])
+    store.decide(HealthEvent(device, platform, now(), kind, reason), console())
     health = _known(store, platform, device)
     if as_json:
         told = {"platform": platform, "id": device, **dataclasses.asdict(health), "by_person": health.by_person}

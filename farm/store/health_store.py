@@ -17,8 +17,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from farm import timestamps
 from farm.errors import InfrastructureError
+from farm.model.audit import Actor, AuditAction
 from farm.model.device_health import BY_PERSON, DeviceState, EventKind, Health, HealthEvent, after
-from farm.store import row_mapping
+from farm.store import audit_log, row_mapping
 from farm.store.engine import transaction
 from farm.store.row_mapping import DeviceSighting, LoggedEvent
 from farm.store.tables import DEVICE, DEVICE_EVENT
@@ -91,6 +92,16 @@ def observe(engine: Engine, events: Sequence[HealthEvent]) -> None:
         by_device[event.platform, event.device].append(row_mapping.storable(event))
     with transaction(engine, "written", write=True) as connection:
         _fold(connection, by_device)
+
+
+def decide(engine: Engine, event: HealthEvent, by: Actor) -> None:
+    """Take in what a person has decided about a device, and who it was. Durable on return. Raises `ClockSkewError`."""
+    _require_past(event.device, event.at)
+    stored = row_mapping.storable(event)
+    action = AuditAction.QUARANTINED if event.kind is EventKind.QUARANTINED else AuditAction.RELEASED
+    with transaction(engine, "written", write=True) as connection:
+        _fold(connection, {(event.platform, event.device): [stored]})
+        audit_log.note(connection, by, action, f"{event.platform}/{event.device}", stored.reason)
 
 
 def see(engine: Engine, platform: str, devices: Iterable[Mapping[str, str]]) -> None:

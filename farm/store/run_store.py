@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
 
 from farm import timestamps
 from farm.errors import InfrastructureError, UnknownRunError, UsageError
+from farm.model.audit import Actor
 from farm.model.device_health import Health, HealthEvent
 from farm.model.run import RunRecord, Verdict
 from farm.model.serialization import ReportError
@@ -289,6 +290,10 @@ class Store:
     def observe(self, events: Sequence[HealthEvent]) -> None:
         """Take in what happened on devices, all of it or nothing. Durable on return. Raises `ClockSkewError`."""
         health_store.observe(self._engine, events)
+
+    def decide(self, event: HealthEvent, by: Actor) -> None:
+        """Take in what a person has decided about a device, and who it was. Raises `ClockSkewError`."""
+        health_store.decide(self._engine, event, by)
 
     def device_history(self, platform: str, device: str, limit: int = 50) -> builtins.list[LoggedEvent]:
         """The last `limit` events of one device, newest first."""

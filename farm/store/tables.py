@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0008"  # newest migration; a test compares it with the scripts
+REVISION = "0009"  # newest migration; a test compares it with the scripts
 
 METADATA = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s"})
 
@@ -118,4 +118,19 @@ DEVICE_EVENT = Table(
     Index("ix_device_event_identity_id", "identity", "id"),
     Index("ix_device_event_platform_device_id", "platform", "device", "id"),
     Index("ix_device_event_platform_at", "platform", "at", "device", "kind"),  # the fault rate reads nothing else
+)
+
+# What people and programs have done that somebody may ask about later. Rows are only added.
+AUDIT_LOG = Table(
+    "audit_log",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    Column("at", Text, nullable=False),  # ISO 8601, UTC
+    Column("actor", Text, nullable=False),  # these as in farm.model.audit
+    Column("origin", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("ix_audit_log_subject", "subject"),
 )

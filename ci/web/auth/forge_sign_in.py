@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Annotated
@@ -9,13 +10,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from ci.api.access import GateHere
+from ci.api.access import GateHere, Origin
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
 from ci.forge.accounts import Accounts
 from ci.web.auth.access import MembersHere, SessionsHere, Viewer
 from ci.web.auth.oauth_state import Errands
 from ci.web.auth.session import Account, BrowserSession, keep
 from ci.web.auth.sign_in import Place, here, shown
+from farm.model.audit import Actor, AuditAction
+from farm.store import audit_log
 
 LOG = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ async def come_back(
     accounts: AccountsHere,
     errands: ErrandsHere,
     forge: ForgeName,
+    origin: Origin,
     state: Told = "",
     code: Told = "",
     error: Told = "",
@@ -95,6 +99,8 @@ async def come_back(
         told = f"{account.name} has no {terms.least} access to {terms.repository}, by which people get in here."
         return _refused(request, session, forge, 403, told, f"{account.name} has no {terms.least} access")
     LOG.info("%s signed in, for %s", account.name, " ".join(sorted(scope.value for scope in scopes)))
+    by = Actor(account.name, origin)
+    await asyncio.to_thread(audit_log.note_alone, gate.engine, by, AuditAction.SIGNED_IN, account.name)
     answer = RedirectResponse(errand.place, 303)
     keep(answer, sessions, sessions.begin(account=account))
     return answer

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from ci.api import tokens
-from ci.api.access import GateHere
+from ci.api.access import GateHere, Origin
 from ci.web.auth.access import SessionsHere, Viewer, ViewerHere, require_mark
 from ci.web.auth.session import keep
 from ci.web.pages import render
+from farm.model.audit import Actor, AuditAction
+from farm.store import audit_log
 
 router = APIRouter()
 
@@ -33,6 +35,7 @@ def sign_in(
     gate: GateHere,
     who: ViewerHere,
     sessions: SessionsHere,
+    origin: Origin,
     token: Annotated[str, Form(max_length=200)] = "",
     place: Annotated[str, Form(alias="next", max_length=2000)] = "/",
     mark: Annotated[str, Form(max_length=200)] = "",
@@ -40,6 +43,8 @@ def sign_in(
     """Take the token, and begin a session in its name."""
     require_mark(who, sessions, mark)
     found = tokens.find(gate.engine, token.strip())
+    if found is not None:
+        audit_log.note_alone(gate.engine, Actor(f"token {found.name}", origin), AuditAction.SIGNED_IN, found.name)
     if found is None:
         return shown(request, who, place, 403, "That token is unknown, expired or revoked.")
     answer = RedirectResponse(here(place), 303)

@@ -20,6 +20,7 @@ from ci.store.engine import open_database
 from ci.store.states import JobKind, JobState, Operation
 from ci.store.tables import JOB, OUTBOX
 from farm import timestamps
+from farm.model.audit import Actor
 from farm.model.device_health import EventKind, HealthEvent
 from farm.model.priority import Priority
 from farm.model.run import Verdict
@@ -55,7 +56,8 @@ class Jobs:
         """Everything."""
         with transaction(self.engine, "written", write=True) as connection:
             for job_id in self.rows("id"):
-                Queue(connection, self.config, self.repository).cancel_job(job_id[0], "by somebody")
+                queue = Queue(connection, self.config, self.repository)
+                queue.cancel_job(job_id[0], "by somebody", Actor("somebody", "a test"))
 
     def claims(self, who: ProcessIdentity) -> Claims:
         """The claims of a service."""

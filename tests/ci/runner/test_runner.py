@@ -26,6 +26,7 @@ from ci.runner.runner import Runner
 from ci.store.engine import open_database
 from ci.store.states import JobKind, OutboxState
 from ci.store.tables import JOB, OUTBOX
+from farm.model.audit import Actor
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.process import identity
@@ -208,7 +209,8 @@ def test_a_cancelled_run_is_ended_and_gets_no_verdict(gate: Gate) -> None:
         if not cancelled and gate.runs():
             cancelled.append(True)
             with transaction(gate.engine, "written", write=True) as connection:
-                Queue(connection, gate.config, gate.repository).cancel_job(job, "by somebody")
+                queue = Queue(connection, gate.config, gate.repository)
+                queue.cancel_job(job, "by somebody", Actor("somebody", "a test"))
         return gate.done()
 
     gate.work(cancel_once_it_runs)
@@ -241,7 +243,7 @@ def test_rules_that_change_wait_for_an_approval_and_are_named_in_the_report(gate
     assert "kernel/budgets.toml" in gate.api.checks[1]["output"]["summary"]
 
     with transaction(gate.engine, "written", write=True) as connection:
-        Queue(connection, gate.config, gate.repository).approve("pull/7", head, "will")
+        Queue(connection, gate.config, gate.repository).approve("pull/7", head, "will", "a test")
     gate.work(lambda: gate.done())
 
     assert gate.checks() == [("completed", "success")]
@@ -273,7 +275,7 @@ def test_a_gain_that_its_history_makes_implausible_holds_a_pass_until_it_is_appr
     assert "faster than its history makes plausible" in gate.api.checks[1]["output"]["summary"]
 
     with transaction(gate.engine, "written", write=True) as connection:
-        Queue(connection, gate.config, gate.repository).approve("pull/7", head, "will")
+        Queue(connection, gate.config, gate.repository).approve("pull/7", head, "will", "a test")
     gate.work(gate.done)
 
     assert gate.checks() == [("completed", "success")]
@@ -285,7 +287,7 @@ def test_an_approval_of_something_else_does_not_approve_a_gain(gate: Gate) -> No
     gate.queue(head)
     gate.work(gate.done)
     with transaction(gate.engine, "written", write=True) as connection:
-        Queue(connection, gate.config, gate.repository).approve("pull/7", head, "will")
+        Queue(connection, gate.config, gate.repository).approve("pull/7", head, "will", "a test")
 
     gate.work(gate.done)
 

@@ -26,6 +26,7 @@ from ci.server.request_timer import OTHER, RequestTimer
 from ci.store.engine import open_database
 from ci.store.states import JobKind, Scope
 from ci.store.tables import JOB
+from farm.model.audit import Actor
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.process import identity
@@ -65,7 +66,7 @@ class Jobs:
         with transaction(self.engine, "written", write=True) as connection:
             queue = Queue(connection, self.config, self.config.repository[1])
             for row in connection.execute(JOB.select()).all():
-                queue.approve_job(str(row.id), "ann@github")
+                queue.approve_job(str(row.id), Actor("ann@github", "a test"))
 
     def change(self, **values: Any) -> None:
         """Have all jobs say so."""

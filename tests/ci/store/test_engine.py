@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from ci.store.engine import check_revision, open_database
 from ci.store.tables import METADATA, VERSION_TABLE
 from farm.errors import UsageError
+from farm.model.audit import AuditAction
+from farm.store import audit_log
 from farm.store.run_store import Store
 
 
@@ -51,3 +53,21 @@ def test_tables_of_a_newer_farm_are_left_alone(tmp_path: Path) -> None:
         check_revision(engine)
     with pytest.raises(UsageError, match="newer farm"):
         open_database(url(tmp_path), print)
+
+
+def test_what_the_service_has_noted_so_far_is_in_the_one_audit_log(tmp_path: Path) -> None:
+    engine = open_database(url(tmp_path), print)
+    with engine.begin() as connection:
+        columns = "sequence INTEGER PRIMARY KEY, at, actor, action, subject, detail"
+        connection.execute(text(f"CREATE TABLE audit ({columns})"))
+        connection.execute(text("CREATE INDEX ix_audit_subject ON audit (subject)"))
+        old = "'2026-01-01T00:00:00.000+00:00', 'will@github', 'approved', 'j1', 'its commit'"
+        connection.execute(text(f"INSERT INTO audit (at, actor, action, subject, detail) VALUES ({old})"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0007'"))
+    engine.dispose()
+
+    with open_database(url(tmp_path), print).connect() as connection:
+        [entry] = audit_log.entries(connection, 10)
+        tables = inspect(connection).get_table_names()
+    assert (entry.actor, entry.action, entry.subject) == ("will@github", AuditAction.APPROVED, "j1")
+    assert entry.outcome == "done" and "audit" not in tables

@@ -15,12 +15,13 @@ from ci.queue.claims import Claims, JobClaim
 from ci.queue.intents import Validate
 from ci.queue.job_queue import Queue
 from ci.queue.outcome import JobOutcome
-from ci.store import audit
-from ci.store.states import AuditAction, JobKind, Scope
+from ci.store.states import JobKind, Scope
 from ci.store.tables import JOB, OUTBOX
+from farm.model.audit import AuditAction
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.process import identity
+from farm.store import audit_log
 from farm.store.engine import transaction
 from tests.ci.web.site import Site, Visitor, value
 
@@ -89,7 +90,7 @@ def test_a_held_job_is_approved_by_who_may_and_no_one_else(site: Site) -> None:
     assert (answer.status_code, again.status_code) == (303, 409)
     assert jobs(site, "state")[0] == ("queued",)
     with transaction(site.engine, "read") as connection:
-        [entry] = audit.entries(connection, 5, subject=held)
+        [entry] = audit_log.entries(connection, 5, subject=held)
     assert (entry.action, entry.subject) == (AuditAction.APPROVED, held) and entry.actor.startswith("token ")
 
 

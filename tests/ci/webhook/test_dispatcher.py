@@ -23,6 +23,7 @@ from ci.webhook.dispatcher import Dispatcher
 from ci.webhook.inbox import Inbox, Receipt
 from ci.webhook.intake import Delivery
 from farm import timestamps
+from farm.store import audit_log
 from farm.store.engine import transaction
 from tests.ci.configuration import configuration
 from tests.fakes.github_api import TOKEN, Fault, GitHubApi
@@ -140,6 +141,28 @@ def test_an_answer_is_a_sentence_that_links_to_the_job(gate: Gate) -> None:
     link = f"[{job[:8]}](https://farm.example.org/jobs/{job})"
     assert queued.splitlines()[1:] == [f"Commit {sha(5)[:12]} is queued as job {link}."]
     assert cancelled.splitlines()[1:] == ["Cancelled 1 job, by will."]
+
+
+def test_what_comments_ask_for_is_in_the_audit_log_obeyed_or_not(gate: Gate) -> None:
+    gate.push(7, 5, "opened")
+    gate.comment("/farm cancel", login="rita")
+    gate.comment("/farm cancel")
+    gate.comment("/farm cancel")
+    gate.comment("/farm run")
+    gate.comment(f"/farm approve {sha(5)}")
+    gate.comment("/farm help", login="rita")
+
+    with transaction(gate.engine, "read") as connection:
+        found = audit_log.entries(connection, 20)[::-1]
+    assert [(each.actor, each.action.value, each.outcome) for each in found] == [
+        ("rita@github", "cancelled", "refused: no write access"),
+        ("will@github", "cancelled", "done"),
+        ("will@github", "cancelled", "refused: no job of it is open"),
+        ("will@github", "submitted", "done"),
+        ("will@github", "approved", "refused: no job of this commit is held"),
+    ]
+    assert all(each.origin.startswith("comment ") and each.origin.endswith(" on pull/7") for each in found)
+    assert found[1].subject == gate.jobs("id")[0]
 
 
 def test_the_same_commit_is_not_validated_twice_by_itself(gate: Gate) -> None:

@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from ci.queue.claims import Claims, JobClaim
 from ci.queue.outcome import JobOutcome
-from ci.store import audit
-from ci.store.states import AuditAction
 from ci.store.tables import JOB
+from farm.model.audit import AuditAction
 from farm.model.run import Verdict
 from farm.process import identity
+from farm.store import audit_log
 from farm.store.engine import transaction
 from tests.ci.webhook.test_dispatcher import Gate, gate
 from tests.fakes.pulls import sha
@@ -191,8 +191,8 @@ def test_five_clicks_on_retry_make_one_job_and_say_who_wanted_it(gate: Gate) -> 
     press_retry(gate, 2)
     assert gate.jobs("state") == ["done", "done", "queued"]
     with transaction(gate.engine, "read") as connection:
-        found = [(each.actor, each.action) for each in audit.entries(connection, 10)]
-    assert found == [("will", AuditAction.RETRIED)] * 2
+        found = [(each.actor, each.action) for each in audit_log.entries(connection, 10)]
+    assert found == [("will@github", AuditAction.RETRIED)] * 2
 
 
 def test_an_approval_is_in_the_audit_log(gate: Gate) -> None:
@@ -200,6 +200,6 @@ def test_an_approval_is_in_the_audit_log(gate: Gate) -> None:
     gate.comment(f"/farm approve {sha(5)}")
 
     with transaction(gate.engine, "read") as connection:
-        [entry] = audit.entries(connection, 10, subject=gate.jobs("id")[0])
+        [entry] = audit_log.entries(connection, 10, subject=gate.jobs("id")[0])
     assert (entry.actor, entry.action) == ("will@github", AuditAction.APPROVED)
     assert sha(5) in entry.detail
