@@ -21,6 +21,11 @@ _RETUNE = (
     "The service does not search for tunings: a search takes all devices for hours. Run it where you have them:\n\n"
     "    farm tune --devices N\n\nand open a pull request with the patch that it prints."
 )
+_CHANGES: dict[type[object], AuditAction] = {  # commands that change something
+    commands.Run: AuditAction.SUBMITTED,
+    commands.Approve: AuditAction.APPROVED,
+    commands.CancelCommand: AuditAction.CANCELLED,
+}
 _LONGEST_ECHO = 300  # characters of what somebody typed that are said back
 
 
@@ -86,8 +91,7 @@ def _submitted(queue: Queue, asked: Ask, run: Validate, options: JobOptions) -> 
 
 def _denied(queue: Queue, asked: Ask) -> str:
     """Note what somebody without write access has asked for, where it would have changed something."""
-    tried = {commands.Run: AuditAction.SUBMITTED, commands.Approve: AuditAction.APPROVED}
-    action = {**tried, commands.CancelCommand: AuditAction.CANCELLED}.get(type(asked.command))
+    action = _CHANGES.get(type(asked.command))
     if action is not None:
         queue.note(_by(queue, asked), action, asked.subject, "refused: no write access")
     return "not obeyed: no write access"
