@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import RaySystemError
 
 from farm.cluster import connection
-from farm.cluster.local import VISIBLE
+from farm.cluster.local import OF_REAL_DEVICES
 from farm.errors import InfrastructureError
 
 TIMED_OUT = "The current node timed out during startup. This could happen because\nthe GCS has become overloaded."
@@ -24,7 +24,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
 
     def init(**arguments: Any) -> None:
-        calls.append({**arguments, "visible": os.environ.get(VISIBLE)})
+        calls.append({**arguments, "real": [os.environ.get(name) for name in OF_REAL_DEVICES]})
         raise ConnectionError("as far as this test goes")
 
     monkeypatch.setattr(ray, "init", init)
@@ -79,15 +79,16 @@ def test_whatever_ray_raises_at_its_start_is_one_line_of_ours(
     assert "\n" not in str(caught.value)
 
 
-def test_a_list_of_visible_npus_does_not_limit_what_is_simulated(
+def test_what_is_for_real_npus_does_not_limit_what_is_simulated(
     monkeypatch: pytest.MonkeyPatch, started: list[dict[str, Any]]
 ) -> None:
-    monkeypatch.setenv(VISIBLE, "3")
+    for name in OF_REAL_DEVICES:
+        monkeypatch.setenv(name, "3")
 
     with pytest.raises(InfrastructureError), connection.connected(None, simulated=True):
         pass
     with pytest.raises(InfrastructureError), connection.connected(None, simulated=False):
         pass
 
-    assert [call["visible"] for call in started] == [None, "3"]
-    assert os.environ[VISIBLE] == "3"
+    assert [call["real"] for call in started] == [[None, None], ["3", "3"]]
+    assert [os.environ[name] for name in OF_REAL_DEVICES] == ["3", "3"]
