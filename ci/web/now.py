@@ -29,7 +29,7 @@ _WAITING = 100  # jobs shown
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedLast:
     """Something that has its verdict: a run, a job whose run is elsewhere or never began, or both."""
 
     at: str  # when it started, ISO 8601, UTC
@@ -39,12 +39,12 @@ class Ended:
     job: JobRow | None
 
     @classmethod
-    def of_run(cls, run: RunSummary, job: JobRow | None) -> Ended:
+    def of_run(cls, run: RunSummary, job: JobRow | None) -> EndedLast:
         """One run, with the job that it was made for."""
         return cls(run.started_at, run.verdict.value if run.verdict else "", run.reason, run, job)
 
     @classmethod
-    def of_job(cls, job: JobRow) -> Ended:
+    def of_job(cls, job: JobRow) -> EndedLast:
         """One job without a run in the store."""
         return cls(str(job.started_at or job.created_at), str(job.verdict), str(job.reason), None, job)
 
@@ -70,7 +70,7 @@ def _known(gate: ApiContext) -> dict[str, Any]:
         unrun = job_facts.without_run(connection, ended=True, limit=_ENDED)
     runs = [run for run in run_queries.page(gate.engine, RunFilter(), _ENDED + len(running)).runs if run.verdict]
     jobs = jobs_of(gate, [each.record.run_id for each in running] + [run.run_id for run in runs])
-    ended = [Ended.of_run(run, jobs.get(run.run_id)) for run in runs] + [Ended.of_job(job) for job in unrun]
+    ended = [EndedLast.of_run(run, jobs.get(run.run_id)) for run in runs] + [EndedLast.of_job(job) for job in unrun]
     return {
         "running": running,
         "starting": starting,
