@@ -22,14 +22,14 @@ from ci.queue.check_names import is_narrowed
 from ci.queue.job_queue import Queue
 from ci.queue.options import JobOptions
 from ci.queue.outcome import JobOutcome
-from ci.store import audit
-from ci.store.states import AuditAction, Event, JobKind, JobState
+from ci.store.states import Event, JobKind, JobState
 from ci.store.tables import JOB
 from farm import timestamps
+from farm.model.audit import AuditAction
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.process.identity import ProcessIdentity
-from farm.store import health_store
+from farm.store import audit_log, health_store
 from farm.store.engine import transaction
 from farm.timestamps import new_id
 
@@ -150,7 +150,7 @@ class Claims:
         if not claim.approved_by:
             return False
         with transaction(self._engine, "read") as connection:
-            return audit.is_noted(connection, AuditAction.APPROVED, f"{claim.head_sha}: {GAIN}")
+            return audit_log.is_noted(connection, AuditAction.APPROVED, f"{claim.head_sha}: {GAIN}")
 
     def settle(self, claim: JobClaim, outcome: JobOutcome) -> bool:
         """Give the job its one verdict; whether it was this service's to give."""

@@ -6,7 +6,7 @@ import os
 import pwd
 import socket
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select
 
 from farm import timestamps
 from farm.model.audit import DONE, Actor, AuditAction, AuditEntry
@@ -32,6 +32,13 @@ def note_alone(
     """Add an entry about something that changes nothing in the store, or was refused."""
     with transaction(engine, "written", write=True) as connection:
         note(connection, actor, action, subject, detail, outcome)
+
+
+def is_noted(connection: Connection, action: AuditAction, beginning: str) -> bool:
+    """Return whether `action` was done with a detail that has this beginning."""
+    begins = func.substr(AUDIT_LOG.c.detail, 1, len(beginning)) == beginning
+    done = (AUDIT_LOG.c.action == action.value, AUDIT_LOG.c.outcome == DONE)
+    return connection.execute(select(AUDIT_LOG.c.sequence).where(*done, begins).limit(1)).first() is not None
 
 
 def entries(connection: Connection, limit: int, before: int | None = None, subject: str = "") -> list[AuditEntry]:
