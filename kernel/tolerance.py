@@ -120,11 +120,10 @@ def _compare_values(actual: torch.Tensor, expected: torch.Tensor, tolerance: Tol
     magnitude = want.abs()
     bound = magnitude * tolerance.rtol + tolerance.atol
     outliers = ~(error <= bound).all(dim=1)  # negated so that NaN is an outlier
-    outlier_count = int(outliers.sum())
     # An infinite value against a finite one gives an infinite error; NaN gives NaN: both are not finite.
     unfit = ~torch.isfinite(error).all(dim=1)
     nonfinite = int(unfit.sum())
-    share = outlier_count / outliers.numel()
+    share = int(outliers.sum()) / outliers.numel()
     relative, part = _in_units(error, bound).max(dim=1)
     worst = int(unfit.to(torch.uint8).argmax()) if nonfinite else int(relative.argmax())
     shown = int(part[worst])
@@ -140,7 +139,7 @@ def _compare_values(actual: torch.Tensor, expected: torch.Tensor, tolerance: Tol
         worst_actual=worst_actual if math.isfinite(worst_actual) else None,
         worst_expected=worst_expected,
         nonfinite=nonfinite,
-        offenders=_first(outliers, outlier_count, actual.shape),
+        offenders=_first(outliers, actual.shape),
         errors=_histogram(relative),
         around_worst=_around(worst, got[:, shown], want[:, shown], actual.shape),
     )
@@ -174,9 +173,7 @@ def _max_relative(error: torch.Tensor, magnitude: torch.Tensor) -> float | None:
     return float(relative) if relative >= 0 else None
 
 
-def _first(outliers: torch.Tensor, count: int, shape: torch.Size) -> tuple[tuple[int, ...], ...]:
-    if count == 0:
-        return ()
+def _first(outliers: torch.Tensor, shape: torch.Size) -> tuple[tuple[int, ...], ...]:
     positions = outliers.nonzero().reshape(-1)[:MAX_OFFENDERS]
     return tuple(_index(int(position), shape) for position in positions)
 

@@ -123,6 +123,20 @@ def test_a_comparison_says_what_it_compared_with_and_how_much_it_allowed() -> No
         assert (found.reference, found.allowed_outlier_share) == ("staged", 0.005)
 
 
+def test_what_cannot_be_compared_and_what_is_empty_have_no_numbers() -> None:
+    wrong = check(torch.zeros(1), torch.zeros(2), Q)
+
+    assert wrong == Comparison(False, "golden", 1.0, 0.005, problem="'q' has shape [1], expected [2]")
+    assert check(torch.zeros(0), torch.zeros(0), Q) == Comparison(True, "golden", 0.0, 0.005, max_abs_err=0.0)
+
+
+def test_no_error_where_none_is_allowed_is_the_smallest() -> None:
+    found = check(torch.tensor([0.0, 0.0, 3.0]), torch.tensor([0.0, 0.0, 3.0]), EXACT)
+
+    assert found.errors is not None
+    assert found.errors.counts == (3,) + (0,) * (len(found.errors.edges))
+
+
 def test_int8_off_by_one_is_within_one() -> None:
     actual, expected = torch.tensor([-7, 8], dtype=torch.int8), torch.tensor([-8, 8], dtype=torch.int8)
 

@@ -20,9 +20,9 @@ _GATES = (
     "tests/farm/gates/test_findings.py",
     "tests/farm/gates/test_differences.py",
     "tests/farm/gates/test_budget_verdicts.py",
+    "tests/farm/gates/test_several_findings.py",
 )
 _REGRESSION = (*_GATES, "tests/farm/gates/test_regression.py")
-_SWEEPS = ("tests/farm/sweep/test_attribution.py", "tests/farm/sweep/test_first_launches.py")
 # Module, from the root → the files of tests that judge it.
 SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "farm/gates/budget.py": _GATES,
@@ -42,12 +42,8 @@ SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "kernel/tolerance.py": ("tests/kernel/test_tolerance.py",),
     "kernel/clock.py": ("tests/kernel/test_clock.py",),
     "farm/stats/bootstrap.py": _REGRESSION,
-    "farm/stats/change_points.py": ("tests/farm/stats/test_change_points.py",),
     "farm/stats/robust.py": ("tests/farm/stats/test_robust.py",),
     "farm/execution/failure_policy.py": ("tests/farm/execution/test_failure_policy.py",),
-    "farm/sweep/attribution.py": _SWEEPS,
-    "farm/sweep/failure_attribution.py": _SWEEPS,
-    "farm/sweep/timing_outliers.py": _SWEEPS,
 }
 
 

@@ -399,8 +399,8 @@ def test_both_ends_of_an_interval_have_half_of_the_error() -> None:
 
     # A quantile of n draws has a standard deviation of ½ / (√n · density); here in hundredths of a µs per µs.
     expected = 2.326 * 0.5 / 101**0.5 * 0.1
-    assert found.high - found.ratio == pytest.approx(expected, rel=0.08)
-    assert found.ratio - found.low == pytest.approx(expected, rel=0.08)
+    assert found.high - found.ratio == pytest.approx(expected, rel=0.05)
+    assert found.ratio - found.low == pytest.approx(expected, rel=0.05)
 
 
 def test_a_lost_attempt_is_no_measurement_and_not_held_against_anybody() -> None:
