@@ -1,6 +1,6 @@
-"""Draw the summary of a run as an SVG, for the README: python3 -m tools.picture RUN/report.json FILE.svg
+"""Draw the summary of a run as an SVG, for a page: python3 -m tools.picture RUN/report.json FILE.svg
 
-Run it with `.venv/bin/python`. The picture names no outside font, so that it looks the same where none may be fetched.
+Run it with `.venv/bin/python`. The picture names no font of a server, so it looks the same without a network.
 """
 
 from __future__ import annotations
