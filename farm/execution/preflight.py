@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -53,6 +54,9 @@ def require_reference(kernel: Kernel, request: RunRequest, cache: Path, limit_s:
         with answering(kernel, f"its specs, inputs() or golden() of case '{case}'"):
             if bare := [spec.name for spec in kernel.output_specs(case) if spec.name not in kernel.tolerances]:
                 raise KernelLoadError(kernel.name, f"its tolerances lack {', '.join(bare)}", "give every output one")
+            if not any(math.prod(spec.shape) for spec in kernel.output_specs(case)):
+                problem = f"its outputs of case '{case}' have no elements, so nothing could be compared"
+                raise KernelLoadError(kernel.name, problem, "give it an output that has some")
             if isinstance(kernel, DescribedKernel):
                 kernel.compute_reference(case, request.input_set, request.seed, cache, limit_s, seeded=seeded)
                 continue

@@ -41,7 +41,8 @@ def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: P
     """Run pytest with `arguments` in `devices` processes and write `junit`, whole or not at all.
 
     `options` are the plugin's. With `quiet` pytest writes to stderr. Raises `UsageError` where pytest does not take the
-    arguments or finds no test, and `InfrastructureError` where it was interrupted or broke.
+    arguments or finds no test, and `InfrastructureError` where it was interrupted or broke, left no results, or no
+    test ran.
     """
     for module, package in (("pytest", "pytest"), ("xdist", "pytest-xdist")):
         if importlib.util.find_spec(module) is None:
@@ -52,8 +53,11 @@ def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: P
     words = (*pinned, *arguments, "-n", str(devices), f"--junitxml={part}", *options)
     command = installation.module_command("pytest", *words)
     try:
-        _require_ended(_carried_out(command, quiet))
-        return _gathered(part, junit, devices)
+        code = _carried_out(command, quiet)
+        _require_ended(code)
+        ended = _gathered(part, junit, devices)
+        _require_proof(code, ended)
+        return ended
     finally:
         part.unlink(missing_ok=True)
 
@@ -87,9 +91,28 @@ def _require_ended(code: int) -> None:
         raise InfrastructureError(f"pytest broke (exit code {code}); see above")
 
 
+def _require_proof(code: int, ended: DeviceSuite) -> None:
+    """Raise `InfrastructureError` where the results do not bear out what pytest's exit code says."""
+    if ended.failures or ended.errors:
+        return
+    if code != 0:
+        raise InfrastructureError(f"pytest ended with exit code {code}, and no result shows a failure; see above")
+    if ended.tests == ended.skipped:
+        raise InfrastructureError(f"no test ran ({ended.skipped} skipped), so nothing is proven; see above")
+
+
+def _results(part: Path) -> list[junitparser.TestSuite]:
+    try:
+        return list(junitparser.JUnitXml.fromfile(str(part)))
+    except (OSError, SyntaxError, junitparser.JUnitXmlError) as error:  # SyntaxError: of the XML
+        raise InfrastructureError(
+            "pytest ended without results: a test, or a conftest.py, ended its process"
+        ) from error
+
+
 def _gathered(part: Path, junit: Path, wanted: int) -> DeviceSuite:
     """The workers' results merged into one suite whose properties name the devices, written to `junit`."""
-    suites = list(junitparser.JUnitXml.fromfile(str(part)))
+    suites = _results(part)
     used = Counter(
         found.value
         for suite in suites

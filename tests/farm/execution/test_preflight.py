@@ -9,9 +9,11 @@ from farm.execution import plan, preflight
 from farm.execution.observer import Observer
 from farm.execution.session import SessionOptions
 from farm.model.run import RunRequest
-from kernel.errors import PlatformUnavailableError, TuningError, UnknownNameError
+from kernel.errors import KernelLoadError, PlatformUnavailableError, TuningError, UnknownNameError
 from kernel.platforms.protocol import Missing
+from kernel.spec import TensorSpec
 from tests.fakes.platforms import Honest
+from tests.fakes.small_kernel import SmallKernel
 from tests.farm.validated import run
 
 
@@ -137,3 +139,17 @@ def test_a_build_is_said_on_stderr_where_nobody_draws(tmp_path: Path, capsys: py
     preflight.build_once(BuildsOnce(), tmp_path)
 
     assert capsys.readouterr().err.startswith("farm: building the calculator")
+
+
+class Empty(SmallKernel):
+    """Has outputs, and nothing in them."""
+
+    def output_specs(self, case: str) -> tuple[TensorSpec, ...]:
+        return tuple(TensorSpec(each.name, (0, 4), each.dtype) for each in super().output_specs(case))
+
+
+def test_outputs_without_elements_are_nothing_that_could_pass(tmp_path: Path) -> None:
+    asked = request(kernel="small", cases=["tall"], input_set="integers")
+
+    with pytest.raises(KernelLoadError, match="its outputs of case 'tall' have no elements, so nothing could be com"):
+        preflight.require_reference(Empty(), asked, tmp_path, 1.0)
