@@ -151,7 +151,7 @@ def exec_(
     execution = KernelExecution(kernel, found, chosen, overrides, paths.cache(), Timeouts().trial_s)
     wall_us, clock = execution.on_file(runner, source, target), runner.clock.value
     if as_json:
-        told = {"case": chosen, "wall_us": wall_us, "clock": clock, "outputs": str(target)}
+        told = {"kernel": kernel, "case": chosen, "wall_us": wall_us, "clock": clock, "outputs": str(target)}
         click.echo(json.dumps(told, indent=2))
     else:
         took = "no time" if wall_us is None else f"{wall_us:.2f} µs {clock}"

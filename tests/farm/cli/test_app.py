@@ -139,6 +139,13 @@ def test_budgets_check_names_every_kernel_and_refuses_one_of_several(tmp_path: P
     assert (mixed.exit_code, mixed.stdout) == (2, f"{tmp_path / 'mine.py'}: 1 budget\n")
     assert "there is no file" in mixed.stderr
 
+    told = farm("budgets", "check", "--json", str(tmp_path / "mine.py"), str(tmp_path / "absent.py"))
+    rows = json.loads(told.stdout)
+    assert told.exit_code == 2
+    assert [(Path(row["kernel"]).name, row["budgets"]) for row in rows] == [("mine.py", 1), ("absent.py", 0)]
+    assert rows[0]["problem"] == ""
+    assert "there is no file" in rows[1]["problem"]
+
 
 def test_run_refuses_a_kernel_whose_golden_is_not_as_specified(tmp_path: Path) -> None:
     source = (
