@@ -36,12 +36,12 @@ def command(
     """
     from farm import paths
     from farm.model.timeouts import Timeouts
-    from farm.validation.kernel_check import CheckStatus, KernelCheck
+    from farm.validation.kernel_check import KernelCheck, KernelCheckStatus
     from kernel.registry import find_platform
 
     overrides = options.parse_tuning(tuning)
     found = find_platform(platform)
-    marks = {CheckStatus.PASSED: "✓", CheckStatus.FAILED: "✗", CheckStatus.SKIPPED: "–"}
+    marks = {KernelCheckStatus.PASSED: "✓", KernelCheckStatus.FAILED: "✗", KernelCheckStatus.SKIPPED: "–"}
     results = []
     limit_s = Timeouts().trial_s
     with KernelCheck(kernel, case, overrides, found, paths.cache(), limit_s, compiles=not no_compile) as check:
@@ -49,7 +49,7 @@ def command(
             results.append(result)
             if not as_json:
                 click.echo(f"{marks[result.status]} {result.name:<10} {result.message}")
-    failed = any(result.status is CheckStatus.FAILED for result in results)
+    failed = any(result.status is KernelCheckStatus.FAILED for result in results)
     if as_json:
         facts = {"kernel": kernel, "case": check.case, "platform": platform, "tuning": check.tuning}
         checks = [dataclasses.asdict(result) for result in results]

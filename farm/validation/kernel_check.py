@@ -45,7 +45,7 @@ CHECKS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class CheckStatus(str, enum.Enum):
+class KernelCheckStatus(str, enum.Enum):
     """How one check ended."""
 
     PASSED = "passed"
@@ -58,7 +58,7 @@ class CheckResult:
     """One check of a kernel."""
 
     name: str
-    status: CheckStatus
+    status: KernelCheckStatus
     message: str  # one line: what was found, what is wrong and where, or why it was skipped
 
 
@@ -105,14 +105,14 @@ class KernelCheck:
         for name, needed in CHECKS.items():
             missing = sorted(failed & {CONTRACT, *needed})
             if missing:
-                result = CheckResult(name, CheckStatus.SKIPPED, f"not reached, because of {', '.join(missing)}")
+                result = CheckResult(name, KernelCheckStatus.SKIPPED, f"not reached, because of {', '.join(missing)}")
             elif name == COMPILE and not self.compiles:
-                result = CheckResult(name, CheckStatus.SKIPPED, "not asked for")
+                result = CheckResult(name, KernelCheckStatus.SKIPPED, "not asked for")
             elif name == CONTRACT and unusable:
-                result = CheckResult(name, CheckStatus.FAILED, unusable)
+                result = CheckResult(name, KernelCheckStatus.FAILED, unusable)
             else:
                 result = self._checked(name)
-            if missing or result.status is CheckStatus.FAILED:
+            if missing or result.status is KernelCheckStatus.FAILED:
                 failed.add(name)
             yield result
 
@@ -157,8 +157,8 @@ class KernelCheck:
         except (PlatformUnavailableError, DeviceError):
             raise  # what it is checked with is missing or broken
         except (KernelLayerError, UsageError) as error:
-            return CheckResult(name, CheckStatus.FAILED, self._words(error))
-        return CheckResult(name, CheckStatus.PASSED, found)
+            return CheckResult(name, KernelCheckStatus.FAILED, self._words(error))
+        return CheckResult(name, KernelCheckStatus.PASSED, found)
 
     def _budgets(self) -> str:
         assert self._described is not None, "the contract is checked first"

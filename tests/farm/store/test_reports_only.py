@@ -22,7 +22,8 @@ def test_it_has_whatever_a_run_may_ask_of_a_writer() -> None:
 
 
 def test_it_knows_nothing_of_earlier_runs_and_keeps_nothing_but_the_reports(tmp_path: Path) -> None:
-    writer, record, written = ReportsOnly(), samples.run(), []
+    written: list[str] = []
+    writer, record = ReportsOnly(), samples.run()
 
     writer.begin(record)
     writer.update(record)
