@@ -33,7 +33,7 @@ def other_programs(evidence: Evidence, case: str) -> list[Finding]:
     found = evidence.fingerprints(case)
     if len(found) <= 1:
         return []
-    built, groups = evidence.programs.get(case, ""), []
+    built, groups = evidence.programs.get(case), []
     for fingerprint in sorted(found):
         devices = sorted({trial.device for trial in evidence.judged(case) if trial.fingerprint == fingerprint})
         where = ", ".join([*(["the build"] if fingerprint == built else []), *devices[:_SHOWN]])

@@ -132,3 +132,40 @@ def test_repeats_that_a_device_measured_twice_all_count() -> None:
 
     assert sorted(found.digests["d0"].values()) == sorted("aabaab")
     assert min(found.digests["d0"]) == 0
+
+
+def test_a_warm_up_among_the_trials_is_not_measured() -> None:
+    warm = trial("d0", -1)
+
+    assert evidence([warm, trial("d0", 0)]).measured(CASE) == [trial("d0", 0)]
+
+
+def test_of_several_programs_only_that_of_the_build_is_trusted() -> None:
+    rows = [trial("d0", 0), trial("d1", 0, fingerprint="d" * 64), trial("d2", 0, fingerprint="")]
+
+    assert evidence(rows, programs={CASE: "d" * 64, OTHER: "f" * 64}).trusted(CASE) == [rows[1]]
+    assert evidence(rows).trusted(CASE) == []
+    assert evidence(rows, programs={CASE: ""}).trusted(CASE) == []
+
+
+def test_where_no_trial_names_a_program_there_is_none_to_compare() -> None:
+    unnamed = [trial("d0", 0, fingerprint=""), trial("d1", 0, fingerprint="")]
+    held = evidence(unnamed, programs={CASE: "f" * 64})
+
+    assert held.fingerprints(CASE) == evidence([]).fingerprints(CASE) == frozenset()
+    assert held.trusted(CASE) == unnamed
+
+
+def test_an_unnamed_program_without_a_build_is_not_called_the_build() -> None:
+    judged = DeterminismGate().judge(evidence([trial("d0", 0), trial("d1", 0, fingerprint="")]))
+
+    assert "unnamed (d1); ffffffffffff (d0)" in judged.findings[0].message
+
+
+def test_a_case_of_which_nothing_was_measured_says_so_once() -> None:
+    judged = ToleranceGate().judge(evidence([], planned=evidence([trial("d0", 0)]).planned))
+
+    assert [each.message for each in judged.findings] == [
+        "1 of 1 planned measurements are missing",
+        "no trial measured any output",
+    ]
