@@ -106,8 +106,8 @@ class Queue:
 
     def rerun(self, asked: Rerun) -> str:
         """Queue again what has been validated of a commit, under the same terms."""
-        by = JOB.c.id == asked.external_id if asked.external_id else JOB.c.head_sha == asked.head_sha
-        newest = {(job.subject, self._name(job)): job for job in self._jobs(by, JOB.c.head_sha == asked.head_sha)}
+        mine = JOB.c.id == asked.external_id if asked.external_id else JOB.c.head_sha == asked.head_sha
+        newest = {(job.subject, self._name(job)): job for job in self._jobs(mine, JOB.c.head_sha == asked.head_sha)}
         by = Actor(f"{asked.by or 'somebody'}@{self._repository.forge}", "button of a check")
         said = [self.retry(job, by)[0] for job in newest.values()]
         return "; ".join(said) or f"nothing is known of {asked.head_sha[:12]}"

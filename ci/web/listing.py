@@ -45,5 +45,5 @@ def listed(
         following: The cursor of the next page, "" where this is the last.
         **shown: What else the template takes.
     """
-    values = {"chosen": chosen, "query": query(chosen), "first": not after, "next": following}
+    values: dict[str, Any] = {"chosen": chosen, "query": query(chosen), "first": not after, "next": following}
     return render(request, template, who, **values, **shown)

@@ -143,7 +143,7 @@ def test_alerts_fire_where_they_should_and_nowhere_else(tmp_path: Path) -> None:
     tests = []
     for series, name, fires in cases:
         input_series = [{"series": each, "values": f"{value}x30"} for each, value in series.items()]
-        query = {"expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})', "eval_time": "20m"}
+        query: dict[str, Any] = {"expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})', "eval_time": "20m"}
         query["exp_samples"] = [{"labels": "{}", "value": 1}] if fires else []
         tests.append({"interval": "1m", "input_series": input_series, "promql_expr_test": [query]})
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump({"rule_files": [str(RULES)], "tests": tests}))

@@ -147,10 +147,10 @@ def test_a_kernel_is_held_beside_its_budget_by_its_newest_run_of_the_default_bra
 
     counted = found(Metrics(jobs.engine).text())
 
-    labels = (samples.CASE, record.kernel)
-    assert counted[("farm_kernel_median_seconds", *labels, record.platform)] == pytest.approx(0.002)
-    ceiling_us = record.budget[samples.CASE].ceiling_us
-    budget = counted[("farm_kernel_budget_seconds", *labels, "ceiling", record.platform)]
+    case, kernel, platform = samples.CASE, record.kernel, record.platform
+    assert counted["farm_kernel_median_seconds", case, kernel, platform] == pytest.approx(0.002)
+    ceiling_us = record.budget[case].ceiling_us
+    budget = counted["farm_kernel_budget_seconds", case, kernel, "ceiling", platform]
     assert ceiling_us and budget == pytest.approx(ceiling_us / 1e6)
 
 
