@@ -161,7 +161,8 @@ class Runner:
         if record.verdict is not Verdict.PASSED or claim.kind is not JobKind.PULL_REQUEST:
             return False
         gained = plausible_gain.implausible(record, claim.repository.plausible_gain)
-        if gained and await insisting(lambda: self._claims.gain_approved(claim)):
+        approved: bool = await insisting(lambda: self._claims.gain_approved(claim))
+        if approved:
             gained = []
         rules = record.source.rule_changes if record.source and not claim.approved_by else []
         found = Examination(tuple(rules), (), tuple(gained))

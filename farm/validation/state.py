@@ -172,8 +172,9 @@ class RunState:
 
     def programs_seen(self) -> set[tuple[str, str]]:
         """(case, fingerprint) of everything that was built or run."""
-        seen = (*self.builds, *self.base_builds, *self.trials, *self.base_trials)
-        return {(each.case, each.fingerprint) for each in seen if each.fingerprint}
+        built = {(each.case, each.fingerprint) for each in (*self.builds, *self.base_builds)}
+        ran = {(each.case, each.fingerprint) for each in (*self.trials, *self.base_trials)}
+        return {(case, fingerprint) for case, fingerprint in built | ran if fingerprint}
 
     def regression(self) -> RegressionGate | None:
         """The gate against the base; None where the run has no base."""

@@ -292,8 +292,8 @@ def from_commit(
 
 def halved() -> list[GainRecord]:
     """A commit that takes half of what it took before, where no commit has saved more than a tenth."""
-    times = {"before_us": 153.28, "after_us": 76.64, "landed": 9, "largest_gain": 0.1}
-    return [GainRecord(case=CASE, clock=Clock.SIMULATED, **times)]
+    gain = GainRecord(case=CASE, clock=Clock.SIMULATED, before_us=153.28, after_us=76.64, landed=9, largest_gain=0.1)
+    return [gain]
 
 
 def merge_base(answer: str = "better or equal", ratio: float = 1.0, **changes: Any) -> BaseRecord:

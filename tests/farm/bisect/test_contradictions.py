@@ -27,7 +27,7 @@ class Past:
 
 
 def state(*known: ProgramTime, noisy: bool = False) -> BisectState:
-    made = cast("BisectState", BisectState.__new__(BisectState))
+    made = BisectState.__new__(BisectState)
     made.request = cast("Any", SimpleNamespace(kernel="k", case=evidence.CASE))
     made.line = cast("Any", SimpleNamespace(candidates=[SimpleNamespace(commit=str(each) * 40) for each in range(3)]))
     resolved = SimpleNamespace(platform=SimpleNamespace(noisy=noisy, name="sim"))
