@@ -14,6 +14,7 @@ import yaml
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
+from farm.cli.exit_codes import ExitCode
 from tests.ci.deploy.test_commands import unknown_options
 
 CI = Path(__file__).parents[3] / "ci"
@@ -55,6 +56,15 @@ def test_the_commands_are_ones_that_farm_understands(name: str) -> None:
     calls = [shlex.split(line) for line in found if "--devices" in line]
     assert calls
     assert [unknown_options(words) for words in calls] == [[]] * len(calls)
+
+
+def test_an_errored_run_lets_nothing_pass() -> None:
+    job = yaml.safe_load((CI / "snippets" / "gitlab-ci.yml").read_text())["farm"]
+    jenkins = (CI / "snippets" / "Jenkinsfile").read_text()
+
+    assert "allow_failure" not in job
+    assert job["retry"]["exit_codes"] == [ExitCode.ERRORED]
+    assert "if (code != 0) { error(" in jenkins and "unstable" not in jenkins
 
 
 @pytest.mark.parametrize("code", [0, 1, 3])
