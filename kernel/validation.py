@@ -42,6 +42,7 @@ def held(kernel: Kernel, *, any_program: bool = False) -> Kernel:
     return cast(Kernel, HeldKernel(kernel, any_program=any_program))
 
 
+_LONGEST_CASE = 100
 _MAPPINGS = ("cases", "input_sets", "tolerances")
 
 
@@ -60,10 +61,31 @@ def checked(name: str, found: object) -> Kernel:
         value = getattr(kernel, member)
         if not isinstance(value, Mapping) or not value:
             raise KernelLoadError(name, f"its {member} are {value!r}", "it needs a mapping with at least one entry")
+    require_case_names(name, kernel.cases)
     if kernel.default_case not in kernel.cases:
         known = ", ".join(kernel.cases)
         raise KernelLoadError(name, f"its default_case '{kernel.default_case}' is none of its cases", f"known: {known}")
     return kernel
+
+
+def require_case_names(name: str, cases: Iterable[object]) -> None:
+    """Raise `KernelLoadError` unless logs and traces can be named after each of `cases` of the kernel `name`."""
+    for case in cases:
+        if not _names_a_file(case):
+            raise KernelLoadError(
+                name, f"its case {case!r:.60} cannot name a file", "use letters, digits, '-', '_' and '.'"
+            )
+
+
+def _names_a_file(case: object) -> bool:
+    """Whether `case` is no path: one that is would lead out of the run's directory."""
+    return (
+        isinstance(case, str)
+        and 0 < len(case) <= _LONGEST_CASE
+        and case.isprintable()
+        and case[0] not in ".-"
+        and not set(case) & {"/", "\\"}
+    )
 
 
 def require_source(name: str, kernel: Kernel, path: Path) -> None:

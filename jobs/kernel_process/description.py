@@ -10,6 +10,7 @@ from jobs.sandbox.commit_kernel import INSTALLED
 from kernel import file_kernels
 from kernel.errors import KernelLoadError
 from kernel.registry import find_kernel, kernel_entry
+from kernel.validation import require_case_names
 
 LOAD_S = 120.0  # a busy machine takes many seconds to import torch
 
@@ -31,7 +32,11 @@ def describe(asked: str) -> KernelRecord:
 
 
 def require_files(record: KernelRecord) -> None:
-    """Raise `KernelLoadError` where what the kernel calls its files is something that reading has no end of."""
+    """Raise `KernelLoadError` where what the kernel calls its files is something that reading has no end of.
+
+    Its cases are checked again as well: the kernel may have written the answer itself.
+    """
+    require_case_names(record.name, record.cases)
     for what, names in (("sources()", record.sources), ("budgets()", [record.budgets])):
         for name in names:
             if Path(name).exists() and not Path(name).is_file():

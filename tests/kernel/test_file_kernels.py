@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -195,6 +196,17 @@ def test_a_simple_kernel_has_the_usual_answers(mine: Path) -> None:
         kernel.tuning("tiny", {"split": "2"})
     with pytest.raises(UnknownNameError, match="unknown case 'huge'"):
         kernel.tuning("huge", {})
+
+
+@pytest.mark.parametrize("case", ["../../etc", "/tmp/x", "a\\b", "", ".hidden", "-c", "two\nlines", "a" * 101, 7])
+def test_a_case_that_cannot_name_a_file_is_refused(case: object) -> None:
+    kernel: Any = SmallKernel()
+    kernel.cases = {**SmallKernel.cases, case: SmallKernel.cases["small"]}
+
+    with pytest.raises(KernelLoadError, match="cannot name a file") as refused:
+        checked("named", kernel)
+
+    assert "\n" not in str(refused.value)
 
 
 def test_every_kernel_of_the_protocol_is_accepted_as_it_is() -> None:
