@@ -36,7 +36,7 @@ def state(*known: ProgramTime, noisy: bool = False) -> BisectState:
     return made
 
 
-def tested(position: int, us: float, program: str) -> CommitTest:
+def ended(position: int, us: float, program: str) -> CommitTest:
     request = TrialRequest(kernel="k", case=evidence.CASE, platform="sim", input_set="documented")
     trials = [evidence.trial("n/0", 0, wall_us=us, fingerprint=program)]
     return CommitTest(position, f"commit-{position}", request, request, trials)
@@ -44,21 +44,21 @@ def tested(position: int, us: float, program: str) -> CommitTest:
 
 def test_commits_with_one_program_and_two_times_end_it() -> None:
     made = state()
-    made.judged(tested(0, 40.0, "a"), 0)
-    made.judged(tested(1, 30.0, "b"), 1)
+    made.judged(ended(0, 40.0, "a"), 0)
+    made.judged(ended(1, 30.0, "b"), 1)
 
     with pytest.raises(ContradictionError, match=r"20.00 µs \(222222222222 on n/0\) and 40.00 µs \(000000000000"):
-        made.judged(tested(2, 20.0, "a"), 1)
+        made.judged(ended(2, 20.0, "a"), 1)
 
 
 def test_an_earlier_run_counts_as_well() -> None:
     made = state(ProgramTime("a", 80.0, "run 1"))
 
     with pytest.raises(ContradictionError, match="run 1"):
-        made.judged(tested(0, 40.0, "a"), 0)
+        made.judged(ended(0, 40.0, "a"), 0)
 
 
 def test_a_noisy_clock_contradicts_nothing() -> None:
     made = state(ProgramTime("a", 80.0, "run 1"), noisy=True)
 
-    assert made.judged(tested(0, 40.0, "a"), 0).answer is Answer.GOOD
+    assert made.judged(ended(0, 40.0, "a"), 0).answer is Answer.GOOD
