@@ -144,7 +144,7 @@ def _wrong_of_two(evidence: Evidence, case: str, found: Divergence) -> frozenset
 
 def _described(case: str, found: Divergence, evidence: Evidence) -> list[Finding]:
     if not found.devices:
-        return [Finding(message=_split(found, evidence), case=case, output=found.output)]
+        return [Finding(message=_split(found), case=case, output=found.output)]
     by_itself = found.explanation in (Explanation.RACE, Explanation.RACE_OR_CARD, Explanation.UNSTEADY_CARD)
     describe = _against_itself if by_itself else _against_others
     return [describe(case, found, device, evidence) for device in sorted(found.devices)]
@@ -189,7 +189,7 @@ def _against_others(case: str, found: Divergence, device: str, evidence: Evidenc
     return Finding(message=message, case=case, device=device, output=found.output)
 
 
-def _split(found: Divergence, evidence: Evidence) -> str:
+def _split(found: Divergence) -> str:
     different = groups(found.digests)
     told = "; ".join(" = ".join(sorted(group)) for group in different.values())
     results = f"{len(found.digests)} devices gave {len(different)} different results ({told})"

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from farm.gates.determinism import DeterminismGate, distrusted_devices, second_look, suspect_devices
+from farm.gates.determinism import (
+    DeterminismGate,
+    distrusted_devices,
+    other_card_look,
+    second_look,
+    suspect_devices,
+    unsteady_devices,
+)
 from farm.gates.divergence import Explanation, divergences
 from farm.gates.protocol import Evidence, gravest
 from farm.model.run import Finding, GateStatus
@@ -61,6 +68,15 @@ def test_a_race_or_a_card_beside_a_suspect_makes_all_devices_look_again() -> Non
     assert second_look(held) == {CASE: frozenset(DEVICES), OTHER: frozenset({DEVICES[2]})}
     one_case = odd(odd(whole(), CASE, "q", DEVICES[0], 1), CASE, "kv", DEVICES[0], 2)
     assert second_look(one_case) == {CASE: frozenset(DEVICES)}
+    assert second_look(evidence(votes({"d0": "a", "d1": "b"}))) == {}
+
+
+def test_a_suspect_without_the_output_that_raced_looks_again_as_well() -> None:
+    """The outputs are looked at one after the other, and each adds its devices."""
+    held = odd(odd(whole(), CASE, "q", DEVICES[0]), CASE, "kv", DEVICES[1], 1)
+    without = changed(held, lambda each: (each.case, each.device) == (CASE, DEVICES[0]), outputs={"q": output("odd")})
+
+    assert second_look(without) == {CASE: frozenset(DEVICES)}
 
 
 def test_the_odd_repeats_are_named_and_the_other_cards_counted() -> None:
@@ -176,7 +192,8 @@ def test_one_device_that_nobody_leased_says_how_many_trials_agree() -> None:
     agree = "one device; its {} trials agree, which says nothing of another device"
 
     assert [each.message for each in findings(evidence(votes({"d0": "a"}), local=True))] == ["one device"]
-    assert [each.message for each in findings(evidence(votes({"d0": "aa"}), local=True))] == [agree.format(2)]
+    both = findings(evidence(votes({"d0": "aa"}), local=True))
+    assert [(each.case, each.message) for each in both] == [(CASE, agree.format(2))]
 
 
 def explanations(rows: dict[str, str], **cards: str) -> list[tuple[Explanation, frozenset[str]]]:
@@ -186,10 +203,10 @@ def explanations(rows: dict[str, str], **cards: str) -> list[tuple[Explanation, 
 
 def test_the_largest_group_is_the_one_of_most_cards() -> None:
     """Three dies of the unsteady card agree with each other against two cards, and are one witness."""
-    rows = {"d4": "aaa", "d5": "aaa", "d6": "aaa", "d0": "bxb", "d2": "bbb", "d3": "bbb"}
-
-    found = explanations(rows, d0="c0", d4="c0", d5="c0", d6="c0")
-    assert found == [(Explanation.RACE_OR_CARD, frozenset({"d0"}))]
+    for dies, others in (("d4 d5 d6", "d2 d3"), ("d1 d2 d3", "d4 d5")):
+        rows = {"d0": "bxb", **dict.fromkeys(dies.split(), "aaa"), **dict.fromkeys(others.split(), "bbb")}
+        found = explanations(rows, d0="c0", **dict.fromkeys(dies.split(), "c0"))
+        assert found == [(Explanation.RACE_OR_CARD, frozenset({"d0"}))]
 
 
 def test_two_dies_of_one_card_may_be_broken_in_the_same_place_and_two_cards_not() -> None:
@@ -201,6 +218,33 @@ def test_two_dies_of_one_card_may_be_broken_in_the_same_place_and_two_cards_not(
 
 def test_an_output_that_nobody_has_shows_no_difference() -> None:
     assert divergences(whole(outputs={CASE: (*OUTPUTS, "absent")}), CASE) == []
+
+
+def test_another_card_is_asked_where_the_card_or_the_program_may_be_the_cause() -> None:
+    two = evidence(votes({"d0": "a", "d1": "b"}))
+    both = odd(odd(whole(), CASE, "q", DEVICES[0]), CASE, "kv", DEVICES[2])
+
+    assert other_card_look(two) == {CASE: frozenset({"d0", "d1"})}
+    assert other_card_look(both) == {CASE: frozenset({DEVICES[0], DEVICES[2]})}
+    assert other_card_look(replace(both, unfit=frozenset({DEVICES[0]}))) == {CASE: frozenset({DEVICES[2]})}
+    assert other_card_look(replace(two, unfit=frozenset({"d0", "d1"}))) == {}
+    assert other_card_look(odd(whole(), CASE, "q", DEVICES[0], 1)) == {}
+
+
+def test_an_unsteady_card_is_known_by_its_devices_alone() -> None:
+    rows = {"d0": "abbbbb", "d1": "aaaaaa", "d2": "aaaaaa", "d3": "aaaaaa"}
+
+    assert unsteady_devices(evidence(votes(rows))) == {"d0"}
+    assert unsteady_devices(odd(whole(), CASE, "q", DEVICES[0])) == frozenset()
+
+
+def test_a_suspect_that_failed_its_canary_is_at_fault() -> None:
+    held = replace(odd(whole(), OTHER, "kv", DEVICES[0]), unfit=frozenset({DEVICES[0]}))
+
+    (found,) = findings(held)
+    assert found.message.endswith("repeats of this one; it failed its canary as well, so its card is at fault")
+    (other,) = findings(replace(held, unfit=frozenset({DEVICES[1]})))
+    assert "it failed its canary" not in other.message
 
 
 def test_the_gravest_status_counts_and_none_is_not_applicable() -> None:

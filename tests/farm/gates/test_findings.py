@@ -62,12 +62,11 @@ def test_tolerance_says_what_is_wrong_with_the_numbers(
     warm = [each.model_copy(update={"repeat": -1}) for each in of_run() if each.repeat == 0]
     held = whole(warm_ups=tuple(warm))
     chosen = (OTHER, DEVICES[1], repeat)
-    odd = {
-        name: altered(trials, lambda each: (each.case, each.device, each.repeat) == chosen, outputs=outputs)
-        for name, trials in (("warm_ups" if repeat < 0 else "trials", held.warm_ups if repeat < 0 else held.trials),)
-    }
+    trials = held.warm_ups if repeat < 0 else held.trials
+    odd = altered(trials, lambda each: (each.case, each.device, each.repeat) == chosen, outputs=outputs)
+    held = replace(held, warm_ups=odd) if repeat < 0 else replace(held, trials=odd)
 
-    assert said(ToleranceGate().judge(replace(held, **odd))) == [
+    assert said(ToleranceGate().judge(held)) == [
         (OTHER, DEVICES[1], repeat, "q", launch + message),
     ]
 
