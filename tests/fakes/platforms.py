@@ -129,7 +129,10 @@ class DependsOnDevice(Honest):
 
 
 class Slow(Honest):
-    """Takes longer than any budget."""
+    """Takes longer than any budget, with a toolchain that builds other programs."""
+
+    def toolchain(self) -> dict[str, str]:
+        return {"fake": "1.0", "scheduler": "slow"}
 
     def wall(self, device: int) -> WallTime:
         return SimulatedUs(1868.0)
