@@ -31,7 +31,7 @@ def left_by_an_older_farm(path: Path, revision: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         for run in (ended, going):
-            row = {
+            row: dict[str, object] = {
                 "id": run.run_id,
                 "verdict": run.verdict.value if run.verdict else None,
                 "reason": run.reason,
