@@ -78,7 +78,7 @@ def require_case_names(name: str, cases: Iterable[object]) -> None:
 
 
 def _names_a_file(case: object) -> bool:
-    """Whether `case` is no path: one that is would lead out of the run's directory."""
+    """Whether `case` can name a file in the run's directory: a path would lead out of it."""
     return (
         isinstance(case, str)
         and 0 < len(case) <= _LONGEST_CASE

@@ -62,8 +62,8 @@ def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
             word=record.verdict.value if record.verdict else "running",
             simulated=record.clock is Clock.SIMULATED,
             spent=time_spent(record),
-            style=Markup(text_of("report.css")),
             local=provenance.LOCAL,
+            style=Markup(text_of("report.css")),
             scripts=scripts,
             policy=policy(scripts),
         )

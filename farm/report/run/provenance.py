@@ -27,7 +27,7 @@ class Isolated:
 
 
 def remarks(record: RunRecord) -> list[str]:
-    """What a reader must know: a local run; of a commit changed rules first, then what was not isolated."""
+    """What a reader must know: a local run; of a commit changed rules, its gain, and what was not isolated."""
     if record.request.local:
         return [LOCAL]
     if record.source is None:
