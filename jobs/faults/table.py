@@ -72,7 +72,7 @@ TABLE: tuple[FaultRow, ...] = (
         "no-time",
         Fault.FARM,
         Action.FAIL_CLOSED,
-        "A time that is NaN, infinite or not above 0 is no measurement, and says nothing about the kernel.",
+        "A time that is NaN, infinite or not above 0 measures nothing, and says nothing about the kernel.",
     ),
     *_rows(
         Source.EXCEPTION,
@@ -109,7 +109,11 @@ TABLE: tuple[FaultRow, ...] = (
     *_node(Source.FARM, {"fetch-failed": ""}, "fetch-failed", "The network, or the server at its other end, failed."),
     *_kernel("ProgramRaisedError", "kernel-raised", "The kernel's own Python code was running when it raised."),
     *_kernel("UnknownCaseError", "no-case", "The commit's program does not know the case."),
-    *_kernel("BadProgramAnswerError", "bad-answer", "A confined program's answer is no answer, or contradicts itself."),
+    *_kernel(
+        "BadProgramAnswerError",
+        "bad-answer",
+        "A confined program gave an answer that cannot be read, or that contradicts itself.",
+    ),
     *_kernel("LimitExceededError", "over-limit", "The same limits hold for every confined program on every machine."),
     *_latched(
         {"scheduler-101": "ASYNC_COMPLETION_INVALID", "scheduler-102": "ASYNC_WAIT_OVERFLOW"},
@@ -130,13 +134,13 @@ TABLE: tuple[FaultRow, ...] = (
         },
         Fault.DEVICE,
         Action.ASK_ANOTHER_CARD,
-        "Usually the program's, or a ring too small for it; usually is no proof.",
+        "Usually the program's, or a ring too small for it; that proves nothing.",
     ),
     *_latched(
         {"scheduler-100": "SCHEDULER_TIMEOUT"},
         Fault.DEVICE,
         Action.ASK_ANOTHER_CARD,
-        "A stall is the kernel's or the card's; a second card tells.",
+        "A stall is the kernel's or the card's; a second card decides.",
     ),
     *_latched(
         {
@@ -270,7 +274,7 @@ TABLE: tuple[FaultRow, ...] = (
         "worker-died",
         Fault.DEVICE,
         Action.ASK_ANOTHER_CARD,
-        "The kernel, the runtime or the card can crash a process; a second card tells.",
+        "The kernel, the runtime or the card can crash a process; a second card decides.",
     ),
     *_rows(
         Source.EXCEPTION,
@@ -278,7 +282,7 @@ TABLE: tuple[FaultRow, ...] = (
         "worker-died",
         Fault.DEVICE,
         Action.ASK_ANOTHER_CARD,
-        "The kernel, the runtime or the card can crash a process; a second card tells.",
+        "The kernel, the runtime or the card can crash a process; a second card decides.",
     ),
     *_rows(
         Source.EXIT,
@@ -294,7 +298,7 @@ TABLE: tuple[FaultRow, ...] = (
         "worker-died",
         Fault.DEVICE,
         Action.ASK_ANOTHER_CARD,
-        "The kernel, the runtime or the card can crash a process; a second card tells.",
+        "The kernel, the runtime or the card can crash a process; a second card decides.",
     ),
     *_rows(
         Source.WORKER,
@@ -313,7 +317,7 @@ TABLE: tuple[FaultRow, ...] = (
             "…": "any other",
         },
         "unreachable",
-        "The node, its network or Ray on it has gone; its devices went along and said nothing.",
+        "The node, its network or Ray on it has gone; its devices are out of reach too, and nothing is known of them.",
     ),
     *_node(
         Source.WORKER, {"OutOfMemoryError": "Ray's memory monitor"}, "out-of-memory", "The machine's memory ran out."
