@@ -15,6 +15,8 @@ STAGES = ("attn-norm", "qr-proj", "kv-proj", "qr-norm", "quant", "q-proj", "dequ
 # Stand in a pattern for what differs from trial to trial.
 _DEVICE, _NAME, _REPEAT, _WALL = "<device>", "<name>", "<repeat>", "<wall>"
 
+_FINGERPRINT = "f" * 64
+
 
 class Trial(NamedTuple):
     """What differs from trial to trial of a run."""
@@ -30,6 +32,7 @@ def trial_rows(
     """What `farm.store.row_mapping.of_trial` makes, in a tenth of the time; all tasks together take `level_us`."""
     pattern = _pattern(case, clock, level_us, tasks)
     alike = {"run_id": run_id, "case": case, "attempt": 0, "status": TrialStatus.OK.value, "clock": clock.value}
+    alike["fingerprint"] = _FINGERPRINT
     for device, repeat, wall_us in trials:
         values = {_DEVICE: device, _NAME: device.replace("/", "-"), f'"{_REPEAT}"': repeat, f'"{_WALL}"': wall_us}
         record = functools.reduce(lambda text, item: text.replace(item[0], str(item[1])), values.items(), pattern)
@@ -58,7 +61,7 @@ def _pattern(case: str, clock: Clock, level_us: float, tasks: int) -> str:
             )
             for index in range(tasks)
         ],
-        fingerprint="f" * 64,
+        fingerprint=_FINGERPRINT,
         host_s=20.0,
         log=f"logs/{case}-{_NAME}/trial.log",
     )
