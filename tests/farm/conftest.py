@@ -10,6 +10,7 @@ import pytest
 
 from farm.cluster.workers import forked
 from farm.store.run_store import Store
+from tests.clusters import patiently
 
 DEVICES = 4
 
@@ -42,13 +43,15 @@ def local_ray() -> Iterator[None]:
 
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
     with forked.workers(simulated=True):
-        ray.init(
-            address="local",  # or Ray joins the cluster of a test that runs beside this one
-            num_cpus=2,
-            resources={"NPU": DEVICES},
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
+        patiently(
+            lambda: ray.init(
+                address="local",  # or Ray joins the cluster of a test that runs beside this one
+                num_cpus=2,
+                resources={"NPU": DEVICES},
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
         )
         yield
         ray.shutdown()
