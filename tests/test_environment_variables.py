@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-REFERENCE = ROOT / "docs" / "operator.md"
+REFERENCE = ROOT / "docs" / "operator" / "reference.md"
 PACKAGES = ("farm", "jobs", "kernel", "ci", "tools")
 
 

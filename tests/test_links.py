@@ -18,6 +18,7 @@ PAGES = sorted(
 )
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")  # below tests/, as the pages name those that hold a row
 
 
 def anchors(page: Path) -> set[str]:
@@ -42,6 +43,15 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    named = {found for page in PAGES for found in TEST.findall(page.read_text())}
+    files = {file: ROOT / "tests" / file for file, _ in named}
+    sources = {file: path.read_text() if path.is_file() else "" for file, path in files.items()}
+
+    assert sorted(f"{file}::{test}" for file, test in named if f"def {test}(" not in sources[file]) == []
+    assert ("chaos/test_chaos.py", "test_chaos_costs_time_and_no_verdict") in named
 
 
 def test_a_link_to_a_heading_that_is_not_there_is_found() -> None:

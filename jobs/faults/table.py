@@ -2,8 +2,8 @@
 
 The one place that maps exceptions, lost workers, exit codes and error codes to kernel, device, node or farm. Pure data;
 `jobs.faults.diagnosis` finds the row for what was seen, `jobs.faults.failures` makes the record,
-`farm.execution.failure_policy` decides on retries and guilt. The operators' copy in `docs/operator.md` is held to this
-table by a test.
+`farm.execution.failure_policy` decides on retries and guilt. The operators' copy in `docs/operator/faults.md` is held
+to this table by a test.
 
 Sources of the reasons: CANN's `rt_error_codes.h` and its rules for return codes (1xxxxx environment or wrong call,
 2xxxxx resources, 5xxxxx chip or internal); simpler, the runtime of newer PyPTO (its `docs/troubleshooting`, and issues

@@ -15,7 +15,7 @@ from farm.errors import UsageError
 from farm.model.timeouts import ARMING_S, LADDER, Timeouts
 from kernel.platforms.device_limits import SHORTEST_DEVICE_OP_S, DeviceLimits
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "operator.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operator" / "faults.md"
 FIELDS = [rung.field for rung in LADDER]
 OPTIONS = [rung.option for rung in LADDER]
 
@@ -34,7 +34,7 @@ def documented() -> str:
 
 
 def test_the_operators_ladder_is_the_codes() -> None:
-    assert documented() in DOCUMENT.read_text(), f"docs/operator.md, section Faults and timeouts:\n\n{documented()}"
+    assert documented() in DOCUMENT.read_text(), f"docs/operator/faults.md, section Time limits:\n\n{documented()}"
 
 
 def test_the_defaults_hold() -> None:

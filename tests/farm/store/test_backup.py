@@ -1,4 +1,4 @@
-"""Backup and restore of the store, as docs/operator.md describes them."""
+"""Backup and restore of the store, as docs/operator/housekeeping.md describes them."""
 
 from __future__ import annotations
 

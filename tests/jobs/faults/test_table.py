@@ -9,7 +9,7 @@ from jobs.faults.model import Action, FaultRow, Source
 from jobs.faults.table import TABLE
 from jobs.records import Fault
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "operator.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operator" / "faults.md"
 HEAD = "| signal | kind | whose | then | why |\n|---|---|---|---|---|\n"
 
 
@@ -40,7 +40,7 @@ def signal(row: FaultRow) -> str:
 
 
 def test_the_operators_table_is_the_codes() -> None:
-    assert documented() in DOCUMENT.read_text(), f"docs/operator.md, section Faults, is to have\n\n{documented()}"
+    assert documented() in DOCUMENT.read_text(), f"docs/operator/faults.md must have\n\n{documented()}"
 
 
 def test_no_signal_stands_twice() -> None:
