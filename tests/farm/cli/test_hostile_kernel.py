@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from farm.cli.app import main
+from farm.cli.exit_codes import ExitCode
 from farm.testing.device_pool import request_of
 from kernel.errors import KernelLoadError
 from tests.fakes.installed import install
@@ -23,7 +24,6 @@ TENSORS = ("--inputs", "in.safetensors", "--outputs", "out.safetensors")
 COMMANDS = {
     "run": ["run"],
     "show": ["kernel", "show"],
-    "check": ["kernel", "check"],
     "verify": ["kernel", "verify"],
     "exec": ["kernel", "exec", *TENSORS],
     "tune": ["tune"],
@@ -54,6 +54,16 @@ def test_no_command_loads_a_hostile_file_in_its_own_process(
     command: str, body: str, words: str, tmp_path: Path
 ) -> None:
     assert_one_line(refused(tmp_path, COMMANDS[command], body), words)
+
+
+@pytest.mark.parametrize(("body", "words"), [ENDS, RAISES, PRINTS], ids=["ends", "raises", "prints"])
+def test_a_check_finds_a_hostile_file_at_fault(body: str, words: str, tmp_path: Path) -> None:
+    checked = refused(tmp_path, ["kernel", "check"], body)
+
+    first, *others = checked.stdout.strip().splitlines()
+    assert checked.exit_code == ExitCode.FAILED
+    assert words in first and first.isprintable()
+    assert others and all("not reached" in line for line in others)
 
 
 @pytest.mark.parametrize("command", ["show", "tune"])  # the two ways to ask: one question, and many
