@@ -132,16 +132,17 @@ class ForkServer:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 connection = self._workers.pop(ended[0])
-                self._selector.unregister(connection)
+                with contextlib.suppress(KeyError):  # its launcher was killed
+                    self._selector.unregister(connection)
                 with connection, contextlib.suppress(OSError):
                     connection.sendall(LENGTH.pack(ended[1]))
 
     def _abandon(self, connection: Any) -> None:
         """End the worker whose launcher has been killed."""
-        worker = next(each for each, at in self._workers.items() if at is connection)
-        self._selector.unregister(connection)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
+        for worker, at in self._workers.items():  # none where it has ended a moment ago
+            if at is connection:
+                self._selector.unregister(connection)
+                os.kill(worker, signal.SIGKILL)
 
 
 def _exactly(connection: socket.socket, length: int) -> bytes:

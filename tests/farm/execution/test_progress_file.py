@@ -27,6 +27,7 @@ def test_everything_is_handed_on(tmp_path: Path) -> None:
     told = ProgressFile(tmp_path, heard)
     told.preparing("starting Ray")
     told.waiting([], 1.0)
+    told.locked(device.id, "locked by ann")
     told.began("r1", [device], 9)
     told.built(samples.build())
     told.working(device, 0, "run")
@@ -34,8 +35,9 @@ def test_everything_is_handed_on(tmp_path: Path) -> None:
     told.extended(3, "more")
     told.judged([])
 
-    assert heard.calls == ["preparing", "waiting", "began", "built", "working", "measured", "extended", "judged"]
-    assert sorted(heard.calls) == sorted(name for name in Observer.__dict__ if not name.startswith("_"))
+    calls = ["preparing", "waiting", "locked", "began", "built", "working", "measured", "extended", "judged"]
+    assert heard.calls == calls
+    assert sorted(calls) == sorted(name for name in Observer.__dict__ if not name.startswith("_"))
 
 
 def test_another_process_reads_what_each_device_does(tmp_path: Path) -> None:

@@ -108,6 +108,9 @@ def test_a_worker_ends_with_its_launcher(server: Server, script: Path) -> None:
         process.kill()
 
     until(lambda: not worker.is_running())
+    with launched(server, script, "7") as process:
+        process.communicate(timeout=60)
+    assert process.returncode == 7
     assert server.process.poll() is None
 
 
