@@ -27,6 +27,7 @@ def test_three_devices_validate_the_real_kernel(tmp_path: Path, at_home: Path) -
         "tolerance": "passed",
         "determinism": "passed",
         "budget": "passed",
+        "clock": "passed",
     }
     assert len(report["trials"]) == 9
     assert len({trial["fingerprint"] for trial in report["trials"]}) == 1
