@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from farm.gates.budget import BudgetGate
 from farm.gates.determinism import DeterminismGate, second_look, suspect_devices
 from farm.gates.divergence import Explanation, divergences
+from farm.gates.protocol import Gate
 from farm.gates.tolerance import ToleranceGate
 from farm.model.budgets import Budget
 from farm.model.run import GateRecord, GateStatus
@@ -76,6 +79,20 @@ def test_over_budget_beside_a_missing_time_of_its_case_fails() -> None:
     assert {each.case for each in judged.findings} == {CASE}
     nothing = BudgetGate().judge(evidence([trial("d0", 0, wall_us=None)]))
     assert [(each.case, each.message) for each in nothing.findings] == [(CASE, "no wall time was measured")]
+
+
+def test_a_case_without_a_budget_says_so_beside_its_missing_time() -> None:
+    judged = BudgetGate().judge(evidence([trial("d0", 0), trial("d1", 0, wall_us=None)]))
+
+    assert (judged.status, statuses(judged)) == (ERRORED, [GateStatus.NOT_APPLICABLE, ERRORED])
+
+
+@pytest.mark.parametrize("gate", [BudgetGate(), DeterminismGate(), ToleranceGate()])
+def test_a_run_without_a_case_is_errored_with_the_reason(gate: Gate) -> None:
+    judged = gate.judge(replace(whole(), cases=()))
+
+    assert (judged.status, statuses(judged)) == (ERRORED, [ERRORED])
+    assert [each.message for each in judged.findings] == ["the run has no case to judge"]
 
 
 def test_a_budget_without_a_limit_is_none() -> None:
