@@ -12,7 +12,7 @@ from farm.model.audit import Actor, AuditAction
 from farm.store import audit_log
 from farm.store.engine import transaction
 
-_UNKNOWN = 404  # whoever makes up subjects must not fill the log
+_UNKNOWN = 404  # a sender of invented subjects must not fill the log
 
 
 @contextmanager

@@ -28,7 +28,7 @@ router = APIRouter(prefix="/runs/{run_id}", tags=["runs"], dependencies=[READER]
 _LOGS = "logs"
 _MOST = 10_000  # files listed of one run
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Whoever opens one in a browser gets a download, and no page that acts in this service's name.
+# A browser downloads the file. It is never shown as a page of this service.
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
 
 FilePath = Annotated[str, Path(max_length=1000, description="As the list has it.")]

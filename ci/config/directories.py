@@ -23,7 +23,7 @@ def sweeps() -> Path:
 
 
 def sweep(job_id: str) -> Path:
-    """What `--out` is to the sweep of a job: its own, so that it is gone on with where an earlier one was ended."""
+    """The `--out` directory of a job's sweep. Each job has its own, so that a later process can resume its sweep."""
     return sweeps() / job_id
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-_SHORTEST_SECRET = 16  # characters; a webhook secret is guessed offline by whoever has one delivery
+_SHORTEST_SECRET = 16  # characters; anybody who has one delivery can guess a webhook secret offline
 
 
 def wrong(remedy: str) -> PydanticCustomError:

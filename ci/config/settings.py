@@ -56,7 +56,7 @@ class ServerSection(Section):
     port: int = Field(default=8080, ge=1, le=65535)
     public_url: HttpUrl  # how the forge and people reach the service; links in checks begin with it
     max_body_bytes: int = Field(default=MAX_BODY_BYTES, ge=1024, le=MAX_BODY_BYTES)
-    max_connections: int = Field(default=256, ge=8, le=65535)  # the next one is told 503
+    max_connections: int = Field(default=256, ge=8, le=65535)  # one more connection gets status 503
     max_connections_per_peer: int = Field(default=64, ge=1, le=65535)  # the same, for one address
     proxies: list[str] = Field(default_factory=lambda: ["127.0.0.1", "::1"])  # addresses that are not held to that
     header_s: float = Field(default=10, gt=0, le=600)  # in which a request's header has to be complete

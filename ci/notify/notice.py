@@ -5,7 +5,7 @@ from __future__ import annotations
 from ci.store.states import Event
 from jobs.records import Record
 
-STALE_S = 86_400.0  # a notice that has not got through within a day is no news any more
+STALE_S = 86_400.0  # a notice that was not delivered within a day is out of date
 
 
 class Notice(Record):

@@ -47,7 +47,7 @@ def test_a_body_that_does_not_end_is_given_up(service: FarmServe, path: bytes) -
         signed,
     )
 
-    answer_to(service, header)  # ends at all
+    assert b"HTTP/1.1 408 Request Timeout" in answer_to(service, header)  # a page may have been refused before
 
 
 def test_many_half_requests_leave_room_for_others(service: FarmServe) -> None:

@@ -99,7 +99,7 @@ RUNS = [
 
 @pytest.mark.parametrize("make", RUNS)
 def test_every_document_obeys_the_common_schema(make: Callable[[], RunRecord]) -> None:
-    SCHEMA.validate(JunitReport().write(make()).decode("utf-8"))
+    assert list(SCHEMA.iter_errors(JunitReport().write(make()).decode("utf-8"))) == []
 
 
 def test_the_schema_is_strict_enough_to_notice() -> None:

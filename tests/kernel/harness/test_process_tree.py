@@ -14,7 +14,7 @@ import pytest
 
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.process_tree import Bounds, ProcessExit, Stop, run
-from tests.waiting import until
+from tests.waiting import came_true, until
 
 PATIENCE_S = 60.0  # a busy machine's; what is waited for comes within a second
 BOUNDS = Bounds(seconds=PATIENCE_S, stop_seconds=0.2, disk_bytes=64 << 20)
@@ -145,7 +145,7 @@ def test_the_tree_ends_with_its_worker_though_all_the_workers_children_are_kille
     started.kill()
     started.wait()
 
-    until(lambda: gone(int((tmp_path / "orphan").read_text())))
+    assert came_true(lambda: gone(int((tmp_path / "orphan").read_text())), 60)
 
 
 def test_an_error_of_the_reader_ends_the_tree_first(tmp_path: Path) -> None:

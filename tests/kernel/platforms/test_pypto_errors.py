@@ -14,7 +14,7 @@ NATIVE = (
     "Errcode: F21004! CHECK FAILED: !func, func EndFunction, file program.cpp, line 12\nnpu::tile_fwk::EndFunction() ["
 )
 LOG = """ERROR:root:Record function small failed: NameError: name 'rowz' is not defined
-\x1b[1m\x1b[91mERROR\x1b[0m \x1b[1m/work/mine/program.py:24:8:\x1b[0m NameError: name 'rowz' is not defined
+\x1b[1m\x1b[91mERROR\x1b[0m \x1b[1m/home/ann/mine/program.py:24:8:\x1b[0m NameError: name 'rowz' is not defined
 23 |     ):
 \x1b[91m24 |\x1b[0m         _record(x, rowz)
 \x1b[91m   |\x1b[0m         ^^^^
@@ -62,7 +62,7 @@ def test_where_only_the_log_has_it_the_log_is_read() -> None:
     found = compile_error(RuntimeError(NATIVE), LOG)
 
     assert (found.code, found.operation) == ("NameError", "")
-    assert found.summary == "name 'rowz' is not defined (/work/mine/program.py:24: _record(x, rowz))"
+    assert found.summary == "name 'rowz' is not defined (/home/ann/mine/program.py:24: _record(x, rowz))"
 
 
 def test_what_the_compiler_itself_complains_of_stays_the_compilers() -> None:
