@@ -62,6 +62,8 @@ class TestDevice:
 class TestDevicePool:
     """One process's devices. Use as a context manager; everything is given back at its end."""
 
+    __test__ = False  # its name begins like a test's
+
     def __init__(
         self, platform: str, address: str | None, wait_s: float, factory: PlatformFactory | None = None
     ) -> None:

@@ -96,7 +96,9 @@ def test_a_topology_that_is_not_the_programs_is_refused(
 
 
 @pytest.mark.parametrize(
-    "packed", [b"", b"no gzip", gzip.compress(b"[1, 2"), gzip.compress(b"[]"), gzip.compress(b"{}")[:-9]]
+    "packed",
+    [b"", b"no gzip", gzip.compress(b"[1, 2"), gzip.compress(b"[]"), gzip.compress(b"{}")[:-9]],
+    ids=["empty", "no gzip", "no JSON", "a list", "cut short"],
 )
 def test_what_is_no_graph_is_refused(tmp_path: Path, packed: bytes) -> None:
     (tmp_path / "graph").write_bytes(packed)
