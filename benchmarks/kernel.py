@@ -8,23 +8,7 @@ of the symbols T, D, H, HEAD_DIM, ROPE_DIM, Q_LORA, … to numbers) and returns 
 named as the operator's operands; a kernel without the fused attn-norm may ask for `token_x` ([T, D], BF16), the
 normalised tokens. Both programs get the same inputs and the same cost model, and both have their numbers checked.
 
-The floor is a time that no schedule of the operator's five dependent stages (attn-norm, wq_a, qr-norm, q-proj, heads)
-can beat in this cost model. It uses the model's own prices, in cycles of 1/1800 simulated µs (PyPTO's divisor):
-
-* A copy into a core costs 1400 cycles and 1/95.7 a byte, a copy out of it 300 and 1/76.0 a byte: PyPTO's
-  `PipeSimulatorFast.cpp` (these latencies, and 2000·(2·bytes·r·1e-6 + c) + 1 cycles) with r of `PostSimulatorA2A3.h`
-  (COPY_IN 2.613, COPY_OUT 3.2883).
-* The 24 cube and 48 vector cores are those of A2A3.ini. They share only global memory, so each stage copies in and out.
-* A task ends about 390 cycles before its successor can start (measured: a scheduler of the model frees a successor in
-  0.22 µs).
-
-A row of `qr` needs all of `wq_a`, and a q-proj task needs a row of `qr`. So all of `wq_a` and then all of `wq_b` is
-copied into the cubes, one after the other, whatever overlaps:
-
-    floor = (5·(1400 + 300) + 4·390 + bytes(wq_a + wq_b) / (24·95.7)) / 1800
-
-Prices of computing are left out, which keeps it a lower bound. A stage's own floor is its latencies and its operands'
-bytes over all cores of its kind, read or written, whichever takes longer.
+The floor is a time that no schedule of the operator beats in this cost model: see `benchmarks.floor`.
 """
 
 from __future__ import annotations
@@ -42,6 +26,7 @@ if __name__ == "__main__":
     # A script's own directory comes first on its path, where this very file would be taken for the package `kernel`.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.floor import CUBES, VECTORS, floor_us, stage_floors_us
 from farm import paths
 from jobs import poison
 from jobs.reference import reference
@@ -54,13 +39,6 @@ from kernel.qkv_proj_rope.golden import attn_norm
 from kernel.qkv_proj_rope.shapes import shape_of
 from kernel.spec import Program
 from kernel.tolerance import compare
-
-CUBES, VECTORS = 24, 48
-CYCLES_PER_US = 1800
-READ_LATENCY, WRITE_LATENCY, EDGE = 1400, 300, 390  # cycles
-READ_BYTES, WRITE_BYTES = 1e6 / (2 * 2000 * 2.613), 1e6 / (2 * 2000 * 3.2883)  # a cycle and core
-STAGES = 5  # that wait for one another
-_BF16, _INT8 = 2, 1  # bytes
 
 ProgramOf = Callable[[Mapping[str, int]], Program]
 
@@ -91,42 +69,12 @@ def measure(case: str, peer: ProgramOf | None) -> dict[str, Any]:
     """Simulated µs, utilisation and wrong outputs of ours and of the peer, and the floor."""
     theirs = peer_program(peer, case) if peer is not None else None  # first: a peer that fails costs no measurement
     ours = KERNEL.program(case, KERNEL.tuning(case, {}))
-    measured: dict[str, Any] = {"case": case, "floor_us": floor_us(case), **_simulate("ours", case, ours)}
+    measured: dict[str, Any] = {"case": case, "floor_us": floor_us(shape_of(case)), **_simulate("ours", case, ours)}
     measured["ours_over_floor"] = measured["ours_us"] / measured["floor_us"]
     if theirs is not None:
         measured.update(_simulate("peer", case, theirs))
         measured["ours_over_peer"] = measured["ours_us"] / measured["peer_us"]
     return measured
-
-
-def floor_us(case: str) -> float:
-    """A time that no schedule beats, simulated µs; see the module's docstring."""
-    shape = shape_of(case)
-    weights = shape.d * shape.q_lora * _BF16 + shape.q_lora * shape.q_width * _INT8
-    latencies = STAGES * (READ_LATENCY + WRITE_LATENCY) + (STAGES - 1) * EDGE
-    return (latencies + weights / (CUBES * READ_BYTES)) / CYCLES_PER_US
-
-
-def stage_floors_us(case: str) -> dict[str, float]:
-    """Stage → a time that no schedule of it beats, simulated µs, from its first copy in to its last copy out."""
-    shape = shape_of(case)
-    tokens, latent = shape.t * shape.d * _BF16, shape.t * shape.q_lora
-    query = shape.t * shape.q_width * _BF16
-    return {
-        "attn-norm": _stage_us(tokens, tokens, VECTORS),
-        "wq_a": _stage_us(tokens + shape.d * shape.q_lora * _BF16, latent * _BF16, CUBES),
-        "wkv": _stage_us(tokens + shape.d * shape.head_dim * _BF16, shape.t * shape.head_dim * _BF16, CUBES),
-        "qr-norm": _stage_us(latent * _BF16, latent * _INT8, VECTORS),
-        "kv-norm-rope": _stage_us(shape.t * shape.head_dim * _BF16, shape.t * shape.head_dim * _BF16, VECTORS),
-        "q-proj": _stage_us(latent * _INT8 + shape.q_lora * shape.q_width * _INT8, query, CUBES),
-        "heads": _stage_us(query, query, VECTORS),
-    }
-
-
-def _stage_us(read: int, written: int, cores: int) -> float:
-    """Copies in and copies out run side by side, on pipes of their own."""
-    moving = max(read / (cores * READ_BYTES), written / (cores * WRITE_BYTES))
-    return (READ_LATENCY + moving + WRITE_LATENCY) / CYCLES_PER_US
 
 
 def load_peer(place: str) -> ProgramOf:
@@ -197,7 +145,7 @@ def _simulate(who: str, case: str, program: Program) -> dict[str, Any]:
     ]
     assert execution.wall is not None  # this platform's cost model times every program
     wall = execution.wall.us
-    floors = stage_floors_us(case) if who == "ours" else {}
+    floors = stage_floors_us(shape_of(case)) if who == "ours" else {}
     spans = {f"{who}_{stage}_us": _span_us(execution.tasks, stage) for stage in floors}
     return {
         f"{who}_us": wall,

@@ -8,13 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kernel import PeerError, floor_us, load_peer, measure, peer_program, stage_floors_us
-from kernel import qkv_proj_rope
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from benchmarks.floor import stage_floors_us
+from benchmarks.kernel import PeerError, load_peer, measure, peer_program
+from kernel.qkv_proj_rope.shapes import shape_of
 
 SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "kernel.py"
 
@@ -73,31 +69,12 @@ def test_run_as_a_script_it_finds_the_kernel_and_ends_in_one_line(tmp_path: Path
     assert "does not import" in ended.stderr
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("tiny", "flash-s2"), ("flash-s2", "pro-s2")])
-def test_the_floor_grows_with_the_case(smaller: str, larger: str) -> None:
-    assert 0 < floor_us(smaller) < floor_us(larger)
-
-
-def test_no_time_that_was_reached_is_below_the_floor() -> None:
-    budgets = tomllib.loads((Path(qkv_proj_rope.__file__).parent / "budgets.toml").read_text())["a2a3sim"]
-    reached = {case: limit["landed"][-1]["us"] for case, limit in budgets.items()}
-
-    assert set(reached) >= {"tiny", "flash-s2", "pro-s2"}
-    assert {case: us for case, us in reached.items() if us < floor_us(case)} == {}
-
-
-def test_no_stage_that_was_measured_is_below_its_floor() -> None:
-    published = {"attn-norm": 7.5, "wq_a": 13.1, "qr-norm": 6.6, "q-proj": 22.6, "heads": 12.0}  # docs/qkv_proj_rope.md
-    floors = stage_floors_us("flash-s2")
-
-    assert {stage: us for stage, us in published.items() if us < floors[stage]} == {}
-    assert sum(floors[stage] for stage in published) < sum(published.values())
-
-
 @pytest.mark.sim
 def test_no_stage_of_a_run_is_below_its_floor() -> None:
     measured = measure("tiny", None)
 
     assert measured["floor_us"] < measured["ours_us"]
-    below = [stage for stage, floor in stage_floors_us("tiny").items() if measured[f"ours_{stage}_us"] < floor]
+    below = [
+        stage for stage, floor in stage_floors_us(shape_of("tiny")).items() if measured[f"ours_{stage}_us"] < floor
+    ]
     assert below == []
