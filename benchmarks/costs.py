@@ -25,8 +25,9 @@ from typing import Any, cast
 import numpy as np
 import ray
 
-from benchmarks import arms, scale
+from benchmarks import arms
 from benchmarks.idle import IdleLease, cluster, leased
+from benchmarks.machine import watched
 from farm.execution.in_flight import InFlightTrials
 from farm.leasing.device_lease import DeviceLease
 from farm.leasing.stage_board import StageBoard
@@ -102,13 +103,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write what was measured to this file")
     options = parser.parse_args()
     costs: Told = {}
-    for measure in (_worker, _store, _head, _driver):
-        costs.update(measure())
-        print(f"costs: {measure.__name__.strip('_')} measured", file=sys.stderr, flush=True)
+    with watched() as watch:
+        for measure in (_worker, _store, _head, _driver):
+            costs.update(measure())
+            print(f"costs: {measure.__name__.strip('_')} measured", file=sys.stderr, flush=True)
     for name, told in costs.items():
         print(f"{name:16} {float(told['seconds']) * 1e3:12.4f} ms  {told['how']}")
+    print(watch.machine.verdict)
     if options.json:
-        options.json.write_text(json.dumps({"machine": scale.machine(), "costs": costs}, indent=1) + "\n")
+        machine = {**watch.machine.as_dict(), "ray": ray.__version__}
+        options.json.write_text(json.dumps({"machine": machine, "costs": costs}, indent=1) + "\n")
 
 
 def fitted(rows: Sequence[Sequence[float]], values: Sequence[float]) -> tuple[list[float], float]:

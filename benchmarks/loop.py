@@ -6,13 +6,13 @@ A kernel file that is the installed kernel under another name is saved again and
 of each save to the line that follows the verdict. The first run, which loads everything, is not counted. Between two
 saves the watch is left alone for a while, as an author leaves it, so that its next worker is ready.
 
-On a machine that does something else the times say nothing: it prints "busy machine", and they are not to be quoted.
+On a machine that does something else the times say nothing: the last line is then "busy machine", and they are not to
+be quoted (`benchmarks.machine`).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import statistics
 import subprocess
@@ -22,10 +22,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+if __name__ == "__main__":
+    # A script's own directory comes first on its path, where its neighbour would be taken for the package `kernel`.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks.machine import watched
 from farm.process import installation
 
 WATCHES = "Ctrl-C ends"  # in the line that follows each verdict
-IDLE_LOAD = 0.25  # a processor; above it somebody else works here
 KERNEL = """
 from pathlib import Path
 from kernel.registry import find_kernel
@@ -44,14 +48,12 @@ def main() -> None:
     parser.add_argument("--saves", type=int, default=5)
     parser.add_argument("--pause", type=float, default=5.0, help="seconds between a verdict and the next save")
     options = parser.parse_args()
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    with tempfile.TemporaryDirectory(prefix="loop-") as directory:
+    with watched() as watch, tempfile.TemporaryDirectory(prefix="loop-") as directory:
         waits = list(measured(Path(directory), options.kernel, options.case, options.saves, options.pause))
     for number, wait_s in enumerate(waits):
         print(f"save {number}: {wait_s:.2f} s")
     print(f"median {statistics.median(waits):.2f} s, longest {max(waits):.2f} s, of {len(waits)} saves")
-    if load > IDLE_LOAD:
-        print(f"busy machine: load {load:.2f} a processor before it began; do not quote these times")
+    print(watch.machine.verdict)
 
 
 def measured(directory: Path, kernel: str, case: str, saves: int, pause_s: float) -> Iterator[float]:

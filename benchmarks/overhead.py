@@ -18,12 +18,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
 
+if __name__ == "__main__":
+    # A script's own directory comes first on its path, where its neighbour would be taken for the package `kernel`.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks.machine import watched
 from farm import paths
 from farm.execution.session import SessionOptions
 from farm.model.run import RunRequest, Verdict
@@ -44,12 +50,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    measured = measure(options.kernel, options.case, options.platform, options.devices, options.repeats)
+    with watched() as watch:
+        measured = measure(options.kernel, options.case, options.platform, options.devices, options.repeats)
     if options.json:
-        print(json.dumps(measured, indent=2))
+        print(json.dumps({**measured, "machine": watch.machine.as_dict()}, indent=2))
     else:
         for name, value in measured.items():
             print(f"{name:24} {value:.2f}" if isinstance(value, float) else f"{name:24} {value}")
+        print(watch.machine.verdict)
 
 
 def measure(kernel: str, case: str, platform: str, devices: int, repeats: int) -> dict[str, float | int | str]:

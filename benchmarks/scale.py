@@ -23,8 +23,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -37,6 +35,7 @@ import ray
 from benchmarks import arms
 from benchmarks.arms import Measured
 from benchmarks.idle import IdleLease, cluster, leased
+from benchmarks.machine import MachineWatch, watched
 from farm.store.run_store import Store
 
 WAITS = (3, 30, 200, 1_000, 4_000)  # references; Ray warns of more than 5,000 calls that wait
@@ -100,6 +99,13 @@ def main() -> int:
     parser.add_argument("--memory-devices", type=int, default=30)
     parser.add_argument("--json", type=Path, help="write what was measured to this file")
     options = parser.parse_args()
+    with watched() as watch:
+        code = _measure(options, watch)
+    print(watch.machine.verdict)
+    return code
+
+
+def _measure(options: argparse.Namespace, watch: MachineWatch) -> int:
     scales: list[Scale] = []
     memory = None
     try:
@@ -115,7 +121,8 @@ def main() -> int:
         return 130
     finally:
         if options.json:
-            told = {"machine": machine(), "nodes": options.nodes, "trials": options.trials, "tasks": options.tasks}
+            machine = {**watch.machine.as_dict(), "ray": ray.__version__}
+            told = {"machine": machine, "nodes": options.nodes, "trials": options.trials, "tasks": options.tasks}
             told |= {"paced_s": options.paced_s, "scales": [asdict(scale) for scale in scales]}
             told |= {"memory": asdict(memory) if memory else None}
             options.json.write_text(json.dumps(told, indent=1) + "\n")
@@ -200,20 +207,6 @@ def _say_table(scale: Scale) -> None:
             print(f"{name + arm:18} {rate:9.1f} {ratio + spread:>22} {cpu:9.2f} {low:8.2f} {high:8.2f}")
     waits = ", ".join(f"{each:.0f} µs for {references}" for references, each in scale.wait_us.items())
     print(f"one ray.wait: {waits}", flush=True)
-
-
-def machine() -> dict[str, str | int | float]:
-    """Where it was measured."""
-    info = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), platform.machine())
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return {
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gb": round(memory),
-        "python": platform.python_version(),
-        "ray": ray.__version__,
-    }
 
 
 def _progress(line: str) -> None:
