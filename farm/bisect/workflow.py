@@ -30,7 +30,7 @@ from farm.timestamps import new_id, now
 from farm.validation import workflow as validation
 from jobs.records import Arm
 from jobs.sandbox.commit_kernel import Origin
-from jobs.sandbox.spec import Confinement
+from jobs.sandbox.spec import ProgramConfinement
 from kernel.errors import KernelLayerError
 from kernel.registry import kernel_entry
 
@@ -66,7 +66,7 @@ def bisect(
     )
     trees = {tree.address: tree for tree in line.programs.values()}
     limits = limits_within(options.timeouts.trial_s)
-    confined = Confinement(request.kernel, origin, tuple(trees.values()), request.require_sandbox, limits)
+    confined = ProgramConfinement(request.kernel, origin, tuple(trees.values()), request.require_sandbox, limits)
     resolved = replace(resolve(_run_request(request), factory=options.platform), confinement=confined)
     with connection.connected(options.address, simulated=resolved.simulated):
         with leased(resolved, options, witnesses=False) as held:

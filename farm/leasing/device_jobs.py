@@ -101,4 +101,4 @@ class DeviceJobs:
         if not request.tree:
             return None, self._platform
         assert self._confinement is not None, "a request for a tree goes to workers that were given it"
-        return self._confinement.arrange(request.tree, self._platform, self._cache)
+        return self._confinement.arrange(request, self._platform, self._cache)

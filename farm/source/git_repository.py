@@ -124,7 +124,7 @@ class GitRepository:
         Raises `RefusedProgramError` where it has none, or one with links, submodules, odd paths, or too much in it.
         """
         place, entries = self.program_listing(commit, places)
-        return Tree.of(place, dict(self._contents(entries)))
+        return Tree.of(place, dict(self.contents(entries)))
 
     def program_listing(self, commit: str, places: Sequence[str]) -> tuple[str, list[TreeEntry]]:
         """The first of `places` that `commit` has, and its files, without reading one. Raises as `program` does."""
@@ -137,7 +137,8 @@ class GitRepository:
         sought = " or ".join(places)
         raise RefusedProgramError(f"commit {commit[:12]} has no {sought}, where the kernel's program would be")
 
-    def _contents(self, entries: list[TreeEntry]) -> Iterator[tuple[str, bytes]]:
+    def contents(self, entries: Sequence[TreeEntry]) -> Iterator[tuple[str, bytes]]:
+        """Path and contents of each of `entries`. Raises `SourceError` where an object is not what its entry says."""
         asked = "".join(f"{entry.digest}\n" for entry in entries).encode()
         told = memoryview(self._run(["cat-file", "--batch"], _LISTING_TIMEOUT_S, asked))
         at = 0

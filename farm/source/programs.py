@@ -15,7 +15,7 @@ from jobs.sandbox import bubblewrap
 from jobs.sandbox.commit_kernel import Origin
 from jobs.sandbox.limits import SandboxLimits
 from jobs.sandbox.source_tree import Tree
-from jobs.sandbox.spec import Confinement
+from jobs.sandbox.spec import ProgramConfinement
 from kernel import file_kernels
 from kernel.registry import kernel_entry
 from kernel.spec import Kernel
@@ -51,11 +51,11 @@ class Programs:
             compared_with=self.compared_with,
         )
 
-    def confinement(self, kernel: str, source: SourceRequest, trial_s: float) -> Confinement:
+    def confinement(self, kernel: str, source: SourceRequest, trial_s: float) -> ProgramConfinement:
         """What workers are sent."""
         trees = (self.head,) if self.base is None else (self.head, self.base)
         limits = limits_within(trial_s)
-        return Confinement(kernel, self.origin, trees, source.require_sandbox, limits)
+        return ProgramConfinement(kernel, self.origin, trees, source.require_sandbox, limits)
 
 
 def requested(

@@ -115,6 +115,9 @@ TABLE: tuple[FaultRow, ...] = (
         "A confined program gave an answer that cannot be read, or that contradicts itself.",
     ),
     *_kernel("LimitExceededError", "over-limit", "The same limits hold for every confined program on every machine."),
+    *_kernel(
+        "over-limit", "over-limit", "The same limits hold for every confined program on every machine.", Source.FARM
+    ),
     *_latched(
         {"scheduler-101": "ASYNC_COMPLETION_INVALID", "scheduler-102": "ASYNC_WAIT_OVERFLOW"},
         Fault.KERNEL,

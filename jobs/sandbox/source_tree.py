@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,28 @@ class Tree:
     address: str  # SHA-256 over paths and contents
     place: str  # directory or Python file of the program, from the top of the tree
     files: tuple[tuple[str, bytes], ...]  # (path from the top of the tree, contents), by path
+    executable: frozenset[str] = frozenset()  # those of the files that may be run
+    links: tuple[tuple[str, str], ...] = ()  # (path from the top of the tree, what the symbolic link holds), by path
 
     @classmethod
-    def of(cls, place: str, files: Mapping[str, bytes]) -> Tree:
+    def of(
+        cls,
+        place: str,
+        files: Mapping[str, bytes],
+        executable: Collection[str] = (),
+        links: Mapping[str, str] | None = None,
+    ) -> Tree:
         """The tree of `files` (path → contents)."""
-        digests = {path: hashlib.sha256(contents).hexdigest() for path, contents in files.items()}
-        return cls(content_address({"place": place, "files": digests}), place, tuple(sorted(files.items())))
+        parts: dict[str, object] = {
+            "place": place,
+            "files": {path: hashlib.sha256(contents).hexdigest() for path, contents in files.items()},
+        }
+        if executable:
+            parts["executable"] = sorted(executable)
+        if links:
+            parts["links"] = dict(links)
+        held = tuple(sorted((links or {}).items()))
+        return cls(content_address(parts), place, tuple(sorted(files.items())), frozenset(executable), held)
 
     def unpack(self, cache: Path) -> Path:
         """The top of the tree as read-only files below `cache`; written by the first caller."""
@@ -49,7 +65,11 @@ class Tree:
                 with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as opened:
                     opened.write(contents)
             for each in (fresh, *fresh.rglob("*")):
-                each.chmod(0o755 if each.is_dir() else 0o444)  # a sandboxed process may have another user's id
+                runs = each.relative_to(fresh).as_posix() in self.executable
+                each.chmod(0o755 if each.is_dir() else 0o555 if runs else 0o444)  # its reader may be another user
+            for path, held in self.links:
+                (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / path).symlink_to(held)
             fresh.rename(top)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)

@@ -94,6 +94,8 @@ def _stopped(profile: Profile, seen: Seen, ended: ProcessExit, printed: str) -> 
     if ended.stopped is Stop.QUOTA:
         used = f"{ended.used_bytes / 1e6:.0f} MB of {profile.limits.disk_mb} MB"
         return HarnessError("disk-quota", f"the harness wrote more than it may ({used}) and was ended")
+    if ended.stopped is Stop.LIMIT:
+        return HarnessError("over-limit", f"the harness exceeded a limit ({ended.over}) and was ended")
     if ended.stopped is Stop.DISK:
         return HarnessError("disk-full", "no space left on the disk of the working directory; the harness was ended")
     limit = f"no end within {profile.limits.seconds:g} s; the harness and all it had started were killed"

@@ -40,6 +40,7 @@ class Stop(str, enum.Enum):
     TIME = "time"  # the limit
     QUOTA = "quota"  # it wrote more than it may
     DISK = "disk"  # the disk is full, whoever filled it
+    LIMIT = "limit"  # it used more memory or processes than it may, or printed more
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class ProcessExit:
     stuck: tuple[str, ...] = ()  # command lines of what did not die
     problem: str = ""  # why it could not be started
     used_bytes: int = 0  # on the disk, where it was stopped for its quota
+    over: str = ""  # what it exceeded, in words, where it was stopped for another limit
 
 
 @dataclass(slots=True)

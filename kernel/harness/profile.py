@@ -8,16 +8,18 @@ from __future__ import annotations
 import fnmatch
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from kernel.errors import KernelLayerError
+from kernel.harness.profile_data import Data, Digests, Replay
 from kernel.harness.profile_results import PerFile, Results, TimeFile, Tool, Variant
+from kernel.harness.profile_rules import Rules
+from kernel.harness.profile_sandbox import Sandbox
 from kernel.harness.profile_sections import (
     DEVICES,
     Ceiling,
-    Data,
     Environment,
     Files,
     Flag,
@@ -26,20 +28,32 @@ from kernel.harness.profile_sections import (
     Markers,
     ProfilePlatform,
     ProfileSection,
-    Replay,
     Signature,
     Swimlane,
     Template,
     Timing,
     placeholders,
 )
+from kernel.harness.profile_setup import Setup, require_apart
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["Ceiling", "Data", "Lines", "Profile", "ProfileError", "Replay", "Signature", "Swimlane", "Timing", "parse"]
+__all__ = [
+    "Ceiling",
+    "Data",
+    "Digests",
+    "Lines",
+    "Profile",
+    "ProfileError",
+    "Replay",
+    "Signature",
+    "Swimlane",
+    "Timing",
+    "parse",
+]
 
 
 class ProfileError(KernelLayerError):
@@ -62,6 +76,7 @@ class Profile(ProfileSection):
         "{workdir}"  # where it runs: a private directory, or "{root}" where it must be the repository's
     )
     toolchain: list[Tool] = Field(default_factory=list)
+    setup: Annotated[list[Setup], AfterValidator(require_apart)] = Field(default_factory=list)  # in their order
     files: Files
     variants: list[Variant] = Field(default_factory=list)
     per_file: list[PerFile] = Field(default_factory=list)  # the first that names a file counts
@@ -76,6 +91,8 @@ class Profile(ProfileSection):
     data: Data = Field(default_factory=Data)
     signatures: list[Signature] = Field(default_factory=list)
     limits: HarnessLimits = Field(default_factory=HarnessLimits)
+    sandbox: Sandbox = Field(default_factory=Sandbox)
+    rules: Rules = Field(default_factory=Rules)
     budgets: dict[str, dict[str, Ceiling]] = Field(default_factory=dict)  # platform → target → what it may take
     imports: list[str] = Field(default_factory=lambda: ["."])  # where a file's imports are found, besides beside it
     ignore: list[str] = Field(default_factory=list)  # changes to these paths (globs) concern no kernel
@@ -129,6 +146,11 @@ class Profile(ProfileSection):
         """Return the longest time limit of any file on `platform`."""
         own = self.platforms[platform].limits.seconds or self.limits.seconds
         return max([own, *(each.seconds for each in self.per_file if each.seconds is not None)])
+
+    @property
+    def set_up_s(self) -> float:
+        """The time that all set-up steps together may take."""
+        return sum(step.limits.seconds for step in self.setup)
 
 
 def listed(file: str, globs: Sequence[str]) -> bool:

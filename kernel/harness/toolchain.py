@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kernel.harness.profile_results import Tool
 
-_SECONDS = 30.0
+SECONDS = 30.0
 _KEPT_CHARACTERS = 120
 
 
-def versions(tools: Sequence[Tool], root: Path, environment: Mapping[str, str]) -> dict[str, str]:
+Ask = Callable[[Sequence[str]], tuple[int | None, bytes]]  # runs a command: its exit code, and what it printed
+
+
+def versions(tools: Sequence[Tool], root: Path, ask: Ask) -> dict[str, str]:
     """Return name → version. A program that prints none stands there as such: two unknown versions are not compared.
 
     Args:
         tools: What to ask.
-        root: The repository, where the programs run.
-        environment: The whole environment of the programs, which is that of a trial.
+        root: The repository, which the commands may name.
+        ask: Runs one command in the environment of a trial. May raise `OSError` or `subprocess.TimeoutExpired`.
     """
-    return {tool.name: _version(tool, root, environment) for tool in tools}
+    return {tool.name: _version(tool, root, ask) for tool in tools}
 
 
-def _version(tool: Tool, root: Path, environment: Mapping[str, str]) -> str:
-    command = [word.replace("{root}", str(root)) for word in tool.command]
-    try:
+def asked(root: Path, environment: Mapping[str, str]) -> Ask:
+    """Return what asks in the repository itself, as the farm's user."""
+
+    def ask(command: Sequence[str]) -> tuple[int | None, bytes]:
         done = subprocess.run(
             command,
             cwd=root,
@@ -33,12 +37,22 @@ def _version(tool: Tool, root: Path, environment: Mapping[str, str]) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=_SECONDS,
+            timeout=SECONDS,
         )
+        return done.returncode, done.stdout
+
+    return ask
+
+
+def _version(tool: Tool, root: Path, ask: Ask) -> str:
+    command = [word.replace("{root}", str(root)) for word in tool.command]
+    try:
+        code, output = ask(command)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"unknown: {type(error).__name__} from {command[0]}"
-    printed = done.stdout.decode(errors="replace").split("\n")
+    printed = output.decode(errors="replace").split("\n")
     first = next((line.strip() for line in printed if line.strip()), "")
-    if done.returncode or not first:
-        return f"unknown: {command[0]} ended with exit code {done.returncode}"
+    if code or not first:
+        ended = "in time" if code is None else f"with exit code {code}"
+        return f"unknown: {command[0]} {'did not end' if code is None else 'ended'} {ended}"
     return first[:_KEPT_CHARACTERS]

@@ -10,21 +10,24 @@ import contextlib
 import hashlib
 import math
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from kernel.clock import Clock, HostUs, wall_time
 from kernel.errors import DeviceError, HarnessError, PlatformUnavailableError, TensorError
-from kernel.harness import file_arguments, invocation, lanes, process_tree, results, toolchain
+from kernel.harness import file_arguments, invocation, lanes, own_digests, results, toolchain
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.ending import require_measured
 from kernel.harness.kernel import HarnessCall, HarnessKernel
 from kernel.harness.lanes import matches
+from kernel.harness.launch import Launcher, UnconfinedLauncher
 from kernel.harness.perf_records import Recording
 from kernel.harness.process_tree import Bounds, ProcessExit
 from kernel.harness.profile import Profile, Timing
+from kernel.harness.profile_sections import placeholders
 from kernel.harness.reading import Reader, Seen
 from kernel.harness.results import ResultsError
 from kernel.harness.targets import file_of
@@ -34,6 +37,7 @@ from kernel.platforms.swimlane import write_trace
 from kernel.spec import Kernel, Tensors, Tuning
 
 _WORK = "work"  # below the trial's directory, taken away when it has been read
+_COPY = "repository"  # below that, where a confined command runs in its repository
 _ASKED = "asked"  # where a file is asked for its arguments
 _ASK_S = 60.0
 _ASKED_BYTES = 1 << 20  # kept of what it answers
@@ -46,9 +50,10 @@ class Command:
 
     noisy = True
 
-    def __init__(self, profile: Profile, platform: str, root: Path) -> None:
-        """`root` is the repository's; `platform` one of the profile's."""
+    def __init__(self, profile: Profile, platform: str, root: Path, launcher: Launcher | None = None) -> None:
+        """`root` is the repository's; `platform` one of the profile's. `launcher` starts the files."""
         self.profile = profile
+        self._launcher = launcher or UnconfinedLauncher()
         self.name = platform  # devices keep one record of health, whoever works on them
         self.root = root
         self._how = profile.platforms[platform]
@@ -67,11 +72,34 @@ class Command:
         """The profile that says what passes, and the versions of what it names; they are asked once."""
         if self._toolchain is None:
             digest = hashlib.sha256(self.profile.model_dump_json().encode()).hexdigest()
-            known = invocation.values(self.profile, self.root, self.name, "", HarnessCall(), 0, self.root)
-            environment = invocation.environment(self.profile, self._how.set, known)
-            found = toolchain.versions(self.profile.toolchain, self.root, environment)
+            environment = self._blank_environment(self.root)
+            ask = self._ask if self._launcher.confined else toolchain.asked(self.root, environment)
+            found = toolchain.versions(self.profile.toolchain, self.root, ask)
             self._toolchain = {f"profile {self.profile.name}": digest[:16], **found}
         return self._toolchain
+
+    def _blank_environment(self, work: Path) -> dict[str, str]:
+        """That of a trial of no file in particular."""
+        known = invocation.values(self.profile, self.root, self.name, "", HarnessCall(), 0, work)
+        return invocation.environment(self.profile, self._how.set, known)
+
+    def _ask(self, command: Sequence[str]) -> tuple[int | None, bytes]:
+        """Ask a tool for its version, kept apart as a trial is: the commit may have put another one in its place."""
+        printed = bytearray()
+        with tempfile.TemporaryDirectory(prefix="farm-version-") as place:
+            bounds = Bounds(toolchain.SECONDS, self.profile.limits.stop_seconds, _ASKED_BYTES)
+            environment = self._blank_environment(Path(place))
+            ended = self._launcher.run(
+                command,
+                Path(place),
+                environment,
+                bounds,
+                lambda data: printed.extend(data[: max(0, _ASKED_BYTES - len(printed))]),
+                Path(place),
+                (self.root,),
+                (),
+            )
+        return ended.exit_code, bytes(printed)
 
     def soc(self, device: int) -> str:
         """The harness's name for what it runs on."""
@@ -130,10 +158,10 @@ class Command:
             tasks = recording.tasks
             write_trace(directory / TRACE_NAME, tasks)
             seen, us, untimed = self._timed(work, seen, recording)
-            claims = self._hashed(work, seen.claims)
+            claims, undigested = self._digested(work, seen.claims)
             if call.save:
                 self._keep_data(work, Path(call.save))
-        measured = Execution(None, tasks, claims=claims, times=seen.times, untimed=untimed)
+        measured = Execution(None, tasks, claims=claims, times=seen.times, untimed=untimed, undigested=undigested)
         if us is None or self._how.clock is Timing.HOST:
             return replace(measured, host=HostUs(us) if us is not None else None)
         return replace(measured, wall=wall_time(us, self.clock))
@@ -154,11 +182,11 @@ class Command:
         self, target: str, profile: Profile, call: HarnessCall, device: int, directory: Path, work: Path
     ) -> tuple[Seen, ProcessExit]:
         limits = profile.limits
-        values = invocation.values(self.profile, self.root, self.name, target, call, device, work)
+        values = invocation.values(self.profile, self._shown(work), self.name, target, call, device, work)
         begin = time.monotonic()
         words = [
             *invocation.words(profile, target, call, values),
-            *self._offered(profile, values, directory),
+            *self._offered(target, profile, call, device, directory),
         ]
         seconds = max(limits.seconds - (time.monotonic() - begin), _LEAST_S)
         bounds = Bounds(seconds, limits.stop_seconds, limits.disk_mb << 20)
@@ -169,33 +197,67 @@ class Command:
                 log.write(data)
                 reader.feed(data)
 
-            place = Path(profile.directory.format_map(values))
-            ended = process_tree.run(
-                words, place, invocation.environment(profile, self._how.set, values), bounds, take, work
-            )
+            ended = self._run(words, profile, values, bounds, take, self._devices(device, call), call)
         return reader.close(), ended
 
-    def _offered(self, profile: Profile, values: Mapping[str, str], directory: Path) -> list[str]:
+    def _run(
+        self,
+        command: Sequence[str],
+        profile: Profile,
+        values: Mapping[str, str],
+        bounds: Bounds,
+        on_output: Callable[[bytes], None],
+        devices: Sequence[int],
+        call: HarnessCall | None = None,
+    ) -> ProcessExit:
+        """Run `command`; where it is a trial, which is `call`, also with what takes digests in its processes."""
+        place = Path(profile.directory.format_map(values))
+        environment = invocation.environment(profile, self._how.set, values)
+        work, readable = Path(values["workdir"]), [self.root]
+        if call is not None:
+            path = environment.get("PYTHONPATH", "")
+            environment.update(own_digests.environment(work, profile.data, call, bounds.disk_bytes, path))
+            readable += [Path(call.replay)] if call.replay else []
+        return self._launcher.run(command, place, environment, bounds, on_output, work, readable, devices)
+
+    def _devices(self, device: int, call: HarnessCall) -> tuple[int, ...]:
+        """Physical ids of the devices whose nodes the command must see."""
+        return () if self._how.simulated else (device, *call.further)
+
+    def _shown(self, work: Path) -> Path:
+        """The repository as a command that runs in `work` finds it.
+
+        One that is confined may not write to it; where the profile has commands run in it, it is a copy of their own.
+        """
+        if not (self._launcher.confined and "root" in placeholders(self.profile.directory)):
+            return self.root
+        copy = work / _COPY
+        if not copy.exists():
+            shutil.copytree(self.root, copy, symlinks=True)
+            for each in (copy, *copy.rglob("*")):
+                if not each.is_symlink():
+                    each.chmod(each.stat().st_mode | 0o200)
+        return copy
+
+    def _offered(self, target: str, profile: Profile, call: HarnessCall, device: int, directory: Path) -> list[str]:
         """The optional arguments that the file takes, as it says itself; none where it says nothing.
 
         A file without an argument parser runs as a whole instead, below the same limits and for a short time.
         """
-        address = _digest(Path(values["file"]))
+        address = _digest(self.root / file_of(target, self.profile))
         if profile.flags and address not in self._asked:
             printed = bytearray()
             limits = profile.limits
-            seconds = min(_ASK_S, limits.seconds / 10)
+            bounds = Bounds(min(_ASK_S, limits.seconds / 10), limits.stop_seconds, limits.disk_mb << 20)
             with self._workplace(directory / _ASKED) as work:
-                place = {**values, "workdir": str(work)}
-                command = [word.format_map(place) for word in profile.command]
-                bounds = Bounds(seconds, limits.stop_seconds, limits.disk_mb << 20)
-                ended = process_tree.run(
-                    [*command, "--help"],
-                    Path(profile.directory.format_map(place)),
-                    invocation.environment(profile, self._how.set, place),
+                values = invocation.values(self.profile, self._shown(work), self.name, target, call, device, work)
+                ended = self._run(
+                    [*(word.format_map(values) for word in profile.command), "--help"],
+                    profile,
+                    values,
                     bounds,
                     lambda data: printed.extend(data[: max(0, _ASKED_BYTES - len(printed))]),
-                    work,
+                    self._devices(device, call),
                 )
             (directory / _ASKED).rmdir()
             text = printed.decode(errors="replace") if ended.exit_code == 0 else ""
@@ -237,21 +299,30 @@ class Command:
             return None, f"{len(times)} modes were timed ({', '.join(times)}), and the profile names no primary one"
         return recording.wall_us, recording.untimed
 
-    def _hashed(self, work: Path, claims: Mapping[str, Claim]) -> dict[str, Claim]:
-        """`claims` with the digests of the outputs the run has kept, by the name of the file."""
-        kept = {path.stem: path for path in matches(work, self.profile.data.outputs)}
-        return {
-            name: replace(claim, sha256=_digest(kept[name])) if name in kept else claim
+    def _digested(self, work: Path, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], str]:
+        """`claims` with the digests of the outputs, and why those that the program should give are missing.
+
+        They are of the files the run has kept, or what the run's own processes say.
+        """
+        data = self.profile.data
+        kept = {path.stem: path for path in matches(work, data.outputs)}
+        found = {
+            name: replace(claim, sha256=_digest(kept[name]), digest_by="file") if name in kept else claim
             for name, claim in claims.items()
         }
+        told = own_digests.read(work, data.digests) if data.digests is not None else own_digests.OwnDigests()
+        return own_digests.merged(found, told), told.problem
 
     def _keep_data(self, work: Path, where: Path) -> None:
-        """Move what the run has saved to `where`. Raises `HarnessError` where it saved nothing."""
+        """Move what the run has saved to `where`. Raises `HarnessError` where it saved nothing as it was asked to."""
+        where.parent.mkdir(parents=True, exist_ok=True)
+        if self.profile.data.frozen_by_wrapper:
+            own_digests.move_inputs(work, where)
+            return
         replay = self.profile.data.replay
         found = [path for path in matches(work, [replay.data]) if path.is_dir()] if replay is not None else []
         if not found:
             raise HarnessError("nothing-measured", "the harness was asked to save its data, and saved none")
-        where.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(found[0], where)
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from kernel.harness.profile_results import Tool
-from kernel.harness.toolchain import versions
+from kernel.harness.toolchain import asked, versions
 from kernel.platforms.command import Command
 from tests.fakes.harness import ROOT, shipped
 
 
 def version(code: str, place: Path) -> str:
-    return versions([Tool(name="cc", command=[sys.executable, "-c", code])], place, {"BUILD": "7"})["cc"]
+    return versions([Tool(name="cc", command=[sys.executable, "-c", code])], place, asked(place, {"BUILD": "7"}))["cc"]
 
 
 def test_the_first_line_that_is_printed_is_the_version(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_version_that_cannot_be_had_is_said_to_be_unknown(code: str, told: str
 
 
 def test_a_program_that_is_not_installed_is_an_unknown_version(tmp_path: Path) -> None:
-    found = versions([Tool(name="ptoas", command=["no-such-ptoas"])], tmp_path, {})
+    found = versions([Tool(name="ptoas", command=["no-such-ptoas"])], tmp_path, asked(tmp_path, {}))
 
     assert found == {"ptoas": "unknown: FileNotFoundError from no-such-ptoas"}
 

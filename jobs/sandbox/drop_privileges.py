@@ -1,0 +1,38 @@
+"""Becomes somebody else's command: takes on a user id of its own and limits, irrevocably, and then is that command.
+
+Started as `python -I drop_privileges.py LIMITS COMMAND…` inside a sandbox, where LIMITS is JSON. Loads nothing but the
+standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+
+
+def main(limits: str, command: list[str]) -> None:
+    """Be `command`. Ends with exit code 127 where there is no such program, as a shell does."""
+    wanted = json.loads(limits)
+    if wanted["uid"] is not None:
+        os.setgroups(wanted["groups"])
+        os.setresgid(wanted["uid"], wanted["uid"], wanted["uid"])
+        os.setresuid(wanted["uid"], wanted["uid"], wanted["uid"])
+    bounds = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: wanted["file_bytes"]}
+    if wanted["processes"] is not None:
+        bounds[resource.RLIMIT_NPROC] = wanted["processes"]
+    for which, most in bounds.items():
+        hard = resource.getrlimit(which)[1]
+        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(which, (bound, bound))
+    os.chdir(wanted["directory"])
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]}: {error.strerror}\n")
+        sys.exit(127)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,192 @@
+"""Starts a suite's command, whose files are somebody's commit, in a sandbox.
+
+It sees the system, Python, its repository read-only, its own working directory, the nodes of its devices, and what the
+profile shows it of the toolchain; no network, no home, no other run. What it leaves is purged of everything that is no
+plain file before the farm reads it: a link would have the farm read what the command itself could not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.sandbox import bubblewrap
+from jobs.sandbox.bubblewrap import TRUSTED, View
+from jobs.sandbox.limits import SandboxExit, SandboxLimits, Supervised
+from jobs.sandbox.scratch import trusted_packages
+from kernel.errors import PlatformUnavailableError
+from kernel.harness import process_tree
+from kernel.harness.process_tree import Bounds, ProcessExit, Stop
+from kernel.platforms import ascend_container
+
+_LOOK_S = 0.5
+_LOG_BYTES = 256 << 20  # printed by one command; the profile's limit is of what is kept
+_BLOCK = 1 << 18
+_LEAST_FREE_BYTES = 32 << 20
+# The kernel refuses a process only beyond this many times the limit: before that the count made here ends the command
+# and says why. A refused fork would look like a machine that has no room.
+_BURST = 4
+_HOME = "/tmp"  # inside: memory of its own
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxedLauncher:
+    """Follows `kernel.harness.launch.Launcher`."""
+
+    readable: tuple[Path, ...]  # of the toolchain, outside the system's directories
+    memory_bytes: int
+    processes: int
+    required: bool  # refuse where there is no sandbox
+
+    confined = True
+
+    def run(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str],
+        bounds: Bounds,
+        on_output: Callable[[bytes], None],
+        measured: Path,
+        readable: Sequence[Path],
+        devices: Sequence[int],
+    ) -> ProcessExit:
+        """Run it in bubblewrap; without that as the farm's user, unless a sandbox is required.
+
+        Raises `PlatformUnavailableError` where one is required and there is none, and `OSError`.
+        """
+        isolation = bubblewrap.isolation()
+        if not isolation.bubblewrap:
+            if self.required:
+                raise PlatformUnavailableError("sandbox", isolation.lacks, "apt-get install bubblewrap")
+            ended = process_tree.run(command, directory, environment, bounds, on_output, measured)
+            purge(measured)
+            return ended
+        uid = bubblewrap.own_uid()
+        if uid is not None:
+            _give(measured, uid)
+        view = _view((*self.readable, *readable), measured, devices)
+        limits = json.dumps(self._limits(uid, view, bounds, directory))
+        program = TRUSTED / "jobs" / "sandbox" / "drop_privileges.py"
+        inside = [sys.executable, "-I", str(program), limits, *command]
+        try:
+            return self._supervised(
+                bubblewrap.command(inside, view), _environment(environment), bounds, on_output, measured
+            )
+        finally:
+            purge(measured)
+
+    def _limits(self, uid: int | None, view: View, bounds: Bounds, directory: Path) -> dict[str, object]:
+        return {
+            "uid": uid,
+            "groups": sorted({node.stat().st_gid for node in view.devices if node.exists()} - {0}),
+            "file_bytes": bounds.disk_bytes,
+            "processes": _BURST * self.processes if bubblewrap.counts_processes() else None,
+            "directory": str(directory),
+        }
+
+    def _supervised(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        bounds: Bounds,
+        on_output: Callable[[bytes], None],
+        measured: Path,
+    ) -> ProcessExit:
+        held = SandboxLimits(self.memory_bytes, self.processes, bounds.disk_bytes, _LOG_BYTES, time_s=bounds.seconds)
+        with tempfile.TemporaryDirectory(prefix="farm-printed-") as place:
+            printed = Path(place) / "printed"
+            with Supervised(command, environment, held, printed, {}, Path(place)) as process, printed.open("rb") as log:
+                ended = _followed(process, bounds, measured, lambda: _hand_on(log.read, on_output))
+            with printed.open("rb") as log:
+                log.seek(ended.read)
+                _hand_on(log.read, on_output)
+        return ended.exit
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a command ended, and how much of what it printed has been handed on."""
+
+    exit: ProcessExit
+    read: int
+
+
+def _followed(process: Supervised, bounds: Bounds, measured: Path, hand_on: Callable[[], int]) -> _End:
+    """Wait for its end, or for a limit that it exceeds. Whoever called ends it then."""
+    deadline, read = time.monotonic() + bounds.seconds, 0
+    while True:
+        ended = process.wait(_LOOK_S)
+        assert ended is not None, "nothing else ends the wait"
+        read += hand_on()
+        if not ended.hung:
+            return _End(_exit_of(ended), read)
+        used = process_tree.size_of(measured)
+        if time.monotonic() > deadline:
+            return _End(ProcessExit(None, Stop.TIME), read)
+        if used > bounds.disk_bytes:
+            return _End(ProcessExit(None, Stop.QUOTA, used_bytes=used), read)
+        if _free(measured) < _LEAST_FREE_BYTES:
+            return _End(ProcessExit(None, Stop.DISK), read)
+
+
+def _exit_of(ended: SandboxExit) -> ProcessExit:
+    if ended.over:
+        return ProcessExit(None, Stop.LIMIT, over=ended.over)
+    return ProcessExit(ended.code)
+
+
+def _hand_on(read: Callable[[int], bytes], on_output: Callable[[bytes], None]) -> int:
+    total = 0
+    while data := read(_BLOCK):
+        total += len(data)
+        on_output(data)
+    return total
+
+
+def _view(readable: Sequence[Path], measured: Path, devices: Sequence[int]) -> View:
+    needs = [ascend_container.needs(device, os.environ) for device in devices]
+    shown = [path for path in readable if path.exists()]
+    shown += [path for each in needs for path in (*each.read, *each.python)]
+    read = {**trusted_packages(), **{path: path for path in shown}}
+    nodes = dict.fromkeys(node for each in needs for node in each.devices)
+    return View(read, {measured: measured}, tuple(nodes))
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """`given` with a home inside; one that is the farm's own is not shown, so it would only mislead."""
+    own = bubblewrap.environment({}, _HOME)
+    kept = {name: value for name, value in given.items() if name != "HOME" or value != os.environ.get("HOME")}
+    return {"PATH": own["PATH"], "HOME": _HOME, "TMPDIR": _HOME, "USER": "farm", "LANG": "C.UTF-8", **kept}
+
+
+def _give(directory: Path, uid: int) -> None:
+    """Let the command's user write below `directory`."""
+    for parent, names, files in os.walk(directory):
+        os.chown(parent, uid, uid)
+        for name in (*names, *files):
+            os.chown(Path(parent) / name, uid, uid, follow_symlinks=False)
+
+
+def purge(directory: Path) -> None:
+    """Delete every link, pipe, socket and device below `directory`: only plain files and directories stay."""
+    for parent, names, files in os.walk(directory):
+        for name in (*names, *files):
+            path = Path(parent) / name
+            with contextlib.suppress(FileNotFoundError):
+                mode = path.lstat().st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    path.unlink()
+
+
+def _free(directory: Path) -> int:
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
