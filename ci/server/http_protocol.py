@@ -15,6 +15,8 @@ from typing import Any, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ci.server.unread_body import UnreadBody
+
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n"
 
@@ -39,6 +41,11 @@ def bounded_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
         _waits_for: object = None  # h11's state of the client while a timer runs
         _timer: asyncio.TimerHandle | None = None
         _counted_as = ""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            """As uvicorn has it, with an application that ends connections whose body is missing."""
+            super().__init__(*args, **kwargs)
+            self.app = cast(Any, UnreadBody(cast(Any, self.app), lambda: self.conn.their_state is h11.SEND_BODY))
 
         def connection_made(self, transport: Any) -> None:
             """Count the connection, and begin to wait for its first header."""
@@ -84,10 +91,11 @@ def bounded_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
                 self._timer = None
 
         def _hang_up(self, answer: bytes) -> None:
-            """Close the connection, with an answer where none has begun."""
+            """Close the connection, with an answer where the request that is not complete has none yet."""
             if self.transport.is_closing():
                 return
-            if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+            body_is_missing = self.conn.their_state is h11.SEND_BODY
+            if self.cycle is None or not self.cycle.response_started or not body_is_missing:
                 self.transport.write(answer)
             self.transport.close()
 
