@@ -47,7 +47,7 @@ def command(
 
     The tests lease their devices through the fixtures farm_device and farm_trial. Writes one JUnit file whose
     properties name the device of each test. Exit codes: 0 all passed, 1 a test failed, 3 none failed but some could not
-    be run (a device's or the farm's fault), 2 wrong usage.
+    be run (a device's or the farm's fault, or the suite ended early), 2 wrong usage.
 
     \b
     Examples:
@@ -64,7 +64,8 @@ def command(
         click.echo(json.dumps(dataclasses.asdict(ended), indent=2))
     else:
         where = ", ".join(f"{count} on {device}" for device, count in ended.devices.items()) or "none leased a device"
-        click.echo(f"{ended.tests} tests: {where}; {junit}")
+        left = f", {ended.unfinished} more came to no outcome" if ended.unfinished else ""
+        click.echo(f"{ended.tests} tests: {where}{left}; {junit}")
     if ended.failures:
         sys.exit(ExitCode.FAILED)
     if ended.errors:

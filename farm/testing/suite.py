@@ -17,11 +17,15 @@ from farm.errors import InfrastructureError, UsageError
 from farm.process import installation
 from farm.report.junit.document import document
 from farm.report.junit.elements import JunitSuite
+from farm.testing import outcomes
+from farm.testing.outcomes import Outcomes
 from farm.testing.plugin import DEVICE_PROPERTY
 
 # pytest's own exit codes that are no matter of the tests.
 _INTERRUPTED, _USAGE, _NOTHING = 2, 4, 5
 _STDERR = 2  # its file descriptor
+_NO_RESULTS = "pytest ended without results: a test, or a conftest.py, ended its process"
+_REFUSED = "pytest does not take these arguments; what it says stands above"
 _TIDY_S = 60.0  # for giving devices back and ending the cluster; seconds on an idle machine
 
 
@@ -33,6 +37,7 @@ class DeviceSuite:
     failures: int
     errors: int
     skipped: int
+    unfinished: int  # collected, and without an outcome
     devices: dict[str, int]  # device id → tests that ran on it
     junit: str  # path of the file
 
@@ -41,25 +46,32 @@ def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: P
     """Run pytest with `arguments` in `devices` processes and write `junit`, whole or not at all.
 
     `options` are the plugin's. With `quiet` pytest writes to stderr. Raises `UsageError` where pytest does not take the
-    arguments or finds no test, and `InfrastructureError` where it was interrupted or broke, left no results, or no
-    test ran.
+    arguments or finds no test, and `InfrastructureError` where it was interrupted or broke, left no results, no test
+    ran, or where none failed and not every collected test came to an outcome.
     """
     for module, package in (("pytest", "pytest"), ("xdist", "pytest-xdist")):
         if importlib.util.find_spec(module) is None:
             raise UsageError(f"{package} is not installed; pip install pytest pytest-xdist")
     junit.parent.mkdir(parents=True, exist_ok=True)
-    part = junit.with_name(f".{junit.name}.part")
-    pinned = ("-p", "farm.testing.pinned_packages")
-    words = (*pinned, *arguments, "-n", str(devices), f"--junitxml={part}", *options)
+    part, note = (junit.with_name(f".{junit.name}.{end}").absolute() for end in ("part", "outcomes"))
+    pinned = ("-p", "farm.testing.pinned_packages", "-p", "farm.testing.outcomes")
+    results = (f"--junitxml={part}", f"{outcomes.OPTION}={note}")
+    words = (*pinned, *arguments, "-n", str(devices), *results, *options)
     command = installation.module_command("pytest", *words)
     try:
+        _remove(part, note)  # a run that was killed may have left its own
         code = _carried_out(command, quiet)
-        _require_ended(code)
-        ended = _gathered(part, junit, devices)
-        _require_proof(code, ended)
+        found = _ended(code, note)
+        ended = _gathered(part, junit, devices, len(found.missing))
+        _require_proof(code, ended, found)
         return ended
     finally:
-        part.unlink(missing_ok=True)
+        _remove(part, note)
+
+
+def _remove(*files: Path) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
 def _carried_out(command: list[str], quiet: bool) -> int:
@@ -80,18 +92,30 @@ def _carried_out(command: list[str], quiet: bool) -> int:
             raise
 
 
-def _require_ended(code: int) -> None:
-    if code == _USAGE:
-        raise UsageError("pytest does not take these arguments; what it says stands above")
-    if code == _NOTHING:
-        raise UsageError("pytest found no test to run; name a file or directory with tests")
+def _ended(code: int, note: Path) -> Outcomes:
+    """How the tests of a session that came to its end ended, whatever its exit code."""
+    try:
+        found = outcomes.read(note)
+    except outcomes.NoOutcomesError as error:
+        if code == _USAGE:
+            raise UsageError(_REFUSED) from error
+        if code in (0, 1, _NOTHING):
+            raise InfrastructureError(_NO_RESULTS) from error
+        found = None
     if code == _INTERRUPTED:
         raise InfrastructureError("the tests were interrupted, or could not be collected; see above")
-    if code not in (0, 1):
+    if found is None or code not in (0, 1, _USAGE, _NOTHING):
         raise InfrastructureError(f"pytest broke (exit code {code}); see above")
+    if code in (_USAGE, _NOTHING) and found.doubt:
+        raise InfrastructureError(found.doubt)
+    if code == _USAGE:
+        raise UsageError(_REFUSED)
+    if code == _NOTHING:
+        raise UsageError("pytest found no test to run; name a file or directory with tests")
+    return found
 
 
-def _require_proof(code: int, ended: DeviceSuite) -> None:
+def _require_proof(code: int, ended: DeviceSuite, found: Outcomes) -> None:
     """Raise `InfrastructureError` where the results do not bear out what pytest's exit code says."""
     if ended.failures or ended.errors:
         return
@@ -99,18 +123,18 @@ def _require_proof(code: int, ended: DeviceSuite) -> None:
         raise InfrastructureError(f"pytest ended with exit code {code}, and no result shows a failure; see above")
     if ended.tests == ended.skipped:
         raise InfrastructureError(f"no test ran ({ended.skipped} skipped), so nothing is proven; see above")
+    if found.doubt:
+        raise InfrastructureError(found.doubt)
 
 
 def _results(part: Path) -> list[junitparser.TestSuite]:
     try:
         return list(junitparser.JUnitXml.fromfile(str(part)))
     except (OSError, SyntaxError, junitparser.JUnitXmlError) as error:  # SyntaxError: of the XML
-        raise InfrastructureError(
-            "pytest ended without results: a test, or a conftest.py, ended its process"
-        ) from error
+        raise InfrastructureError(_NO_RESULTS) from error
 
 
-def _gathered(part: Path, junit: Path, wanted: int) -> DeviceSuite:
+def _gathered(part: Path, junit: Path, wanted: int, unfinished: int) -> DeviceSuite:
     """The workers' results merged into one suite whose properties name the devices, written to `junit`."""
     suites = _results(part)
     used = Counter(
@@ -131,5 +155,11 @@ def _gathered(part: Path, junit: Path, wanted: int) -> DeviceSuite:
     fresh.write_bytes(document([merged]))
     fresh.replace(junit)
     return DeviceSuite(
-        merged.tests, merged.failures, merged.errors, merged.skipped, dict(sorted(used.items())), str(junit)
+        tests=merged.tests,
+        failures=merged.failures,
+        errors=merged.errors,
+        skipped=merged.skipped,
+        unfinished=unfinished,
+        devices=dict(sorted(used.items())),
+        junit=str(junit),
     )
