@@ -46,16 +46,17 @@ def list_(as_json: bool) -> None:
         return
     table = Table("kernel", "cases", "what it is", box=None)
     for row in rows:
-        table.add_row(row["name"], " ".join(row["cases"]), row["summary"] or f"cannot be used: {row['problem']}")
+        table.add_row(row["kernel"], " ".join(row["cases"]), row["summary"] or f"cannot be used: {row['problem']}")
     Console().print(table)
 
 
 def _row(name: str) -> dict[str, Any]:
+    named = {"kernel": name, "name": name}  # `name` is the former key
     try:
         found = kernel_of(name)
     except KernelLayerError as error:
-        return {"name": name, "summary": "", "cases": [], "problem": str(error)}
-    return {"name": name, "summary": found.summary, "cases": list(found.cases), "problem": ""}
+        return {**named, "summary": "", "cases": [], "problem": str(error)}
+    return {**named, "summary": found.summary, "cases": list(found.cases), "problem": ""}
 
 
 @command.command()
@@ -68,7 +69,7 @@ def show(kernel: str, case: str | None, as_json: bool) -> None:
     chosen = case or found.default_case
     _checked(found, kernel, chosen, {})
     with preflight.answering(found, f"its specs or tuning() of case '{chosen}'"):
-        facts = _facts(found, chosen)
+        facts = {"kernel": kernel, **_facts(found, chosen)}
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -176,7 +177,7 @@ def _checked(found: Kernel, name: str, case: str, overrides: dict[str, str]) -> 
 def _facts(found: Kernel, case: str) -> dict[str, Any]:
     budgets = {name: load_budget(found.budgets(), name, case) for name in platform_names()}
     return {
-        "name": found.name,
+        "name": found.name,  # what the plug-in calls itself; the former key of the kernel
         "case": case,
         "cases": {name: {"summary": entry.summary, **entry.dims} for name, entry in found.cases.items()},
         "inputs": {spec.name: f"{list(spec.shape)} {spec.dtype}" for spec in found.input_specs(case)},

@@ -194,7 +194,9 @@ def test_list_and_show_speak_json() -> None:
     listed = json.loads(farm("kernel", "list", "--json").stdout)
     shown = json.loads(farm("kernel", "show", "--case", "tiny", "--json").stdout)
 
-    assert "qkv_proj_rope" in [entry["name"] for entry in listed]
+    assert "qkv_proj_rope" in [entry["kernel"] for entry in listed]
+    assert (shown["kernel"], shown["name"]) == ("qkv_proj_rope", "qkv_proj_rope")
+    assert [entry["name"] for entry in listed] == [entry["kernel"] for entry in listed]  # what older readers ask for
     assert shown["outputs"]["qr"] == "[16, 256] torch.int8"
     assert shown["case"] == "tiny"
 

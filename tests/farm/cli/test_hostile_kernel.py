@@ -101,7 +101,7 @@ def test_a_plug_in_that_cannot_be_used_is_listed_with_the_reason(
 
     listed = CliRunner().invoke(main, ["kernel", "list", "--json"])
 
-    rows = {row["name"]: row for row in json.loads(listed.stdout)}
+    rows = {row["kernel"]: row for row in json.loads(listed.stdout)}
     assert "tiny" in rows["qkv_proj_rope"]["cases"]
     assert rows["hostile"]["cases"] == rows["broken"]["cases"] == []
     assert ENDS[1] in rows["hostile"]["problem"]
