@@ -11,6 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Engine
 
 from ci.api import tokens
+from ci.api.once_a_day import OnceADay
 from ci.api.problems import ApiError
 from ci.api.token_uses import TokenUses
 from ci.config.settings import Config
@@ -30,6 +31,7 @@ class ApiContext:
     config: Config
     engine: Engine
     uses: TokenUses = field(default_factory=TokenUses)
+    refusals: OnceADay = field(default_factory=OnceADay)  # of the dashboard's forms
 
 
 def _gate(request: Request) -> ApiContext:

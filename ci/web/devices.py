@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, HTTPException, Path, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Engine, select
 
 from ci.api.access import ApiContext, GateHere, Origin
-from ci.web.auth.access import Administrator, Reader
+from ci.store.states import Scope
+from ci.web.auth.access import Reader, Viewer, acting
 from ci.web.pages import render
 from farm import timestamps
 from farm.analysis import device_drift
 from farm.analysis.device_drift import Drift
-from farm.model.audit import Actor
+from farm.model.audit import Actor, AuditAction
 from farm.model.device_health import DeviceState, EventKind, HealthEvent
 from farm.stats.thresholds import MIN_SHARE
 from farm.store import lease_book, row_mapping
@@ -37,6 +38,14 @@ _EVENTS = 100  # shown of one device
 Platform = Annotated[str, Path(max_length=100)]
 DeviceId = Annotated[str, Path(max_length=300)]
 Reason = Annotated[str, Form(max_length=300)]
+
+
+def _subject(gate: GateHere, platform: Platform, device: DeviceId) -> Callable[[], str]:
+    return lambda: f"{platform}/{_seen(gate, platform, device).id}"
+
+
+Quarantiner = Annotated[Viewer, Depends(acting(Scope.ADMIN, AuditAction.QUARANTINED, _subject))]
+Releaser = Annotated[Viewer, Depends(acting(Scope.ADMIN, AuditAction.RELEASED, _subject))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,7 @@ def device(request: Request, gate: GateHere, who: Reader, platform: Platform, de
 
 @router.post("/{platform}/{device:path}/quarantine")
 def quarantine(
-    gate: GateHere, who: Administrator, origin: Origin, platform: Platform, device: DeviceId, reason: Reason = ""
+    gate: GateHere, who: Quarantiner, origin: Origin, platform: Platform, device: DeviceId, reason: Reason = ""
 ) -> RedirectResponse:
     """Give a device no more work until somebody releases it."""
     return _decide(gate, Actor(who.by, origin), platform, device, EventKind.QUARANTINED, reason)
@@ -137,7 +146,7 @@ def quarantine(
 
 @router.post("/{platform}/{device:path}/release")
 def release(
-    gate: GateHere, who: Administrator, origin: Origin, platform: Platform, device: DeviceId, reason: Reason = ""
+    gate: GateHere, who: Releaser, origin: Origin, platform: Platform, device: DeviceId, reason: Reason = ""
 ) -> RedirectResponse:
     """End a device's quarantine; it comes back as suspect."""
     health = Store(gate.engine).device_health(platform, device)

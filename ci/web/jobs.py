@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from ci.api import jobs
 from ci.api.access import ApiContext, GateHere, Origin
 from ci.api.jobs import Job, JobId
-from ci.store.states import OPEN, UNDER_WAY, JobState
+from ci.store.states import OPEN, UNDER_WAY, JobState, Scope
 from ci.web import job_facts, logs
-from ci.web.auth.access import READER, Reader, Submitter
+from ci.web.auth.access import READER, Reader, Viewer, acting
 from ci.web.live import Drawn, LiveHere, stream
 from ci.web.pages import drawn, render
-from farm.model.audit import Actor
+from farm.model.audit import Actor, AuditAction
 from farm.monitor.active_runs import going
 from farm.store.engine import transaction
 
 router = APIRouter(prefix="/jobs/{job_id}")
+
+
+def _subject(gate: GateHere, job_id: JobId) -> Callable[[], str]:
+    return lambda: jobs.get_job(gate, job_id).id
+
+
+Canceller = Annotated[Viewer, Depends(acting(Scope.SUBMIT, AuditAction.CANCELLED, _subject))]
+Approver = Annotated[Viewer, Depends(acting(Scope.SUBMIT, AuditAction.APPROVED, _subject))]
+Retrier = Annotated[Viewer, Depends(acting(Scope.SUBMIT, AuditAction.RETRIED, _subject))]
 
 
 @router.get("")
@@ -52,21 +62,21 @@ def moving(request: Request, gate: GateHere, live: LiveHere, job_id: JobId) -> S
 
 
 @router.post("/cancel")
-def cancel(gate: GateHere, who: Submitter, origin: Origin, job_id: JobId) -> RedirectResponse:
+def cancel(gate: GateHere, who: Canceller, origin: Origin, job_id: JobId) -> RedirectResponse:
     """As the API does it."""
     jobs.cancel_by(gate, Actor(who.by, origin), job_id)
     return RedirectResponse(f"/jobs/{job_id}", 303)
 
 
 @router.post("/approve")
-def approve(gate: GateHere, who: Submitter, origin: Origin, job_id: JobId) -> RedirectResponse:
+def approve(gate: GateHere, who: Approver, origin: Origin, job_id: JobId) -> RedirectResponse:
     """As the API does it."""
     jobs.approve_by(gate, Actor(who.by, origin), job_id)
     return RedirectResponse(f"/jobs/{job_id}", 303)
 
 
 @router.post("/retry")
-def retry(gate: GateHere, who: Submitter, origin: Origin, job_id: JobId) -> RedirectResponse:
+def retry(gate: GateHere, who: Retrier, origin: Origin, job_id: JobId) -> RedirectResponse:
     """As the API does it; leads to the new job."""
     made = jobs.retry_by(gate, Actor(who.by, origin), job_id, Response())
     return RedirectResponse(f"/jobs/{made.id}", 303)

@@ -10,10 +10,14 @@ from anyio import from_thread
 from fastapi import Depends, Form, HTTPException, Request
 
 from ci.api import tokens
-from ci.api.access import ApiContext, GateHere
+from ci.api.access import ApiContext, GateHere, Origin
 from ci.store.states import Scope
 from ci.web.auth.members import Members
 from ci.web.auth.session import BrowserSession, Sessions
+from farm.model.audit import Actor, AuditAction
+from farm.store import audit_log
+
+SubjectOf = Callable[..., Callable[[], str]]
 
 
 class SignInNeededError(Exception):
@@ -94,11 +98,34 @@ def still_reads(request: Request) -> bool:
     return Scope.READ in viewer(request, state.gate, state.sessions, state.members).scopes
 
 
-def acting(scope: Scope) -> Callable[..., Viewer]:
-    """A dependency of what changes something: a form of the viewer's own session, and a token with `scope`."""
+def acting(scope: Scope, action: AuditAction, subject_of: SubjectOf) -> Callable[..., Viewer]:
+    """A dependency of what changes something: a form of the viewer's own session, and a token with `scope`.
 
-    def check(who: ViewerHere, sessions: SessionsHere, mark: Annotated[str, Form(max_length=200)] = "") -> Viewer:
+    Who lacks the scope is in the audit log, once a day for each address, action and subject: a viewer must not fill it.
+
+    Args:
+        scope: What the viewer needs.
+        action: What the form asks for.
+        subject_of: A dependency that returns how to look up what it is about. The look-up raises `HTTPException` where
+            there is none; it comes after the viewer is known, so that strangers learn nothing from it.
+    """
+
+    looks_up: Any = Depends(subject_of)
+
+    def check(
+        gate: GateHere,
+        who: ViewerHere,
+        sessions: SessionsHere,
+        origin: Origin,
+        mark: Annotated[str, Form(max_length=200)] = "",
+        find_subject: Callable[[], str] = looks_up,
+    ) -> Viewer:
         require_mark(who, sessions, mark)
+        if who.signed_in and scope not in who.scopes:
+            subject = find_subject()
+            if gate.refusals.is_first(who.by, origin, action.value, subject):
+                outcome = f"refused: no scope '{scope.value}'"
+                audit_log.note_alone(gate.engine, Actor(who.by, origin), action, subject, outcome=outcome)
         return _with(who, scope)
 
     return check
@@ -120,5 +147,3 @@ def _with(who: Viewer, scope: Scope) -> Viewer:
 
 Reader = Annotated[Viewer, Depends(reader)]
 READER: Any = Depends(reader)
-Submitter = Annotated[Viewer, Depends(acting(Scope.SUBMIT))]
-Administrator = Annotated[Viewer, Depends(acting(Scope.ADMIN))]

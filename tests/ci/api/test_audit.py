@@ -88,6 +88,42 @@ def test_what_the_api_does_or_refuses_is_noted(site: Site) -> None:
     assert not entries(site, "0" * 32)
 
 
+@pytest.mark.parametrize(
+    ("place", "action"),
+    [
+        ("/jobs/{job}/cancel", AuditAction.CANCELLED),
+        ("/jobs/{job}/approve", AuditAction.APPROVED),
+        ("/jobs/{job}/retry", AuditAction.RETRIED),
+        (f"/devices/{DEVICE}/quarantine", AuditAction.QUARANTINED),
+        (f"/devices/{DEVICE}/release", AuditAction.RELEASED),
+    ],
+)
+def test_a_form_that_its_sender_has_no_scope_for_is_noted_once_and_changes_nothing(
+    site: Site, place: str, action: AuditAction
+) -> None:
+    job = queued(site)
+    with site.visitor(Scope.READ) as visitor:
+        mark = value(visitor.get("/"), "mark")
+        for _ in range(3):
+            assert visitor.post(place.format(job=job), data={"mark": mark, "reason": "x"}).status_code == 403
+
+    [refused] = [each for each in entries(site) if each.action is not AuditAction.SIGNED_IN]
+    assert (refused.action, refused.actor, refused.origin) == (action, "token t0", HERE)
+    assert refused.subject == (job if "{job}" in place else DEVICE)
+    assert refused.outcome.startswith("refused: no scope '")
+    assert health_store.health(site.engine, "a2a3sim")["vm/0"].usable
+
+
+@pytest.mark.parametrize("place", [f"/jobs/{'0' * 32}/cancel", "/devices/a2a3sim/vm/9/quarantine"])
+def test_forms_about_nothing_or_of_another_site_are_not_noted(site: Site, place: str) -> None:
+    with site.visitor(Scope.READ) as visitor:
+        mark = value(visitor.get("/"), "mark")
+        assert visitor.post(place, data={"mark": mark, "reason": "x"}).status_code == 404
+        assert visitor.post(place, data={"mark": "forged", "reason": "x"}).status_code == 403
+
+    assert [each.action for each in entries(site)] == [AuditAction.SIGNED_IN]
+
+
 def test_a_device_is_in_one_log_whoever_decides_about_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FARM_STORE", str(site.engine.url))
     runner = CliRunner()

@@ -90,8 +90,9 @@ def test_a_held_job_is_approved_by_who_may_and_no_one_else(site: Site) -> None:
     assert (answer.status_code, again.status_code) == (303, 409)
     assert jobs(site, "state")[0] == ("queued",)
     with transaction(site.engine, "read") as connection:
-        refused_again, entry = audit_log.entries(connection, 5, subject=held)
+        refused_again, entry, without_scope = audit_log.entries(connection, 5, subject=held)
     assert refused_again.outcome.startswith("refused: ") and entry.outcome == "done"
+    assert without_scope.outcome == "refused: no scope 'submit'"
     assert (entry.action, entry.subject) == (AuditAction.APPROVED, held) and entry.actor.startswith("token ")
 
 
