@@ -123,7 +123,7 @@ class Reader:
         return self._seen
 
     def _take(self, raw: bytes) -> None:
-        line = _plain(raw[:_LINE_BYTES].decode(errors="replace"))
+        line = plain(raw[:_LINE_BYTES].decode(errors="replace"))
         if not line.strip():
             return
         self._seen.last = line[:_KEPT_CHARACTERS]
@@ -268,8 +268,8 @@ def _telling(lines: Lines) -> list[str]:
     return [text for text in texts if text]
 
 
-def _plain(line: str) -> str:
-    """`line` without colours, and without the time stamp that a log's keeper puts in front of it."""
+def plain(line: str) -> str:
+    """Return `line` without colours, and without the time stamp that a log's keeper puts in front of it."""
     return _STAMP.sub("", _ESCAPES.sub("", line), count=1)
 
 
