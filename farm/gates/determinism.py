@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from farm.gates.completeness import gaps, other_programs
-from farm.gates.divergence import Divergence, Explanation, divergences
+from farm.gates.divergence import TWO_EXPLANATIONS, UNFIT, Divergence, Explanation, divergences
 from farm.gates.protocol import Evidence, gravest, judge_cases, with_status
 from farm.gates.votes import groups, witnesses
 from farm.model.run import Finding, GateRecord, GateStatus
@@ -180,12 +180,7 @@ def _against_others(case: str, found: Divergence, device: str, evidence: Evidenc
     else:
         looked = ", twice looked at" if device in evidence.looked_again else ""
         seen = f"device is suspect{looked}: {votes}, the same on all {len(found.digests[device])} repeats of this one"
-        message = (
-            f"{seen}; two explanations remain, the card computes wrongly or the kernel depends on the device; "
-            "run another kernel on this device to tell"
-        )
-        if device in evidence.unfit:
-            message = f"{seen}; it failed its canary as well, so its card is at fault"
+        message = f"{seen}; {UNFIT if device in evidence.unfit else TWO_EXPLANATIONS}"
     return Finding(message=message, case=case, device=device, output=found.output)
 
 

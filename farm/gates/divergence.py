@@ -25,6 +25,12 @@ from farm.gates.self_disagreement import unsteady_cards
 from farm.gates.votes import Cards, Digests, groups, majority, self_disagreeing, witnesses
 from jobs.records import TrialRecord
 
+TWO_EXPLANATIONS = (
+    "two explanations remain, the card computes wrongly or the kernel depends on the device; "
+    "run another kernel on this device to tell"
+)
+UNFIT = "it failed its canary as well, so its card is at fault"
+MOST_OTHER_CARDS = 2  # with two cards that disagree, the first other one says which is odd, the second looks for more
 _BEYOND = 1_000_000  # added to a repeat that a device measured twice, after its slots were dealt anew
 
 
@@ -64,34 +70,37 @@ def divergences(evidence: Evidence, case: str) -> list[Divergence]:
     found = []
     for name, digests in by_output.items():
         for explanation, devices in _explained(digests, cards, racing, unsteady):
-            found.append(Divergence(explanation, name, frozenset(devices), digests))
+            found.append(Divergence(explanation, name, devices, digests))
     return found
 
 
 def _explained(
     digests: Digests, cards: Cards, racing: set[str], unsteady: frozenset[str]
-) -> list[tuple[Explanation, Iterable[str]]]:
+) -> list[tuple[Explanation, frozenset[str]]]:
     """Explanations of one output, each with its odd devices. `racing` are the cards that race in any output."""
     unstable = self_disagreeing(digests)
     steady = {device: repeats for device, repeats in digests.items() if device not in unstable}
     if not unstable:
-        return _steady(steady, cards)
+        return steady_differences(steady, cards)
     faulty = racing | _outside_largest(steady, cards)
     if len(faulty) > 1 or witnesses(digests, cards) == 1:
-        return [(Explanation.RACE, unstable)]
-    return [(Explanation.UNSTEADY_CARD if racing <= unsteady else Explanation.RACE_OR_CARD, unstable)]
+        return [(Explanation.RACE, frozenset(unstable))]
+    return [(Explanation.UNSTEADY_CARD if racing <= unsteady else Explanation.RACE_OR_CARD, frozenset(unstable))]
 
 
-def _steady(digests: Digests, cards: Cards) -> list[tuple[Explanation, Iterable[str]]]:
-    """Explanations where every device agrees with itself."""
+def steady_differences(digests: Digests, cards: Cards) -> list[tuple[Explanation, frozenset[str]]]:
+    """Return what explains that some devices gave other bits, each with the odd ones: none where nobody is odd.
+
+    Only for devices that agree with themselves.
+    """
     different = groups(digests)
     if len(different) <= 1:
         return []
     common = majority(digests, cards)
     if common is None:
         one_is_enough = len(_outside_largest(digests, cards)) <= 1
-        return [(Explanation.CARD_OR_DEPENDENCE if one_is_enough else Explanation.DEPENDENCE, ())]
-    found: list[tuple[Explanation, Iterable[str]]] = []
+        return [(Explanation.CARD_OR_DEPENDENCE if one_is_enough else Explanation.DEPENDENCE, frozenset())]
+    found: list[tuple[Explanation, frozenset[str]]] = []
     for digest, devices in different.items():
         if digest == common:
             continue
@@ -100,7 +109,7 @@ def _steady(digests: Digests, cards: Cards) -> list[tuple[Explanation, Iterable[
         nodes = {_node(device) for device in devices}
         if shared and devices == {device for device in digests if _node(device) in nodes}:
             why = Explanation.NODE
-        found.append((why, devices))
+        found.append((why, frozenset(devices)))
     return found
 
 

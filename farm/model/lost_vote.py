@@ -13,6 +13,7 @@ from typing import Protocol
 
 from farm.model.device_health import BY_PERSON, EventKind, HealthEvent, claim
 
+HISTORY = 1000  # events of a device that are looked through for an earlier lost vote
 _LOST = "lost the determinism vote twice on "
 _REST = "; either the card computes wrongly or the kernel depends on the device, which another kernel on it decides"
 _FORGETS = BY_PERSON | {EventKind.CARD_CHANGED}

@@ -24,7 +24,7 @@ class Kind(str, enum.Enum):
     DEPENDS_ON_DEVICE = "depends-on-device"  # steady devices disagree, and no strict majority is right
     WRONG_NUMBERS = "wrong-numbers"  # out of tolerance on devices that nothing else speaks against
     KERNEL_FAILS = "kernel-fails"  # it did not run to the end, and not on a minority of devices alone
-    DEVICE_SUSPECT = "device-suspect"  # one device against an agreeing majority, or the only one that is unsteady
+    DEVICE_SUSPECT = "device-suspect"  # the only unsteady one, or odd and its canary fails too, or it alone fails to run
     UNDECIDED = "undecided"  # one faulty card explains it as well as the kernel does; the message has both explanations
     ODD_TIME = "odd-time"  # a device takes longer than the others, or on an exact clock another time than they
     FARM = "farm"  # devices did not run the same program, or something else than a device or the kernel failed

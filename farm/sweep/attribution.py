@@ -7,10 +7,11 @@ The votes are those of the determinism gate (`farm.gates.votes`), on cards and o
 2. *Did it run?* A trial that failed on a minority of the cards is theirs; else the kernel's.
 3. *Steady?* Devices of several cards that disagree with themselves show a race of the kernel. One card alone may be
    unsteady: `farm.gates.self_disagreement` says so where there are trials enough, else it stays undecided.
-4. *Agreed?* Of the steady devices, those outside a strict majority of cards are suspect. But two cards that share their
-   odd bits are not both broken in the same place: where they are all the devices of their nodes, it is something the
-   node gives them (the farm's), else the kernel depends on the device. So it does where there is no strict majority,
-   unless one broken card would explain it: that stays undecided.
+4. *Agreed?* `farm.gates.divergence` explains what differs between steady devices. One that is outside a strict majority
+   of cards has a card that computes wrongly, or the kernel depends on the device: that stays undecided, unless the
+   device fails its canary as well. Two cards that share their odd bits are not both broken in the same place: where
+   they are all the devices of their nodes, it is something the node gives them (the farm's), else the kernel depends on
+   the device. So it does where there is no strict majority, unless one broken card would explain it.
 5. *Right?* Outputs out of tolerance on devices that nothing above speaks against are the kernel's.
 """
 
@@ -20,6 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from farm.analysis.sweep_matrix import Column, Fleet, columns
+from farm.gates.divergence import TWO_EXPLANATIONS, UNFIT, Explanation, steady_differences
 from farm.gates.self_disagreement import unsteady_cards
 from farm.gates.votes import Digests, groups, majority, minority, self_disagreeing, witnesses
 from farm.model.sweep import Cell, FindingPlace, Kind, SweepFinding
@@ -29,10 +31,11 @@ from farm.text import counted
 _SHOWN = 4  # devices of a group in a message
 
 
-def attribute(cells: Sequence[Cell], fleet: Fleet, repeats: int) -> list[SweepFinding]:
+def attribute(cells: Sequence[Cell], fleet: Fleet, repeats: int, unfit: Collection[str] = ()) -> list[SweepFinding]:
     """The findings about bits, numbers and failed trials, the kernel's first.
 
-    `repeats` is how many a first look has: cells with a higher repeat are of a second look.
+    `repeats` is how many a first look has: cells with a higher repeat are of a second look. `unfit` are devices that
+    failed a canary in this sweep.
     """
     cells = sorted(cells, key=lambda cell: (cell.case, cell.seed, cell.device, cell.repeat))
     blames, strangers = _other_programs(cells, fleet)
@@ -44,10 +47,38 @@ def attribute(cells: Sequence[Cell], fleet: Fleet, repeats: int) -> list[SweepFi
     unsteady = unsteady_cards(*_by_card(odd, cells, fleet))
     others = witnesses({cell.device for cell in cells}, fleet.cards) - len(racing)
     for column, digests in table.items():
-        blames += _judge(column, digests, fleet, unsteady, lone_among=others if len(racing) == 1 else 0)
-    blames += _wrong_numbers(cells, {device for blame in blames for device in blame.devices})
+        blames += _judge(column, digests, fleet, unsteady, others if len(racing) == 1 else 0, unfit)
+    split = {(blame.place.case, blame.place.output) for blame in blames if blame.kind is Kind.UNDECIDED}
+    blames += _wrong_numbers(cells, {device for blame in blames for device in blame.devices}, split)
     looked = {(cell.device, cell.case, cell.seed) for cell in cells if cell.repeat >= repeats}
     return [_confirmed(finding, looked) for finding in _merged(blames)]
+
+
+def card_or_dependence(findings: Iterable[SweepFinding], cells: Iterable[Cell]) -> list[SweepFinding]:
+    """Return the findings that a wrong card explains as well as a kernel that depends on the device, twice looked at.
+
+    More repeats on the same cards cannot tell the two apart; a look on another card can.
+    """
+    racing = unsteady_devices(cells)
+    undecided = (each for each in findings if each.kind is Kind.UNDECIDED and each.confirmed)
+    return [
+        each
+        for each in undecided
+        if not any((device, place) in racing for device in each.devices for place in _keys(each))
+    ]
+
+
+def unsteady_devices(cells: Iterable[Cell]) -> set[tuple[str, tuple[str, int | None, str]]]:
+    """Return each device that disagrees with itself, with the case, seed and output it does so in."""
+    return {
+        (device, (column.case, column.seed, column.output))
+        for column, digests in columns(cells).items()
+        for device in self_disagreeing(digests)
+    }
+
+
+def _keys(finding: SweepFinding) -> list[tuple[str, int | None, str]]:
+    return [(place.case, place.seed, place.output) for place in finding.places]
 
 
 def _other_programs(cells: Sequence[Cell], fleet: Fleet) -> tuple[list[FailureAttribution], set[tuple[str, str]]]:
@@ -96,7 +127,12 @@ def _by_card(
 
 
 def _judge(
-    column: Column, digests: Digests, fleet: Fleet, unsteady: frozenset[str], lone_among: int
+    column: Column,
+    digests: Digests,
+    fleet: Fleet,
+    unsteady: frozenset[str],
+    lone_among: int,
+    unfit: Collection[str],
 ) -> list[FailureAttribution]:
     """Blames for one column. `lone_among` is how many cards are steady where a single one is not, else 0."""
     racing = self_disagreeing(digests)
@@ -118,55 +154,63 @@ def _judge(
             )
         return [*blames, *(FailureAttribution(kind, (device,), column.place, why) for device in kernels)]
     steady = {device: repeats for device, repeats in digests.items() if device not in racing}
-    return blames + _vote(column.place, steady, fleet)
+    return blames + _vote(column.place, steady, fleet, unfit)
 
 
-def _vote(place: FindingPlace, digests: Digests, fleet: Fleet) -> list[FailureAttribution]:
+def _vote(place: FindingPlace, digests: Digests, fleet: Fleet, unfit: Collection[str]) -> list[FailureAttribution]:
     """Blames for one column of steady devices."""
-    different = groups(digests)
-    if len(different) <= 1:
-        return []
-    common = majority(digests, fleet.cards)
-    if common is None:
-        told = "; ".join(
-            _named(group) for group in sorted(different.values(), key=lambda group: (-len(group), min(group)))
-        )
-        why = f"no majority among {len(different)} different results: {told}"
-        largest = max(witnesses(group, fleet.cards) for group in different.values())
-        if witnesses(digests, fleet.cards) - largest <= 1:
-            why = f"either a card computes wrongly or the kernel depends on the device: {why}"
-            return [FailureAttribution(Kind.UNDECIDED, (), place, why)]
-        return [FailureAttribution(Kind.DEPENDS_ON_DEVICE, (), place, why)]
-    agreeing = f"{witnesses(different[common], fleet.cards)} of {witnesses(digests, fleet.cards)} cards"
     blames = []
-    for digest, group in different.items():
-        if digest == common:
-            continue
-        if witnesses(group, fleet.cards) > 1:
-            blames.append(_shared(place, group, digests, fleet))
+    for explanation, odd in steady_differences(digests, fleet.cards):
+        if not odd:
+            blames.append(_split(place, digests, explanation))
+        elif explanation is Explanation.CARD_OR_DEPENDENCE:
+            blames += [_alone(place, device, digests, fleet, device in unfit) for device in sorted(odd)]
         else:
-            why = f"{agreeing} agree on other bits"
-            blames += [FailureAttribution(Kind.DEVICE_SUSPECT, (device,), place, why) for device in sorted(group)]
+            blames.append(_shared(place, odd, fleet, explanation))
     return blames
 
 
-def _shared(place: FindingPlace, group: set[str], digests: Digests, fleet: Fleet) -> FailureAttribution:
+def _split(place: FindingPlace, digests: Digests, explanation: Explanation) -> FailureAttribution:
+    """No bits have a majority."""
+    different = sorted(groups(digests).values(), key=lambda group: (-len(group), min(group)))
+    why = f"no majority among {len(different)} different results: {'; '.join(_named(group) for group in different)}"
+    if explanation is Explanation.DEPENDENCE:
+        return FailureAttribution(Kind.DEPENDS_ON_DEVICE, (), place, why)
+    why = f"either a card computes wrongly or the kernel depends on the device: {why}"
+    return FailureAttribution(Kind.UNDECIDED, (), place, why)
+
+
+def _alone(place: FindingPlace, device: str, digests: Digests, fleet: Fleet, unfit: bool) -> FailureAttribution:
+    """A card with bits of its own against a strict majority."""
+    agreeing = groups(digests)[majority(digests, fleet.cards) or ""]
+    votes = f"{witnesses(agreeing, fleet.cards)} of {witnesses(digests, fleet.cards)} cards agree on other bits"
+    kind, rest = (Kind.DEVICE_SUSPECT, UNFIT) if unfit else (Kind.UNDECIDED, TWO_EXPLANATIONS)
+    return FailureAttribution(kind, (device,), place, f"{votes}; {rest}")
+
+
+def _shared(place: FindingPlace, group: Collection[str], fleet: Fleet, explanation: Explanation) -> FailureAttribution:
     """Several cards with the same odd bits."""
-    nodes = {fleet.node(device) for device in group}
-    if group == {device for device in digests if fleet.node(device) in nodes}:
-        why = (
-            f"all devices of {', '.join(sorted(nodes))} agree on bits nobody else has: look at what the node gives them"
-        )
+    if explanation is Explanation.NODE:
+        nodes = ", ".join(sorted({fleet.node(device) for device in group}))
+        why = f"all devices of {nodes} agree on bits nobody else has: look at what the node gives them"
         return FailureAttribution(Kind.FARM, tuple(sorted(group)), place, why)
-    chips = sorted({fleet.socs.get(device, "") for device in group})
-    why = f"{len(group)} devices ({', '.join(chips)}) agree on bits that the majority does not have"
+    chips = ", ".join(sorted({fleet.socs[device] for device in group}))
+    why = f"{len(group)} devices ({chips}) agree on bits that the majority does not have"
     return FailureAttribution(Kind.DEPENDS_ON_DEVICE, tuple(sorted(group)), place, why)
 
 
-def _wrong_numbers(cells: Iterable[Cell], blamed: Collection[str]) -> list[FailureAttribution]:
+def _wrong_numbers(
+    cells: Sequence[Cell], blamed: Collection[str], undecided: Collection[tuple[str, str]]
+) -> list[FailureAttribution]:
+    """Outputs out of tolerance. Of two cards that disagree, one that alone is wrong may be the card that is odd.
+
+    `undecided` are (case, output) of which it is not known who is odd.
+    """
+    ran: dict[str, set[str]] = defaultdict(set)
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for cell in cells:
-        if cell.device not in blamed:
+        if cell.device not in blamed and cell.failure is None:
+            ran[cell.case].add(cell.device)
             for output in cell.wrong:
                 found[cell.case, output].add(cell.device)
     return [
@@ -174,6 +218,7 @@ def _wrong_numbers(cells: Iterable[Cell], blamed: Collection[str]) -> list[Failu
             Kind.WRONG_NUMBERS, tuple(sorted(devices)), FindingPlace(case=case, output=output), "out of tolerance"
         )
         for (case, output), devices in found.items()
+        if devices == ran[case] or (case, output) not in undecided
     ]
 
 

@@ -6,7 +6,7 @@ The only module of the sweep that knows how devices are leased.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from farm import paths
 from farm.cluster import connection
@@ -53,6 +53,11 @@ class SweepDevices:
         """Every device of the cluster, the first of each node before the second of any."""
         each = [(index, node.name) for node in connection.nodes().values() for index in range(node.npus)]
         return [f"{node}/{index}" for index, node in sorted(each)]
+
+    def spares(self, planned: Collection[str]) -> list[str]:
+        """Devices of the cluster beside those that are `planned`, as far as they may be given work."""
+        unusable = {*planned, *self.out_of_service()}
+        return [device for device in self.present() if device not in unusable]
 
     def out_of_service(self) -> dict[str, str]:
         """Devices that get no work now, and why."""

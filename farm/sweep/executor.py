@@ -69,7 +69,7 @@ class SweepExecutor:
             self._stale -= devices.keys()
         for slot, device in devices.items():
             if self._names.get(slot, device.id) != device.id:
-                self._leave_alone(slot, "its canary failed")
+                self._leave_alone(slot, "its canary failed", unfit=True)
         unknown = {slot: device for slot, device in devices.items() if self._names.get(slot) != device.id}
         if unknown:
             self._names.update((slot, device.id) for slot, device in unknown.items())
@@ -176,6 +176,6 @@ class SweepExecutor:
         self._leave_alone(slot, f"{MAX_FAILED_JOBS} trials in a row failed: {record.failure.message}")
         return cell, Next.LEAVE
 
-    def _leave_alone(self, slot: int, why: str) -> None:
-        self.state.gone[self._names[slot]] = why
+    def _leave_alone(self, slot: int, why: str, *, unfit: bool = False) -> None:
+        self.state.leave(self._names[slot], why, unfit=unfit)
         self._queues.get(slot, deque()).clear()

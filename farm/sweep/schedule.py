@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from farm.analysis.sweep_matrix import Fleet
 from farm.model.sweep import Cell, SweepFinding, SweepRequest
@@ -43,15 +44,19 @@ def due(
     findings: Sequence[SweepFinding],
     fleet: Fleet,
     at_hand: Collection[str] = (),
+    others: Mapping[str, Sequence[SweepCell]] = MappingProxyType({}),
 ) -> dict[str, list[SweepCell]]:
     """Device → what it still has to do; devices with nothing to do are left out.
+
+    `others` are devices that the request does not name, each with what it does in place of a first look.
 
     `done` are the jobs that need not be done again. Once a device has had its first look, it takes a second one where
     a finding about it is not confirmed, and a device that nothing speaks against does the same jobs beside it: one of
     `at_hand` if there is one, since the two should be asked at the same time.
     """
     jobs = first_look(request)
-    left = {device: [job for job in jobs if job not in done.get(device, ())] for device in devices}
+    asked = {**dict.fromkeys(devices, jobs), **others}
+    left = {device: [job for job in first if job not in done.get(device, ())] for device, first in asked.items()}
     for finding in findings:
         if finding.confirmed:
             continue
@@ -62,6 +67,12 @@ def due(
                 fresh = [job for job in again if job not in done.get(device, ()) and job not in left[device]]
                 left[device].extend(fresh)
     return {device: of_device for device, of_device in left.items() if of_device}
+
+
+def elsewhere(findings: Iterable[SweepFinding], request: SweepRequest) -> list[SweepCell]:
+    """Return what a device does that looks on another card where `findings` show: what the others did first."""
+    shown = {(place.case, place.seed) for finding in findings for place in finding.places}
+    return [job for job in first_look(request) if (job.case, job.seed) in shown]
 
 
 def _again(finding: SweepFinding, request: SweepRequest) -> list[SweepCell]:

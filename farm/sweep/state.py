@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from farm.analysis.sweep_matrix import Fleet
+from farm.gates.divergence import MOST_OTHER_CARDS
 from farm.model.run import DeviceRecord
 from farm.model.sweep import Cell, SweepFinding, SweepPlan
-from farm.sweep.attribution import attribute
+from farm.sweep.attribution import attribute, card_or_dependence
 from farm.sweep.failure_attribution import doomed_cases
 from farm.sweep.journal import Journal
-from farm.sweep.schedule import SweepCell, due, job_of
+from farm.sweep.schedule import SweepCell, due, elsewhere, job_of
 from jobs.records import Fault
 
 
@@ -26,6 +27,8 @@ class State:
     deadline: float  # time.monotonic() after which no trial may be under way
     devices: dict[str, DeviceRecord] = field(default_factory=dict)
     gone: dict[str, str] = field(default_factory=dict)  # device → why it gets no more work in this process
+    unfit: set[str] = field(default_factory=set)  # devices that failed a canary in this process
+    others: dict[str, None] = field(default_factory=dict)  # devices beside the plan, each on another card
     doomed: set[str] = field(default_factory=set)  # cases that fail wherever they are run, by the kernel's fault
     _cells: dict[tuple[str, SweepCell], Cell] = field(default_factory=dict)
     _done: dict[str, set[SweepCell]] = field(default_factory=lambda: defaultdict(set))
@@ -39,6 +42,7 @@ class State:
         """
         state = cls(plan, journal, deadline)
         state.devices.update((each.id, each) for each in journal.devices())
+        state.others = {device: None for device in state.devices if device not in plan.devices}
         for cell in journal.recover():
             if cell.failure is None or cell.failure.fault is Fault.KERNEL:
                 state._fold(cell)
@@ -74,12 +78,35 @@ class State:
 
     def findings(self) -> list[SweepFinding]:
         """What the cells say so far."""
-        return attribute(self.cells, self.fleet, self.plan.request.repeats)
+        return attribute(self.cells, self.fleet, self.plan.request.repeats, self.unfit)
+
+    def unexplained(self) -> list[SweepFinding]:
+        """Findings that a look on another card can decide."""
+        return card_or_dependence(self.findings(), self.cells)
+
+    def ask_another(self, spares: Iterable[str]) -> bool:
+        """Have one of `spares` look where only another card can decide; False where there is none or no need of one."""
+        fleet = self.fleet
+        asked = {fleet.card(cell.device) for cell in self._cells.values() if cell.device in self.others}
+        if len(asked) >= MOST_OTHER_CARDS or not self.unexplained():
+            return False
+        another = next((device for device in spares if device not in self.others and device not in self.gone), None)
+        if another is not None:
+            self.others[another] = None
+        return another is not None
+
+    def leave(self, device: str, why: str, *, unfit: bool = False) -> None:
+        """Give `device` no more work in this process; `unfit` where it failed its canary."""
+        self.gone[device] = why
+        if unfit:
+            self.unfit.add(device)
 
     def due(self, at_hand: Collection[str] = ()) -> dict[str, list[SweepCell]]:
         """Device → what it has still to do, for those that may get work."""
         devices = [device for device in self.plan.devices if device not in self.gone]
-        left = due(self.plan.request, devices, self._done, self.findings(), self.fleet, at_hand)
+        look = elsewhere(self.unexplained(), self.plan.request)
+        others = {device: look for device in self.others if device not in self.gone}
+        left = due(self.plan.request, devices, self._done, self.findings(), self.fleet, at_hand, others)
         worth = {device: [job for job in jobs if job.case not in self.doomed] for device, jobs in left.items()}
         return {device: jobs for device, jobs in worth.items() if jobs}
 

@@ -17,12 +17,13 @@ def not_reached(
 ) -> list[NotReached]:
     """The devices with trials of the first look that were not made. A trial that failed was made.
 
-    `reasons` has every planned device and why it would be one of them. Cases that fail everywhere are not missed.
+    `reasons` has every planned device and why it would be one of them. Cases that fail everywhere are not missed, and
+    of a device beside the plan nothing is.
     """
     jobs = {job for job in first_look(request) if job.case not in doomed}
     left = {device: set(jobs) for device in reasons}
     for cell in cells:
-        left[cell.device].discard(job_of(cell))
+        left.get(cell.device, set()).discard(job_of(cell))
     return [
         NotReached(device=device, missing=len(missing), planned=len(jobs), why=reasons[device])
         for device, missing in left.items()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm import paths
-from farm.analysis.sweep_findings import sentence
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution import preflight
@@ -19,7 +18,8 @@ from farm.execution.in_flight import InFlightTrials
 from farm.execution.resolved_run import ResolvedRun
 from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.queue_client import QueueClient
-from farm.model.device_health import EventKind, HealthEvent, acquittals, events_of
+from farm.model import lost_vote
+from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.priority import Priority
 from farm.model.program_time import ProgramTime
 from farm.model.run import Verdict
@@ -32,6 +32,7 @@ from farm.store.engine import StoreError
 from farm.store.program_times import program_times
 from farm.store.run_store import Store
 from farm.sweep import preparation
+from farm.sweep.attribution import card_or_dependence, unsteady_devices
 from farm.sweep.devices import SweepDevices
 from farm.sweep.executor import SweepExecutor
 from farm.sweep.journal import Journal
@@ -168,8 +169,11 @@ def _measure(going: _Sweep) -> None:
     """Wave after wave, until no device has anything left to do or the time is over."""
     state, bench = going.state, going.bench
     while state.may_start():
-        state.gone.update(bench.out_of_service())
+        for device, why in bench.out_of_service().items():
+            state.leave(device, why, unfit=device in bench.unfit)
         due = state.due()
+        if not due and state.ask_another(bench.spares(state.plan.devices)):
+            continue
         present = bench.present()
         here = [device for device in due if device in present]
         if not here:
@@ -181,7 +185,9 @@ def _measure(going: _Sweep) -> None:
                 in_flight = InFlightTrials(lease, state.journal.directory, state.plan.clock, timeout_s)
                 deadlines = RunDeadlines(_within_budget(going.options), lease)
                 SweepExecutor(state, lease, in_flight, deadlines, going.observer, going.saw).run()
-        if lease is None and not bench.unfit.keys() >= set(here):
+        if lease is None and state.others.keys() >= set(here):
+            state.gone.update(dict.fromkeys(here, "others hold it"))  # what it would look for is said without it too
+        elif lease is None and not bench.unfit.keys() >= set(here):
             going.observer.waits(len(here), "others hold them")
             time.sleep(WAIT_S)
 
@@ -195,24 +201,40 @@ def _probe_quarantined(going: _Sweep) -> None:
 
 
 def _tell_health(going: _Sweep) -> None:
-    """Quarantine the devices that lost a vote twice, and acquit those whose faults were the kernel's.
+    """Note the votes that devices lost, and acquit those whose faults were the kernel's.
 
     Once only: a resumed sweep would else take out on old evidence what a person has released since.
     """
-    findings, sweep_id, platform = going.state.findings(), going.plan.sweep_id, going.plan.request.platform
-    told = going.state.journal.quarantined()
-    votes = {
-        device: HealthEvent(device, platform, now(), EventKind.VOTE_LOST, sentence(finding), sweep_id)
-        for finding in findings
-        if finding.kind is Kind.DEVICE_SUSPECT and finding.confirmed
-        for device in finding.devices
-    }
+    findings, plan = going.state.findings(), going.plan
+    noted = going.state.journal.quarantined()
+    votes = {device: event for device, event in _lost_votes(going, findings).items() if device not in noted}
     guilty = {place.case for finding in findings if finding.kind is Kind.KERNEL_FAILS for place in finding.places}
     the_kernels = [trial for trial in going.lost if trial.case in guilty]
     proven = [trial.failure for trial in the_kernels if trial.failure is not None]
-    cleared = acquittals(the_kernels, proven, sweep_id, platform, now())
-    going.store.observe([vote for device, vote in votes.items() if device not in told] + cleared)
-    going.state.journal.save_quarantined(sorted({*told, *votes}))
+    cleared = acquittals(the_kernels, proven, plan.sweep_id, plan.request.platform, now())
+    going.store.observe([*votes.values(), *cleared])
+    going.state.journal.save_quarantined(sorted({*noted, *votes}))
+
+
+def _lost_votes(going: _Sweep, findings: Sequence[SweepFinding]) -> dict[str, HealthEvent]:
+    """Device → what its lost vote says of it, for those that were looked at twice."""
+    asked, cells = going.plan.request, going.state.cells
+    unsteady = {device for device, _ in unsteady_devices(cells)}
+    suspect = [each for each in findings if each.kind is Kind.DEVICE_SUSPECT and each.confirmed]
+    return {
+        device: lost_vote.lost_vote(
+            going.store.device_history(asked.platform, device, lost_vote.HISTORY),
+            device,
+            asked.platform,
+            now(),
+            recorded_name(asked.kernel),
+            going.plan.sweep_id,
+            unsteady=finding.kind is Kind.DEVICE_SUSPECT and device in unsteady,
+            installed=True,
+        )
+        for finding in (*card_or_dependence(findings, cells), *suspect)  # what is proven of a device comes last
+        for device in finding.devices
+    }
 
 
 def _contradictions(going: _Sweep, median_us: Mapping[str, Mapping[str, float]]) -> list[SweepFinding]:

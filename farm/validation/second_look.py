@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from farm.errors import InfrastructureError
 from farm.execution.plan import Plan, rounds
 from farm.gates.determinism import other_card_look, second_look, suspect_devices, unsteady_devices
-from farm.model.lost_vote import lost_vote
+from farm.gates.divergence import MOST_OTHER_CARDS
+from farm.model import lost_vote
 from farm.source.kernel_identity import recorded_name
 from farm.timestamps import now
 from farm.validation.state import RunState
-
-_HISTORY = 1000  # events of a device that are looked through for an earlier lost vote
-_MOST_OTHER_CARDS = 2  # with two cards that disagree, the first other one says which is odd, the second looks for more
 
 
 def look_again(going: RunState) -> None:
@@ -31,7 +29,7 @@ def look_again(going: RunState) -> None:
         going.looked_again = devices
         named = ", ".join(sorted(devices))
         run_more(going, slots, [case for case in first.cases if case in again], f"second look at {named}")
-    for _ in range(_MOST_OTHER_CARDS):
+    for _ in range(MOST_OTHER_CARDS):
         if not _look_elsewhere(going):
             break
     if slots:
@@ -87,8 +85,8 @@ def _note_lost_votes(going: RunState, looked_at: frozenset[str]) -> None:
     unsteady = unsteady_devices(evidence)
     going.held.store.observe(
         [
-            lost_vote(
-                going.held.store.device_history(platform.name, device, _HISTORY),
+            lost_vote.lost_vote(
+                going.held.store.device_history(platform.name, device, lost_vote.HISTORY),
                 device,
                 platform.name,
                 now(),

@@ -6,10 +6,13 @@ import random
 
 import pytest
 
+from farm.analysis.sweep_matrix import Fleet
+from farm.gates.divergence import TWO_EXPLANATIONS, UNFIT
 from farm.model.run import Verdict
 from farm.model.sweep import FindingPlace, Kind
+from farm.sweep.attribution import attribute, card_or_dependence
 from jobs.records import Fault
-from tests.farm.sweep_samples import CASE, OUTPUT, cell, failed, fleet, judged, votes
+from tests.farm.sweep_samples import CASE, OUTPUT, REPEATS, cell, failed, fleet, judged, votes
 
 HERE = FindingPlace(case=CASE, seed=0, output=OUTPUT)
 
@@ -18,8 +21,8 @@ HERE = FindingPlace(case=CASE, seed=0, output=OUTPUT)
     ("rows", "kind", "culprits", "confirmed"),
     [
         (["aa", "aa", "aa", "aa"], None, [], True),
-        (["aa", "bb", "aa", "aa"], Kind.DEVICE_SUSPECT, [1], False),
-        (["aa", "bbbb", "aa", "aa"], Kind.DEVICE_SUSPECT, [1], True),
+        (["aa", "bb", "aa", "aa"], Kind.UNDECIDED, [1], False),
+        (["aa", "bbbb", "aa", "aa"], Kind.UNDECIDED, [1], True),
         (["aa", "bb"], Kind.UNDECIDED, [], True),
         (["aa", "bb", "cc"], Kind.DEPENDS_ON_DEVICE, [], True),
         (["aa", "aa", "bb", "bb"], Kind.DEPENDS_ON_DEVICE, [], True),
@@ -43,15 +46,52 @@ def test_the_bits_of_one_column_name_the_culprit(
         assert finding.confirmed is confirmed
 
 
-def test_two_lone_devices_with_bits_of_their_own_are_two_suspects() -> None:
+def test_two_lone_devices_with_bits_of_their_own_are_two_open_questions() -> None:
     devices = fleet(6)
 
     found = judged(devices, votes(devices, ["aa", "bb", "aa", "cc", "aa", "aa"]))
 
     assert [(each.kind, each.devices) for each in found] == [
-        (Kind.DEVICE_SUSPECT, [devices[1].id]),
-        (Kind.DEVICE_SUSPECT, [devices[3].id]),
+        (Kind.UNDECIDED, [devices[1].id]),
+        (Kind.UNDECIDED, [devices[3].id]),
     ]
+    assert {each.message for each in found} == {f"4 of 6 cards agree on other bits; {TWO_EXPLANATIONS}"}
+
+
+def test_an_odd_device_that_fails_its_canary_as_well_is_at_fault() -> None:
+    devices = fleet(4)
+    cells = votes(devices, ["aa", "bb", "aa", "aa"])
+
+    (found,) = attribute(cells, Fleet.of(devices), REPEATS, unfit={devices[1].id})
+
+    assert (found.kind, found.devices) == (Kind.DEVICE_SUSPECT, [devices[1].id])
+    assert found.message == f"3 of 4 cards agree on other bits; {UNFIT}"
+
+
+def test_what_another_card_can_decide_is_a_steady_difference_that_was_looked_at_twice() -> None:
+    devices = fleet(4)
+
+    def open_questions(*rows: str) -> list[list[str]]:
+        cells = votes(devices, rows)
+        return [each.devices for each in card_or_dependence(judged(devices, cells), cells)]
+
+    assert open_questions("aa", "bb", "aa", "aa") == []
+    assert open_questions("aa", "bbbb", "aa", "aa") == [[devices[1].id]]
+    assert open_questions("aa", "abaa", "aa", "aa") == []
+    assert open_questions("aa", "aa", "bb", "bb") == []
+
+
+def test_of_two_cards_that_disagree_wrong_numbers_of_one_alone_blame_nobody() -> None:
+    devices = fleet(2)
+    one, both = ({devices[1].id}, {each.id for each in devices})
+
+    def kinds(wrong: set[str]) -> list[Kind]:
+        cells = votes(devices, ["aa", "bb"])
+        marked = [cell_.model_copy(update={"wrong": [OUTPUT] if cell_.device in wrong else []}) for cell_ in cells]
+        return [each.kind for each in judged(devices, marked)]
+
+    assert kinds(one) == [Kind.UNDECIDED]
+    assert kinds(both) == [Kind.WRONG_NUMBERS, Kind.UNDECIDED]
 
 
 def test_a_race_on_several_cards_is_the_kernels_and_needs_no_second_look() -> None:
@@ -95,7 +135,7 @@ def test_an_unsteady_device_does_not_hide_another_bad_one() -> None:
 
     assert {(each.kind, *each.devices) for each in found} == {
         (Kind.DEVICE_SUSPECT, devices[1].id),
-        (Kind.DEVICE_SUSPECT, devices[6].id),
+        (Kind.UNDECIDED, devices[6].id),
     }
 
 
@@ -106,8 +146,8 @@ def test_two_dies_of_one_card_are_one_witness() -> None:
     against_a_lone_card = judged(devices[:2] + devices[4:], votes(devices[:2] + devices[4:], ["bb", "bb", "aa"]))
 
     assert {(each.kind, *each.devices) for each in together} == {
-        (Kind.DEVICE_SUSPECT, devices[0].id),
-        (Kind.DEVICE_SUSPECT, devices[1].id),
+        (Kind.UNDECIDED, devices[0].id),
+        (Kind.UNDECIDED, devices[1].id),
     }
     assert [each.kind for each in against_a_lone_card] == [Kind.UNDECIDED]
 
@@ -148,12 +188,12 @@ def test_wrong_numbers_that_all_agree_on_are_the_kernels() -> None:
     assert (found.kind, len(found.devices)) == (Kind.WRONG_NUMBERS, 3)
 
 
-def test_wrong_numbers_of_a_suspect_alone_are_not_held_against_the_kernel() -> None:
+def test_wrong_numbers_of_an_odd_device_alone_are_not_held_against_the_kernel() -> None:
     devices = fleet(3)
     cells = votes(devices, ["aa", "bb", "aa"])
     cells = [each.model_copy(update={"wrong": [OUTPUT]}) if each.device == devices[1].id else each for each in cells]
 
-    assert [each.kind for each in judged(devices, cells)] == [Kind.DEVICE_SUSPECT]
+    assert [each.kind for each in judged(devices, cells)] == [Kind.UNDECIDED]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from farm.errors import UsageError
 from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
-from farm.model.device_health import DeviceState, Health
+from farm.model.device_health import DeviceState, EventKind, Health, HealthEvent
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.model.selection import Selection
@@ -26,6 +26,7 @@ from farm.store.run_store import Store
 from farm.sweep.journal import CELLS
 from farm.sweep.observer import SweepObserver
 from farm.sweep.workflow import SweepOptions, resume, sweep
+from farm.timestamps import now
 from kernel.clock import SimulatedUs, WallTime
 from kernel.platforms.protocol import Probe
 from kernel.spec import Tensors
@@ -66,6 +67,14 @@ class OneFlips(platforms.Honest):
 
     def disturb(self, outputs: Tensors, device: int) -> None:
         if on(device, BAD):
+            platforms.flip_lowest_bit(outputs["kv"])
+
+
+class DependsOnTheDevice(platforms.Honest):
+    """A program with other bits on two cards of two nodes."""
+
+    def disturb(self, outputs: Tensors, device: int) -> None:
+        if on(device, "n1/0", "n0/1"):
             platforms.flip_lowest_bit(outputs["kv"])
 
 
@@ -138,14 +147,19 @@ class Watcher(SweepObserver):
             raise KeyboardInterrupt
 
 
-def test_the_one_bad_device_of_six_is_named_quarantined_and_left_out_the_next_night(tmp_path: Path) -> None:
+def test_the_one_odd_device_of_six_is_named_and_left_out_once_another_kernel_has_spoken(tmp_path: Path) -> None:
     first = sweep_all(OneFlips, tmp_path / "out")
+    suspect = health_of(name(BAD))
+    with Store.open(paths.store_url()) as store:
+        store.observe([HealthEvent(name(BAD), "fake", now(), EventKind.VOTE_LOST, "lost on another kernel as well")])
     quarantined = health_of(name(BAD))
     second = sweep_all(platforms.Honest, tmp_path / "out")
 
     (finding,) = first.findings
-    assert (first.verdict, finding.kind, finding.confirmed) == (Verdict.ERRORED, Kind.DEVICE_SUSPECT, True)
-    assert finding.devices == first.quarantined == [name(BAD)]
+    assert (first.verdict, finding.kind, finding.confirmed) == (Verdict.ERRORED, Kind.UNDECIDED, True)
+    assert (finding.devices, first.quarantined) == ([name(BAD)], [])
+    assert suspect.state is DeviceState.SUSPECT
+    assert "either the card computes wrongly or the kernel depends on the device" in suspect.why
     assert {place.output for place in finding.places} == {"kv"}
     assert {cell.repeat for cell in first.cells if cell.device == name(BAD)} == set(range(2 * REPEATS))
     looked_again = {cell.device for cell in first.cells if cell.repeat >= REPEATS}
@@ -158,6 +172,15 @@ def test_the_one_bad_device_of_six_is_named_quarantined_and_left_out_the_next_ni
     assert len(second.cells) == (NODES * PER_NODE - 1) * TRIALS
     assert health_of(name(BAD)).last_event_at > quarantined.last_event_at, "its canary was run all the same"
     assert connection.free_count() == NODES * PER_NODE
+
+
+def test_a_card_beside_the_plan_finds_out_a_kernel_that_depends_on_the_device(tmp_path: Path) -> None:
+    record = sweep_all(DependsOnTheDevice, tmp_path / "out", devices=3)
+
+    assert record.planned == [name("n0/0"), name("n1/0"), name("n2/0")]
+    assert {each.id for each in record.devices} == {*record.planned, name("n0/1")}
+    assert (record.verdict, [each.kind for each in record.findings]) == (Verdict.FAILED, [Kind.DEPENDS_ON_DEVICE])
+    assert health_of(name("n1/0")).state is DeviceState.HEALTHY
 
 
 def test_troubles_of_four_devices_are_told_apart(tmp_path: Path) -> None:

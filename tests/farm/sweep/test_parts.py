@@ -241,12 +241,12 @@ def test_a_clean_sweep_passes_and_says_how_much_it_saw() -> None:
     assert clean(6).reason == "12 trials on 6 devices (6 cards) agree bit for bit"
 
 
-def test_a_suspect_makes_it_errored_and_a_race_failed() -> None:
+def test_an_odd_device_makes_it_errored_and_a_race_failed() -> None:
     devices = fleet(4)
     race = record(devices, votes(devices, ["ab", "aa", "ab", "aa"]))
 
     assert one_bad().verdict is Verdict.ERRORED
-    assert one_bad().reason.startswith("device suspect node0/1: 5 of 6 cards agree on other bits")
+    assert one_bad().reason.startswith("undecided node0/1: 5 of 6 cards agree on other bits")
     assert (race.verdict, race.reason.split(" ")[0:2]) == (Verdict.FAILED, ["kernel", "races"])
 
 
