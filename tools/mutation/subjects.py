@@ -23,6 +23,14 @@ _GATES = (
     "tests/farm/gates/test_several_findings.py",
 )
 _REGRESSION = (*_GATES, "tests/farm/gates/test_regression.py")
+# Without `test_bit_flips`, a simulation of error rates.
+_SWEEP = (
+    "tests/farm/sweep/test_attribution.py",
+    "tests/farm/sweep/test_first_launches.py",
+    "tests/farm/sweep/test_parts.py",
+    "tests/farm/sweep/test_failure_attribution.py",
+    "tests/farm/sweep/test_timing_outliers.py",
+)
 # Module, from the root → the files of tests that judge it.
 SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "farm/gates/budget.py": _GATES,
@@ -43,6 +51,10 @@ SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "kernel/clock.py": ("tests/kernel/test_clock.py",),
     "farm/stats/bootstrap.py": _REGRESSION,
     "farm/stats/robust.py": ("tests/farm/stats/test_robust.py",),
+    "farm/stats/change_points.py": ("tests/farm/stats/test_change_points.py",),
+    "farm/sweep/attribution.py": _SWEEP,
+    "farm/sweep/failure_attribution.py": _SWEEP,
+    "farm/sweep/timing_outliers.py": _SWEEP,
     "farm/execution/failure_policy.py": ("tests/farm/execution/test_failure_policy.py",),
 }
 
