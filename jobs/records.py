@@ -6,7 +6,7 @@ A record is a value: a trial returns its record and writes to no store.
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -179,7 +179,9 @@ class ClaimRecord(Record):
     max_abs_err: float | None = None
     first: str = ""  # the first wrong element: index, what stands there, what should
     detail: str = ""  # the first lines of what it says about a mismatch
-    sha256: str = ""  # of the output's file, "" where it keeps none
+    sha256: str = ""  # of the output's bits, "" where they are not known
+    digest_by: Literal["", "file", "process"] = ""  # taken by the farm of a kept file, or by the program itself
+    whole: bool = False  # about a whole program or test, which has no bits of its own
 
     _printable = field_validator("shape", "dtype", "how", "first", "detail", mode="before")(made_visible)
 
@@ -243,6 +245,7 @@ class TrialRecord(Record):
     simulator_us: float | None = None  # CPU time of a functional simulator: shows that it ran, is never gated
     beside: list[str] = Field(default_factory=list)  # further devices the trial held
     untimed: str = ""  # why a trial of a suite has no time, or a partial recording; it is no budget's sample then
+    undigested: str = ""  # why there are no digests of a suite's program that should give them itself
 
     _times = field_validator("wall_us", "simulator_us", mode="wrap")(time_or_none)
     _valid = field_validator("tasks", "times_us", mode="wrap")(_only_valid)

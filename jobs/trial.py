@@ -161,6 +161,7 @@ def _filled(measured: _Measured) -> dict[str, object]:
         "tasks": [TaskRecord(**dataclasses.asdict(task)) for task in execution.tasks],
         "claims": {name: ClaimRecord(**dataclasses.asdict(claim)) for name, claim in execution.claims.items()},
         "untimed": execution.untimed,
+        "undigested": execution.undigested,
         "times_us": {
             mode: ModeTimeRecord(**dataclasses.asdict(printed))
             for mode, printed in execution.times.items()

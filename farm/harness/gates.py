@@ -20,7 +20,7 @@ from kernel.harness.profile import Ceiling, Data, Timing
 
 def judge(evidence: Evidence, platform: str, timing: Timing, outputs_required: bool = True) -> list[GateRecord]:
     """Tolerance, determinism and budget; of a cost model's times also whether each file has one."""
-    judged = [ClaimGate(outputs_required).judge(evidence), DeterminismGate().judge(evidence)]
+    judged = [ClaimGate(outputs_required).judge(evidence), DeterminismGate().judge(_with_bits(evidence))]
     if timing is not Timing.SIMULATED:
         return [*judged, _budget(evidence, platform, timing)]
     clock = ExactTimeGate().judge(evidence)
@@ -78,11 +78,22 @@ def once_planned(found: Found, repeats: int) -> list[PlannedMeasurement]:
     return [PlannedMeasurement(file, 0, repeat) for file in found.files for repeat in range(repeats)]
 
 
+def _with_bits(evidence: Evidence) -> Evidence:
+    """`evidence` without what has no bits that could be compared: exit codes and tests."""
+    whole = {(trial.case, name) for trial in evidence.trials for name, claim in trial.claims.items() if claim.whole}
+    outputs = {
+        file: tuple(name for name in names if (file, name) not in whole) for file, names in evidence.outputs.items()
+    }
+    return replace(evidence, outputs=outputs)
+
+
 def _incomparable(file: str, found: Found, data: Data, trials: Sequence[TrialRecord]) -> str:
     """Why the bits of two trials of `file` prove nothing; "" where they do."""
-    if not any(claim.sha256 for trial in trials if trial.case == file for claim in trial.claims.values()):
-        return "the harness keeps no outputs"
-    if not data.seeded and not found.files[file].replays:
+    own = [trial for trial in trials if trial.case == file]
+    if not any(claim.sha256 for trial in own for claim in trial.claims.values()):
+        why = next((trial.undigested for trial in own if trial.undigested), "")
+        return f"no digests of its outputs: {why}" if why else "the harness keeps no outputs"
+    if not (data.seeded or found.files[file].replays or data.frozen_by_wrapper):
         return "every run draws inputs of its own, and the file cannot replay those of another"
     return ""
 

@@ -75,7 +75,14 @@ def _status(
         if found := _finding(file, gates, status):
             return FileStatus.ERRORED, found
     outputs = {name for trial in trials for name in trial.claims}
-    return FileStatus.PASSED, f"{counted(len(outputs), 'output')} in {counted(repeats, 'trial')}{_untimed(trials)}"
+    told = f"{counted(len(outputs), 'output')} in {counted(repeats, 'trial')}"
+    return FileStatus.PASSED, f"{told}{_claimed(trials)}{_untimed(trials)}"
+
+
+def _claimed(trials: Sequence[TrialRecord]) -> str:
+    """Say where the bits were digested by the program itself; "" where they were not."""
+    own = any(claim.digest_by == "process" for trial in trials for claim in trial.claims.values())
+    return "; the digests are the program's own claim" if own else ""
 
 
 def _untimed(trials: Sequence[TrialRecord]) -> str:

@@ -105,10 +105,9 @@ class SuiteRun:
     def _frozen(self) -> list[str]:
         """Files whose first trial keeps its operands for the others."""
         data = self.asked.profile.data
-        freezable = (
-            data.replay is not None and not data.seeded and bool(data.outputs) and self.asked.request.repeats > 1
-        )
-        return [file for file, head in self.asked.found.files.items() if freezable and head.replays]
+        if data.seeded or not data.has_bits or self.asked.request.repeats < 2:
+            return []
+        return [file for file, head in self.asked.found.files.items() if head.replays or data.frozen_by_wrapper]
 
     def keep(self, trial: TrialRecord) -> None:
         """Make `trial` durable, and what it says of its device; several devices cannot be distinguished."""

@@ -100,23 +100,6 @@ class Flag(ProfileSection):
     values: list[str] = Field(default_factory=list)  # where a file takes one: the first that it accepts
 
 
-class Replay(ProfileSection):
-    """How a run's data is kept, and fed to later runs of the same file."""
-
-    offered: Pattern  # what the text of a file that can do both holds
-    save: list[Template] = Field(min_length=1)  # arguments that make a run keep its data
-    data: Below  # the directory it keeps them in
-    use: list[Template] = Field(min_length=1)  # arguments that make a run take them from `{data}`
-
-
-class Data(ProfileSection):
-    """What the runs of one file have in common."""
-
-    seeded: bool = False  # the same seed, or none at all, gives the same inputs
-    replay: Replay | None = None
-    outputs: list[Below] = Field(default_factory=list)  # files with the program's own outputs, never the goldens
-
-
 class Timing(str, enum.Enum):
     """What the times a harness prints are."""
 

@@ -37,7 +37,8 @@ def claims(work: Path, how: Results, exit_code: int | None) -> dict[str, Claim]:
         return {}
     if how.by == "exit":
         known = exit_code == 0 or exit_code in how.failing
-        return {"exit code": Claim(passed=exit_code == 0, how=f"exit code {exit_code}")} if known else {}
+        claim = Claim(passed=exit_code == 0, how=f"exit code {exit_code}", whole=True)
+        return {"exit code": claim} if known else {}
     found = [path for path in matches(work, [how.file]) if path.is_file()]
     if not found:
         raise ResultsError(f"no file matches {how.file} in the working directory")
@@ -94,9 +95,9 @@ def _of_junit(path: Path) -> list[tuple[str, Claim]]:
         name = "::".join(part for part in (case.get("classname"), case.get("name")) if part)
         wrong = next((each for tag in ("failure", "error") for each in case.findall(tag)), None)
         if wrong is not None:
-            found.append((name, Claim(passed=False, how=_how(wrong), detail=_detail(wrong))))
+            found.append((name, Claim(passed=False, how=_how(wrong), detail=_detail(wrong), whole=True)))
         elif case.find("skipped") is None:
-            found.append((name, Claim(passed=True)))
+            found.append((name, Claim(passed=True, whole=True)))
     return found
 
 

@@ -61,7 +61,9 @@ class Claim:
     max_abs_err: float | None = None
     first: str = ""  # the first wrong element: index, what stands there, what should
     detail: str = ""  # the first lines of what it says about a mismatch
-    sha256: str = ""  # of the output's file, "" where it keeps none
+    sha256: str = ""  # of the output's bits, "" where they are not known
+    digest_by: str = ""  # who took that: "file" (the farm, of a file the run kept) or "process" (the program itself)
+    whole: bool = False  # about a whole program or test, which has no bits of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Execution:
     times: Mapping[str, ModeTime] = field(default_factory=dict)  # by mode, from a program that times itself
     host: HostUs | None = None  # instead of `wall`, from a functional simulator
     untimed: str = ""  # why there is no time, or only a partial recording, of a program that runs by itself
+    undigested: str = ""  # why there are no digests of a program that should give them itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,11 @@ def shipped(**limits: Any) -> Profile:
 
 def keeping(**limits: Any) -> Profile:
     """That of a harness which keeps its outputs, too."""
-    profile = shipped(**limits)
-    replay = profile.data.replay
-    assert isinstance(replay, Replay)
-    return profile.model_copy(update={"data": Data(replay=replay, outputs=["build_output/*/actual/*.pt"])})
+    replay = Replay(
+        offered=r"--save-data[\s\S]*--golden-data",
+        save=["--save-data"],
+        data="build_output/*/data",
+        use=["--golden-data", "{data}"],
+    )
+    data = Data(replay=replay, outputs=["build_output/*/actual/*.pt"])
+    return shipped(**limits).model_copy(update={"data": data})

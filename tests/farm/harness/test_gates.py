@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from farm.gates.budget import budget_records
+from farm.gates.protocol import PlannedMeasurement
 from farm.harness import gates as judging
 from farm.harness.file_selection import Found
 from farm.harness.verdict import file_records
-from farm.model.run import FileStatus, GateStatus
+from farm.model.run import FileStatus, GateRecord, GateStatus
 from jobs.records import ClaimRecord, TrialRecord
 from kernel.clock import Clock
 from kernel.harness.head import Head
-from kernel.harness.profile import Ceiling, Data, Timing
+from kernel.harness.profile import Ceiling, Data, Digests, Timing
 
 HEAD = Head(runnable=True, devices=1, skipped="", replays=False)
 FOUND = Found({"a.py": HEAD, "b.py": HEAD}, {}, 0)
@@ -87,3 +88,55 @@ def test_without_a_budget_no_time_is_gated(timing: Timing, why: str) -> None:
 
     assert gate.status is GateStatus.NOT_APPLICABLE
     assert why in gate.findings[0].message
+
+
+def with_claims(*claims: dict[str, ClaimRecord], undigested: str = "") -> list[TrialRecord]:
+    """Trials of "a.py", each on a device of its own."""
+    blank = trials(99.0)[0].model_copy(update={"undigested": undigested})
+    return [blank.model_copy(update={"device": f"n/{place}", "claims": each}) for place, each in enumerate(claims)]
+
+
+def determinism(measured: list[TrialRecord], data: Data) -> GateRecord:
+    found = Found({"a.py": HEAD}, {}, 0)
+    planned = [PlannedMeasurement("a.py", 0, 0) for _ in measured]
+    evidence = judging.evidence(found, data, measured, Clock.MEASURED, {}, planned)
+    return judging.judge(evidence, "a2a3", Timing.MEASURED)[1]
+
+
+OWN = Data(digests=Digests(function="m:f", argument="x", inputs="m:g"))
+Y, Z = (ClaimRecord(passed=True, sha256=bits * 64, digest_by="process") for bits in "yz")
+WHOLE = ClaimRecord(passed=True, whole=True)
+
+
+@pytest.mark.parametrize(
+    ("claims", "data", "status", "told"),
+    [
+        (({"y": Y}, {"y": Y}, {"y": Y}), OWN, GateStatus.PASSED, ""),
+        (({"y": Y, "test_y": WHOLE}, {"y": Y, "test_y": WHOLE}), OWN, GateStatus.PASSED, ""),
+        (({"y": Y}, {"y": Z}, {"y": Y}), OWN, GateStatus.ERRORED, "two explanations remain"),
+        (({"y": Y}, {"y": ClaimRecord(passed=True)}), OWN, GateStatus.ERRORED, "the output has no digest"),
+        (({"y": Y}, {}), OWN, GateStatus.ERRORED, "the output has no digest"),
+        (({"e": WHOLE}, {"e": WHOLE}), OWN, GateStatus.NOT_APPLICABLE, "no digests of its outputs: m:f was not called"),
+        (
+            ({"y": Y}, {"y": Y}),
+            Data(digests=Digests(function="m:f", argument="x")),
+            GateStatus.NOT_APPLICABLE,
+            "every run draws inputs of its own",
+        ),
+    ],
+)
+def test_what_a_program_says_of_its_bits_is_compared(
+    claims: tuple[dict[str, ClaimRecord], ...], data: Data, status: GateStatus, told: str
+) -> None:
+    gate = determinism(with_claims(*claims, undigested="m:f was not called"), data)
+
+    assert gate.status is status
+    assert told in (gate.findings[0].message if gate.findings else "")
+
+
+def test_a_file_whose_digests_are_its_own_word_is_said_to_be_so() -> None:
+    measured = with_claims({"y": Y}, {"y": Y})
+
+    record, *_ = file_records({"a.py": HEAD}, {}, measured, [], {}, {"a.py": 2}, "")
+
+    assert record.reason == "1 output in 2 trials; the digests are the program's own claim"

@@ -10,7 +10,7 @@ from jobs.faults import diagnosis
 from kernel.errors import UnknownNameError
 from kernel.harness import head, profiles
 from kernel.harness.profile import ProfileError, Timing, parse
-from tests.fakes.harness import ROOT, shipped
+from tests.fakes.harness import ROOT, keeping, shipped
 
 SMALL = """
 name = "mine"
@@ -104,7 +104,7 @@ def test_unknown_names_and_unreadable_files_are_named(tmp_path: Path) -> None:
 
 def test_marks_in_a_files_head_are_read() -> None:
     def told(name: str, platform: str) -> head.Head:
-        return head.read(ROOT / "models" / name, shipped(), platform)
+        return head.read(ROOT / "models" / name, keeping(), platform)
 
     assert told("two_cards.py", "a2a3sim").devices == 2
     assert told("passes.py", "a2a3sim").devices == 1
