@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from ci.config.forge import ForgeSection, SignIn
 from ci.config.settings import Config
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
+from ci.forge.certificates import trusted
 from ci.forge.webhook_payloads import Part
 
 _TIMEOUT_S = 20.0
@@ -62,7 +63,7 @@ class Accounts:
         """
         headers = {"Accept": "application/json", "User-Agent": "npu-kernel-farm"}
         try:
-            async with httpx.AsyncClient(timeout=self.timeout_s, headers=headers) as client:
+            async with httpx.AsyncClient(timeout=self.timeout_s, headers=headers, verify=trusted()) as client:
                 token = await self._token(client, callback, code, verifier)
                 answer = await client.get(self.user_url, headers={"Authorization": f"Bearer {token}"})
         except httpx.HTTPError as error:

@@ -11,6 +11,7 @@ import httpx
 from pydantic import SecretStr
 
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
+from ci.forge.certificates import trusted
 from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
 from ci.forge.rest import ForgeRest
 from ci.forge.traffic import ForgeTraffic
@@ -187,7 +188,7 @@ class GiteaForge:
         doing = f"{method} {httpx.URL(url).path}"
         self._rest.require_over(doing)
         try:
-            async with httpx.AsyncClient(timeout=self._timeout_s) as client:
+            async with httpx.AsyncClient(timeout=self._timeout_s, verify=trusted()) as client:
                 response = await client.request(method, url, json=body, params=query, headers=headers)
         except httpx.HTTPError as error:
             self.traffic.unanswered()

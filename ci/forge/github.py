@@ -15,6 +15,7 @@ from githubkit.response import Response
 from pydantic import SecretStr
 
 from ci.errors import ForgeRefusedError
+from ci.forge.certificates import trusted
 from ci.forge.github_answers import (
     BranchAnswer,
     CheckRunAnswer,
@@ -54,6 +55,7 @@ class GitHubForge:
             auto_retry=False,
             http_cache=False,
             timeout=timeout_s,
+            ssl_verify=trusted(),
             user_agent="npu-kernel-farm",
             cache_strategy=MemCacheStrategy(),  # the default one is shared by all of a process: two GitHubs would mix
         )
