@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from farm.model.priority import Priority
     from farm.model.selection import Selection
     from farm.model.timeouts import Timeouts
+    from farm.source.suite_commits import SuiteCommits
 
 
 class OrHarness(click.Command):
@@ -32,15 +33,6 @@ class OrHarness(click.Command):
         if any(each.partition("=")[0] in ("--suite", "--harness") for each in ours):
             return command.make_context(info_name, args, parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
-
-
-def _refuse_source(context: click.Context, option: click.Parameter, value: str | None) -> None:
-    """A harness's files cannot be confined: they start compilers and processes of their own, in their own tree."""
-    if value is not None:
-        raise UsageError(
-            f"--source {value}: a harness's files run as the farm's user, without a sandbox, and so never a commit's; "
-            "check out what you trust and name it with --root"
-        )
 
 
 @click.command()
@@ -62,11 +54,20 @@ def _refuse_source(context: click.Context, option: click.Parameter, value: str |
     "--changed-since", metavar="REF", help="Only files that are, or import, what differs from REF's merge base."
 )
 @click.option("--devices", "-n", type=int, default=3, show_default=True, help="Distinct devices, held at once.")
-@click.option("--repeats", "-r", type=int, default=1, show_default=True, help="Trials of each file.")
+@click.option("--repeats", "-r", type=int, default=1, show_default=True, help="Trials of each file on each witness.")
+@click.option(
+    "--witnesses",
+    "-w",
+    type=int,
+    default=0,
+    help="Devices of different cards that each make a file's repeats. Default: whichever device is free makes them.",
+)
 @options.platform_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the inputs, where the harness takes one.")
-@click.option("--source", hidden=True, expose_value=False, callback=_refuse_source)
+@options.source_options
+@click.option("--changed-only", is_flag=True, help="With --base: only files that the commits' differences concern.")
 @options.out_option
+@options.run_id_option
 @options.cluster_options
 @options.limit_options
 @options.placement_options
@@ -80,7 +81,14 @@ def command(
     repeats: int,
     platform: str,
     seed: int,
+    witnesses: int,
+    source: Path | None,
+    commit: str | None,
+    base: str | None,
+    require_sandbox: bool,
+    changed_only: bool,
     out: Path,
+    run_id: str,
     address: str | None,
     wait_s: float,
     timeouts: Timeouts,
@@ -95,12 +103,17 @@ def command(
     the repository's root, quoted; without one the profile's own are taken. Writes report.json, junit.xml, report.md,
     traces/ and logs/ into DIR/RUN/.
 
+    With --source the files are a commit's, and each runs confined: no network, its repository read-only. With --base
+    the merge base is measured in turn with it on the same devices.
+
     \b
     Examples:
       farm run --suite pypto-lib 'models/**/*.py'
       farm run --suite pypto-lib --changed-since origin/main --json
+      farm run --suite pypto-lib --source . --commit my-branch --base main --changed-only -n 3 -w 3 -r 3
       farm run --suite ./mine.toml --platform a2a3 --devices 8 --address head:6379
     """
+    from farm import paths
     from farm.execution.session import SessionOptions
     from farm.harness import changed_files, file_selection
     from farm.model.run import RunRequest
@@ -108,21 +121,27 @@ def command(
     from farm.validation.suite_state import SuiteRequest
     from kernel.harness import profiles
 
-    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts)
+    how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
     profile = profiles.find(harness)
     check(profile, platform, how)
-    where = _repository(root)
+    commits = _commits(source, commit, base, require_sandbox=require_sandbox)
+    if changed_only and (commits is None or not commits.request.base):
+        raise UsageError("--changed-only compares a commit with its merge base; name them with --source and --base")
+    if commits is not None and (root is not None or changed_since is not None):
+        given = "--root" if root is not None else "--changed-since"
+        raise UsageError(f"{given} is for files as they are, and --source for a commit's; with that use --changed-only")
+    where = _repository(root) if commits is None else commits.head.unpack(paths.cache())
     found = file_selection.discover(where, patterns, profile, platform)
     selected = f"all {len(found.files) + len(found.skipped)} files that match and can be run"
-    if changed_since is not None:
+    since = changed_since or (base if changed_only else None)
+    if since is not None:
         everything = [*found.files, *found.skipped]
-        chosen, selected = changed_files.touched(
-            everything, changed_files.changed(where, changed_since), where, profile
-        )
+        changes = commits.changed if commits is not None else changed_files.changed(where, since)
+        chosen, selected = changed_files.touched(everything, changes, where, profile)
         found = found.only(chosen)
         if not found.files:
             skipped = f"; {len(found.skipped)} of them are not for {platform}" if found.skipped else ""
-            click.echo(f"nothing to run since {changed_since}: {selected}{skipped}", err=as_json)
+            click.echo(f"nothing to run since {since}: {selected}{skipped}", err=as_json)
             sys.exit(ExitCode.PASSED)
     if not found.files:
         file, why = next(iter(found.skipped.items()))
@@ -137,10 +156,31 @@ def command(
         seed=seed,
         priority=priority,
         selection=selection,
+        witnesses=witnesses,
+        source=None if commits is None else commits.request,
     )
-    source = str(Path(harness).resolve()) if profiles.is_path(harness) else harness
-    asked = SuiteRequest(profile, source, where, found, selected, request)
+    named = str(Path(harness).resolve()) if profiles.is_path(harness) else harness
+    asked = SuiteRequest(profile, named, where, found, selected, request, commits)
     shown(lambda observer: run(asked, how, observer), as_json)
+
+
+def _commits(
+    source: Path | None, commit: str | None, base: str | None, *, require_sandbox: bool
+) -> SuiteCommits | None:
+    """The commits that the options name; None for files as they are. Raises `UsageError`."""
+    from farm.source import suite_commits
+    from farm.source.programs import has_changes
+
+    if source is None and base is None:
+        given = [name for name, value in (("--commit", commit), ("--require-sandbox", require_sandbox)) if value]
+        if given:
+            raise UsageError(f"{given[0]} is for files from a git repository; name one with --source GITDIR")
+        return None
+    where = source or Path()
+    request = suite_commits.requested(where, commit or "HEAD", base, require_sandbox=require_sandbox)
+    if commit is None and has_changes(where):
+        click.echo(f"farm: {where} has changes that are not committed; they are not measured", err=True)
+    return suite_commits.read(request)
 
 
 def _repository(root: Path | None) -> Path:

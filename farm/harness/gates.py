@@ -10,17 +10,29 @@ from farm.gates.claims import ClaimGate
 from farm.gates.determinism import DeterminismGate, distrusted_devices
 from farm.gates.exact_time import ExactTimeGate
 from farm.gates.protocol import Evidence, PlannedMeasurement
+from farm.gates.regression import RegressionGate
 from farm.harness.file_selection import Found
 from farm.model.budgets import Budget
 from farm.model.run import Finding, GateRecord, GateStatus
-from jobs.records import TrialRecord
+from jobs.records import Arm, TrialRecord
 from kernel.clock import Clock
 from kernel.harness.profile import Ceiling, Data, Timing
 
 
-def judge(evidence: Evidence, platform: str, timing: Timing, outputs_required: bool = True) -> list[GateRecord]:
-    """Tolerance, determinism and budget; of a cost model's times also whether each file has one."""
+def judge(
+    evidence: Evidence,
+    platform: str,
+    timing: Timing,
+    outputs_required: bool = True,
+    regression: RegressionGate | None = None,
+) -> list[GateRecord]:
+    """Tolerance, determinism and budget; of a cost model's times also whether each file has one.
+
+    With `regression`, also whether it is slower than the merge base.
+    """
     judged = [ClaimGate(outputs_required).judge(evidence), DeterminismGate().judge(_with_bits(evidence))]
+    if regression is not None:
+        judged.append(regression.judge(evidence))
     if timing is not Timing.SIMULATED:
         return [*judged, _budget(evidence, platform, timing)]
     clock = ExactTimeGate().judge(evidence)
@@ -73,9 +85,12 @@ def evidence(
     return replace(whole, suspects=distrusted_devices(whole))
 
 
-def once_planned(found: Found, repeats: int) -> list[PlannedMeasurement]:
-    """Return the plan of a run before any second look: every file, `repeats` times."""
-    return [PlannedMeasurement(file, 0, repeat) for file in found.files for repeat in range(repeats)]
+def once_planned(found: Found, repeats: int, based: Mapping[str, int] | None = None) -> list[PlannedMeasurement]:
+    """Return the plan of a run before any second look: every file `repeats` times, and its base as `based` says."""
+    based = based or {}
+    head = [PlannedMeasurement(file, 0, repeat) for file in found.files for repeat in range(repeats)]
+    base = [PlannedMeasurement(file, 0, repeat, Arm.BASE) for file in based for repeat in range(based[file])]
+    return head + base
 
 
 def _with_bits(evidence: Evidence) -> Evidence:

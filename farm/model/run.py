@@ -126,14 +126,20 @@ class RunRequest(Record):
     cases: list[str]
     platform: str
     devices: int
-    repeats: int
+    repeats: int  # of each case on each device; of a file of a suite by each of its witnesses
     input_set: str
     seed: int
+    witnesses: int = 0  # devices of different cards that each make the repeats of a suite's file; 0: whichever is free
     tuning: dict[str, str] = Field(default_factory=dict)
     priority: Priority = Priority.INTERACTIVE
     selection: Selection = Field(default_factory=Selection)
     source: SourceRequest | None = None  # None: the installed program
     local: bool = False  # on one device of the machine it was started on, without a lease; no store has it
+
+    @property
+    def trials_a_case(self) -> int:
+        """Of a file of a suite, before any second look."""
+        return max(1, self.witnesses) * self.repeats
 
 
 class ComparisonRecord(Record):
@@ -198,6 +204,7 @@ class FileRecord(Record):
     status: FileStatus
     reason: str  # one sentence
     devices: int = 1  # one trial of it takes
+    base: str = ""  # what the merge base made of it, in a few words; "" where that was not run
 
 
 class HarnessRecord(Record):

@@ -86,25 +86,37 @@ def finished(
     return ReusedTrials((*whole, *faults), tuple(of_base[_round(trial)] for trial in whole))
 
 
-def finished_files(record: RunRecord, here: RunRecord, frozen: Collection[str]) -> list[TrialRecord]:
+def finished_files(record: RunRecord, here: RunRecord, frozen: Collection[str]) -> ReusedTrials:
     """Return the trials of the suite's run `record` that stand for the run `here`, which goes on with it.
 
     None, unless both had exactly the same commit, profile and toolchain: what a file imports cannot be known otherwise.
     Trials of `frozen` files share operands that only their own run has, so those are taken over whole or not at all.
+    Where there is a merge base, a repeat stands only together with its base's.
     """
     then, now = record.harness, here.harness
     assert then is not None and now is not None, "both are runs of a suite"
     same_sources = then.exact and now.exact and record.commit == here.commit and then.root == now.root
-    if not same_sources or then.profile_sha256 != now.profile_sha256 or record.toolchain != here.toolchain:
-        return []
+    same_base = (record.base.tree if record.base else "") == (here.base.tree if here.base else "")
+    same_tools = then.profile_sha256 == now.profile_sha256 and record.toolchain == here.toolchain
+    if not (same_sources and same_base and same_tools):
+        return ReusedTrials()
+    wanted = here.request.trials_a_case
     stand = [
         trial
         for trial in record.trials
-        if trial.status is not TrialStatus.ERRORED and trial.case in here.cases and trial.repeat < here.request.repeats
+        if trial.status is not TrialStatus.ERRORED and trial.case in here.cases and trial.repeat < wanted
     ]
+    of_base = {_round(trial): trial for trial in (record.base.trials if record.base else ()) if _is_measured(trial)}
+    if of_base:
+        stand = [trial for trial in stand if trial.status is TrialStatus.FAILED or _round(trial) in of_base]
     counts = Counter(trial.case for trial in stand)
-    whole = {file for file in frozen if counts[file] >= here.request.repeats}
-    return [trial for trial in stand if trial.case not in frozen or trial.case in whole]
+    whole = {file for file in frozen if counts[file] >= wanted}
+    taken = tuple(trial for trial in stand if trial.case not in frozen or trial.case in whole)
+    return ReusedTrials(taken, tuple(of_base[_round(trial)] for trial in taken if _round(trial) in of_base))
+
+
+def _is_measured(trial: TrialRecord) -> bool:
+    return trial.status is TrialStatus.OK
 
 
 def _same(then: Iterable[BuildRecord], now: Iterable[BuildRecord]) -> set[str]:

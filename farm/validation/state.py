@@ -18,14 +18,13 @@ from farm.gates.control import ControlGate
 from farm.gates.determinism import DeterminismGate, distrusted_devices
 from farm.gates.exact_time import ExactTimeGate
 from farm.gates.protocol import Evidence, Gate, PlannedMeasurement
-from farm.gates.regression import ArmComparison, MissingArm, RegressionGate
+from farm.gates.regression import MissingArm, RegressionGate
 from farm.gates.tolerance import ToleranceGate
 from farm.leasing.device_lease import DeviceLease
 from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.program_time import ProgramTime
 from farm.model.run import (
     BaseRecord,
-    ComparisonRecord,
     DeviceRecord,
     GainRecord,
     GateRecord,
@@ -39,6 +38,7 @@ from farm.source.kernel_identity import recorded_name
 from farm.source.programs import Programs
 from farm.source.provenance import Provenance, provenance
 from farm.timestamps import now
+from farm.validation.comparison_record import recorded
 from farm.validation.resume import ReusedTrials
 from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
 from kernel.platforms.protocol import Platform
@@ -258,7 +258,7 @@ class RunState:
             lacks=self.programs.base_lacks,
             builds=self.base_builds,
             trials=self.base_trials,
-            comparison={case: _recorded(each) for case, each in gate.comparisons(evidence).items()},
+            comparison={case: recorded(each) for case, each in gate.comparisons(evidence).items()},
         )
 
 
@@ -286,15 +286,3 @@ def _missing(programs: Programs, request: RunRequest, builds: list[BuildRecord])
             why = f"the merge base could not be built: {build.failure.message}"
             missing[build.case] = MissingArm(GateStatus.ERRORED, why)
     return missing
-
-
-def _recorded(comparison: ArmComparison) -> ComparisonRecord:
-    return ComparisonRecord(
-        clock=comparison.clock,
-        answer=comparison.answer.value,
-        ratio=comparison.ratio,
-        interval=list(comparison.interval) if comparison.interval else None,
-        allowed=comparison.allowed,
-        per_device=comparison.per_device,
-        rounds=comparison.rounds,
-    )

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from farm import paths
 from farm.errors import UsageError
 from farm.execution import preflight
 from farm.execution.deadlines import RunDeadlines
@@ -17,7 +18,7 @@ from farm.execution.progress_file import ProgressFile
 from farm.execution.resolved_run import ResolvedRun
 from farm.execution.session import SessionOptions, leased
 from farm.gates.determinism import second_look, suspect_devices
-from farm.gates.protocol import PlannedMeasurement
+from farm.gates.protocol import Evidence, PlannedMeasurement
 from farm.harness import file_selection, verdict
 from farm.harness import gates as judging
 from farm.harness.worker import HarnessWorker
@@ -28,11 +29,17 @@ from farm.model.run import (
     RunRecord,
     Verdict,
 )
+from farm.source import programs, suite_commits
+from farm.text import counted
 from farm.timestamps import now
 from farm.validation import resume
 from farm.validation.conduct import Judgement, conduct, make_directory
+from farm.validation.state import MAX_REPEATS_NOISY
+from farm.validation.suite_base import said_of_base
+from farm.validation.suite_other_cards import look_elsewhere
 from farm.validation.suite_state import SuiteRequest, SuiteRun
 from jobs.faults import diagnosis
+from jobs.records import Arm
 from kernel.harness import profiles
 from kernel.harness.kernel import HarnessKernel
 from kernel.harness.profile import Profile, ProfileError
@@ -68,10 +75,21 @@ def resolve(asked: SuiteRequest, options: SessionOptions) -> ResolvedRun:
     request, profile = asked.request, asked.profile
     check(profile, request.platform, options)
     preflight.amounts(request)
+    if request.witnesses > request.devices:
+        told = f"--witnesses {request.witnesses} need as many devices, --devices {request.devices} are fewer"
+        raise UsageError(f"{told}; raise it, or lower --witnesses")
     most = max((head.devices for head in asked.found.files.values()), default=1)
     if most > request.devices:
         raise UsageError(f"a file takes {most} devices at once, --devices {request.devices} are fewer; raise it")
-    factory = functools.partial(Command, profile, request.platform, asked.root)
+    confinement = None
+    if asked.commits is not None:
+        if asked.commits.request.require_sandbox:
+            programs.require_sandbox_here()
+        # A canary that the commit brings would speak for the commit, and nothing would keep it apart.
+        profile = profile.without_canaries()
+        confinement = asked.commits.confinement(profile)
+    launcher = confinement.launcher if confinement is not None else None
+    factory = functools.partial(Command, profile, request.platform, asked.root, launcher)
     platform = factory()
     preflight.require(platform)
     return ResolvedRun(
@@ -83,6 +101,7 @@ def resolve(asked: SuiteRequest, options: SessionOptions) -> ResolvedRun:
         self_validating=True,
         together=most > 1,
         worker=HarnessWorker,
+        confinement=confinement,
     )
 
 
@@ -93,9 +112,12 @@ def of_record(record: RunRecord) -> SuiteRequest:
     """
     told = record.harness
     assert told is not None, "only a suite's run has files"
-    root = Path(told.root)
+    root, commits = Path(told.root), None
     if not root.is_dir():
         raise UsageError(f"run {record.run_id} cannot go on: its repository {root} is gone")
+    if record.request.source is not None:
+        commits = suite_commits.read(record.request.source)
+        root = commits.head.unpack(paths.cache())
     profile = profiles.find(told.profile_source or told.profile)
     patterns = sorted({glob.escape(file_of(case, profile)) for case in record.cases})
     found = file_selection.discover(root, patterns, profile, record.platform).only(record.cases)
@@ -103,7 +125,8 @@ def of_record(record: RunRecord) -> SuiteRequest:
         raise UsageError(f"run {record.run_id} cannot go on: {gone[0]} is no longer a file of {profile.name}")
     skipped = {file.file: file.reason for file in told.files if file.status is FileStatus.SKIPPED}
     source = told.profile_source or told.profile
-    return SuiteRequest(profile, source, root, replace(found, skipped=skipped), told.selected, record.request)
+    chosen = replace(found, skipped=skipped)
+    return SuiteRequest(profile, source, root, chosen, told.selected, record.request, commits)
 
 
 def run(
@@ -131,6 +154,7 @@ def _measure(going: SuiteRun) -> None:
     try:
         _take_over(going)
         going.executor.run()
+        _settle_comparisons(going)
         _look_again(going)
     finally:
         shutil.rmtree(going.directory / "data", ignore_errors=True)  # frozen operands, 100 MB and more a file
@@ -138,12 +162,17 @@ def _measure(going: SuiteRun) -> None:
 
 def _judge(going: SuiteRun, stopped: str) -> Judgement:
     required = going.asked.profile.lines.outputs_required
-    gates = judging.judge(going.evidence(), going.platform.name, going.timing, required)
+    evidence = going.evidence()
+    gates = judging.judge(evidence, going.platform.name, going.timing, required, going.regression(evidence))
     unreached = f"not reached: {stopped}" if stopped else "no device of the lease could run it"
     guilt = {file: blame.kernel for file, blame in going.executor.blames.items()}
-    planned = Counter(each.case for each in going.planned)
+    planned = Counter(each.case for each in going.planned if each.arm is Arm.HEAD)
     found = going.asked.found
-    going.files = verdict.file_records(found.files, found.skipped, going.trials, gates, guilt, planned, unreached)
+    judged_files = verdict.file_records(found.files, found.skipped, going.trials, gates, guilt, planned, unreached)
+    going.files = [
+        each.model_copy(update={"base": said_of_base(each.file, going.trials, going.base_trials)})
+        for each in judged_files
+    ]
     judged, reason = (Verdict.ERRORED, stopped) if stopped else verdict.verdict(going.files)
     return judged, reason, gates
 
@@ -153,10 +182,12 @@ def _take_over(going: SuiteRun) -> None:
     if going.resumed is None:
         return
     here = going.record(None, "running", [])
-    taken = resume.finished_files(going.resumed, here, going.executor.freezes)
-    resume.copy_logs(going.resumed, resume.ReusedTrials(tuple(taken)), going.directory)
+    reused = resume.finished_files(going.resumed, here, going.executor.freezes)
+    taken = list(reused.head)
+    resume.copy_logs(going.resumed, reused, going.directory)
     going.held.store.save_trials(going.id, taken)
     going.trials.extend(taken)
+    going.base_trials.extend(reused.base)
     cards = {device.id: card_of(device) for device in going.resumed.devices}
     repeats: dict[str, set[int]] = {}
     for trial in taken:
@@ -164,8 +195,26 @@ def _take_over(going: SuiteRun) -> None:
         together = {cards[device] for device in (trial.device, *trial.beside)}
         going.executor.blames[trial.case].take(trial, "+".join(sorted(together)))
         going.observer.measured(trial, kept=True)
-    proven = {file: set(range(going.asked.request.repeats)) for file in repeats if going.executor.blames[file].kernel}
+    proven = {file: set(range(going.executor.repeats)) for file in repeats if going.executor.blames[file].kernel}
     going.executor.taken = {file: frozenset(done) for file, done in (repeats | proven).items()}
+
+
+def _settle_comparisons(going: SuiteRun) -> None:
+    """Where noise hides whether a file is slower than its base, measure both in further rounds, up to a bound."""
+    rounds = going.asked.request.trials_a_case
+    while going.next_repeat + rounds <= MAX_REPEATS_NOISY * max(1, going.asked.request.witnesses):
+        evidence = going.evidence()
+        gate = going.regression(evidence)
+        undecided = [] if gate is None else gate.undecided_cases(evidence)
+        undecided = [file for file in undecided if not going.executor.blames[file].kernel]
+        if not undecided:
+            return
+        repeats = range(going.next_repeat, going.next_repeat + rounds)
+        arms = (Arm.HEAD, Arm.BASE)
+        more = [PlannedMeasurement(file, 0, repeat, arm) for file in undecided for repeat in repeats for arm in arms]
+        going.planned += more
+        going.observer.extended(len(more), f"noise hides the answer of {counted(len(undecided), 'file')}")
+        going.executor.go_on(undecided, repeats)
 
 
 def _look_again(going: SuiteRun) -> None:
@@ -177,15 +226,23 @@ def _look_again(going: SuiteRun) -> None:
         for file, devices in second_look(first).items()
         if devices & held and going.asked.found.files[file].devices == 1 and going.executor.can_repeat(file)
     }
-    if not again:
-        return
-    done = going.asked.request.repeats
-    repeats = range(done, 2 * done)
+    if again:
+        _repeat(going, again)
+    look_elsewhere(going)
+    if again:
+        _note_lost_votes(going, first)
+
+
+def _repeat(going: SuiteRun, again: dict[str, frozenset[str]]) -> None:
+    repeats = range(going.next_repeat, going.next_repeat + going.asked.request.trials_a_case)
     more = [PlannedMeasurement(file, 0, repeat) for file, ids in again.items() for _ in ids for repeat in repeats]
     going.planned += more
     going.looked_again = frozenset(device for devices in again.values() for device in devices)
     going.observer.extended(len(more), f"second look at {', '.join(sorted(going.looked_again))}")
     going.executor.look_again(again, repeats)
+
+
+def _note_lost_votes(going: SuiteRun, first: Evidence) -> None:
     lost = sorted(suspect_devices(going.evidence()) & (suspect_devices(first) | going.looked_again))
     platform, why = going.platform, "lost the determinism vote twice"
     if platform.noisy:  # a suite's programs are not installed ones: their word alone takes no device away

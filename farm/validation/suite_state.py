@@ -13,11 +13,14 @@ from farm.execution.observer import Observer
 from farm.execution.session import Session
 from farm.gates.budget import budget_records, medians
 from farm.gates.protocol import Evidence, PlannedMeasurement
+from farm.gates.regression import RegressionGate
 from farm.harness import gates as judging
 from farm.harness.executor import HarnessExecutor
 from farm.harness.file_selection import Found
+from farm.harness.turns import Witnesses
 from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.run import (
+    BaseRecord,
     DeviceRecord,
     FileRecord,
     GateRecord,
@@ -26,11 +29,16 @@ from farm.model.run import (
     RunRequest,
     Verdict,
 )
-from farm.source.provenance import is_exactly_its_commit, provenance
+from farm.source.provenance import Provenance, is_exactly_its_commit, provenance
+from farm.source.suite_commits import SuiteCommits
 from farm.timestamps import now
-from jobs.records import TrialRecord, TrialRequest
+from farm.validation import suite_base
+from farm.validation.comparison_record import recorded
+from farm.validation.suite_base import trials_of_base
+from jobs.records import Arm, TrialRecord, TrialRequest
 from kernel.harness.kernel import INPUT_SET
 from kernel.harness.profile import Profile, Timing
+from kernel.harness.targets import file_of
 from kernel.platforms.command import Command
 
 
@@ -44,6 +52,7 @@ class SuiteRequest:
     found: Found
     selected: str  # how the files were chosen
     request: RunRequest  # its cases are the files
+    commits: SuiteCommits | None = None  # whose files are run, confined; None for those at `root` as they are
 
 
 def digest(profile: Profile) -> str:
@@ -65,6 +74,7 @@ class SuiteRun:
     started_at: str = field(default_factory=now)
     planned: list[PlannedMeasurement] = field(default_factory=list)
     trials: list[TrialRecord] = field(default_factory=list)
+    base_trials: list[TrialRecord] = field(default_factory=list)
     files: list[FileRecord] = field(default_factory=list)  # once judged
     looked_again: frozenset[str] = frozenset()
     executor: HarnessExecutor = field(init=False)
@@ -72,9 +82,11 @@ class SuiteRun:
 
     def __post_init__(self) -> None:
         """Plan every file, and have the executor tell this run of every trial."""
-        self.exact = is_exactly_its_commit(self.asked.root)
         asked, request, lease = self.asked, self.asked.request, self.held.lease
-        self.planned = judging.once_planned(asked.found, request.repeats)
+        self.exact = asked.commits is not None or is_exactly_its_commit(asked.root)
+        witnesses = Witnesses(request.witnesses, request.repeats)
+        based = trials_of_base(asked.found, asked.commits, asked.profile, witnesses.trials, self.timing)
+        self.planned = judging.once_planned(asked.found, witnesses.trials, based)
         self.executor = HarnessExecutor(
             lease=lease,
             in_flight=InFlightTrials(lease, self.directory, self.platform.clock, self.limits.timeouts.trial_s),
@@ -84,7 +96,10 @@ class SuiteRun:
                 kernel=request.kernel, case="", platform=request.platform, input_set=INPUT_SET, seed=request.seed
             ),
             heads=asked.found.files,
-            repeats=request.repeats,
+            repeats=witnesses.trials,
+            witnesses=witnesses,
+            trees=_trees(asked.commits),
+            based=based,
             freezes=frozenset(self._frozen()),
             data=self.directory / "data",
             save=self.keep,
@@ -105,14 +120,17 @@ class SuiteRun:
     def _frozen(self) -> list[str]:
         """Files whose first trial keeps its operands for the others."""
         data = self.asked.profile.data
-        if data.seeded or not data.has_bits or self.asked.request.repeats < 2:
+        if data.seeded or not data.has_bits or self.asked.request.trials_a_case < 2:
             return []
         return [file for file, head in self.asked.found.files.items() if head.replays or data.frozen_by_wrapper]
 
     def keep(self, trial: TrialRecord) -> None:
         """Make `trial` durable, and what it says of its device; several devices cannot be distinguished."""
-        self.trials.append(trial)
-        self.held.store.save_trials(self.id, [trial])
+        if trial.arm is Arm.BASE:
+            self.base_trials.append(trial.model_copy(update={"tasks": []}))
+        else:
+            self.trials.append(trial)
+            self.held.store.save_trials(self.id, [trial])
         if not trial.beside:
             whose = {"claimed": True, "simulated": not self.platform.noisy}  # nobody has installed its programs
             self.held.store.observe(events_of(trial, self.id, self.platform.name, now(), **whose))
@@ -132,6 +150,17 @@ class SuiteRun:
             self.looked_again,
         )
 
+    @property
+    def next_repeat(self) -> int:
+        """The number of the first repeat that is not planned yet."""
+        return 1 + max(each.repeat for each in self.planned)
+
+    def regression(self, evidence: Evidence) -> RegressionGate | None:
+        """The gate against the merge base; None without one, and where times are the host's."""
+        if self.asked.commits is None or self.asked.commits.base is None or self.timing is Timing.HOST:
+            return None
+        return suite_base.regression(evidence, self.base_trials, self.executor.based, self.executor.base_blames)
+
     def cleared(self) -> list[HealthEvent]:
         """Devices on which a file failed by its own fault get their good name back."""
         cleared = []
@@ -143,7 +172,8 @@ class SuiteRun:
     def record(self, verdict: Verdict | None, reason: str, gates: list[GateRecord]) -> RunRecord:
         """The run as it stands now."""
         asked, request, evidence = self.asked, self.asked.request, self.evidence()
-        source = provenance(asked.root)
+        commits = asked.commits
+        source = provenance(asked.root) if commits is None else Provenance(commits.request.commit)
         return RunRecord(
             run_id=self.id,
             verdict=verdict,
@@ -167,12 +197,14 @@ class SuiteRun:
             failures=self.executor.problems,
             queue_s=self.held.lease.queue_s,
             run_limit_s=self.limits.timeouts.run_s,
+            source=None if commits is None else commits.record(asked.profile, self._files()),
+            base=self._base(evidence),
             resumed_from=self.resumed.run_id if self.resumed else "",
             harness=HarnessRecord(
                 profile=asked.profile.name,
                 profile_source=asked.profile_source,
                 profile_sha256=digest(asked.profile),
-                root=str(asked.root),
+                root=str(asked.root) if commits is None else commits.request.repository,
                 exact=self.exact,
                 command=asked.profile.command,
                 timing=self.timing.value,
@@ -182,7 +214,31 @@ class SuiteRun:
             directory=str(self.directory),
         )
 
+    def _files(self) -> set[str]:
+        return {file_of(target, self.asked.profile) for target in self.asked.found.files}
+
+    def _base(self, evidence: Evidence) -> BaseRecord | None:
+        commits = self.asked.commits
+        if commits is None or not commits.request.base:
+            return None
+        gate = self.regression(evidence)
+        compared = {} if gate is None else gate.comparisons(evidence)
+        return BaseRecord(
+            commit=commits.request.base,
+            tree=commits.base.address if commits.base else "",
+            lacks=commits.base_lacks,
+            trials=self.base_trials,
+            comparison={case: recorded(each) for case, each in compared.items()},
+        )
+
     def _devices(self) -> list[DeviceRecord]:
         """Every device that has a trial in this run or was held by it."""
         before = self.resumed.devices if self.resumed else []
         return list({device.id: device for device in (*before, *self.held.lease.held)}.values())
+
+
+def _trees(commits: SuiteCommits | None) -> dict[Arm, str]:
+    if commits is None:
+        return {}
+    trees = {Arm.HEAD: commits.head.address}
+    return trees if commits.base is None else {**trees, Arm.BASE: commits.base.address}

@@ -10,8 +10,9 @@ import pytest
 from farm.execution.in_flight import TrialOutcome
 from farm.execution.observer import Observer
 from farm.harness.executor import HarnessExecutor
+from farm.harness.turns import Witnesses
 from farm.leasing import preemption
-from jobs.records import Failure, Fault, TrialRecord, TrialRequest
+from jobs.records import Arm, Failure, Fault, TrialRecord, TrialRequest
 from kernel.harness.head import Head
 from tests.farm.paper_lease import NoDeadlines, PaperLease, PaperTrials
 from tests.farm.sweep_samples import fleet
@@ -29,9 +30,11 @@ class SlowFile(PaperTrials):
     """As `PaperTrials`, but slow.py ends only at the third look after it is alone."""
 
     flown: list[tuple[str, int, str, dict[str, str]]] = field(default_factory=list)  # file, slot, repeat/attempt, knobs
+    asked: list[TrialRequest] = field(default_factory=list)
     looks_alone: int = 0
 
     def start(self, slot: int, label: str, request: TrialRequest, repeat: int, attempt: int) -> None:
+        self.asked.append(request)
         self.flown.append((request.case, slot, f"{repeat}/{attempt}", dict(request.tuning)))
         PaperTrials.start(self, slot, label, request, repeat, attempt)
 
@@ -57,10 +60,16 @@ def conducted(
     others_wait: bool = False,
     taken: dict[str, frozenset[int]] | None = None,
     again: dict[str, set[str]] | None = None,
+    witnesses: int = 0,
+    based: dict[str, int] | None = None,
+    more: range = range(0),
 ) -> tuple[HarnessExecutor, SlowFile, list[TrialRecord]]:
     """Run the files on `count` devices, two a node; with `others_wait` somebody who goes first comes meanwhile."""
     kept: list[TrialRecord] = []
-    trials = SlowFile(PaperLease(fleet(count)), lambda device, asked, *_: (fails or {}).get(asked.case))
+    trials = SlowFile(
+        PaperLease(fleet(count)),
+        lambda device, asked, *_: (fails or {}).get(asked.case if asked.arm is Arm.HEAD else f"base {asked.case}"),
+    )
     executor = HarnessExecutor(
         lease=trials.lease,
         in_flight=trials.paper,
@@ -73,8 +82,13 @@ def conducted(
         data=Path("/data"),
         save=kept.append,
         taken=taken or {},
+        witnesses=Witnesses(witnesses, repeats // max(1, witnesses)),
+        trees={Arm.HEAD: "head", Arm.BASE: "base"} if based else {},
+        based=based or {},
     )
     executor.run()
+    if more:
+        executor.go_on(heads, more)
     if again:
         executor.look_again(again, range(repeats, 2 * repeats))
     return executor, trials, kept
@@ -213,3 +227,58 @@ def test_what_is_taken_over_is_not_made_again() -> None:
     assert made == [("half.py", 0), ("new.py", 0), ("new.py", 1)]
     assert executor.can_repeat("done.py")
     assert not executor.can_repeat("frozen.py"), "its operands were the interrupted run's"
+
+
+def test_each_witness_of_a_file_makes_its_repeats_on_one_device_and_no_two_share_a_card() -> None:
+    files = {f"{number}.py": head() for number in range(4)}
+    _, _, kept = conducted(files, count=4, repeats=6, witnesses=2)
+
+    for file in files:
+        devices = {
+            repeat: {each.device for each in kept if (each.case, each.repeat) == (file, repeat)} for repeat in range(6)
+        }
+        first, second = devices[0] | devices[1] | devices[2], devices[3] | devices[4] | devices[5]
+        assert (len(first), len(second), first & second) == (1, 1, set())
+
+
+def test_further_rounds_are_made_by_the_witnesses_of_the_first() -> None:
+    _, _, kept = conducted({"a.py": head()}, count=3, repeats=6, witnesses=3, more=range(6, 12))
+
+    by_device = {each.device: sorted(t.repeat for t in kept if t.device == each.device) for each in kept}
+    assert sorted(by_device.values()) == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
+
+
+def test_the_base_is_measured_in_turn_on_the_device_of_the_head() -> None:
+    _, _, kept = conducted({"a.py": head(), "b.py": head()}, count=2, repeats=4, based={"a.py": 4})
+
+    arms = [(each.case, each.repeat, each.arm, each.device) for each in kept]
+    assert sum(arm is Arm.BASE for _, _, arm, _ in arms) == 4
+    assert {case for case, _, arm, _ in arms if arm is Arm.BASE} == {"a.py"}
+    for repeat in range(4):
+        pair = [(arm, device) for case, number, arm, device in arms if (case, number) == ("a.py", repeat)]
+        assert len({device for _, device in pair}) == 1
+        assert [arm for arm, _ in pair] == ([Arm.HEAD, Arm.BASE] if repeat % 2 == 0 else [Arm.BASE, Arm.HEAD])
+
+
+def test_a_head_that_fails_is_followed_by_one_look_at_its_base_and_by_nothing_else() -> None:
+    _, _, kept = conducted({"a.py": head()}, count=1, repeats=4, based={"a.py": 4}, fails={"a.py": RAISED})
+
+    assert [(each.arm, each.repeat) for each in kept] == [(Arm.HEAD, 0), (Arm.BASE, 0)]
+
+
+def test_a_base_that_fails_by_its_own_fault_is_not_tried_again_and_the_head_goes_on() -> None:
+    _, _, kept = conducted({"a.py": head()}, count=1, repeats=3, based={"a.py": 3}, fails={"base a.py": RAISED})
+
+    assert [(each.arm, each.repeat) for each in kept] == [(Arm.HEAD, 0), (Arm.BASE, 0), (Arm.HEAD, 1), (Arm.HEAD, 2)]
+
+
+def test_requests_name_the_tree_of_their_arm_and_the_base_takes_the_operands_of_the_head() -> None:
+    _, trials, _ = conducted({"a.py": head()}, count=1, repeats=2, based={"a.py": 2}, freezes="a.py")
+
+    asked = [(each.arm, each.tree, "save" if "save" in each.tuning else "replay") for each in trials.asked]
+    assert asked == [
+        (Arm.HEAD, "head", "save"),
+        (Arm.BASE, "base", "replay"),
+        (Arm.HEAD, "head", "replay"),
+        (Arm.BASE, "base", "replay"),
+    ]

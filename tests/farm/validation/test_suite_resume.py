@@ -38,13 +38,13 @@ def record(**changes: Any) -> RunRecord:
 def test_what_ended_by_itself_stands_and_what_was_lost_does_not() -> None:
     taken = resume.finished_files(record(), record(trials=[]), frozen=())
 
-    assert [(each.case, each.repeat) for each in taken] == [(FILES[0], 0), (FILES[0], 1), (FILES[1], 0)]
+    assert [(each.case, each.repeat) for each in taken.head] == [(FILES[0], 0), (FILES[0], 1), (FILES[1], 0)]
 
 
 def test_files_whose_trials_share_operands_are_taken_over_whole_or_not_at_all() -> None:
     taken = resume.finished_files(record(), record(trials=[]), frozen=FILES)
 
-    assert [(each.case, each.repeat) for each in taken] == [(FILES[0], 0), (FILES[0], 1)]
+    assert [(each.case, each.repeat) for each in taken.head] == [(FILES[0], 0), (FILES[0], 1)]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_files_whose_trials_share_operands_are_taken_over_whole_or_not_at_all() 
     ],
 )
 def test_nothing_stands_where_anything_may_have_changed(then: dict[str, Any], here: dict[str, Any]) -> None:
-    assert resume.finished_files(record(**then), record(**here), frozen=()) == []
+    assert resume.finished_files(record(**then), record(**here), frozen=()) == resume.ReusedTrials()
 
 
 def test_a_run_that_has_its_answer_is_not_gone_on_with() -> None:
