@@ -182,7 +182,9 @@ def _split(place: FindingPlace, digests: Digests, explanation: Explanation) -> F
 
 def _alone(place: FindingPlace, device: str, digests: Digests, fleet: Fleet, unfit: bool) -> FailureAttribution:
     """A card with bits of its own against a strict majority."""
-    agreeing = groups(digests)[majority(digests, fleet.cards) or ""]
+    common = majority(digests, fleet.cards)
+    assert common is not None, "only a majority makes one device odd"
+    agreeing = groups(digests)[common]
     votes = f"{witnesses(agreeing, fleet.cards)} of {witnesses(digests, fleet.cards)} cards agree on other bits"
     kind, rest = (Kind.DEVICE_SUSPECT, UNFIT) if unfit else (Kind.UNDECIDED, TWO_EXPLANATIONS)
     return FailureAttribution(kind, (device,), place, f"{votes}; {rest}")

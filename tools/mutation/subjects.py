@@ -26,6 +26,8 @@ _REGRESSION = (*_GATES, "tests/farm/gates/test_regression.py")
 # Without `test_bit_flips`, a simulation of error rates.
 _SWEEP = (
     "tests/farm/sweep/test_attribution.py",
+    "tests/farm/sweep/test_attribution_counts.py",
+    "tests/farm/sweep/test_other_cards.py",
     "tests/farm/sweep/test_first_launches.py",
     "tests/farm/sweep/test_parts.py",
     "tests/farm/sweep/test_failure_attribution.py",
