@@ -29,7 +29,8 @@ from jobs.records import (
     TrialStatus,
 )
 from jobs.sandbox.commit_kernel import held_to_specs, rules_of
-from kernel.platforms.protocol import LOG_NAME, Execution, Platform
+from kernel.platforms.compressed import compress
+from kernel.platforms.protocol import LOG_NAME, Execution, Platform, Recorded
 from kernel.registry import find_kernel, find_platform
 from kernel.spec import Kernel, Tensors, TensorSpec
 from kernel.tolerance import compare
@@ -113,6 +114,8 @@ def _measure(
     # Copies of the dictionaries: a program that takes an operand out of its own leaves ours complete.
     given, filled = dict(reference.inputs), dict(outputs)
     execution = platform.run(held_to_specs(kernel), case, tuning, given, filled, device, directory)
+    if isinstance(platform, Recorded):
+        compress(directory / platform.recording)
     on_stage("compare")
     void = _void(before, reference.inputs, outputs, specs, seed)
     if void is not None:

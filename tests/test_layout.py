@@ -23,7 +23,7 @@ LOOSE = {  # files that lie directly in a package, and not in one of its own pac
 FRESH = """
 import contextlib, importlib, json, os, sys
 for name in '''fastapi githubkit.webhooks httpx uvicorn alembic rich.console prometheus_client psutil oauthlib.oauth2
-    sqlalchemy.dialects.sqlite sqlalchemy.dialects.postgresql apscheduler.triggers.cron matplotlib.figure
+    sqlalchemy.dialects.sqlite sqlalchemy.dialects.postgresql apscheduler.triggers.cron
     farm.store.run_store farm.report.write farm.report.sweep.write farm.model.sweep'''.split():
     with contextlib.suppress(ImportError):
         importlib.import_module(name)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
-import matplotlib
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+import math
 
 from farm.model.ledger import LedgerEntry, LedgerRecord
+from farm.report import svg
 from farm.text import one_line
 from kernel.clock import Clock
 
@@ -16,6 +13,12 @@ _SIMULATED = (
     "These are µs of PyPTO's cost model. The published history of this operator was measured in µs on hardware. The "
     "two are different yardsticks: steps may be compared by sign and order, times may not."
 )
+
+_BAR, _POINT = "#4477aa", "#c0334d"
+_BAR_PX, _STEP_PX, _HEIGHT = 44, 72, 300  # of one bar, from bar to bar, of the whole scale
+_LEFT, _TOP = 80, 70
+_LABEL = 24  # characters of a step's name
+_GRID = 6  # lines of the scale at most
 
 
 def markdown(record: LedgerRecord, picture: str | None = None) -> str:
@@ -50,24 +53,40 @@ def plot(record: LedgerRecord) -> str:
     names = ["untuned", *(step.name for step in record.steps)]
     so_far = [record.untuned.wall_us, *(step.so_far.wall_us for step in record.steps)]
     without = [None, *(step.without.wall_us for step in record.steps)]
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    axes = figure.add_subplot()
-    labels = ["" if us is None else f"{us:.1f}" for us in so_far]
-    bars = axes.bar(names, [us or 0.0 for us in so_far], color="#4477aa", label="all steps so far")
-    axes.bar_label(bars, labels=labels, fontsize=8, label_type="center", color="white")
-    places = [name for name, us in zip(names, without, strict=True) if us is not None]
-    axes.scatter(
-        places, [us for us in without if us is not None], marker="D", color="#ee6677", zorder=3, label="best without it"
-    )
-    axes.set_ylabel(f"{record.clock.value} µs")
-    axes.set_title(f"{record.kernel} {record.case} on {record.platform}")
-    axes.tick_params(axis="x", labelrotation=30)
-    axes.legend()
-    FigureCanvasSVG(figure)
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": record.commit}):  # the same record gives the same picture
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    top = max([us for us in (*so_far, *without) if us is not None], default=1.0) * 1.05
+    bottom, width = _TOP + _HEIGHT, _LEFT + _STEP_PX * len(names)
+    parts = _scale(record, top, width)
+    for number, (name, reached, lost) in enumerate(zip(names, so_far, without, strict=True)):
+        middle = _LEFT + _STEP_PX * (number + 0.5)
+        if reached is not None:
+            height = _HEIGHT * reached / top
+            parts.append(svg.box(middle - _BAR_PX / 2, bottom - height, _BAR_PX, height, _BAR))
+            parts.append(svg.words(middle, bottom - height / 2, f"{reached:.1f}", 11, "middle", "#fff"))
+        if lost is not None:
+            parts.append(svg.diamond(middle, bottom - _HEIGHT * lost / top, 6, _POINT))
+        parts.append(svg.words(middle, bottom + 14, one_line(name, _LABEL), 11, "end", turn=-30))
+    deep = max(svg.width_of(one_line(name, _LABEL), 11) for name in names) / 2 + 30
+    return svg.document(width + 20, bottom + deep, f"time of {record.kernel} after each step", parts)
+
+
+def _scale(record: LedgerRecord, top: float, width: float) -> list[str]:
+    """Title, legend, and lines at round times with their numbers."""
+    parts = [svg.words(_LEFT, 16, f"{record.kernel} {record.case} on {record.platform}", 14)]
+    parts += [svg.box(_LEFT, 34, 11, 11, _BAR), svg.words(_LEFT + 18, 40, "all steps so far")]
+    parts += [svg.diamond(_LEFT + 146, 40, 6, _POINT), svg.words(_LEFT + 158, 40, "best without it")]
+    parts.append(svg.words(18, _TOP + _HEIGHT / 2, f"{record.clock.value} µs", 12, "middle", turn=-90))
+    step = _round_step(top)
+    for number in range(int(top / step) + 1):
+        y = _TOP + _HEIGHT * (1 - number * step / top)
+        parts.append(svg.line(_LEFT, y, width, y, "#ddd"))
+        parts.append(svg.words(_LEFT - 8, y, f"{number * step:g}", 11, "end"))
+    return parts
+
+
+def _round_step(top: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that makes at most `_GRID` steps up to `top`."""
+    power = 10.0 ** math.floor(math.log10(top / _GRID))
+    return next(step for step in (power, 2 * power, 5 * power, 10 * power) if top / step <= _GRID)
 
 
 def _stage_table(record: LedgerRecord) -> list[str]:

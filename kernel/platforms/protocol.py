@@ -14,7 +14,7 @@ from kernel.spec import Kernel, Tensors, Tuning
 
 # What a build or run leaves in the directory it is given, besides whatever else helps a person.
 LOG_NAME = "platform.log"  # everything printed meanwhile, native code and child processes included
-TRACE_NAME = "trace.json"  # the run's tasks as Chrome trace events
+TRACE_NAME = "trace.json.gz"  # the run's tasks as Chrome trace events, compressed; Perfetto opens it as it is
 
 PRINTED_PRECISION = 1e-3  # relative: a mean that is printed with few digits may be rounded past the maximum
 

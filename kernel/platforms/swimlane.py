@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kernel.platforms import compressed
 from kernel.platforms.compiled import Call
 from kernel.platforms.protocol import Task
 
@@ -34,9 +35,10 @@ def read_trace(path: Path) -> tuple[Task, ...]:
 
     A lane's core is its `thread_name`; a stage is what stands in parentheses at the end of an event's name. Lanes that
     are not cores (host threads, counters, stand-ins for tasks that never ran) are left out. Only `write_trace`
-    records what a task waits for.
+    records what a task waits for, and it writes compressed files.
     """
-    events = json.loads(path.read_text())["traceEvents"]
+    zipped = path.name.endswith(compressed.SUFFIX)
+    events = json.loads(compressed.unpacked(path.read_bytes()) if zipped else path.read_text())["traceEvents"]
     lanes = {
         (event["pid"], event["tid"]): event["args"]["name"]
         for event in events
@@ -80,7 +82,10 @@ def read_core_log(
 
 
 def write_trace(path: Path, tasks: Iterable[Task], topology: Iterable[Call] = ()) -> None:
-    """Write `tasks` as a trace that Perfetto opens and `read_trace` reads, with `topology` as arrows between them."""
+    """Write `tasks` as a trace that Perfetto opens and `read_trace` reads, with `topology` as arrows between them.
+
+    The file is compressed, as the end of its name says.
+    """
     placed = _by_start(tasks)
     cores = sorted({task.core for task in placed}, key=_core_order)
     lane = {core: number for number, core in enumerate(cores, start=1)}
@@ -88,7 +93,7 @@ def write_trace(path: Path, tasks: Iterable[Task], topology: Iterable[Call] = ()
     events += [_metadata("thread_name", lane[core], core) for core in cores]
     events += [_event(task, lane[task.core]) for task in placed]
     events += _arrows({task.name: task for task in placed}, lane, topology)
-    path.write_text(json.dumps({"traceEvents": events}, separators=(",", ":")))
+    path.write_bytes(compressed.packed(json.dumps({"traceEvents": events}, separators=(",", ":"))))
 
 
 def _waits(calls: Iterable[Call], ran: set[tuple[int, int]]) -> dict[tuple[int, int], set[tuple[int, int]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from kernel.clock import Clock
 from kernel.harness.kernel import HarnessKernel
 from kernel.harness.profile import Profile
 from kernel.platforms.command import Command
+from kernel.platforms.swimlane import read_trace
 from tests.fakes.harness import ROOT, keeping, shipped
 from tests.processes import running_for_this_test
 
@@ -86,8 +86,8 @@ def test_a_file_that_passes_is_measured_on_the_hosts_clock_and_leaves_no_build(t
         ("dequant", "AIV_20"),
     ]
     assert "[RUN] PASS (33.80s)" in (tmp_path / "trial" / record.log).read_text()
-    assert sorted(path.name for path in (tmp_path / "trial").iterdir()) == ["platform.log", "trace.json"]
-    assert json.loads((tmp_path / "trial" / "trace.json").read_text())["traceEvents"]
+    assert sorted(path.name for path in (tmp_path / "trial").iterdir()) == ["platform.log", "trace.json.gz"]
+    assert read_trace(tmp_path / "trial" / "trace.json.gz")
     assert TrialRecord.model_validate_json(record.model_dump_json()) == record
 
 

@@ -53,7 +53,7 @@ def test_a_trial_records_time_tasks_digests_and_tolerances(request_small: TrialR
     assert y.sha256 == poison.digest(golden["y"])
     assert record.host_s > 0
     assert (tmp_path / "trial" / record.log).read_text() == "what the compiler printed\n"
-    assert read_trace(tmp_path / "trial" / "trace.json") == TASKS
+    assert read_trace(tmp_path / "trial" / "trace.json.gz") == TASKS
     assert TrialRecord.model_validate_json(record.model_dump_json()) == record
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from farm.analysis.figures import WorstOutput
-from farm.report.charts.chart import LAYOUT, Chart, label
-from farm.report.charts.palette import VERMILION, fills
+from farm.report.charts.chart import Chart, Part, label, layout
+from farm.report.charts.palette import VERMILION, Fill, fills
 from farm.text import one_line, share
 from jobs.records import ErrorHistogramRecord
 
@@ -26,36 +24,47 @@ def error_chart(chart_id: str, case: str, outputs: Sequence[WorstOutput]) -> Cha
         return None
     edges = drawn[0][1].edges
     drawn = [(name, errors) for name, errors in drawn if errors.edges == edges]
-    figure = go.Figure(layout=LAYOUT)
     fill = fills([name for name, _ in drawn])
-    for name, errors in drawn:
-        total = sum(errors.counts) or 1
-        figure.add_bar(
-            x=bin_names(errors),
-            y=[count / total or None for count in errors.counts],
-            name=label(name),
-            marker={"color": fill[name].colour, "pattern": {"shape": fill[name].pattern, "fillmode": "overlay"}},
-            customdata=list(errors.counts),
-            hovertemplate=_HOVER,
-        )
-    inside = sum(edge <= 1.0 for edge in edges)
-    figure.add_vline(inside - 0.5, line={"color": VERMILION, "width": 2}, annotation_text="outliers →")
-    # Names that do not fit stand upright, which takes more room than the margin has.
-    figure.update_xaxes(type="category", title="|error| in units of its bound", automargin=True)
+    traces = [_bars(name, errors, fill[name]) for name, errors in drawn]
+    limit = sum(edge <= 1.0 for edge in edges) - 0.5
+    mark = {"type": "line", "x0": limit, "x1": limit, "yref": "y domain", "y0": 0, "y1": 1}
+    word = {"x": limit, "xanchor": "left", "yref": "y domain", "y": 1, "yanchor": "top", "showarrow": False}
     powers = range(-8, 1)
-    figure.update_yaxes(
-        type="log",
-        title="share of elements",
-        automargin=True,
-        tickvals=[10.0**power for power in powers],
-        ticktext=[f"{100 * 10.0**power:g} %" for power in powers],
+    share_axis = {
+        "type": "log",
+        "title": {"text": "share of elements"},
+        "automargin": True,
+        "tickvals": [10.0**power for power in powers],
+        "ticktext": [f"{100 * 10.0**power:g} %" for power in powers],
+    }
+    figure = layout(
+        barmode="group",
+        height=340,
+        # Names that do not fit stand upright, which takes more room than the margin has.
+        xaxis={"type": "category", "title": {"text": "|error| in units of its bound"}, "automargin": True},
+        yaxis=share_axis,
+        shapes=[{**mark, "line": {"color": VERMILION, "width": 2}}],
+        annotations=[{**word, "text": "outliers →"}],
     )
-    figure.update_layout(barmode="group", height=340)
     said = [
         f"{one_line(name)}: {share(outlier_share(errors))} of the elements are beyond the bound"
         for name, errors in drawn
     ]
-    return Chart(chart_id, f"Distribution of errors of case {one_line(case)}. " + "; ".join(said) + ".", figure)
+    return Chart(chart_id, f"Distribution of errors of case {one_line(case)}. " + "; ".join(said) + ".", traces, figure)
+
+
+def _bars(name: str, errors: ErrorHistogramRecord, fill: Fill) -> Part:
+    """The bars of one output; a bin without elements has none, since the axis is logarithmic."""
+    total = sum(errors.counts) or 1
+    return {
+        "type": "bar",
+        "x": bin_names(errors),
+        "y": [count / total or None for count in errors.counts],
+        "name": label(name),
+        "marker": {"color": fill.colour, "pattern": {"shape": fill.pattern, "fillmode": "overlay"}},
+        "customdata": list(errors.counts),
+        "hovertemplate": _HOVER,
+    }
 
 
 def bin_names(errors: ErrorHistogramRecord) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-import plotly.graph_objects as go
-
 from farm.analysis.stages import (
     CoreTime,
     StageProfile,
@@ -16,16 +14,17 @@ from farm.analysis.stages import (
     waiting_us,
     wall_us,
 )
-from farm.report.charts.chart import LAYOUT, Chart, label
+from farm.report.charts.chart import Chart, Part, label, layout
 from farm.report.charts.palette import VERMILION, Fill, fills
 from farm.text import microseconds, one_line, share
 from jobs.records import TaskRecord, TrialRecord
 
 MAX_TASKS = 4000  # of one chart: a browser draws as many in about a second
+MAX_NAMED_LANES = 100  # each of them has its name; of more, plotly chooses
 _LANE_PX = 13
 _HOVER = (
-    "%{fullData.name}: %{customdata[0]}<br>on %{y} from %{customdata[1]:.2f} µs, %{x:.2f} µs long"
-    "<br>%{customdata[2]}<extra></extra>"
+    "%{fullData.name}: %{customdata[0]}<br>on %{y} from %{base:.2f} µs, %{x:.2f} µs long"
+    "<br>%{customdata[1]}<extra></extra>"
 )
 
 
@@ -42,46 +41,51 @@ def timeline_chart(chart_id: str, trial: TrialRecord, of: StageProfile, max_task
     first_us = min(task.start_us for task in trial.tasks)
     bars = [_bars(stage, by_stage[stage], first_us, path, fill[stage]) for stage in stages]
     cores = core_times(trial.tasks)
-    figure = go.Figure(bars, LAYOUT)
-    figure.update_xaxes(
-        title=f"{trial.clock.value} µs from the first task on", range=[0, wall_us(trial.tasks)], zeroline=False
+    lanes = {
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": [label(core.core) for core in reversed(cores)],
+        "showgrid": False,
+        "tickfont": {"size": 10},
+        "fixedrange": True,
+    }
+    figure = layout(
+        barmode="overlay",
+        bargap=0.12,
+        height=130 + _LANE_PX * len(cores),
+        plot_bgcolor="rgba(128,128,128,0.18)",
+        xaxis={
+            "title": {"text": f"{trial.clock.value} µs from the first task on"},
+            "range": [0, wall_us(trial.tasks)],
+            "zeroline": False,
+        },
+        yaxis=lanes | ({"dtick": 1} if len(cores) <= MAX_NAMED_LANES else {}),
     )
-    figure.update_yaxes(
-        type="category",
-        categoryorder="array",
-        categoryarray=[label(core.core) for core in reversed(cores)],
-        showgrid=False,
-        tickfont={"size": 10},
-        dtick=1 if len(cores) <= 100 else None,
-        fixedrange=True,
-    )
-    figure.update_layout(
-        barmode="overlay", bargap=0.12, height=130 + _LANE_PX * len(cores), plot_bgcolor="rgba(128,128,128,0.18)"
-    )
-    return Chart(chart_id, _said(trial, of, cores, times, len(drawn)), figure, zooms=True)
+    return Chart(chart_id, _said(trial, of, cores, times, len(drawn)), bars, figure, zooms=True)
 
 
-def _bars(stage: str, tasks: list[TaskRecord], first_us: float, path: set[int], fill: Fill) -> go.Bar:
+def _bars(stage: str, tasks: list[TaskRecord], first_us: float, path: set[int], fill: Fill) -> Part:
     """One stage's tasks; those whose identity is in `path` are outlined."""
     on_path = [id(task) in path for task in tasks]
     starts = [round(task.start_us - first_us, 4) for task in tasks]
-    return go.Bar(
-        orientation="h",
-        base=starts,
-        x=[round(task.duration_us, 4) for task in tasks],
-        y=[label(task.core) for task in tasks],
-        name=label(stage) or "unnamed",
-        marker={
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "base": starts,
+        "x": [round(task.duration_us, 4) for task in tasks],
+        "y": [label(task.core) for task in tasks],
+        "name": label(stage) or "unnamed",
+        "marker": {
             "color": fill.colour,
             "pattern": {"shape": fill.pattern, "size": 5, "fillmode": "overlay"},
             "line": {"color": VERMILION, "width": [2.5 if outlined else 0 for outlined in on_path]},
         },
-        customdata=[
-            [label(task.name), start, "critical path" if outlined else ""]
-            for task, start, outlined in zip(tasks, starts, on_path, strict=True)
+        "customdata": [
+            [label(task.name), "critical path" if outlined else ""]
+            for task, outlined in zip(tasks, on_path, strict=True)
         ],
-        hovertemplate=_HOVER,
-    )
+        "hovertemplate": _HOVER,
+    }
 
 
 def _said(trial: TrialRecord, of: StageProfile, cores: list[CoreTime], stages: list[StageTime], drawn: int) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from farm.analysis.figures import CaseTime
-from farm.report.charts.chart import LAYOUT, Chart, label
+from farm.report.charts.chart import Chart, Part, above, across, label, layout
 from farm.report.charts.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from farm.text import counting_order, microseconds, one_line
 from jobs.records import TrialRecord
@@ -27,51 +25,61 @@ def wall_chart(chart_id: str, time: CaseTime, trials: Sequence[TrialRecord], bas
     points = [trial for trial in trials if trial.device in slowest and trial.wall_us is not None]
     limits = _limits(time, baseline_us)
     low, high = _range([trial.wall_us or 0.0 for trial in points], time, [us for us, *_ in limits])
-    figure = go.Figure(_points(time, points, shown), LAYOUT)
-    for us, name, colour, dash in limits:
-        if low <= us <= high:
-            figure.add_hline(us, line={"color": colour, "dash": dash, "width": 2}, annotation_text=name)
-    if time.median_us is not None:
-        spread = time.mad_us or 0.0
-        figure.add_hrect(time.median_us - spread, time.median_us + spread, fillcolor=GREY, opacity=0.25, line_width=0)
-        figure.add_hline(time.median_us, line={"color": GREY, "width": 1})
-    figure.update_xaxes(
-        tickvals=list(range(len(shown))),
-        ticktext=[label(device) for device in shown],
-        range=[-0.6, len(shown) - 0.4],
-        showgrid=False,
-        zeroline=False,
+    drawn = [limit for limit in limits if low <= limit[0] <= high]
+    figure = layout(
+        height=340,
+        xaxis={
+            "tickvals": list(range(len(shown))),
+            "ticktext": [label(device) for device in shown],
+            "range": [-0.6, len(shown) - 0.4],
+            "showgrid": False,
+            "zeroline": False,
+        },
+        yaxis={
+            "title": {"text": f"{time.clock.value} µs"},
+            "range": [low, high],
+            "zeroline": False,
+            "tickformat": ",.2f",
+            "automargin": True,
+        },
+        shapes=[across(us, {"color": colour, "dash": dash, "width": 2}) for us, _, colour, dash in drawn]
+        + _spread(time),
+        annotations=[above(us, name) for us, name, *_ in drawn],
     )
-    figure.update_yaxes(
-        title=f"{time.clock.value} µs", range=[low, high], zeroline=False, tickformat=",.2f", automargin=True
-    )
-    figure.update_layout(height=340)
     off = [name for us, name, *_ in limits if not low <= us <= high]
-    return Chart(chart_id, _said(time, limits, off, len(shown)), figure)
+    return Chart(chart_id, _said(time, limits, off, len(shown)), _points(time, points, shown), figure)
 
 
-def _points(time: CaseTime, trials: Sequence[TrialRecord], shown: Sequence[str]) -> list[go.Scatter]:
+def _spread(time: CaseTime) -> list[Part]:
+    """The case's median as a line, in a band of its median absolute deviation."""
+    if time.median_us is None:
+        return []
+    spread = time.mad_us or 0.0
+    line = across(time.median_us, {"color": GREY, "width": 1})
+    ends = {"y0": time.median_us - spread, "y1": time.median_us + spread}
+    band = {**line, **ends, "type": "rect", "line": {"width": 0}, "fillcolor": GREY, "opacity": 0.25}
+    return [band, line]
+
+
+def _points(time: CaseTime, trials: Sequence[TrialRecord], shown: Sequence[str]) -> list[Part]:
     """A point for each of `trials` and a dash for the median of each device."""
     place = {device: number for number, device in enumerate(shown)}
-    return [
-        go.Scatter(
-            x=[place[trial.device] for trial in trials],
-            y=[trial.wall_us for trial in trials],
-            mode="markers",
-            name="trial",
-            marker={"color": BLUE, "size": 9, "opacity": 0.75},
-            customdata=[[label(trial.device), trial.repeat] for trial in trials],
-            hovertemplate="%{customdata[0]}, repeat %{customdata[1]}<br>%{y:.2f} µs<extra></extra>",
-        ),
-        go.Scatter(
-            x=list(place.values()),
-            y=[time.per_device[device] for device in shown],
-            mode="markers",
-            name="median of the device",
-            marker={"symbol": "line-ew", "size": 26, "line": {"width": 2, "color": ORANGE}},
-            hovertemplate="median %{y:.2f} µs<extra></extra>",
-        ),
-    ]
+    trial_points = {
+        "name": "trial",
+        "x": [place[trial.device] for trial in trials],
+        "y": [trial.wall_us for trial in trials],
+        "marker": {"color": BLUE, "size": 9, "opacity": 0.75},
+        "customdata": [[label(trial.device), trial.repeat] for trial in trials],
+        "hovertemplate": "%{customdata[0]}, repeat %{customdata[1]}<br>%{y:.2f} µs<extra></extra>",
+    }
+    medians = {
+        "name": "median of the device",
+        "x": list(place.values()),
+        "y": [time.per_device[device] for device in shown],
+        "marker": {"symbol": "line-ew", "size": 26, "line": {"width": 2, "color": ORANGE}},
+        "hovertemplate": "median %{y:.2f} µs<extra></extra>",
+    }
+    return [{"type": "scatter", "mode": "markers", **trace} for trace in (trial_points, medians)]
 
 
 def _limits(time: CaseTime, baseline_us: float | None) -> list[tuple[float, str, str, str]]:

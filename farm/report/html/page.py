@@ -15,7 +15,6 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from farm.analysis import plausible_gain
 from farm.analysis.digests import DigestAgreement
@@ -29,15 +28,16 @@ from farm.report.run.first_findings import reasons
 from farm.text import microseconds, one_line, scientific, share, signed_share
 from kernel.clock import Clock
 
-LIMIT_BYTES = 6_000_000
+PLOTLY = "plotly-basic.min.js"  # as published on npm; see tools/plotly.py
+LIMIT_BYTES = 1_500_000
 # Cases, rows of each table over devices (those that need attention come first), and tasks drawn: what is tried in turn
-# until the page is small enough. The scripts take 4.8 MB of it.
-_DETAIL = ((40, 64, 8000), (40, 8, 2000), (12, 4, 0))
+# until the page is small enough. The scripts take 1.2 MB of it.
+_DETAIL = ((40, 64, 8000), (40, 64, 1500), (40, 8, 1000), (12, 4, 0), (4, 4, 0))
 MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.ERRORED: "!"}
 
 
 def page(record: RunRecord, baseline: RunRecord | None = None, called: str = "") -> str:
-    """The page of `record`, below 6 MB, with each stage's difference to `baseline`, which is called `called` in it.
+    """The page of `record`, below 1.5 MB, with each stage's difference to `baseline`, which is called `called` in it.
 
     Raises `TypeError` for a baseline of the other clock.
     """
@@ -91,7 +91,7 @@ def parts(record: RunRecord, cases: list[CaseView], rows: int) -> dict[str, Any]
 
 @functools.cache
 def _scripts() -> tuple[Markup, ...]:
-    return Markup(get_plotlyjs()), Markup(text_of("report.js"))  # the program's own, no data
+    return Markup(text_of(PLOTLY)), Markup(text_of("report.js"))  # the program's own, no data
 
 
 @functools.cache

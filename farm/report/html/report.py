@@ -12,7 +12,7 @@ class HtmlReport:
     filename = "report.html"
 
     def write(self, record: RunRecord) -> str:
-        """The whole page, below 6 MB."""
-        from farm.report.html.page import page  # plotly and jinja2, which no other command should wait for
+        """The whole page, below 1.5 MB."""
+        from farm.report.html.page import page  # jinja2, which no other command should wait for
 
         return page(record)

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import io
-
-import matplotlib
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-
 from farm.model.sweep import SweepRecord
+from farm.report import svg
 from farm.report.sweep.figures import MEANING, Mark, all_columns, matrix
 from farm.text import one_line
 
@@ -25,51 +18,51 @@ _COLOURS = {
     Mark.MISSING: "#ffffff",
 }
 _LIGHT_TEXT = {Mark.NO_MAJORITY, Mark.FAILED, Mark.OTHER_PROGRAM}
-_NUMBER = {mark: number for number, mark in enumerate(_COLOURS)}
-_SQUARE_INCHES = 0.2
+_SQUARE, _SIZE = 18, 10  # pixels: a square of the matrix, and the letters beside it
 _LABEL = 32  # characters of a name; what tells two devices apart is at its end
-_MARGIN_INCHES = (4.0, 2.0)  # for the names beside and below, the title and the legend
+_TOP = 40  # for the title
+_GAP = 8
 
 
 def picture(record: SweepRecord) -> str:
-    """The picture as SVG; the same record gives the same picture."""
-    figure = draw(record)
-    FigureCanvasSVG(figure)
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": record.sweep_id}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
-
-
-def draw(record: SweepRecord) -> Figure:
-    """The matrix as a figure that grows with its rows and columns."""
+    """The picture as SVG, which grows with rows and columns; the same record gives the same picture."""
     columns, rows = all_columns(record), matrix(record)
-    width, height = _MARGIN_INCHES[0] + _SQUARE_INCHES * len(columns), _MARGIN_INCHES[1] + _SQUARE_INCHES * len(rows)
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    if rows and columns:
-        numbers = [[_NUMBER[row[column].mark] for column in columns] for row in rows.values()]
-        colours = ListedColormap([*_COLOURS.values()])
-        axes.imshow(numbers, cmap=colours, vmin=0, vmax=len(_COLOURS) - 1, interpolation="nearest", aspect="auto")
-    for y, row in enumerate(rows.values()):
-        for x, column in enumerate(columns):
-            mark = row[column].mark
-            if mark is not Mark.AGREES:
-                colour = "white" if mark in _LIGHT_TEXT else "black"
-                axes.text(x, y, mark.value, ha="center", va="center", fontsize=7, color=colour)
-    axes.set_xticks(range(len(columns)), [_label(f"{c.case} s{c.seed} {c.output}") for c in columns], rotation=90)
-    axes.set_yticks(range(len(rows)), [_label(device) for device in rows])
-    axes.tick_params(labelsize=7)
-    title = f"{_label(record.request.kernel)} on {_label(record.request.platform)}, {_label(record.sweep_id)}"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=9)
+    below = [_label(f"{column.case} s{column.seed} {column.output}") for column in columns]
+    beside = [_label(device) for device in rows]
+    left = _GAP * 2 + max((svg.width_of(name, _SIZE) for name in beside), default=0)
+    right, bottom = left + _SQUARE * len(columns), _TOP + _SQUARE * len(rows)
+    parts = [
+        _square(row[column].mark, left + _SQUARE * x, _TOP + _SQUARE * y)
+        for y, row in enumerate(rows.values())
+        for x, column in enumerate(columns)
+    ]
+    parts += [svg.words(left - _GAP, _TOP + _SQUARE * (y + 0.5), name, _SIZE, "end") for y, name in enumerate(beside)]
+    parts += [
+        svg.words(left + _SQUARE * (x + 0.5), bottom + _GAP, name, _SIZE, "end", turn=-90)
+        for x, name in enumerate(below)
+    ]
     seen = {square.mark for row in rows.values() for square in row.values()}
     named = [(mark, f"{mark.value}  {MEANING[mark]}") for mark in _COLOURS if mark in seen]
-    patches = [Patch(facecolor=_COLOURS[mark], edgecolor="black", label=label) for mark, label in named]
-    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=7)
-    return figure
+    for y, (mark, meaning) in enumerate(named):
+        parts.append(svg.box(right + _GAP * 2, _TOP + _SQUARE * y, _SIZE, _SIZE, _COLOURS[mark], "#000"))
+        parts.append(svg.words(right + _GAP * 4, _TOP + _SQUARE * y + _SIZE / 2, meaning, _SIZE))
+    title = f"{_label(record.request.kernel)} on {_label(record.request.platform)}, {_label(record.sweep_id)}"
+    legend = _GAP * 6 + max((svg.width_of(meaning, _SIZE) for _, meaning in named), default=0)
+    height = max(bottom + max((svg.width_of(name, _SIZE) for name in below), default=0), _TOP + _SQUARE * len(named))
+    width = max(right + legend, _GAP * 2 + svg.width_of(title, _SIZE + 2))
+    return svg.document(width, height + _GAP * 2, title, [svg.words(_GAP, _TOP / 2, title, _SIZE + 2), *parts])
+
+
+def _square(mark: Mark, x: float, y: float) -> str:
+    """A square, with the letter of its mark where it is not as it should be: no colour alone says anything."""
+    drawn = svg.box(x, y, _SQUARE, _SQUARE, _COLOURS[mark], "#fff")
+    if mark is Mark.AGREES:
+        return drawn
+    colour = "#fff" if mark in _LIGHT_TEXT else "#000"
+    return drawn + svg.words(x + _SQUARE / 2, y + _SQUARE / 2, mark.value, _SIZE, "middle", colour)
 
 
 def _label(text: str) -> str:
-    """`text` as matplotlib shows it literally (a dollar sign would begin a formula), its end where it is long."""
+    """`text` in one line, its end where it is long."""
     flat = one_line(text)
-    return (flat if len(flat) <= _LABEL else f"…{flat[1 - _LABEL :]}").replace("$", r"\$")
+    return flat if len(flat) <= _LABEL else f"…{flat[1 - _LABEL :]}"

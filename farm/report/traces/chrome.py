@@ -1,4 +1,7 @@
-"""Chrome trace JSON of each trial, for Perfetto or chrome://tracing: the device is a process, each core a thread."""
+"""Chrome trace JSON of each trial, for Perfetto or chrome://tracing: the device is a process, each core a thread.
+
+The files are compressed, which both open as they are: on a card a trial has thousands of tasks.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from typing import Any
 from farm.model.run import RunRecord
 from farm.text import counting_order, slug
 from jobs.records import TrialRecord
+from kernel.platforms.compressed import SUFFIX
+
+_SUFFIX = f".json{SUFFIX}"
 
 
 def traces(record: RunRecord) -> dict[str, str]:
-    """File name → trace, of every trial that has tasks. Names are `<case>-<device>-r<repeat>.json`.
+    """File name → trace, of every trial that has tasks. Names are `<case>-<device>-r<repeat>.json.gz`.
 
     A trial that was moved also carries its attempt, `-a1`; names that would still collide are numbered.
     """
@@ -65,7 +71,7 @@ def _metadata(name: str, thread: int, value: str) -> dict[str, Any]:
 
 def _free_name(trial: TrialRecord, taken: set[str]) -> str:
     stem = f"{slug(trial.case)}-{slug(trial.device)}-r{trial.repeat}" + (f"-a{trial.attempt}" if trial.attempt else "")
-    name, number = f"{stem}.json", 2
+    name, number = f"{stem}{_SUFFIX}", 2
     while name in taken:
-        name, number = f"{stem}-{number}.json", number + 1
+        name, number = f"{stem}-{number}{_SUFFIX}", number + 1
     return name

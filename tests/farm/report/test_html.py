@@ -19,7 +19,7 @@ from kernel.clock import Clock
 from tests.farm import planted, samples
 from tests.farm.report.test_markdown import HOSTILE, with_names
 
-LIMIT_BYTES = 6_000_000
+LIMIT_BYTES = 1_500_000
 _VOID = {"meta", "link", "br", "img", "input"}
 
 
@@ -232,7 +232,7 @@ def test_links_name_the_files_that_are_written() -> None:
     names = {file.href for file in raw_files(samples.run(trials=[samples.trial("n/0", log="logs/a b/platform.log")]))}
 
     assert names == {
-        "./report.json", "./junit.xml", "./report.md", "./traces/flash-s2-n-0-r0.json", "./logs/a%20b/platform.log",
+        "./report.json", "./junit.xml", "./report.md", "./traces/flash-s2-n-0-r0.json.gz", "./logs/a%20b/platform.log",
     }  # fmt: skip
 
 
@@ -278,12 +278,12 @@ def big(cases: int) -> RunRecord:
 
 
 def test_a_page_says_what_it_leaves_out() -> None:
-    words = Reader(page(big(cases=3))).text
+    words = Reader(page(big(cases=1))).text
 
     assert "the 64 slowest devices are drawn" in words
     assert "And 6 more devices; those that differ come first." in words
     assert "longest tasks are drawn" in words
-    assert "Only the first 200 are listed." in words
+    assert "Only the first 200 are listed." in Reader(page(big(cases=3))).text
 
 
 def test_a_page_of_a_huge_run_stays_small() -> None:

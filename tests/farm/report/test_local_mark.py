@@ -11,7 +11,7 @@ from farm.report.run.terminal import summary
 from tests.farm import samples
 
 MARKS = {
-    "json": '"local": true',
+    "json": '"local":true',
     "junit": '<property name="local" value="true"',
     "md": "Local run: one device that nobody leased",
     "html": "Local run: one device that nobody leased",

@@ -14,6 +14,7 @@ from farm.report.formats import FORMATS
 from farm.report.traces.chrome import traces
 from farm.report.write import write_reports
 from jobs.records import TaskRecord
+from kernel.platforms.compressed import unpacked
 from tests.farm import samples
 
 
@@ -25,10 +26,25 @@ def test_every_format_and_a_trace_per_trial_are_written(tmp_path: Path) -> None:
     written = write_reports(samples.run(), tmp_path / "run")
 
     names = {str(path.relative_to(tmp_path / "run")) for path in written}
-    expected = {f"traces/flash-s2-10.0.0.1-{index}-r{repeat}.json" for index in range(3) for repeat in range(3)}
+    expected = {f"traces/flash-s2-10.0.0.1-{index}-r{repeat}.json.gz" for index in range(3) for repeat in range(3)}
     assert names == {"report.json", "junit.xml", "report.md", "report.html"} | expected
     assert {path for path in (tmp_path / "run").rglob("*") if path.is_file()} == set(written), "nothing else is left"
     assert (tmp_path / "run" / "report.md").read_text(encoding="utf-8") == FORMATS["md"].write(samples.run())
+    one = tmp_path / "run" / "traces" / "flash-s2-10.0.0.1-0-r0.json.gz"
+    assert unpacked(one.read_bytes()) == next(iter(traces(samples.run()).values()))
+
+
+def test_the_files_of_a_run_of_the_reference_kernel_take_two_megabytes(tmp_path: Path) -> None:
+    rows = json.loads((Path(__file__).parents[2] / "data" / "flash-s2-tasks.json").read_text())["tasks"]
+    tasks = [
+        TaskRecord(name=name, stage=stage, core=core, start_us=start, duration_us=lasts, after=after)
+        for name, stage, core, start, lasts, after in rows
+    ]
+    trials = [samples.trial(f"vm/{index}", repeat, tasks=tasks) for index in range(3) for repeat in range(3)]
+    taken = {path.name: path.stat().st_size for path in write_reports(samples.run(trials=trials), tmp_path)}
+
+    assert taken["report.html"] <= 1_500_000
+    assert sum(taken.values()) <= 1_750_000, "logs and traces of its trials take the rest"
 
 
 def test_files_are_readable_by_others_as_the_umask_allows(tmp_path: Path) -> None:
@@ -102,10 +118,10 @@ def test_no_two_traces_share_a_name() -> None:
     ]
 
     assert list(traces(samples.run(trials=trials))) == [
-        "flash-s2-n-0-r0.json",
-        "flash-s2-n-0-r0-2.json",
-        "flash-s2-n-0-r0-a1.json",
-        "flash-s2-n-0-r0-3.json",
+        "flash-s2-n-0-r0.json.gz",
+        "flash-s2-n-0-r0-2.json.gz",
+        "flash-s2-n-0-r0-a1.json.gz",
+        "flash-s2-n-0-r0-3.json.gz",
     ]
 
 

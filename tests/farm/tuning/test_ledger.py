@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,7 +102,9 @@ def test_the_ledgers_page_and_picture_show_every_step(tmp_path: Path) -> None:
     assert "| T | a lowered | 22.00 | -10.00 | 32.00 | +10.00 |" in page
     assert "different yardsticks" in page
     assert picture == plot(record)
-    assert "<svg" in picture
+    drawn = "".join(ElementTree.fromstring(picture).itertext())
+    assert all(word in drawn for word in ("untuned", "22.0", "32.0", "best without it", "simulated µs"))
+    assert picture.count("<polygon") == 1 + len(record.steps)
 
 
 def test_an_interrupted_ledger_says_what_is_missing(tmp_path: Path) -> None:

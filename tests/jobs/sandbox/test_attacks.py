@@ -56,7 +56,7 @@ def test_an_honest_program_is_measured_as_any_other(tmp_path: Path) -> None:
     assert (record.status, record.failure, record.wall_us, len(record.tasks)) == (TrialStatus.OK, None, WALL_US, 1)
     assert all(output.tolerance.passed for output in record.outputs.values())
     assert "hello" in (tmp_path / "trial" / record.log).read_text()
-    assert read_trace(tmp_path / "trial" / "trace.json") == TASKS
+    assert read_trace(tmp_path / "trial" / "trace.json.gz") == TASKS
 
 
 def test_a_build_tells_the_knobs_in_force_and_is_made_once(tmp_path: Path) -> None:

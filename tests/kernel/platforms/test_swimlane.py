@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kernel.platforms.compiled import Call, topology
+from kernel.platforms.compressed import unpacked
 from kernel.platforms.protocol import Task
 from kernel.platforms.swimlane import read_core_log, read_trace, wall_us, write_trace
 
@@ -94,10 +95,12 @@ def test_a_written_trace_reads_back_and_draws_the_dependencies(tmp_path: Path) -
     tasks = (Task("0-0-1", "wq_a", "AIC_10", 0.0, 2.0), Task("0-0-2", "heads", "AIV_3", 2.5, 1.0))
     calls = [Call(0, 1, "7", 1, (2, 9)), Call(0, 9, "7", 2, ())]  # 9 ran on no core
 
-    write_trace(tmp_path / "trace.json", tasks, calls)
+    write_trace(tmp_path / "trace.json.gz", tasks, calls)
 
-    assert read_trace(tmp_path / "trace.json") == tasks
-    arrows = [e for e in json.loads((tmp_path / "trace.json").read_text())["traceEvents"] if e["ph"] in "sf"]
+    assert read_trace(tmp_path / "trace.json.gz") == tasks
+    arrows = [
+        e for e in json.loads(unpacked((tmp_path / "trace.json.gz").read_bytes()))["traceEvents"] if e["ph"] in "sf"
+    ]
     assert [(arrow["ph"], arrow["ts"]) for arrow in arrows] == [("s", 2.0), ("f", 2.5)]
 
 
