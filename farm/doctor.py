@@ -67,7 +67,7 @@ def diagnose(platform: str) -> Diagnosis:
         check_python(sys.version_info[:3]),
         *(check_tool(tool) for tool in TOOLS),
         check_ray(),
-        check_sandbox(bubblewrap.isolation()),
+        *check_sandbox(bubblewrap.isolation()),
         asked,
         *others,
         check_home(paths.home()),
@@ -108,11 +108,23 @@ def check_ray() -> DoctorCheck:
     return DoctorCheck(name="ray", status=Status.OK, detail=str(ray.__version__))
 
 
-def check_sandbox(found: Isolation) -> DoctorCheck:
-    """Whether a commit's program (`farm run --source`) can be isolated; a note where it cannot."""
-    if found.bubblewrap:
-        return DoctorCheck(name="sandbox", status=Status.OK, detail="bubblewrap")
-    return DoctorCheck(name="sandbox", status=Status.NOTE, detail=found.lacks, remedy="apt-get install bubblewrap")
+def check_sandbox(found: Isolation) -> list[DoctorCheck]:
+    """Whether a commit's program (`farm run --source`) can be isolated; a note for each means that is missing."""
+    if not found.bubblewrap:
+        remedy = "apt-get install bubblewrap"
+        return [DoctorCheck(name="sandbox", status=Status.NOTE, detail=found.lacks, remedy=remedy)]
+    return [
+        DoctorCheck(name="sandbox", status=Status.OK, detail="bubblewrap"),
+        *(
+            DoctorCheck(
+                name="sandbox",
+                status=Status.NOTE,
+                detail=f"no {gap.means.removeprefix('a ')}: {gap.why}; {gap.leaves}",
+                remedy=gap.remedy,
+            )
+            for gap in found.gaps
+        ),
+    ]
 
 
 def check_platform(name: str, asked: bool) -> DoctorCheck:

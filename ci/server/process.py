@@ -85,6 +85,8 @@ def _say_what_is_isolated() -> None:
         LOG.info(
             "programs of commits are isolated by bubblewrap: no network, no home, no store, limits on what they use"
         )
+    for gap in found.gaps:
+        LOG.warning("programs of commits run without %s (%s): %s; %s", gap.means, gap.why, gap.leaves, gap.remedy)
 
 
 def _listener(server: ServerSection) -> socket.socket:

@@ -6,7 +6,10 @@ but for a small tmpfs and the files it answers in. No home, no token, no store, 
 empty environment.
 
 Where the farm runs as root, the program gets a user id that nobody else has, so that the limit on processes holds for
-it (the kernel exempts root) and a way out of the namespaces would not lead to root.
+it (the kernel exempts root) and a way out of the namespaces would not lead to root. Anyone else has a user namespace,
+in which bubblewrap lets no further one be made.
+
+A filter of system calls (`system_calls`) and, where the farm has any, a cgroup for each process (`cgroup`) come on top.
 """
 
 from __future__ import annotations
@@ -22,14 +25,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobs.sandbox import cgroup, held_memory, system_calls
+from jobs.sandbox.limits import Launch
+
 TRUSTED = Path("/run/farm/trusted")  # the farm's own packages, inside
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
 _NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
 _FIRST_UID, _UIDS = 1_800_000_000, 100_000_000  # far above what accounts and containers use
+_IN_MEMORY = ("/tmp", "/dev/shm")
+_CLOSED = ("--unshare-user", "--disable-userns")
 _TRY_TIMEOUT_S = 20.0
 # Since Linux 5.14 a user namespace counts its own processes; before, the limit would count all of the farm's account.
 _COUNTS_PER_NAMESPACE = (5, 14)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A means that this machine lacks although bubblewrap works."""
+
+    means: str
+    why: str  # one line, as are the others
+    leaves: str  # what holds in its place, or does not
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +56,12 @@ class Isolation:
 
     bubblewrap: bool
     lacks: str  # what is not isolated and why, one line; "" where everything is
+    gaps: tuple[Gap, ...] = ()
 
     def __str__(self) -> str:
-        return "bubblewrap" if self.bubblewrap else f"none: {self.lacks}"
+        if not self.bubblewrap:
+            return f"none: {self.lacks}"
+        return "".join(["bubblewrap", *(f", without {gap.means} ({gap.why})" for gap in self.gaps)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +91,30 @@ def isolation() -> Isolation:
     if done.returncode != 0:
         told = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
         return Isolation(False, f"bubblewrap does not work here ({told}), so {nothing}")
-    return Isolation(True, "")
+    return Isolation(True, "", _gaps())
+
+
+def launch(inside: Sequence[str], view: View) -> Launch:
+    """`inside` in a sandbox that sees `view`, bounded by all that this machine has for it."""
+    return Launch(command(inside, view), system_calls.compiled()[0], subtree().path, _IN_MEMORY)
+
+
+def bare(inside: Sequence[str]) -> Launch:
+    """`inside` where no sandbox can be had; a cgroup bounds it where there is one."""
+    return Launch(inside, subtree=subtree().path)
+
+
+@functools.cache
+def subtree() -> cgroup.Subtree:
+    """The cgroups that the farm may use here, found and prepared once a process."""
+    return cgroup.find(os.environ)
 
 
 def command(inside: Sequence[str], view: View) -> list[str]:
     """`inside` as a command in a sandbox that sees `view`. The caller starts it with `environment`."""
     arguments = ["bwrap", "--die-with-parent", "--new-session", *_NAMESPACES]
     if os.getuid() != 0:
-        arguments.append("--unshare-user")
+        arguments += _CLOSED if _closes_namespaces() else _CLOSED[:1]
     reads = {**{path: path for path in _visible()}, **view.read}
     # Before whatever is bound below it: an installation may lie in /tmp.
     arguments += ["--perms", "1777", "--size", str(view.scratch_bytes), "--tmpfs", "/tmp"]
@@ -97,7 +134,8 @@ def command(inside: Sequence[str], view: View) -> list[str]:
         arguments += ["--bind", str(outer), str(inner)]
     for device in view.devices:
         arguments += ["--dev-bind-try", str(device), str(device)]
-    return [*arguments, "--remount-ro", "/", "--chdir", "/tmp", "--", *inside]
+    # A file system in memory as well, with no size of its own.
+    return [*arguments, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--", *inside]
 
 
 def environment(variables: Mapping[str, str], home: str) -> dict[str, str]:
@@ -125,6 +163,38 @@ def counts_processes() -> bool:
     """Whether a limit on processes set inside would count those of the sandbox alone."""
     numbers = os.uname().release.split("-")[0].split(".")[:2]
     return os.getuid() == 0 or tuple(int(number) for number in numbers if number.isdigit()) >= _COUNTS_PER_NAMESPACE
+
+
+@functools.cache
+def _closes_namespaces() -> bool:
+    """Whether this bubblewrap can forbid more user namespaces inside: since version 0.8."""
+    trial = ["bwrap", *_CLOSED, "--ro-bind", "/", "/", "/usr/bin/true"]
+    try:
+        return subprocess.run(trial, capture_output=True, timeout=_TRY_TIMEOUT_S, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _gaps() -> tuple[Gap, ...]:
+    """What is missing here beside bubblewrap."""
+    found = []
+    unfiltered = system_calls.compiled()[1]
+    if unfiltered:
+        leaves = "a program may call all of Linux, and hold memory on ways that nothing sees"
+        found.append(Gap("a filter of system calls", unfiltered, leaves, "apt-get install libseccomp2"))
+    if os.getuid() != 0 and not _closes_namespaces():
+        leaves = "a program can make more user namespaces" if unfiltered else "only the filter refuses namespaces"
+        found.append(Gap("--disable-userns", "bubblewrap is older than 0.8", leaves, "install bubblewrap 0.8 or newer"))
+    if (here := subtree()).path is None:
+        found.append(Gap("a cgroup", here.lacks, _without_cgroup(), cgroup.remedy()))
+    return tuple(found)
+
+
+def _without_cgroup() -> str:
+    """What bounds memory in place of a cgroup."""
+    sight = held_memory.sees_shared_memory(*(Path(f"/proc/self/{name}").read_text() for name in ("status", "uid_map")))
+    shared = "" if sight else ", shared memory only as far as it is mapped"
+    return f"memory is summed ten times a second{shared}; processors are not shared out"
 
 
 def _visible() -> list[Path]:

@@ -15,7 +15,7 @@ from jobs.sandbox import bubblewrap, simulation
 from jobs.sandbox import limits as supervision
 from jobs.sandbox.bubblewrap import View
 from jobs.sandbox.commit_kernel import InputChangedError, Origin, Overrides
-from jobs.sandbox.limits import ADDRESS_FACTOR, SandboxLimits
+from jobs.sandbox.limits import ADDRESS_FACTOR, Launch, SandboxLimits
 from jobs.sandbox.protocol import MAX_ANSWER_BYTES, SandboxAction, SandboxAnswer, SandboxOrder, plain
 from jobs.sandbox.scratch import CACHE, INSIDE, WORK, SandboxPaths, installation, keep, scratch, trusted_packages
 from jobs.sandbox.simulation import simulated
@@ -173,19 +173,19 @@ class Confined:
             keep(directory / LOG_NAME, (printed, place.outer("log")), self._limits.log_bytes)
         return understood(ended, place.outer("answer"), printed)
 
-    def _command(self, place: SandboxPaths, needs: Needs) -> list[str]:
+    def _command(self, place: SandboxPaths, needs: Needs) -> Launch:
         trusted = bubblewrap.TRUSTED if place.isolated else installation()
         program = trusted / "jobs" / "sandbox" / "entrypoint.py"
         inside = [sys.executable, "-I", str(program), str(place.inner("job")), str(trusted)]
         if not place.isolated:
-            return inside
+            return bubblewrap.bare(inside)
         read = trusted_packages(type(self.inner).__module__)
         read[place.inner(self._program.name)] = self._program
         read.update({place.inner(name): place.outer(name) for name in ("job", "operands")})
         read.update({path: path for path in needs.read})
         read.update({INSIDE / "cache" / name: self._prepared() / name for name in needs.cache})
         write = {place.inner(name): place.outer(name) for name in _WRITTEN}
-        return bubblewrap.command(inside, View(read, write, needs.devices, self._limits.scratch_bytes))
+        return bubblewrap.launch(inside, View(read, write, needs.devices, self._limits.scratch_bytes))
 
     def _job(
         self, action: SandboxAction, case: str, tuning: Tuning, device: int | None, needs: Needs, place: SandboxPaths
@@ -214,6 +214,8 @@ class Confined:
             groups=sorted({node.stat().st_gid for node in needs.devices if node.exists()} - {0}),
             python=list(needs.python),
             file_bytes=limits.file_bytes,
+            open_files=limits.open_files,
+            cpu_s=limits.cpu_s,
             address_bytes=ADDRESS_FACTOR * limits.memory_bytes,
             processes=limits.processes if isolated and bubblewrap.counts_processes() else None,
         )

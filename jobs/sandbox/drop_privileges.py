@@ -19,7 +19,12 @@ def main(limits: str, command: list[str]) -> None:
         os.setgroups(wanted["groups"])
         os.setresgid(wanted["uid"], wanted["uid"], wanted["uid"])
         os.setresuid(wanted["uid"], wanted["uid"], wanted["uid"])
-    bounds = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: wanted["file_bytes"]}
+    bounds = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: wanted["file_bytes"],
+        resource.RLIMIT_NOFILE: wanted["open_files"],
+        resource.RLIMIT_CPU: wanted["cpu_s"],
+    }
     if wanted["processes"] is not None:
         bounds[resource.RLIMIT_NPROC] = wanted["processes"]
     for which, most in bounds.items():

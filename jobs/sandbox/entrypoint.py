@@ -58,6 +58,8 @@ def _limit(job: SandboxOrder) -> None:
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: job.file_bytes,
         resource.RLIMIT_AS: job.address_bytes,
+        resource.RLIMIT_NOFILE: job.open_files,
+        resource.RLIMIT_CPU: job.cpu_s,
         **({} if job.processes is None else {resource.RLIMIT_NPROC: job.processes}),
     }
     for which, most in wanted.items():

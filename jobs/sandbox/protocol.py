@@ -55,6 +55,8 @@ class SandboxOrder(Record):
     groups: list[int]  # those of the device nodes it may use, where it takes on an id
     python: list[Path]  # where a toolchain has modules of its own, after all others
     file_bytes: int  # the largest file it may write
+    open_files: int  # of each of its processes
+    cpu_s: int  # of processor time for each of its processes
     address_bytes: int  # of memory each of its processes may map
     processes: int | None  # of its user, threads counted; None for no limit
 

@@ -20,7 +20,7 @@ from jobs.sandbox import bubblewrap
 from jobs.sandbox import limits as supervision
 from jobs.sandbox.bubblewrap import View
 from jobs.sandbox.commit_kernel import UnprovenTimeError
-from jobs.sandbox.limits import ADDRESS_FACTOR, SandboxLimits
+from jobs.sandbox.limits import ADDRESS_FACTOR, Launch, SandboxLimits
 from jobs.sandbox.protocol import MAX_ANSWER_BYTES, SandboxAction, SandboxAnswer, SandboxOrder
 from jobs.sandbox.scratch import WORK, SandboxPaths, installation, keep, scratch, trusted_packages
 from jobs.sandbox.validation import understood
@@ -94,6 +94,8 @@ def _ask(simulator: str, limits: SandboxLimits, place: SandboxPaths, log: Path) 
         groups=[],
         python=[],
         file_bytes=limits.file_bytes,
+        open_files=limits.open_files,
+        cpu_s=limits.cpu_s,
         address_bytes=ADDRESS_FACTOR * limits.memory_bytes,
         processes=limits.processes if place.isolated and bubblewrap.counts_processes() else None,
     )
@@ -109,13 +111,13 @@ def _ask(simulator: str, limits: SandboxLimits, place: SandboxPaths, log: Path) 
     return understood(ended, place.outer("answer"), printed)
 
 
-def _command(simulator: str, place: SandboxPaths, limits: SandboxLimits) -> list[str]:
+def _command(simulator: str, place: SandboxPaths, limits: SandboxLimits) -> Launch:
     trusted = bubblewrap.TRUSTED if place.isolated else installation()
     program = trusted / "jobs" / "sandbox" / "entrypoint.py"
     inside = [sys.executable, "-I", str(program), str(place.inner("job")), str(trusted)]
     if not place.isolated:
-        return inside
+        return bubblewrap.bare(inside)
     read = trusted_packages(simulator)
     read.update({place.inner(name): place.outer(name) for name in _READ})
     write = {place.inner(name): place.outer(name) for name in _WRITTEN}
-    return bubblewrap.command(inside, View(read, write, (), limits.scratch_bytes))
+    return bubblewrap.launch(inside, View(read, write, (), limits.scratch_bytes))

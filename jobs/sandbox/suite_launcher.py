@@ -20,7 +20,7 @@ from pathlib import Path
 
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.bubblewrap import TRUSTED, View
-from jobs.sandbox.limits import SandboxExit, SandboxLimits, Supervised
+from jobs.sandbox.limits import Launch, SandboxExit, SandboxLimits, Supervised
 from jobs.sandbox.scratch import trusted_packages
 from kernel.errors import PlatformUnavailableError
 from kernel.harness import process_tree
@@ -74,42 +74,56 @@ class SandboxedLauncher:
         if uid is not None:
             _give(measured, uid)
         view = _view((*self.readable, *readable), measured, devices)
-        limits = json.dumps(self._limits(uid, view, bounds, directory))
+        limits = self._limits(bounds)
         program = TRUSTED / "jobs" / "sandbox" / "drop_privileges.py"
-        inside = [sys.executable, "-I", str(program), limits, *command]
+        dropped = json.dumps(_dropped(uid, view, limits, directory))
+        inside = [sys.executable, "-I", str(program), dropped, *command]
         try:
-            return self._supervised(
-                bubblewrap.command(inside, view), _environment(environment), bounds, on_output, measured
+            return _supervised(
+                bubblewrap.launch(inside, view), _environment(environment), limits, bounds, on_output, measured
             )
         finally:
             purge(measured)
 
-    def _limits(self, uid: int | None, view: View, bounds: Bounds, directory: Path) -> dict[str, object]:
-        return {
-            "uid": uid,
-            "groups": sorted({node.stat().st_gid for node in view.devices if node.exists()} - {0}),
-            "file_bytes": bounds.disk_bytes,
-            "processes": _BURST * self.processes if bubblewrap.counts_processes() else None,
-            "directory": str(directory),
-        }
+    def _limits(self, bounds: Bounds) -> SandboxLimits:
+        return SandboxLimits(
+            memory_bytes=self.memory_bytes,
+            processes=self.processes,
+            tasks=_BURST * self.processes,
+            file_bytes=bounds.disk_bytes,
+            log_bytes=_LOG_BYTES,
+            time_s=bounds.seconds,
+        )
 
-    def _supervised(
-        self,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        bounds: Bounds,
-        on_output: Callable[[bytes], None],
-        measured: Path,
-    ) -> ProcessExit:
-        held = SandboxLimits(self.memory_bytes, self.processes, bounds.disk_bytes, _LOG_BYTES, time_s=bounds.seconds)
-        with tempfile.TemporaryDirectory(prefix="farm-printed-") as place:
-            printed = Path(place) / "printed"
-            with Supervised(command, environment, held, printed, {}, Path(place)) as process, printed.open("rb") as log:
-                ended = _followed(process, bounds, measured, lambda: _hand_on(log.read, on_output))
-            with printed.open("rb") as log:
-                log.seek(ended.read)
-                _hand_on(log.read, on_output)
-        return ended.exit
+
+def _dropped(uid: int | None, view: View, limits: SandboxLimits, directory: Path) -> dict[str, object]:
+    return {
+        "uid": uid,
+        "groups": sorted({node.stat().st_gid for node in view.devices if node.exists()} - {0}),
+        "file_bytes": limits.file_bytes,
+        "open_files": limits.open_files,
+        "cpu_s": limits.cpu_s,
+        "processes": limits.tasks if bubblewrap.counts_processes() else None,
+        "directory": str(directory),
+    }
+
+
+def _supervised(
+    launch: Launch,
+    environment: Mapping[str, str],
+    limits: SandboxLimits,
+    bounds: Bounds,
+    on_output: Callable[[bytes], None],
+    measured: Path,
+) -> ProcessExit:
+    with tempfile.TemporaryDirectory(prefix="farm-printed-") as place:
+        printed = Path(place) / "printed"
+        with Supervised(launch, environment, limits, printed, {}, Path(place)) as process, printed.open("rb") as log:
+            ended = _followed(process, bounds, measured, lambda: _hand_on(log.read, on_output))
+        with printed.open("rb") as log:
+            log.seek(ended.read)
+            _hand_on(log.read, on_output)
+    return ended.exit
 
 
 @dataclass(frozen=True, slots=True)

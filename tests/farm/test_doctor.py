@@ -16,7 +16,7 @@ from farm import doctor
 from farm.cli.doctor import command
 from farm.doctor import DoctorCheck, Status
 from jobs.sandbox import bubblewrap
-from jobs.sandbox.bubblewrap import Isolation
+from jobs.sandbox.bubblewrap import Gap, Isolation
 from kernel.errors import UnknownNameError
 from kernel.platforms.protocol import Missing
 
@@ -248,8 +248,21 @@ def test_the_command_prints_json_and_nothing_else(sound_machine: dict[str, FakeP
 
 
 def test_a_machine_without_a_sandbox_is_told_what_is_not_isolated() -> None:
-    there, not_there = doctor.check_sandbox(Isolation(True, "")), doctor.check_sandbox(Isolation(False, "no network"))
+    (there,), (not_there,) = (
+        doctor.check_sandbox(Isolation(bubblewrap, lacks)) for bubblewrap, lacks in ((True, ""), (False, "no network"))
+    )
 
     assert there.status is Status.OK
     assert (not_there.status, not_there.detail) == (Status.NOTE, "no network")
     assert "bubblewrap" in not_there.remedy
+
+
+def test_each_means_that_a_sandbox_lacks_is_a_note_with_its_remedy() -> None:
+    gap = Gap("a cgroup", "none is delegated", "memory is summed ten times a second", "set FARM_CGROUP")
+
+    there, note = doctor.check_sandbox(Isolation(True, "", (gap,)))
+
+    assert (there.status, note.status) == (Status.OK, Status.NOTE)
+    assert note.detail == "no cgroup: none is delegated; memory is summed ten times a second"
+    assert note.remedy == "set FARM_CGROUP"
+    assert str(Isolation(True, "", (gap,))) == "bubblewrap, without a cgroup (none is delegated)"
