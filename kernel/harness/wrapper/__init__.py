@@ -14,7 +14,7 @@ import json
 import os
 import sys
 
-from .digests import Digests
+from .digests import DigestWriter
 from .finder import Finder
 
 VARIABLE = "FARM_DIGESTS"
@@ -22,7 +22,7 @@ VARIABLE = "FARM_DIGESTS"
 
 def begin() -> None:
     """Have the functions wrapped: those of modules that are loaded at once, all others when they are."""
-    digests = Digests(json.loads(os.environ[VARIABLE]))
+    digests = DigestWriter(json.loads(os.environ[VARIABLE]))
     sys.meta_path.insert(0, Finder(digests.watched, digests.install))
     for name in digests.watched:
         if name in sys.modules:

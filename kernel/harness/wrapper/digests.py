@@ -22,7 +22,7 @@ _MOST_PROBLEMS = 20
 Function = Callable[..., Any]
 
 
-class Digests:
+class DigestWriter:
     """What one process does: `asked` is the content of the environment variable.
 
     Keys: `file`, `function`, `argument`, `inputs`, `inputs_argument`, `save`, `feed`, `most_bytes`.

@@ -52,7 +52,7 @@ def raw(value: Any) -> memoryview:
     """Return the bytes of a tensor in the order of its elements, so that −0 and NaN payloads count.
 
     Raises:
-        TypeError: `value` is no tensor, or has no bytes.
+        TypeError: `value` is not a tensor, or has no bytes.
     """
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
@@ -62,7 +62,7 @@ def raw(value: Any) -> memoryview:
         if value.dtype.hasobject:
             raise TypeError("an array of Python objects has no bits")
         return memoryview(value.tobytes())
-    raise TypeError(f"a {type(value).__name__} is no tensor of torch or NumPy")
+    raise TypeError(f"a value of type {type(value).__name__} is not a tensor of torch or NumPy")
 
 
 def fill(tensor: Any, bits: bytes) -> None:

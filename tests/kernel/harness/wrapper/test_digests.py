@@ -120,7 +120,7 @@ def test_the_second_program_has_the_second_digest(tmp_path: Path) -> None:
     ("text", "told"),
     [
         (NOT_CALLED, "golden.validation:validate was not called"),
-        (ODD, "golden.validation:validate: TypeError: a object is no tensor of torch or NumPy"),
+        (ODD, "golden.validation:validate: TypeError: a value of type object is not a tensor of torch or NumPy"),
     ],
 )
 def test_a_program_without_digests_says_why(text: str, told: str, tmp_path: Path) -> None:
