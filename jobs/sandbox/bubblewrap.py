@@ -96,7 +96,8 @@ def isolation() -> Isolation:
 
 def launch(inside: Sequence[str], view: View) -> Launch:
     """`inside` in a sandbox that sees `view`, bounded by all that this machine has for it."""
-    return Launch(command(inside, view), system_calls.compiled()[0], subtree().path, _IN_MEMORY)
+    made, _ = system_calls.compiled(shared_mappings=_counts_shared_mappings())
+    return Launch(command(inside, view), made, subtree().path, _IN_MEMORY)
 
 
 def bare(inside: Sequence[str]) -> Launch:
@@ -129,6 +130,9 @@ def command(inside: Sequence[str], view: View) -> list[str]:
     for inner, outer in reads.items():
         arguments += ["--ro-bind", str(outer), str(inner)]
     arguments += ["--dev", "/dev", "--proc", "/proc"]
+    if not _counts_shared_mappings():
+        # It reads as zeros as well. A shared mapping of /dev/zero is one without a file.
+        arguments += ["--dev-bind", "/dev/full", "/dev/zero"]
     arguments += ["--perms", "1777", "--size", str(view.shared_memory_bytes), "--tmpfs", "/dev/shm"]
     for inner, outer in view.write.items():
         arguments += ["--bind", str(outer), str(inner)]
@@ -191,10 +195,17 @@ def _gaps() -> tuple[Gap, ...]:
 
 
 def _without_cgroup() -> str:
-    """What bounds memory in place of a cgroup."""
-    sight = held_memory.sees_shared_memory(*(Path(f"/proc/self/{name}").read_text() for name in ("status", "uid_map")))
-    shared = "" if sight else ", shared memory only as far as it is mapped"
+    """What bounds memory and processors in place of a cgroup."""
+    shared = "" if _counts_shared_mappings() else ", shared mappings without a file are refused"
     return f"memory is summed ten times a second{shared}; processors are not shared out"
+
+
+@functools.cache
+def _counts_shared_mappings() -> bool:
+    """Whether a shared mapping without a file counts in full, also where its owner has unmapped most of it."""
+    if subtree().path is not None:
+        return True
+    return held_memory.sees_shared_memory(*(Path(f"/proc/self/{name}").read_text() for name in ("status", "uid_map")))
 
 
 def _visible() -> list[Path]:

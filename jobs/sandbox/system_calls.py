@@ -80,11 +80,13 @@ _TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 # The kernel takes the size of a send buffer as a wish, and says success where it gives less. So does the filter.
 _SEND_BUFFERS = (7, 32)  # SO_SNDBUF, SO_SNDBUFFORCE
 _SUCCESS = 0
+_SHARED_WITHOUT_FILE = 0x21  # MAP_SHARED and MAP_ANONYMOUS
+_KIND_OF_MAPPING = 0x23
 _INT = 0xFFFFFFFF  # the kernel looks at these bits alone, so that a test of all 64 could be passed by
 
 
-def refusals() -> tuple[Refusal, ...]:
-    """Return every refused call."""
+def refusals(*, shared_mappings: bool = True) -> tuple[Refusal, ...]:
+    """Return every refused call; shared mappings without a file among them unless `shared_mappings`."""
     always = (*_OTHER_PROCESSES, *_MOUNTS, *_NAMESPACES, *_MACHINE, *_WAYS_OUT, *_PIPES)
     return (
         *(Refusal(call, errno.EPERM) for call in always),
@@ -98,6 +100,11 @@ def refusals() -> tuple[Refusal, ...]:
             for option in _SEND_BUFFERS
         ),
         *_other_families(),
+        *(
+            ()
+            if shared_mappings
+            else [Refusal("mmap", errno.EPERM, tests=(_masked(3, _KIND_OF_MAPPING, _SHARED_WITHOUT_FILE),))]
+        ),
     )
 
 
@@ -113,9 +120,13 @@ def _other_families() -> list[Refusal]:
 
 
 @functools.cache
-def compiled() -> tuple[bytes, str]:
-    """Return the filter as bubblewrap reads it, and why there is none: one of the two is empty."""
+def compiled(*, shared_mappings: bool = True) -> tuple[bytes, str]:
+    """Return the filter as bubblewrap reads it, and why there is none: one of the two is empty.
+
+    Where nobody can see how much a shared mapping without a file holds once its owner has unmapped it in part, it is
+    refused: `shared_mappings` is false.
+    """
     try:
-        return compile_filter(refusals()), ""
+        return compile_filter(refusals(shared_mappings=shared_mappings)), ""
     except FilterUnavailableError as error:
         return b"", str(error)

@@ -17,7 +17,9 @@ size = 128 << 20
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
 libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-place = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS, -1, 0)
+place = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, FLAGS, FILE, 0)
+if place == ctypes.c_void_p(-1).value:
+    raise OSError(ctypes.get_errno(), "refused")
 for part in range(0, size, 8 << 20):
     ctypes.memset(place + part, 1, 8 << 20)
     libc.munmap(place + part, (8 << 20) - 4096)
@@ -105,7 +107,6 @@ holds()
     "attack",
     [
         pytest.param(_SWEPT, id="memory of its own"),
-        pytest.param(_SHARED, id="shared memory that it has unmapped"),
         pytest.param(_PIPES, id="pipes"),
         pytest.param(_SOCKETS, id="sockets"),
         pytest.param(_SOCKETS_ON_THE_WAY, id="sockets on their way"),
@@ -118,6 +119,22 @@ def test_what_it_holds_counts(attack: str, tmp_path: Path) -> None:
     found = tried(attack, tmp_path)
 
     assert found.ended.over == "more than 67 MB of memory", found
+
+
+@pytest.mark.parametrize(
+    ("flags", "file"),
+    [("mmap.MAP_SHARED | mmap.MAP_ANONYMOUS", "-1"), ("mmap.MAP_SHARED", "os.open('/dev/zero', os.O_RDWR)")],
+    ids=["without a file", "of zeros"],
+)
+def test_shared_memory_that_it_has_unmapped_counts_or_is_refused(flags: str, file: str, tmp_path: Path) -> None:
+    found = tried(_SHARED.replace("FLAGS", flags).replace("FILE", file), tmp_path)
+
+    assert found.ended.over == "more than 67 MB of memory" or "refused" in found.printed, found
+    assert "holding" not in found.printed or found.ended.over
+
+
+def test_zeros_can_be_read(tmp_path: Path) -> None:
+    assert tried("print(open('/dev/zero', 'rb').read(3))", tmp_path).printed == f"{bytes(3)!r}\n"
 
 
 def test_a_file_in_memory_counts_where_no_filter_refuses_it(tmp_path: Path) -> None:
@@ -135,8 +152,11 @@ def test_what_is_below_the_limit_runs_to_its_end(tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, memory_bytes=256 << 20)
     honest = """
     pairs = [os.pipe() for _ in range(50)] + [socket.socketpair() for _ in range(20)]
-    shared = mmap.mmap(-1, 16 << 20)
+    shared = open("/dev/shm/shared", "w+b")
     shared.write(bytes(16 << 20))
+    shared.flush()
+    mapped = mmap.mmap(shared.fileno(), 16 << 20)
+    mapped[:] = bytes(len(mapped))
     open("/tmp/file", "wb").write(bytes(16 << 20))
     time.sleep(0.5)
     print("done")
