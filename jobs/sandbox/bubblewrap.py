@@ -31,7 +31,9 @@ from jobs.sandbox.limits import Launch
 TRUSTED = Path("/run/farm/trusted")  # the farm's own packages, inside
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
-_NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
+_NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates")
+_NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates")
+_NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
 _FIRST_UID, _UIDS = 1_800_000_000, 100_000_000  # far above what accounts and containers use
 _IN_MEMORY = ("/tmp", "/dev/shm")
 _CLOSED = ("--unshare-user", "--disable-userns")
@@ -73,6 +75,7 @@ class View:
     devices: Sequence[Path] = ()  # device nodes, the same path inside
     scratch_bytes: int = 64 << 20  # of /tmp, which is its own and in memory
     shared_memory_bytes: int = 256 << 20
+    network: bool = False  # that of the machine; else none
 
 
 @functools.cache
@@ -114,9 +117,13 @@ def subtree() -> cgroup.Subtree:
 def command(inside: Sequence[str], view: View) -> list[str]:
     """`inside` as a command in a sandbox that sees `view`. The caller starts it with `environment`."""
     arguments = ["bwrap", "--die-with-parent", "--new-session", *_NAMESPACES]
+    if not view.network:
+        arguments.append("--unshare-net")
     if os.getuid() != 0:
         arguments += _CLOSED if _closes_namespaces() else _CLOSED[:1]
     reads = {**{path: path for path in _visible()}, **view.read}
+    if view.network:
+        reads |= {path: path for path in map(Path, _NETWORK_FILES) if path.exists()}
     # Before whatever is bound below it: an installation may lie in /tmp.
     arguments += ["--perms", "1777", "--size", str(view.scratch_bytes), "--tmpfs", "/tmp"]
     # Parents first and readable: bubblewrap makes those of a bind for root alone.

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.sandbox import bubblewrap
@@ -63,27 +63,65 @@ class SandboxedLauncher:
 
         Raises `PlatformUnavailableError` where one is required and there is none, and `OSError`.
         """
-        isolation = bubblewrap.isolation()
-        if not isolation.bubblewrap:
-            if self.required:
-                raise PlatformUnavailableError("sandbox", isolation.lacks, "apt-get install bubblewrap")
-            ended = process_tree.run(command, directory, environment, bounds, on_output, measured)
+        if not self._isolates():
+            return process_tree.run(command, directory, environment, bounds, on_output, measured)
+        view = _view((*self.readable, *readable), (measured,), devices)
+        try:
+            return self._started(command, directory, environment, bounds, on_output, measured, view)
+        finally:
             purge(measured)
-            return ended
+
+    def step(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str],
+        bounds: Bounds,
+        on_output: Callable[[bytes], None],
+        measured: Path,
+        *,
+        writable: Sequence[Path],
+        readable: Sequence[Path],
+        network: bool,
+    ) -> ProcessExit:
+        """Run the command of a set-up step: follows `kernel.harness.step_launch.StepLaunch`."""
+        if not self._isolates():
+            return process_tree.run(command, directory, environment, bounds, on_output, measured)
+        view = replace(_view((*self.readable, *readable), writable, ()), network=network)
+        try:
+            return self._started(command, directory, environment, bounds, on_output, measured, view)
+        finally:
+            for each in writable:
+                _give(each, os.getuid())  # what it has made belongs to no user of the sandbox's any more
+
+    def _isolates(self) -> bool:
+        """Whether there is a sandbox. Raises `PlatformUnavailableError` where one is required and there is none."""
+        isolation = bubblewrap.isolation()
+        if not isolation.bubblewrap and self.required:
+            raise PlatformUnavailableError("sandbox", isolation.lacks, "apt-get install bubblewrap")
+        return isolation.bubblewrap
+
+    def _started(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str],
+        bounds: Bounds,
+        on_output: Callable[[bytes], None],
+        measured: Path,
+        view: View,
+    ) -> ProcessExit:
         uid = bubblewrap.own_uid()
         if uid is not None:
-            _give(measured, uid)
-        view = _view((*self.readable, *readable), measured, devices)
+            for each in view.write:
+                _give(each, uid)
         limits = self._limits(bounds)
         program = TRUSTED / "jobs" / "sandbox" / "drop_privileges.py"
         dropped = json.dumps(_dropped(uid, view, limits, directory))
         inside = [sys.executable, "-I", str(program), dropped, *command]
-        try:
-            return _supervised(
-                bubblewrap.launch(inside, view), _environment(environment), limits, bounds, on_output, measured
-            )
-        finally:
-            purge(measured)
+        return _supervised(
+            bubblewrap.launch(inside, view), _environment(environment), limits, bounds, on_output, measured
+        )
 
     def _limits(self, bounds: Bounds) -> SandboxLimits:
         return SandboxLimits(
@@ -166,13 +204,13 @@ def _hand_on(read: Callable[[int], bytes], on_output: Callable[[bytes], None]) -
     return total
 
 
-def _view(readable: Sequence[Path], measured: Path, devices: Sequence[int]) -> View:
+def _view(readable: Sequence[Path], writable: Sequence[Path], devices: Sequence[int]) -> View:
     needs = [ascend_container.needs(device, os.environ) for device in devices]
     shown = [path for path in readable if path.exists()]
     shown += [path for each in needs for path in (*each.read, *each.python)]
     read = {**trusted_packages(), **{path: path for path in shown}}
     nodes = dict.fromkeys(node for each in needs for node in each.devices)
-    return View(read, {measured: measured}, tuple(nodes))
+    return View(read, {each: each for each in writable}, tuple(nodes))
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -183,21 +221,22 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _give(directory: Path, uid: int) -> None:
-    """Let the command's user write below `directory`."""
+    """Make `uid` the owner of all that lies below `directory`, and of itself."""
     for parent, names, files in os.walk(directory):
         os.chown(parent, uid, uid)
         for name in (*names, *files):
             os.chown(Path(parent) / name, uid, uid, follow_symlinks=False)
 
 
-def purge(directory: Path) -> None:
-    """Delete every link, pipe, socket and device below `directory`: only plain files and directories stay."""
+def purge(directory: Path, *, links: bool = True) -> None:
+    """Delete every pipe, socket and device below `directory`, and every link unless `links` is false."""
     for parent, names, files in os.walk(directory):
         for name in (*names, *files):
             path = Path(parent) / name
             with contextlib.suppress(FileNotFoundError):
                 mode = path.lstat().st_mode
-                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                kept = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or (stat.S_ISLNK(mode) and not links)
+                if not kept:
                     path.unlink()
 
 
