@@ -148,7 +148,8 @@ def _show(seen: Seen, outcome: str) -> None:
     for name, claim in seen.claims.items():
         click.echo(f"output {name}: {'PASS' if claim.passed else 'FAIL'} {claim.shape} {claim.dtype}".rstrip())
     for mode, time in seen.times.items():
-        click.echo(f"time of mode {mode}: median {time.median_us:g} µs of {time.rounds} rounds")
+        shown = time.problem or f"median {time.median_us:g} µs, mean {time.mean_us:g} µs of {time.rounds} rounds"
+        click.echo(f"time of mode {mode}: {shown}")
     for rank, sign in sorted(seen.signs.items()):
         click.echo(f"signature {rank} ({sign.kind}): {sign.line}")
     if seen.losses:

@@ -185,9 +185,11 @@ class Lines(ProfileSection):
     outputs_required: bool = True  # a pass that names no output is none
     mode: Pattern = ""  # a line that begins a further program; group `mode` names it, or they are counted
     mode_name: Pattern = ""  # with a group `mode`: a line that names the program that begins next
-    time: Pattern = (
-        ""  # µs of the mode under way: groups `rounds`, `min`, `median`, `mean`, `max`, or `us` (one sample)
-    )
+    # A line with times of the mode under way. Groups: `us`, one sample; or `samples`, a list of them; or the
+    # `statistic`, with `min`, `median`, `mean`, `max` and `rounds` where they are printed.
+    time: Pattern = ""
+    unit: Literal["ns", "us", "ms", "s"] = "us"  # of these times
+    rounds: int | None = Field(default=None, ge=1)  # that the printed statistic is of, where no line says it
     statistic: Literal["median", "mean"] = "median"  # of the printed time, which is the file's
     primary_mode: str = ""  # the one whose median is the file's time, where there are several
     mismatch: Mismatch = Field(default_factory=Mismatch)
@@ -196,8 +198,8 @@ class Lines(ProfileSection):
     def _has_groups(self) -> Lines:
         if self.output:
             _groups(self.output, ["name", "verdict"])
-        if self.time and "us" not in re.compile(self.time).groupindex:
-            _groups(self.time, ["rounds", "min", "median", "mean", "max"])
+        if self.time and not {"us", "samples"} & set(re.compile(self.time).groupindex):
+            _groups(self.time, [self.statistic] if self.rounds else [self.statistic, "rounds"])
         if self.mode_name:
             _groups(self.mode_name, ["mode"])
         return self

@@ -11,6 +11,7 @@ import statistics
 from dataclasses import dataclass, field, replace
 
 from kernel.harness.profile import Lines, Profile
+from kernel.harness.profile_results import UNITS
 from kernel.harness.signatures import ranked
 from kernel.platforms.protocol import Claim, ModeTime
 
@@ -31,6 +32,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 _STAMP = re.compile(
     r"^\[?(?:\d{4}[-/]\d{2}[-/]\d{2}[T ])?\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})?(?:\](?: |(?=\S))| )"
 )
+_NUMBERS = re.compile(r"[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf)", re.IGNORECASE)
 _QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
 
 
@@ -181,16 +183,24 @@ class Reader:
                 self._add(self._prefix() + name, Claim(passed=False))
 
     def _time(self, found: re.Match[str]) -> None:
-        if "us" in found.groupdict():
+        """Samples are collected. A statistic is taken as printed, and stands for those that are not printed."""
+        told = found.groupdict()
+        listed = told.get("samples") or told.get("us")
+        if listed is not None:
             samples = self._samples.setdefault(self._program.name, [])
-            number = _number(found["us"])
-            if number is not None and len(samples) < _MOST_SAMPLES:
-                samples.append(number)
-            return
-        numbers = [_number(found[name]) for name in ("min", "median", "mean", "max")]
-        known = [number for number in numbers if number is not None]
-        if len(known) == len(numbers) and len(self._seen.times) < _MOST_TIMES:
-            self._seen.times[self._program.name] = ModeTime(int(found["rounds"][:9]), *known)
+            numbers = (self._us(text) for text in _NUMBERS.findall(listed))
+            samples += [us for us in numbers if us is not None][: _MOST_SAMPLES - len(samples)]
+        elif told.get(self._lines.statistic) and len(self._seen.times) < _MOST_TIMES:
+            stated = told[self._lines.statistic]
+            spread = [self._us(told.get(name) or stated) for name in ("min", "median", "mean", "max")]
+            known = [us for us in spread if us is not None]
+            rounds = told.get("rounds") or str(self._lines.rounds)
+            if len(known) == len(spread) and rounds.isdecimal():
+                self._seen.times[self._program.name] = ModeTime(int(rounds[:9]), *known)
+
+    def _us(self, text: str) -> float | None:
+        number = _number(text)
+        return None if number is None else number * UNITS[self._lines.unit]
 
     def _begin_mode(self, began: re.Match[str]) -> None:
         """A program begins. What was printed before the first has begun is the first one's."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from kernel.harness.profile import Lines
 from kernel.harness.reading import Reader, Seen
 from tests.fakes.harness import shipped
 
@@ -136,3 +139,58 @@ def test_more_programs_than_are_followed_is_no_pass() -> None:
     seen = read("[RUN] compile ...\n[RUN]   'y' PASS  shape=(1,)\n[RUN] PASS (1s)\n" * 1001)
 
     assert "more than 1000 programs" in seen.unvalidated
+
+
+def timed(text: str, time: str, **more: object) -> dict[str, tuple[object, ...]]:
+    """Rounds, minimum, median, mean and maximum of each mode in `text`, where `time` finds them."""
+    lines = Lines.model_validate({**shipped().lines.model_dump(), "time": time, **more})
+    reader = Reader(shipped().model_copy(update={"lines": lines}))
+    reader.feed(text.encode())
+    found = reader.close().times
+    return {mode: (each.rounds, each.min_us, each.median_us, each.mean_us, each.max_us) for mode, each in found.items()}
+
+
+MEAN = r"avg (?P<mean>\S+) us"
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "more", "told"),
+    [
+        ("1 us\n4 us\n1 us\n", r"^(?P<us>\S+) us$", {}, (3, 1.0, 1.0, 2.0, 4.0)),
+        ("times: [4, 1.0, 1e0] us\n", r"times: \[(?P<samples>.*)\]", {}, (3, 1.0, 1.0, 2.0, 4.0)),
+        ("times: 4\ntimes: 1 1\n", r"times: (?P<samples>.*)", {}, (3, 1.0, 1.0, 2.0, 4.0)),
+        ("avg 0.5 us of 20\n", MEAN + r" of (?P<rounds>\d+)", {"statistic": "mean"}, (20, 0.5, 0.5, 0.5, 0.5)),
+        ("avg 0.5 us\n", MEAN, {"statistic": "mean", "rounds": 7}, (7, 0.5, 0.5, 0.5, 0.5)),
+        ("avg 0.5 us\n", MEAN, {"statistic": "mean", "rounds": 7, "unit": "ms"}, (7, 500.0, 500.0, 500.0, 500.0)),
+        (
+            "p50 2 min 1\n",
+            r"p50 (?P<median>\S+)(?: min (?P<min>\S+))?",
+            {"rounds": 5},
+            (5, 1.0, 2.0, 2.0, 2.0),
+        ),
+    ],
+)
+def test_samples_and_a_statistic_of_so_many_rounds_are_times(
+    text: str, time: str, more: dict[str, object], told: tuple[object, ...]
+) -> None:
+    assert timed(text, time, **more) == {"1": told}
+
+
+def test_a_time_of_no_rounds_is_none() -> None:
+    (printed,) = read("[RUN]   effective_us (0 rounds) min=1 median=1 mean=1 max=1\n").times.values()
+
+    assert printed.problem.endswith("a time is of at least one round")
+
+
+@pytest.mark.parametrize(
+    ("time", "more", "told"),
+    [
+        (r"(?P<mean>\S+) of (?P<rounds>\d+)", {}, "has no group (?P<median>…)"),
+        (r"(?P<median>\S+)", {}, "has no group (?P<rounds>…)"),
+        (r"(?P<median>\S+)", {"rounds": 0}, "greater than or equal to 1"),
+        (r"(?P<median>\S+)", {"rounds": 2, "unit": "min"}, "Input should be 'ns'"),
+    ],
+)
+def test_a_printed_time_needs_its_statistic_and_its_rounds(time: str, more: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        Lines.model_validate({"time": time, **more})
