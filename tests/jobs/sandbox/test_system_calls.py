@@ -30,12 +30,16 @@ def printed(source: str, place: Path) -> object:
     return json.loads(found.printed)
 
 
+def number_of(call: str) -> int:
+    """The number of a system call here; -1 where libseccomp does not know it."""
+    return int(ctypes.CDLL("libseccomp.so.2").seccomp_syscall_resolve_name(call.encode()))
+
+
 def numbers() -> dict[int, int]:
     """Every call that is refused whatever its arguments are → its error."""
-    library = ctypes.CDLL("libseccomp.so.2")
     found = {}
     for refusal in system_calls.refusals():
-        known = library.seccomp_syscall_resolve_name(refusal.call.encode())
+        known = number_of(refusal.call)
         number = refusal.number if known == -1 else known
         if not refusal.tests and number is not None and number >= 0:
             found[number] = refusal.error
@@ -99,14 +103,22 @@ def test_no_way_leads_to_a_new_namespace(tmp_path: Path) -> None:
     import subprocess
     done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, text=True)
     flags = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
-    def error(flag):
+    def error(call, *arguments):
         ctypes.set_errno(0)
-        libc.unshare(flag)
+        if call(*arguments) == 0 and os.getpid() != here:
+            os._exit(0)
         return errno.errorcode.get(ctypes.get_errno(), "")
-    print(json.dumps([done.returncode != 0, "not permitted" in done.stderr, *map(error, flags)]))
+    here = os.getpid()
+    print(json.dumps({
+        "command": [done.returncode != 0, "not permitted" in done.stderr],
+        "unshare": [error(libc.unshare, flag) for flag in flags],
+        "clone": [error(libc.syscall, CLONE, ctypes.c_long(flag | signal.SIGCHLD), 0, 0, 0, 0) for flag in flags],
+    }))
     """
 
-    assert printed(ask, tmp_path) == [True, True, *["EPERM"] * 7]
+    found = printed(ask.replace("CLONE", str(number_of("clone"))), tmp_path)
+
+    assert found == {"command": [True, True], "unshare": ["EPERM"] * 7, "clone": ["EPERM"] * 7}
 
 
 @needs_sandbox
@@ -230,3 +242,31 @@ def test_a_call_of_another_architecture_needs_no_rule() -> None:
     assert libseccomp.compile_filter([Refusal("s390_pci_mmio_read", errno.EPERM)]) == nothing
     assert libseccomp.compile_filter([Refusal("ptrace", errno.EPERM)]) != nothing
     assert len(FILTER) % 8 == 0
+
+
+def test_what_sandboxes_are_left_by_is_refused() -> None:
+    refused = {each.call for each in system_calls.refusals()}
+
+    assert refused >= {"ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd"}
+    assert refused >= {
+        "mount",
+        "umount2",
+        "open_tree",
+        "move_mount",
+        "fsopen",
+        "fsmount",
+        "mount_setattr",
+        "pivot_root",
+    }
+    assert refused >= {"unshare", "setns", "clone", "clone3", "keyctl", "bpf", "perf_event_open", "userfaultfd"}
+    assert refused >= {"io_uring_setup", "kexec_load", "clock_settime", "settimeofday", "memfd_create", "vmsplice"}
+
+
+@needs_filter
+def test_shared_mappings_are_refused_only_where_nobody_sees_them() -> None:
+    there, refused = (system_calls.compiled(shared_mappings=each)[0] for each in (True, False))
+
+    assert len(refused) > len(there)
+    assert {each.call for each in system_calls.refusals(shared_mappings=False)} - {
+        each.call for each in system_calls.refusals()
+    } == {"mmap"}
