@@ -20,8 +20,8 @@ DEPLOY = Path(__file__).parents[3] / "ci" / "deploy"
 UNITS = sorted(path for path in (DEPLOY / "systemd").iterdir() if path.suffix in (".service", ".timer"))
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 EXPOSURE = 25  # of 100; `systemd-analyze security` calls up to 50 "OK"
-SANDBOXING = ("npu-farm-node.service", "npu-farm-serve.service")  # start bubblewrap, which needs namespaces and mounts
-SANDBOXING_EXPOSURE = 30
+SANDBOXING = ("npu-farm-node.service", "npu-farm-serve.service")  # start bubblewrap: namespaces, mounts and a cgroup subtree
+SANDBOXING_EXPOSURE = 32
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
@@ -138,3 +138,12 @@ def test_every_variable_of_the_units_is_in_the_example() -> None:
 
     assert used <= given.keys()
     assert (given["RAY_AUTH_MODE"], given["FARM_NODE_IP"]) == ("token", "127.0.0.1")
+
+
+@pytest.mark.parametrize("name", SANDBOXING)
+def test_a_service_that_confines_programs_may_bound_them_by_cgroups(name: str) -> None:
+    lines = (DEPLOY / "systemd" / name).read_text().splitlines()
+    given = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+    assert set(given["Delegate"].split()) == {"cpu", "memory", "pids"}
+    assert given["ProtectControlGroups"] == "no"  # read-only, no group can be made in it
