@@ -20,7 +20,8 @@ DEPLOY = Path(__file__).parents[3] / "ci" / "deploy"
 UNITS = sorted(path for path in (DEPLOY / "systemd").iterdir() if path.suffix in (".service", ".timer"))
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 EXPOSURE = 25  # of 100; `systemd-analyze security` calls up to 50 "OK"
-SANDBOXING = ("npu-farm-node.service", "npu-farm-serve.service")  # start bubblewrap: namespaces, mounts and a cgroup subtree
+# These start bubblewrap, which needs namespaces and mounts, and have a cgroup subtree.
+SANDBOXING = ("npu-farm-node.service", "npu-farm-serve.service")
 SANDBOXING_EXPOSURE = 32
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
