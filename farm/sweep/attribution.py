@@ -48,7 +48,7 @@ def attribute(cells: Sequence[Cell], fleet: Fleet, repeats: int, unfit: Collecti
     others = witnesses({cell.device for cell in cells}, fleet.cards) - len(racing)
     for column, digests in table.items():
         blames += _judge(column, digests, fleet, unsteady, others if len(racing) == 1 else 0, unfit)
-    split = {(blame.place.case, blame.place.output) for blame in blames if blame.kind is Kind.UNDECIDED}
+    split = {blame.place for blame in blames if blame.kind is Kind.UNDECIDED and not blame.devices}
     blames += _wrong_numbers(cells, {device for blame in blames for device in blame.devices}, split)
     looked = {(cell.device, cell.case, cell.seed) for cell in cells if cell.repeat >= repeats}
     return [_confirmed(finding, looked) for finding in _merged(blames)]
@@ -202,25 +202,28 @@ def _shared(place: FindingPlace, group: Collection[str], fleet: Fleet, explanati
 
 
 def _wrong_numbers(
-    cells: Sequence[Cell], blamed: Collection[str], undecided: Collection[tuple[str, str]]
+    cells: Iterable[Cell], blamed: Collection[str], split: Collection[FindingPlace]
 ) -> list[FailureAttribution]:
     """Outputs out of tolerance. Of two cards that disagree, one that alone is wrong may be the card that is odd.
 
-    `undecided` are (case, output) of which it is not known who is odd.
+    `split` are the places in which it is not known who is odd.
     """
-    ran: dict[str, set[str]] = defaultdict(set)
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    ran: dict[tuple[str, int], set[str]] = defaultdict(set)
+    wrong: dict[tuple[str, int, str], set[str]] = defaultdict(set)
     for cell in cells:
-        if cell.device not in blamed and cell.failure is None:
-            ran[cell.case].add(cell.device)
+        if cell.device not in blamed:
+            ran[cell.case, cell.seed].add(cell.device)
             for output in cell.wrong:
-                found[cell.case, output].add(cell.device)
+                wrong[cell.case, cell.seed, output].add(cell.device)
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for (case, seed, output), devices in wrong.items():
+        if devices == ran[case, seed] or FindingPlace(case=case, seed=seed, output=output) not in split:
+            found[case, output] |= devices
     return [
         FailureAttribution(
             Kind.WRONG_NUMBERS, tuple(sorted(devices)), FindingPlace(case=case, output=output), "out of tolerance"
         )
         for (case, output), devices in found.items()
-        if devices == ran[case] or (case, output) not in undecided
     ]
 
 

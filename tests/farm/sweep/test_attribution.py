@@ -94,6 +94,16 @@ def test_of_two_cards_that_disagree_wrong_numbers_of_one_alone_blame_nobody() ->
     assert kinds(both) == [Kind.WRONG_NUMBERS, Kind.UNDECIDED]
 
 
+def test_wrong_numbers_with_another_seed_than_the_one_that_splits_the_cards_are_the_kernels() -> None:
+    devices = fleet(2)
+    agreed = votes(devices, ["a", "a"], seed=1)
+    agreed[1] = agreed[1].model_copy(update={"wrong": [OUTPUT]})
+
+    found = judged(devices, [*votes(devices, ["aa", "bb"]), *agreed])
+
+    assert [each.kind for each in found] == [Kind.WRONG_NUMBERS, Kind.UNDECIDED]
+
+
 def test_a_race_on_several_cards_is_the_kernels_and_needs_no_second_look() -> None:
     devices = fleet(6)
 
