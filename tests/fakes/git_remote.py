@@ -47,8 +47,8 @@ class GitRemote:
             self.git("update-ref", ref, made)
         return made
 
-    def bomb(self, path: str, levels: int) -> str:
-        """A commit of pull request 7 with a few objects, whose `path` lists as ten to the power of `levels` files."""
+    def bomb(self, path: str, levels: int, ref: str = "refs/pull/7/head") -> str:
+        """A commit with a few objects, whose `path` lists as ten to the power of `levels` files."""
         line = f"100644 blob {self.blob('x')}\tfile"
         for _ in range(levels):
             tree = self.git("mktree", text="".join(f"{line}{number}\n" for number in range(10)))
@@ -59,7 +59,7 @@ class GitRemote:
         others = [each for each in self.git("ls-tree", self.main).splitlines() if not each.endswith(f"\t{top}")]
         whole = self.git("mktree", text="".join(f"{each}\n" for each in [*others, f"040000 tree {tree}\t{top}"]))
         made = self.git("commit-tree", whole, "-p", self.main, "-m", "a change")
-        self.git("update-ref", "refs/pull/7/head", made)
+        self.git("update-ref", ref, made)
         return made
 
     def pull(self, number: int, files: dict[str, str], base: str = "") -> str:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.fakes.branch_protection import gitea_lets_merge
 from tests.fakes.github_api import LOGIN, PAGE, TOKEN, Fault
 from tests.fakes.oauth import OAuth
 
@@ -107,6 +108,12 @@ class GiteaApi:
         return self._page(
             request, [each for each in reversed(self.statuses) if each["sha"] == request.path_params["sha"]]
         )
+
+    def mergeable(self, sha: str, required: str = "npu-kernel-farm") -> bool:
+        """Whether branch protection that requires the context `required` lets a commit be merged. A draft never is."""
+        pulls = [each for each in self.pulls.values() if each["head"]["sha"] == sha]
+        is_draft = bool(pulls) and all(each["draft"] for each in pulls)
+        return not is_draft and gitea_lets_merge([each for each in self.statuses if each["sha"] == sha], required)
 
     def _list_comments(self, request: Request, body: Any) -> JSONResponse:
         number = request.path_params["number"]

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.fakes.branch_protection import github_lets_merge
 from tests.fakes.oauth import OAuth
 from tests.fakes.openapi_answers import Description
 
@@ -23,7 +24,6 @@ TOKEN = "ghp_token_of_the_tests"
 LOGIN = "farm-bot"
 APP_ID = 4711
 _LEGACY = {"maintain": "write", "triage": "read"}  # the names older than these roles
-_MEETS = ("success", "neutral", "skipped")  # conclusions that meet a required check
 PAGE = 3  # entries; small, so that every list of a test has several pages
 
 
@@ -182,13 +182,8 @@ class GitHubApi:
         return self._page(request, [self._shown(number) for number in reversed(fitting)], "check_runs")
 
     def mergeable(self, sha: str, required: str = "npu-kernel-farm") -> bool:
-        """Whether branch protection that requires the check `required` lets a commit be merged.
-
-        As GitHub documents it: of a name the newest check run counts, and it has to be completed as one of three.
-        """
-        of_name = [each for each in self.checks.values() if (each["head_sha"], each["name"]) == (sha, required)]
-        newest = of_name[-1] if of_name else {"status": "expected", "conclusion": None}
-        return newest["status"] == "completed" and newest["conclusion"] in _MEETS
+        """Whether branch protection that requires the check `required` lets a commit be merged."""
+        return github_lets_merge([each for each in self.checks.values() if each["head_sha"] == sha], required)
 
     def _list_comments(self, request: Request, body: Any) -> JSONResponse:
         number = request.path_params["number"]
