@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
@@ -14,10 +15,12 @@ from ci.api.pages import Cursor, Limit, Page, Word, cursor, number_position
 from ci.api.problems import ApiError
 from ci.config.repository import RepositorySection
 from ci.config.section import RepositoryName
+from ci.queue import job_targets
 from ci.queue.intents import Validate
 from ci.queue.job_queue import Queue
+from ci.queue.job_targets import TargetRun
 from ci.queue.options import JobOptions
-from ci.store.states import OPEN, JobKind, JobState
+from ci.store.states import OPEN, JobKind, JobState, TargetState
 from ci.store.tables import JOB
 from farm.model.audit import Actor, AuditAction
 from farm.model.priority import Priority
@@ -31,6 +34,18 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 Sha = Annotated[str, Field(pattern="^([0-9a-f]{40}|[0-9a-f]{64})$")]
 Case = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class JobTarget(BaseModel):
+    """One target of a job: a kernel, or a suite, with a run of its own."""
+
+    name: str
+    state: TargetState
+    run_id: str  # "" until it runs
+    verdict: Verdict | None  # None until it is done
+    reason: str
+    started_at: str | None
+    finished_at: str | None
 
 
 class Job(BaseModel):
@@ -53,7 +68,8 @@ class Job(BaseModel):
     reason: str
     stage: str  # what its run does now; "" unless it runs
     approved_by: str  # "" where nobody had to
-    run_id: str  # "" until it runs
+    run_id: str  # the newest; "" until it runs
+    targets: list[JobTarget]  # in the order in which they are run; [] until that is known, and of older jobs
     verdict: Verdict | None  # None until it is done
     attempts: int  # how often it was begun
     created_at: str  # ISO 8601, UTC
@@ -70,6 +86,9 @@ class Submission(Record):
     base: Sha | None = Field(default=None, description="The commit to compare with.")
     devices: int | None = Field(default=None, ge=1, le=1024, description="As configured where left out.")
     cases: list[Case] = Field(default_factory=list, max_length=64, description="As configured where empty.")
+    targets: list[Case] = Field(
+        default_factory=list, max_length=64, description="Names in farm.toml; where empty, those that it touches."
+    )
 
 
 @router.get("", summary="List jobs", dependencies=[READER])
@@ -91,15 +110,16 @@ def list_jobs(
         query = query.where(JOB.c.sequence < number_position(after))
     with transaction(gate.engine, "read") as connection:
         found = connection.execute(query.order_by(JOB.c.sequence.desc()).limit(limit + 1)).all()
-    shown = found[:limit]
-    return Page(items=[_job(row) for row in shown], next=cursor(shown[-1].sequence) if len(found) > limit else None)
+        shown = found[:limit]
+        items = _jobs(connection, shown)
+    return Page(items=items, next=cursor(shown[-1].sequence) if len(found) > limit else None)
 
 
 @router.get("/{job_id}", summary="One job", dependencies=[READER])
 def get_job(gate: GateHere, job_id: JobId) -> Job:
     """One job."""
     with transaction(gate.engine, "read") as connection:
-        return _job(_row(connection, job_id))
+        return _job(connection, _row(connection, job_id))
 
 
 @router.post("", status_code=201, summary="Submit a commit")
@@ -122,7 +142,7 @@ def submit(gate: GateHere, by: Submitter, origin: Origin, asked: Submission, res
         priority=Priority.INTERACTIVE,
     )
     with transaction(gate.engine, "written", write=True) as connection:
-        options = JobOptions(devices=asked.devices, cases=asked.cases)
+        options = JobOptions(devices=asked.devices, cases=asked.cases, targets=asked.targets)
         Queue(connection, gate.config, repository).validate(wanted, options, f"token {by}")
         actor = Actor(f"token {by}", origin)
         audit_log.note(connection, actor, AuditAction.SUBMITTED, asked.commit, repository.name)
@@ -154,7 +174,7 @@ def cancel_by(gate: ApiContext, by: Actor, job_id: str) -> Job:
         queue = Queue(connection, gate.config, _repository(gate, str(row.forge), str(row.repository), 409))
         if not queue.cancel_job(job_id, f"by {by.name}", by):
             raise ApiError(409, f"job {job_id} is {row.state} already")
-        return _job(_row(connection, job_id))
+        return _job(connection, _row(connection, job_id))
 
 
 def approve_by(gate: ApiContext, by: Actor, job_id: str) -> Job:
@@ -164,7 +184,7 @@ def approve_by(gate: ApiContext, by: Actor, job_id: str) -> Job:
         queue = Queue(connection, gate.config, _repository(gate, str(row.forge), str(row.repository), 409))
         if not queue.approve_job(job_id, by):
             raise ApiError(409, f"job {job_id} is {row.state}; only one that is held can be approved")
-        return _job(_row(connection, job_id))
+        return _job(connection, _row(connection, job_id))
 
 
 def retry_by(gate: ApiContext, by: Actor, job_id: str, response: Response) -> Job:
@@ -176,7 +196,7 @@ def retry_by(gate: ApiContext, by: Actor, job_id: str, response: Response) -> Jo
             raise ApiError(409, f"job {job_id} is {row.state}; only one that is over can be retried")
         _, made = Queue(connection, gate.config, repository).retry(row, by)
         response.headers["Location"] = f"/api/v1/jobs/{made}"
-        return _job(_row(connection, made))
+        return _job(connection, _row(connection, made))
 
 
 def _repository(gate: ApiContext, forge: str, name: str, status: int) -> RepositorySection:
@@ -197,12 +217,22 @@ def _made(connection: Connection, repository: RepositorySection, subject: str, r
     """The job that was queued last for `subject`."""
     mine = (JOB.c.forge == repository.forge, JOB.c.repository == repository.name, JOB.c.subject == subject)
     newest = select(JOB).where(*mine).order_by(JOB.c.sequence.desc()).limit(1)
-    job = _job(connection.execute(newest).one())
+    job = _job(connection, connection.execute(newest).one())
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return job
 
 
-def _job(row: Row[tuple[object, ...]]) -> Job:
+def _job(connection: Connection, row: Row[tuple[object, ...]]) -> Job:
+    return _jobs(connection, [row])[0]
+
+
+def _jobs(connection: Connection, rows: Sequence[Row[tuple[object, ...]]]) -> list[Job]:
+    targets = job_targets.of_jobs(connection, [str(row.id) for row in rows])
+    return [_with_targets(row, targets.get(str(row.id), [])) for row in rows]
+
+
+def _with_targets(row: Row[tuple[object, ...]], targets: Sequence[TargetRun]) -> Job:
     values = dict(row._mapping)
     values["verdict"] = values["verdict"] or None
+    values["targets"] = [JobTarget.model_validate(each, from_attributes=True) for each in targets]
     return Job.model_validate({**values, "options": JobOptions.model_validate_json(str(values["options"]))})

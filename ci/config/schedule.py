@@ -30,6 +30,7 @@ class Schedule(Section):
     forge: str = "github"
     repository: RepositoryName  # whose kernel and platform are taken, and who gets the issue when it goes wrong
     branch: str = Field(default="main", min_length=1, max_length=250)  # of a baseline: its head is run
+    target: str = ""  # of a repository with several; a sweep takes a kernel, a baseline all of them where it is empty
     cases: list[str] = Field(default_factory=list)  # empty: the repository's
     devices: int | None = Field(default=None, ge=1, le=1024)  # None: all healthy ones, or as the repository says
     seeds: int = Field(default=3, ge=1, le=1000)  # of a sweep, as the two below

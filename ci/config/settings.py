@@ -28,6 +28,7 @@ from ci.config.repository import RepositorySection
 from ci.config.schedule import Schedule
 from ci.config.secrets import WebhookSecret, loading, wrong
 from ci.config.section import Section
+from ci.config.target import kernel_of
 from ci.errors import ConfigError, ConfigProblem
 from farm import paths
 
@@ -135,6 +136,24 @@ class Config(Section):
                 raise wrong(f"{told}, but [runner] limit_s ends a job after {self.runner.limit_s:g} s; raise that")
         return self
 
+    @model_validator(mode="after")
+    def _schedules_what_there_is(self) -> Config:
+        for schedule in self.schedule:
+            found = self.find(schedule.forge, schedule.repository)
+            assert found is not None, "held by Schedule"
+            names = [each.name for each in found.judged_by()]
+            if schedule.kind == "sweep":
+                try:
+                    kernel_of(found.judged_by(), schedule.target)
+                except LookupError as error:
+                    raise wrong(
+                        f"[[schedule]] {schedule.name} sweeps one kernel, and {found.name} has {error}"
+                    ) from error
+            elif schedule.target and schedule.target not in names:
+                said = f"[[schedule]] {schedule.name} has the unknown target {schedule.target}"
+                raise wrong(f"{said}; {found.name} has: {', '.join(names)}")
+        return self
+
     def find(self, forge: str, name: str) -> RepositorySection | None:
         """The repository `name` of `forge`; forges compare names without regard to case."""
         wanted = (forge, name.lower())
@@ -204,9 +223,9 @@ def _tables(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _kernels(document: dict[str, Any]) -> dict[tuple[str, str], str]:
-    """The kernel of each repository, by forge and name in lower case."""
+    """The kernel of each repository that has one and no targets, else "", by forge and name in lower case."""
     return {
-        (str(each.get("forge", "github")), str(each.get("name")).lower()): str(each.get("kernel"))
+        (str(each.get("forge", "github")), str(each.get("name")).lower()): str(each.get("kernel", ""))
         for each in _tables(document, "repository")
     }
 

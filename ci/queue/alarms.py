@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, Row, func, select
 
 from ci.config.settings import Config
@@ -32,13 +34,15 @@ def usable_devices(connection: Connection) -> dict[str, int]:
     return usable
 
 
-def settled(connection: Connection, config: Config, job: Row[tuple[object, ...]], platform: str) -> None:
+def settled(connection: Connection, config: Config, job: Row[tuple[object, ...]], platforms: Sequence[str]) -> None:
     """A job has ended errored: post a notice, in the same transaction, where that makes one too many."""
     most = config.runner.alarm_after
     if errored_in_a_row(connection) == most:  # once for each such row of jobs
         reason = f"{most} jobs in a row ended errored; no commit can be merged until the farm is repaired"
         notifications.post(connection, config, job, Event.ALARM, reason)
         return
-    if usable_devices(connection).get(platform) == 0:
-        reason = f"platform {platform} has no healthy device left; release one, or repair them"
+    usable = usable_devices(connection)
+    without = [platform for platform in platforms if usable.get(platform) == 0]
+    if without:
+        reason = f"platform {', '.join(without)} has no healthy device left; release one, or repair them"
         notifications.post(connection, config, job, Event.ALARM, reason)

@@ -25,7 +25,11 @@ def check_name(repository: RepositorySection, kind: JobKind, options: JobOptions
 
 def is_narrowed(repository: RepositorySection, options: JobOptions) -> bool:
     """Whether `options` ask for less than the repository is configured to have validated."""
+    targets = repository.judged_by()
+    fewer_targets = bool(options.targets) and not set(options.targets) >= {each.name for each in targets}
     # Which cases are meant by none at all is the kernel's choice, so any choice of somebody else may be less.
-    fewer_cases = bool(options.cases) and not (repository.cases and set(options.cases) >= set(repository.cases))
-    fewer_devices = options.devices is not None and options.devices < repository.devices
-    return fewer_cases or fewer_devices
+    fewer_cases = bool(options.cases) and any(
+        not each.cases or not set(options.cases) >= set(each.cases) for each in targets
+    )
+    fewer_devices = options.devices is not None and any(options.devices < each.devices for each in targets)
+    return fewer_targets or fewer_cases or fewer_devices

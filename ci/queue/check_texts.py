@@ -47,6 +47,12 @@ def cancelled(name: str, head_sha: str, job_id: str, url: str, reason: str) -> C
     return check.model_copy(update={"conclusion": Conclusion.CANCELLED, "summary": reason})
 
 
+def not_run(name: str, head_sha: str, job_id: str, url: str, reason: str) -> Check:
+    """The check of a target whose job is over without having run it."""
+    check = _check(name, head_sha, job_id, url, CheckStatus.COMPLETED, f"Not run: {reason}")
+    return check.model_copy(update={"conclusion": Conclusion.ACTION_REQUIRED})
+
+
 def completed(name: str, head_sha: str, job_id: str, url: str, outcome: JobOutcome) -> Check:
     """The check of a job that has its verdict."""
     title = f"{outcome.verdict.value}: {outcome.reason}"

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, case, or_, 
 
 from ci.config.repository import RepositorySection
 from ci.config.settings import Config
-from ci.queue import alarms, check_texts, notifications, schedule_issue
+from ci.queue import alarms, check_texts, job_targets, notifications, schedule_issue
 from ci.queue.check_names import is_narrowed
 from ci.queue.job_queue import Queue
 from ci.queue.options import JobOptions
@@ -116,7 +116,7 @@ class Claims:
     def say(self, claim: JobClaim, title: str, text: str) -> None:
         """Have the check say how far the run is; `text` is Markdown."""
         with transaction(self._engine, "written", write=True) as connection:
-            row = self._row(connection, claim)
+            row = self.locked(connection, claim)
             if row is not None and row.state == JobState.RUNNING.value:
                 queue = Queue(connection, self._config, claim.repository)
                 queue.tell(row, check_texts.progress(*queue.names(row), title, text))
@@ -126,7 +126,7 @@ class Claims:
         values = {**_FREE, "state": JobState.QUEUED.value, "reason": why}
         values["next_at"] = timestamps.later(timestamps.utc_now(), wait_s)
         with transaction(self._engine, "written", write=True) as connection:
-            row = self._row(connection, claim)
+            row = self.locked(connection, claim)
             if row is None or self._cancelled(connection, row):
                 return
             connection.execute(update(JOB).where(JOB.c.id == claim.id).values(values))
@@ -136,7 +136,7 @@ class Claims:
     def hold(self, claim: JobClaim, reason: str, why: str) -> None:
         """Have the job wait for an approval; `reason` is one line, `why` Markdown."""
         with transaction(self._engine, "written", write=True) as connection:
-            row = self._row(connection, claim)
+            row = self.locked(connection, claim)
             if row is None or self._cancelled(connection, row):
                 return
             values = {**_FREE, "state": JobState.HELD.value, "reason": reason, "started_at": None}
@@ -155,35 +155,48 @@ class Claims:
     def settle(self, claim: JobClaim, outcome: JobOutcome) -> bool:
         """Give the job its one verdict; whether it was this service's to give."""
         with transaction(self._engine, "written", write=True) as connection:
-            row = self._row(connection, claim)
+            row = self.locked(connection, claim)
             if row is None:
                 return False
             if self._cancelled(connection, row):
                 return True
             values = {"state": JobState.DONE.value, "verdict": outcome.verdict.value, "reason": outcome.reason}
             values["stage"] = ""
+            runs = [each.run_id for each in job_targets.of_job(connection, claim.id) if each.run_id]
+            values |= {"run_id": runs[-1]} if runs else {}  # of an earlier claim, where nothing was left to be run
             settled = update(JOB).where(JOB.c.id == claim.id).values(**values, finished_at=_now())
             connection.execute(settled)
+            row = connection.execute(select(JOB).where(JOB.c.id == claim.id)).one()
             queue = Queue(connection, self._config, claim.repository)
             queue.tell(row, check_texts.completed(*queue.names(row), outcome))
             report = outcome.report or f"**{outcome.verdict.value}**: {outcome.reason}"
             if claim.number is not None:
                 kind = "narrowed report" if is_narrowed(claim.repository, claim.options) else "report"
-                links = queue.links(row)
-                comment = check_texts.report_comment(claim.number, report, kind, *links)
+                job_url, run_url = queue.links(row)
+                several = len(runs) > 1  # then the report has the links
+                comment = check_texts.report_comment(claim.number, report, kind, job_url, "" if several else run_url)
                 queue.comment(comment, kind.replace(" ", "-"))
             schedule_issue.settled(connection, self._config, row, outcome.verdict, outcome.reason, report)
             self._tell_of_devices(connection, claim, row)
             if outcome.verdict is Verdict.ERRORED:
-                alarms.settled(connection, self._config, row, claim.repository.platform)
+                platforms = {each.platform for each in claim.repository.judged_by()}
+                alarms.settled(connection, self._config, row, sorted(platforms))
             return True
 
     def _tell_of_devices(self, connection: Connection, claim: JobClaim, row: JobRow) -> None:
         """Queue a notice of the devices that the job's run has put into quarantine, with the reasons."""
-        out = health_store.taken_out(connection, claim.repository.platform, str(row.run_id), str(row.started_at))
+        out: dict[str, str] = {}
+        for platform, run_id in self._runs(connection, claim, row):
+            out |= health_store.taken_out(connection, platform, run_id, str(row.started_at))
         if out:
             said = "; ".join(f"{device} is quarantined: {why}" for device, why in out.items())
             notifications.post(connection, self._config, row, Event.DEVICE_OUT, said)
+
+    def _runs(self, connection: Connection, claim: JobClaim, row: JobRow) -> set[tuple[str, str]]:
+        """(platform, run) of all that the job has run."""
+        found = job_targets.of_job(connection, claim.id)
+        of_targets = {(each.plan.target.platform, each.run_id) for each in found if each.plan and each.run_id}
+        return of_targets or {(claim.repository.platform, str(row.run_id))}
 
     def _cancelled(self, connection: Connection, row: JobRow) -> bool:
         """Close a job that was to stop. Its check says so already."""
@@ -233,8 +246,8 @@ class Claims:
             attempts=int(str(row.attempts)),
         )
 
-    def _row(self, connection: Connection, claim: JobClaim) -> JobRow | None:
-        """The job, locked, while it is this service's."""
+    def locked(self, connection: Connection, claim: JobClaim) -> JobRow | None:
+        """Return the job, locked for this transaction; None where it is no longer this service's."""
         mine = select(JOB).where(*self._mine(claim)).with_for_update()
         return connection.execute(mine).first()
 

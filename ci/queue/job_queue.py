@@ -12,7 +12,7 @@ from ci.config.repository import RepositorySection
 from ci.config.settings import Config
 from ci.forge.protocol import Check, Comment
 from ci.outbox import outbox
-from ci.queue import check_texts, notifications, shared_head
+from ci.queue import check_texts, notifications, shared_head, target_checks
 from ci.queue.check_names import check_name
 from ci.queue.intents import Rerun, Validate
 from ci.queue.options import JobOptions
@@ -245,6 +245,7 @@ class Queue:
         """Queue the present text of the job's check for the forge, and other checks that depend on it."""
         if not job.head_sha:
             return None  # a sweep is of no commit, so there is nothing a check could stand at
+        target_checks.tell(self._connection, self._config, self._repository, self.names(job), check)
         group, deciding = self._group(str(job.head_sha))
         if len(group) < 2 or job.id not in [each.id for each in group]:
             return self._post(job, check)

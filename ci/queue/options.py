@@ -22,5 +22,6 @@ class JobOptions(Record):
 
     devices: int | None = Field(default=None, ge=1, le=_MOST_DEVICES)  # None: as configured
     cases: list[str] = Field(default_factory=list)  # empty: as configured
+    targets: list[str] = Field(default_factory=list)  # names; empty: those that the commit touches
     schedule: str = ""  # name of the [[schedule]] that asked; "" where none did
     sweep: SweepTerms | None = None  # of a sweep

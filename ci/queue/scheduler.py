@@ -132,7 +132,8 @@ def _validate(kind: JobKind, subject: str, head_sha: str, branch: str) -> Valida
 
 def _options(schedule: Schedule, repository: RepositorySection) -> JobOptions:
     cases = schedule.cases or repository.cases
+    targets = [schedule.target] if schedule.target else []
     if schedule.kind == "baseline":
-        return JobOptions(devices=schedule.devices, cases=cases, schedule=schedule.name)
+        return JobOptions(devices=schedule.devices, cases=cases, targets=targets, schedule=schedule.name)
     terms = SweepTerms(seeds=schedule.seeds, repeats=schedule.repeats, budget_minutes=schedule.budget_minutes)
-    return JobOptions(devices=schedule.devices, cases=cases, schedule=schedule.name, sweep=terms)
+    return JobOptions(devices=schedule.devices, cases=cases, targets=targets, schedule=schedule.name, sweep=terms)

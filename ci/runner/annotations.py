@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ci.forge.protocol import Annotation, AnnotationLevel
+from ci.runner.examination import Examination
 from farm.model.run import RunRecord, Verdict
 from farm.report.run.markdown import code, prose
 
@@ -21,35 +22,45 @@ _KNOWN = "; known:"  # what follows in a message is what would have been right
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def held_for(rules: Sequence[str], unexercised: Sequence[str] = (), implausible: Sequence[str] = ()) -> str:
-    """Why a commit waits that changes rules, or files that its run does not exercise, as Markdown."""
+def held_for(found: Examination) -> str:
+    """Why a commit waits for an approval, as Markdown."""
     parts = []
-    if rules:
+    if found.rules:
         parts.append(
-            f"This commit changes the rules of the gate:\n\n{_listed(rules)}\n\nThe rules in force do not come from it."
+            f"This commit changes the rules of the gate:\n\n{_listed(found.rules)}\n\n"
+            "The rules in force do not come from it."
         )
-    if unexercised:
-        parts.append(f"This commit changes files that no run exercises:\n\n{_listed(unexercised)}")
-    if implausible:
+    if found.new:
         parts.append(
-            f"This commit is faster than its history makes plausible:\n\n{_told(implausible)}\n\n"
+            f"These targets are new in this commit:\n\n{_listed(found.new)}\n\n"
+            "Nothing but the commit says what is right for them: each is judged by its own rules, once it is approved."
+        )
+    if found.unexercised:
+        parts.append(f"This commit changes files that no run exercises:\n\n{_listed(found.unexercised)}")
+    if found.implausible:
+        parts.append(
+            f"This commit is faster than its history makes plausible:\n\n{_told(found.implausible)}\n\n"
             "It passed. A time is the word of the commit's own process, so read how it comes to be so fast."
         )
     return "\n\n".join(parts)
 
 
-def approved(rules: Sequence[str], by: str, unexercised: Sequence[str] = (), implausible: Sequence[str] = ()) -> str:
+def approved(found: Examination, by: str) -> str:
     """The note on a verdict whose commit changes more than its program, as Markdown; "" where it does not."""
     allowed = f" Approved by {code(by)}." if by else ""
     parts = []
-    if rules:
+    if found.rules:
         head = f"> **This commit changes the rules of the gate.** It was judged by those in force.{allowed}"
-        parts.append(f"{head}\n\n{_listed(rules)}")
-    if unexercised:
+        parts.append(f"{head}\n\n{_listed(found.rules)}")
+    if found.new:
+        head = f"> **These targets are new in this commit**, and each was judged by its own rules.{allowed}"
+        parts.append(f"{head}\n\n{_listed(found.new)}")
+    if found.unexercised:
         head = f"> **No run exercises these files of the commit**, so the verdict says nothing about them.{allowed}"
-        parts.append(f"{head}\n\n{_listed(unexercised)}")
-    if implausible:
-        parts.append(f"> **This commit is faster than its history makes plausible.**{allowed}\n\n{_told(implausible)}")
+        parts.append(f"{head}\n\n{_listed(found.unexercised)}")
+    if found.implausible:
+        head = f"> **This commit is faster than its history makes plausible.**{allowed}"
+        parts.append(f"{head}\n\n{_told(found.implausible)}")
     return "\n\n".join(parts)
 
 

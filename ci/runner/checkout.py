@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ci.config import directories
 from ci.config.settings import Config
 from ci.forge.protocol import Forge
 from ci.queue.claims import JobClaim
+from ci.queue.job_targets import TargetRun
 from ci.queue.outcome import JobOutcome
 from ci.runner import annotations as remarks
-from ci.runner import run_outcome
-from ci.runner.examination import Examination, require_cases, require_program
+from ci.runner import examination, run_outcome
+from ci.runner.examination import Examination, Selection
 from ci.runner.git_command import FetchError, FetchLimits, RefusedCommitError, Remote
 from ci.runner.git_mirror import Commits, Mirror
 from ci.store.states import JobKind
@@ -44,35 +45,32 @@ class Sources:
         remote = Remote(self._config.git_url(claim.repository), token)
         return await self._mirror(claim).bring(remote, claim.head_sha, base, _refs(claim))
 
-    async def examine(self, claim: JobClaim, commits: Commits) -> Examination:
-        """Say what the job's commit changes beside its program.
+    async def select(self, claim: JobClaim, commits: Commits) -> Selection:
+        """Return what the job runs, and what its commit changes beside that. Raises what `examination.select` does."""
+        return await examination.select(self._mirror(claim), commits, claim)
 
-        Raises:
-            RefusedCommitError: The commit cannot be judged, and that is its own doing.
-            FetchError: Git did not answer.
+    async def judged(self, claim: JobClaim, runs: Sequence[TargetRun], records: Mapping[str, RunRecord]) -> JobOutcome:
+        """Return the text of a job whose targets are over, with the remarks on its commit.
+
+        `records` has those of the runs that began, by their id.
         """
-        require_cases(claim.repository.kernel, claim.options.cases)
-        place = await asyncio.to_thread(require_program, claim.repository.kernel, commits)
-        mirror, wanted = self._mirror(claim), claim.repository
-        rules = await mirror.changed(commits, wanted.rules)
-        apart = [*wanted.rules, place, f"{place}/**", *wanted.documents]
-        return Examination(tuple(rules), tuple(await mirror.changed(commits, ["**"], but=apart)))
-
-    async def judged(self, claim: JobClaim, record: RunRecord) -> JobOutcome:
-        """Return the text of a run, with the remarks on its commit."""
         mirror, found, texts = self._mirror(claim), Examination((), ()), {}
         try:
             commits = await mirror.local(claim.head_sha, claim.base_sha)
-            found = await self.examine(claim, commits)
+            found = (await self.select(claim, commits)).found
             touched = [path for path in await mirror.changed(commits, ["**"]) if path.endswith(remarks.READ)]
             texts = {path: await mirror.text(commits.head, path) for path in touched[:_MOST_READ]}
         except (FetchError, RefusedCommitError) as error:  # the verdict stands without them
             LOG.warning("job %s: nothing can be said of its files: %s", claim.id, error)
-        rules = sorted({*found.rules, *(record.source.rule_changes if record.source else [])})
-        gained = plausible_gain.implausible(record, claim.repository.plausible_gain)
-        notes = remarks.approved(rules, claim.approved_by, found.unexercised, gained)
-        located = await asyncio.to_thread(remarks.located, record, texts)
-        return await asyncio.to_thread(run_outcome.judged, record, notes, located)
+        share, rules, gained, located = claim.repository.plausible_gain, set(found.rules), [], []
+        for record in records.values():
+            rules |= set(record.source.rule_changes if record.source else [])
+            gained += plausible_gain.implausible(record, share)
+            located += await asyncio.to_thread(remarks.located, record, texts)
+        whole = Examination(tuple(sorted(rules)), found.unexercised, tuple(gained), found.new)
+        notes = remarks.approved(whole, claim.approved_by)
+        site = str(self._config.server.public_url).rstrip("/")
+        return await asyncio.to_thread(run_outcome.judged, runs, records, notes, located, site)
 
     def _mirror(self, claim: JobClaim) -> Mirror:
         key = (claim.repository.forge, claim.repository.name)

@@ -11,8 +11,11 @@ from typing import TypeVar
 from sqlalchemy import Engine
 
 from ci.config import directories
+from ci.config.settings import Config
+from ci.queue import target_texts
 from ci.queue.claims import Claims, JobClaim
 from ci.queue.outcome import JobOutcome
+from ci.queue.target_claims import TargetClaims
 from ci.runner import gated_process, run_outcome, sweep_command
 from ci.runner.gated_process import Child
 from ci.store.states import JobKind, JobState
@@ -37,6 +40,13 @@ Answer = TypeVar("Answer")
 @dataclass(frozen=True, slots=True)
 class Requeue:
     """The run ended without being judged, and not for a reason of its own."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The service ended the run, and with it the job."""
 
     why: str
 
@@ -69,21 +79,28 @@ async def insisting(do: Callable[[], Answer]) -> Answer:
 class RunMonitor:
     """Follows the runs of one service."""
 
-    def __init__(self, engine: Engine, claims: Claims, limit_s: float, told: Callable[[], None]) -> None:
-        """`limit_s` is what a job may take in all; `told` is called when there is something to send."""
+    def __init__(
+        self, engine: Engine, config: Config, claims: Claims, targets: TargetClaims, told: Callable[[], None]
+    ) -> None:
+        """`told` is called when there is something to send."""
         self._engine = engine
         self._claims = claims
-        self._limit_s = limit_s
+        self._targets = targets
+        self._limit_s = config.runner.limit_s
+        self._site = str(config.server.public_url).rstrip("/")
         self._told = told
         self._host = identity.current().host
 
-    async def to_the_end(self, claim: JobClaim, started: Child | None) -> RunRecord | JobOutcome | Requeue | None:
+    async def to_the_end(
+        self, claim: JobClaim, started: Child | None, began_s: float
+    ) -> RunRecord | JobOutcome | Requeue | Stopped | None:
         """Return the outcome of the run of `claim`, whose process exists; None once another service took it over.
 
-        `started` is the process where this service has started it. A cancelled call ends the process.
+        `started` is the process where this service has started it; `began_s` is when the job began, by the loop's
+        clock. A cancelled call ends the process.
         """
         assert claim.process is not None, "followed once it is started"
-        watch = _Watch(claim, claim.process, asyncio.get_running_loop().time())
+        watch = _Watch(claim, claim.process, began_s)
         try:
             while not await self._over(watch):
                 if not await self._looked(watch):
@@ -141,12 +158,15 @@ class RunMonitor:
 
         def note() -> None:
             log = directories.job_log(claim.id)
-            stage, line = run_outcome.progress(self._engine, claim.run_id).stage(log), run_outcome.last_line(log)
+            targets, line = self._targets.of(claim), run_outcome.last_line(log)
+            stage = target_texts.under_way(targets) + run_outcome.progress(self._engine, claim.run_id).stage(log)
             if stage != watch.stage:
                 self._claims.note_stage(claim, stage)
                 watch.stage = stage
             if due and stage + line != watch.said:
-                self._claims.say(claim, f"Running: {stage}", run_outcome.live_text(claim.run_id, line))
+                text = run_outcome.live_text(claim.run_id, line)
+                so_far = f"\n\n{target_texts.table(targets, self._site)}" if len(targets) > 1 else ""
+                self._claims.say(claim, f"Running: {stage}", text + so_far)
                 watch.said = stage + line
 
         try:
@@ -160,10 +180,10 @@ class RunMonitor:
 
 def _judged(
     watch: _Watch, record: RunRecord | SweepRecord | None, code: int | None
-) -> RunRecord | JobOutcome | Requeue:
+) -> RunRecord | JobOutcome | Requeue | Stopped:
     """What a run that is over says; `code` is None where nobody knows how its process ended."""
     if watch.stopped:
-        return JobOutcome(Verdict.ERRORED, watch.stopped)
+        return Stopped(watch.stopped)
     last = watch.claim.attempts >= MOST_ATTEMPTS
     if record is None:
         told = run_outcome.complaint(directories.job_log(watch.claim.id))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine, func, select
 
 from ci.forge.protocol import Annotation
+from ci.queue import target_texts
+from ci.queue.job_targets import TargetRun
 from ci.queue.outcome import JobOutcome
 from ci.runner import sweep_command
 from farm.errors import UnknownRunError
@@ -67,16 +70,58 @@ def record_of(engine: Engine, run_id: str) -> RunRecord | None:
         return None
 
 
+def records_of(engine: Engine, run_ids: Sequence[str]) -> dict[str, RunRecord]:
+    """Return the records of those runs that began, by id."""
+    found = {run_id: record_of(engine, run_id) for run_id in run_ids if run_id}
+    return {run_id: record for run_id, record in found.items() if record is not None}
+
+
+def without_a_run(documents_only: bool) -> JobOutcome:
+    """Return what becomes of a job that has nothing to run: a pass only where all that it changes are documents."""
+    if documents_only:
+        return JobOutcome(Verdict.PASSED, "it changes documents alone, so nothing was run")
+    return JobOutcome(Verdict.ERRORED, "none of the configured targets is in this commit, so nothing was run")
+
+
 def was_interrupted(record: RunRecord | SweepRecord) -> bool:
     """Whether somebody ended the run before it could be judged."""
     return record.verdict is Verdict.ERRORED and record.reason.startswith(_INTERRUPTED)
 
 
-def judged(record: RunRecord, notes: str, annotations: list[Annotation]) -> JobOutcome:
-    """What a finished run says; `notes` is Markdown to come before its report."""
-    verdict = record.verdict or Verdict.ERRORED  # nothing concluded is never a pass
-    report = MarkdownReport().write(record)
-    return JobOutcome(verdict, record.reason, f"{notes}\n\n{report}" if notes else report, tuple(annotations))
+def judged(
+    runs: Sequence[TargetRun],
+    records: Mapping[str, RunRecord],
+    notes: str,
+    annotations: Sequence[Annotation],
+    site: str,
+) -> JobOutcome:
+    """What the targets of a job say together.
+
+    Args:
+        runs: The targets, all of them over.
+        records: Of the runs that began, by id.
+        notes: Markdown to come before their reports.
+        annotations: Remarks on lines of the commit.
+        site: The address of the service's pages.
+    """
+    reports = [_report(each, records.get(each.run_id), len(runs)) for each in target_texts.ranked(runs)]
+    table = [_summary(runs, site)] if len(runs) != 1 else []
+    report = "\n\n".join(part for part in (*table, notes, *reports) if part)
+    verdict = target_texts.gravest(runs)  # nothing concluded is never a pass
+    return JobOutcome(verdict, target_texts.reason(runs), report, tuple(annotations))
+
+
+def _summary(runs: Sequence[TargetRun], site: str) -> str:
+    head = f"**{target_texts.gravest(runs).value}**: {prose(target_texts.reason(runs))}"
+    return f"{head}\n\n{target_texts.table(runs, site)}"
+
+
+def _report(run: TargetRun, record: RunRecord | None, of: int) -> str:
+    """The report of one target, or the one line on it where it has none."""
+    head = f"# {code(run.name)}\n\n" if of > 1 else ""
+    if record is None:
+        return f"{head}**{(run.verdict or Verdict.ERRORED).value}**: {prose(run.reason)}"
+    return head + MarkdownReport().write(record)
 
 
 def judged_sweep(record: SweepRecord) -> JobOutcome:

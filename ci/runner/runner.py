@@ -1,12 +1,13 @@
 """Executes the queue: claims jobs, starts and follows their runs, and settles each once.
 
-One task a job. Whatever the database or the forge does meanwhile, a run is followed to its end; and whatever happens to
-this process, `ci.queue.claims` says how the next one goes on.
+One task a job, which runs its targets one after the other. Whatever the database or the forge does meanwhile, a run is
+followed to its end; and whatever happens to this process, `ci.queue.claims` says how the next one goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import random
@@ -21,8 +22,10 @@ from ci.errors import ForgeError
 from ci.forge.protocol import Forge
 from ci.outbox.backoff import delay_s
 from ci.outbox.waiting import within
+from ci.queue import target_texts
 from ci.queue.claims import Claims, JobClaim
 from ci.queue.outcome import JobOutcome
+from ci.queue.target_claims import TargetClaims
 from ci.runner import annotations as remarks
 from ci.runner import gated_process, run_outcome, sweep_command
 from ci.runner.checkout import Sources
@@ -31,8 +34,8 @@ from ci.runner.gated_process import Child
 from ci.runner.git_command import FetchError, RefusedCommitError
 from ci.runner.git_mirror import CommitMissingError, Commits
 from ci.runner.run_command import FARM, run_command
-from ci.runner.run_monitor import MOST_ATTEMPTS, Requeue, RunMonitor, insisting
-from ci.store.states import JobKind
+from ci.runner.run_monitor import MOST_ATTEMPTS, Requeue, RunMonitor, Stopped, insisting
+from ci.store.states import JobKind, TargetState
 from farm.analysis import plausible_gain
 from farm.errors import FarmError
 from farm.model.run import RunRecord, Verdict
@@ -61,8 +64,10 @@ class Runner:
         self._sources = Sources(config, forges)
         self._told = told
         self._farm = farm
+        self._engine = engine
         self._claims = Claims(engine, config, identity.current())
-        self._following = RunMonitor(engine, self._claims, config.runner.limit_s, told)
+        self._targets = TargetClaims(engine, config, self._claims)
+        self._following = RunMonitor(engine, config, self._claims, self._targets, told)
         self._jobs: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Event()
 
@@ -110,21 +115,18 @@ class Runner:
         self.wake()
 
     async def _execute(self, claim: JobClaim) -> None:
+        began_s = asyncio.get_running_loop().time()
         try:
             if claim.process is not None:
-                return await self._follow(claim, None)
+                return await self._goes_on(claim, began_s)
             if claim.attempts > MOST_ATTEMPTS:
                 why = f"given up after {MOST_ATTEMPTS} attempts, in none of which the run could begin"
                 return await self._settle(claim, JobOutcome(Verdict.ERRORED, why))
             if claim.kind is JobKind.SWEEP:
-                address, out = self._config.cluster.address, directories.sweep(claim.id)
-                return await self._start(
-                    claim, sweep_command.command(self._farm, claim.repository, claim.options, address, out)
-                )
+                return await self._sweep(claim, began_s)
             commits = await self._commits(claim)
             if commits is not None:
-                words = run_command(self._farm, claim, commits, self._config, directories.runs())
-                await self._start(claim, words)
+                await self._work(claim, commits, began_s)
         except asyncio.CancelledError:
             await self._let_go(claim)
         except Exception as error:
@@ -132,22 +134,81 @@ class Runner:
             await self._settle(claim, JobOutcome(Verdict.ERRORED, f"the service broke: {type(error).__name__}"))
         return None
 
+    async def _goes_on(self, claim: JobClaim, began_s: float) -> None:
+        """Follow a run that another service has started, and then run what is left of its job."""
+        over = await self._follow(claim, None, began_s)
+        if over is not None:
+            await self._work(over, None, began_s)
+
+    async def _sweep(self, claim: JobClaim, began_s: float) -> None:
+        address, out = self._config.cluster.address, directories.sweep(claim.id)
+        words = sweep_command.command(self._farm, claim.repository, claim.options, address, out)
+        started = await self._start(claim, words)
+        if started is not None:
+            await self._follow(replace(claim, process=started.owner), started, began_s)
+
+    async def _work(self, claim: JobClaim, commits: Commits | None, began_s: float) -> None:
+        """Run the job's targets that have no verdict, one after the other, and settle it."""
+        while True:
+            begun = await insisting(functools.partial(self._targets.begin, claim))
+            if begun is None:
+                return await self._conclude(claim)
+            claim, target = begun
+            commits = commits or await self._commits_of(claim)
+            if commits is None:
+                return None
+            assert target.plan is not None, "planned by this version"
+            words = run_command(self._farm, claim, target.plan, commits, self._config, directories.runs())
+            started = await self._start(claim, words)
+            if started is None:
+                return None
+            over = await self._follow(replace(claim, process=started.owner), started, began_s)
+            if over is None:
+                return None
+            claim = over
+
     async def _commits(self, claim: JobClaim) -> Commits | None:
-        """What the job works on; None where it must not run now, and the job is dealt with."""
+        """What the job works on, its targets planned; None where it must not run now, and the job is dealt with."""
+        commits = await self._commits_of(claim)
+        if commits is None:
+            return None
         try:
-            commits = await self._sources.bring(claim)
-            found = await self._sources.examine(claim, commits)
+            chosen = await self._sources.select(claim, commits)
+        except RefusedCommitError as error:  # its own doing, so trying again does not help
+            await self._settle(claim, JobOutcome(Verdict.FAILED, str(error)))
+        except FetchError as error:
+            await self._later(claim, error)
+        else:
+            if chosen.found.needs_approval and not claim.approved_by and claim.kind is JobKind.PULL_REQUEST:
+                await self._hold(claim, chosen.found)
+            elif chosen.targets:
+                await insisting(lambda: self._targets.plan(claim, chosen.targets))
+                return commits
+            else:
+                await self._settle(claim, run_outcome.without_a_run(chosen.documents_only))
+        return None
+
+    async def _commits_of(self, claim: JobClaim) -> Commits | None:
+        """Head and base, fetched; None where they cannot be had now, and the job is dealt with."""
+        try:
+            return await self._sources.bring(claim)
         except CommitMissingError as error:
             await self._settle(claim, JobOutcome(Verdict.ERRORED, str(error)))
-        except RefusedCommitError as error:  # its own doing, so trying again does not help
+        except RefusedCommitError as error:
             await self._settle(claim, JobOutcome(Verdict.FAILED, str(error)))
         except (FetchError, ForgeError) as error:
             await self._later(claim, error)
-        else:
-            if claim.approved_by or claim.kind is not JobKind.PULL_REQUEST or not found.needs_approval:
-                return commits
-            await self._hold(claim, found)
         return None
+
+    async def _conclude(self, claim: JobClaim) -> None:
+        """Settle a job whose targets all have their verdicts, or deal with one that was to stop."""
+        runs = await insisting(lambda: self._targets.of(claim))
+        if not runs or any(each.state is not TargetState.DONE for each in runs):
+            return await self._put_back(claim, "cancelled")
+        found = await insisting(lambda: run_outcome.records_of(self._engine, [each.run_id for each in runs]))
+        if target_texts.gravest(runs) is Verdict.PASSED and await self._held_by_runs(claim, list(found.values())):
+            return None
+        return await self._settle(claim, await self._sources.judged(claim, runs, found))
 
     async def _later(self, claim: JobClaim, error: FetchError | ForgeError) -> None:
         if claim.attempts >= MOST_ATTEMPTS:
@@ -156,27 +217,31 @@ class Runner:
         LOG.warning("job %s waits %.0f s: %s", claim.id, wait_s, error)
         return await self._put_back(claim, f"cannot be fetched yet: {error}", wait_s)
 
-    async def _held_by_run(self, claim: JobClaim, record: RunRecord) -> bool:
-        """The same for what only the run can find; a failure stands without anybody's approval."""
-        if record.verdict is not Verdict.PASSED or claim.kind is not JobKind.PULL_REQUEST:
+    async def _held_by_runs(self, claim: JobClaim, records: Sequence[RunRecord]) -> bool:
+        """Hold a pass for what only its runs can find; a failure stands without anybody's approval."""
+        if claim.kind is not JobKind.PULL_REQUEST:
             return False
-        gained = plausible_gain.implausible(record, claim.repository.plausible_gain)
+        share = claim.repository.plausible_gain
+        gained = [line for record in records for line in plausible_gain.implausible(record, share)]
         approved: bool = await insisting(lambda: self._claims.gain_approved(claim))
         if approved:
             gained = []
-        rules = record.source.rule_changes if record.source and not claim.approved_by else []
-        found = Examination(tuple(rules), (), tuple(gained))
+        rules = {path for record in records for path in (record.source.rule_changes if record.source else [])}
+        found = Examination(() if claim.approved_by else tuple(sorted(rules)), (), tuple(gained))
         if found.needs_approval:
             await self._hold(claim, found)
         return found.needs_approval
 
     async def _hold(self, claim: JobClaim, found: Examination) -> None:
-        text = remarks.held_for(found.rules, found.unexercised, found.implausible)
+        text = remarks.held_for(found)
         await insisting(lambda: self._claims.hold(claim, found.reason, text))
         self._told()
 
-    async def _start(self, claim: JobClaim, words: Sequence[str]) -> None:
-        """Start the run: first its process, held back, then the note of it, and only then let it go."""
+    async def _start(self, claim: JobClaim, words: Sequence[str]) -> Child | None:
+        """Start the run: first its process, held back, then the note of it, and only then let it go.
+
+        Returns None for a job that was cancelled meanwhile, which is dealt with.
+        """
         log, out = directories.job_log(claim.id), directories.runs()
         for directory in (log.parent, out):
             directory.mkdir(parents=True, exist_ok=True)
@@ -189,27 +254,32 @@ class Runner:
             raise
         if not noted:  # cancelled meanwhile
             started.discard()
-            return await self._put_back(claim, "cancelled")
+            await self._put_back(claim, "cancelled")
+            return None
         with log.open("a") as said:
             said.write(f"{run_outcome.HEADING}{claim.run_id} of {claim.head_sha or claim.subject}\n")
         started.go()
         LOG.info("job %s is run %s, process %d", claim.id, claim.run_id, started.owner.pid)
-        return await self._follow(replace(claim, process=started.owner), started)
+        return started
 
-    async def _follow(self, claim: JobClaim, started: Child | None) -> None:
-        became = await self._following.to_the_end(claim, started)
+    async def _follow(self, claim: JobClaim, started: Child | None, began_s: float) -> JobClaim | None:
+        """Follow a run to its end; return the claim once its target has a verdict, None where the job is dealt with."""
+        became = await self._following.to_the_end(claim, started, began_s)
         if isinstance(became, Requeue):
             await self._put_back(claim, became.why, delay_s(claim.attempts, None, random.random()))
-        elif isinstance(became, RunRecord):
-            if not await self._held_by_run(claim, became):
-                await self._settle(claim, await self._sources.judged(claim, became))
-        elif became is not None:
+        elif isinstance(became, Stopped):
+            await self._settle(claim, JobOutcome(Verdict.ERRORED, became.why))
+        elif isinstance(became, JobOutcome) and claim.kind is JobKind.SWEEP:
             await self._settle(claim, became)
+        elif became is not None:
+            verdict = became.verdict or Verdict.ERRORED
+            return await insisting(lambda: self._targets.end(claim, verdict, became.reason))
+        return None
 
-    async def _settle(self, claim: JobClaim, run_outcome: JobOutcome) -> None:
-        settled = await insisting(lambda: self._claims.settle(claim, run_outcome))
+    async def _settle(self, claim: JobClaim, outcome: JobOutcome) -> None:
+        settled = await insisting(lambda: self._claims.settle(claim, outcome))
         if settled:
-            LOG.info("job %s: %s: %s", claim.id, run_outcome.verdict.value, run_outcome.reason)
+            LOG.info("job %s: %s: %s", claim.id, outcome.verdict.value, outcome.reason)
         self._told()
 
     async def _put_back(self, claim: JobClaim, why: str, wait_s: float = 0.0) -> None:

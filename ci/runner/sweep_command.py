@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ci.config.repository import RepositorySection
+from ci.config.target import kernel_of
 from ci.queue.options import JobOptions, SweepTerms
 from farm.model.sweep import SweepRecord
 from farm.report.sweep import markdown
@@ -29,10 +30,11 @@ def command(
         words += ["--address", address]
     if any(out.glob(f"*/{PLAN}")):
         return [*words, "--resume", "latest"]
-    words += [repository.kernel, "--platform", repository.platform]
+    target = kernel_of(repository.judged_by(), *options.targets[:1] or [""])
+    words += [target.kernel, "--platform", target.platform]
     words += ["--seeds", str(terms.seeds), "--repeats", str(terms.repeats)]
     words += ["--devices", str(options.devices or "all")]
-    for case in options.cases or repository.cases:
+    for case in options.cases or target.cases:
         words += ["--case", case]
     return words
 

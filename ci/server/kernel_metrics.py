@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Connection, and_, func, select
 
+from ci.queue import job_targets
 from ci.store.states import JobKind
 from ci.store.tables import JOB
 from farm.model.run import RunRecord, Verdict
@@ -46,7 +47,7 @@ def medians(connection: Connection) -> Iterator[Metric]:
 
 def _newest(connection: Connection) -> list[RunRecord]:
     """The newest judged run of the default branch, for each kernel and platform."""
-    made = select(JOB.c.run_id).where(JOB.c.kind == JobKind.BASELINE.value, JOB.c.run_id != "")
+    made = job_targets.runs_for(JOB.c.kind == JobKind.BASELINE.value)
     mine = and_(RUN.c.verdict.in_(_JUDGED), RUN.c.id.in_(made))
     newest = (
         select(RUN.c.kernel, RUN.c.platform, func.max(RUN.c.started_at).label("at"))

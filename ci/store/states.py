@@ -38,6 +38,14 @@ OPEN = (JobState.HELD, JobState.QUEUED, JobState.RUNNING)  # may still get a ver
 UNDER_WAY = (*OPEN, JobState.CANCELLING)  # not over
 
 
+class TargetState(str, enum.Enum):
+    """How far one target of a job is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+
+
 class Operation(str, enum.Enum):
     """What an outbox row does, and what its payload is."""
 

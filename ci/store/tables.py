@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, false
 
-REVISION = "0008"  # newest migration; a test compares it with the scripts
+REVISION = "0009"  # newest migration; a test compares it with the scripts
 VERSION_TABLE = "ci_version"  # beside the farm's own, so that neither migrates the other's tables
 
 METADATA = MetaData()
@@ -75,6 +75,26 @@ JOB = Table(
     Index("ix_job_head_sha", "head_sha"),
     Index("ix_job_run_id", "run_id"),
     Index("ix_job_retry_of", "retry_of", unique=True),
+)
+
+# What a job runs, in order: one run after the other. A job without rows has at most the run that its own row names.
+JOB_TARGET = Table(
+    "job_target",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("position", Integer, nullable=False),  # from 0 on
+    Column("name", Text, nullable=False),
+    Column("terms", Text, nullable=False),  # ci.config.target.Target as JSON; "" where a crash has lost them
+    Column("changed_only", Boolean, nullable=False),  # of a suite only what the commit touches
+    Column("state", Text, nullable=False),  # ci.store.states.TargetState
+    Column("run_id", Text, nullable=False),  # "" until it runs
+    Column("verdict", Text, nullable=False),  # farm.model.run.Verdict; "" until it is done
+    Column("reason", Text, nullable=False),  # one line
+    Column("started_at", Text),
+    Column("finished_at", Text),
+    Index("ix_job_target_job_id_position", "job_id", "position", unique=True),
+    Index("ix_job_target_run_id", "run_id"),
 )
 
 # What forges and people are to be told. Rows of one key are sent in order, one at a time.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
-from sqlalchemy import select
 
 from ci.api import files
 from ci.api.access import ApiContext, GateHere
 from ci.api.files import RunFile
 from ci.api.problems import ApiError
 from ci.api.runs import RunId, known
+from ci.queue import job_targets
 from ci.queue.job_queue import JobRow
 from ci.store.states import OPEN, JobState
-from ci.store.tables import JOB
 from ci.web.auth.access import READER, Reader
 from ci.web.live import Drawn, LiveHere, stream
 from ci.web.pages import drawn, render
@@ -102,6 +101,5 @@ def _files(gate: ApiContext, run_id: str) -> list[RunFile]:
 
 
 def _job(gate: ApiContext, run_id: str) -> JobRow | None:
-    query = select(JOB).where(JOB.c.run_id == run_id).order_by(JOB.c.sequence.desc()).limit(1)
     with transaction(gate.engine, "read") as connection:
-        return connection.execute(query).first()
+        return job_targets.jobs_for(connection, [run_id]).get(run_id)

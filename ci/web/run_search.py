@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, or_
 
+from ci.queue import job_targets
 from ci.store.tables import JOB
 from farm.store.run_queries import begins
 from farm.store.tables import RUN
@@ -38,7 +39,7 @@ def _found(word: str) -> ColumnElement[bool]:
 
 def _of_job(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Runs made for a job of that kind: one pass over the jobs, however many runs there are."""
-    return RUN.c.id.in_(select(JOB.c.run_id).where(JOB.c.run_id != "", condition))
+    return RUN.c.id.in_(job_targets.runs_for(condition))
 
 
 def _number(text: str) -> bool:

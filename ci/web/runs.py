@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
-from sqlalchemy import select
 
 from ci.api.access import ApiContext, GateHere
 from ci.api.pages import cursor, text_position
+from ci.queue import job_targets
 from ci.queue.job_queue import JobRow
-from ci.store.tables import JOB
 from ci.web import run_search
 from ci.web.auth.access import Reader
 from ci.web.listing import PAGE, After, Word, listed, one_of
@@ -55,4 +54,4 @@ def runs(
 def jobs_of(gate: ApiContext, run_ids: Sequence[str]) -> dict[str, JobRow]:
     """Run → the job it was made for, where the queue made it."""
     with transaction(gate.engine, "read") as connection:
-        return {str(row.run_id): row for row in connection.execute(select(JOB).where(JOB.c.run_id.in_(run_ids)))}
+        return job_targets.jobs_for(connection, run_ids)

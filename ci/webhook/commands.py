@@ -22,7 +22,7 @@ Commands, one a line, for people with write access:
 
 | command | does |
 |---|---|
-| `/farm run [--devices N] [--case C]…` | validates the newest commit, again if it has a verdict already |
+| `/farm run [--devices N] [--case C]… [--target T]…` | validates the newest commit, again if it has a verdict already |
 | `/farm approve SHA` | lets this commit, of a fork or with other rules, go on; a newer commit needs its own approval |
 | `/farm cancel` | stops the validation of this pull request |
 | `/farm retune` | says how to search for a better tuning |
@@ -98,7 +98,7 @@ def _command(line: str) -> Command:
 
 def _of(found: argparse.Namespace) -> Command:
     if found.command == "run":
-        return Run(JobOptions(devices=found.devices, cases=found.case))
+        return Run(JobOptions(devices=found.devices, cases=found.case, targets=found.target))
     if found.command == "approve":
         return Approve(found.sha)
     others: dict[str, Command] = {"cancel": CancelCommand(), "retune": Retune()}
@@ -114,6 +114,7 @@ def _parser() -> _Parser:
         command = commands.add_parser(name, **shared)
         command.add_argument("--devices", type=_devices)
         command.add_argument("--case", action="append", type=_case, default=[])
+        command.add_argument("--target", action="append", type=_target, default=[])
     commands.add_parser("approve", **shared).add_argument("sha", type=_sha)
     commands.add_parser("cancel", **shared)
     commands.add_parser("help", **shared)
@@ -129,6 +130,12 @@ def _devices(text: str) -> int:
 def _case(text: str) -> str:
     if not _CASE.fullmatch(text):
         raise argparse.ArgumentTypeError("takes the name of a case, such as flash-s2")
+    return text
+
+
+def _target(text: str) -> str:
+    if not _CASE.fullmatch(text):
+        raise argparse.ArgumentTypeError("takes the name of a target in farm.toml")
     return text
 
 

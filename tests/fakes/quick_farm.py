@@ -1,8 +1,9 @@
 """A `farm run` and a `farm sweep` that take a moment: they keep the real ones' contract and do what they are told.
 
 The commit's file `SAYS` holds a verdict, "rules" (passed, and it has found changed ones), "hang", "dies" (no verdict),
-or "busy" (ends before it has devices). It begins and ends its run in the real store under `--run-id`, and ends politely
-on SIGTERM. Beside its files it leaves the environment it was given.
+or "busy" (ends before it has devices); or a line "TARGET=…" for each kernel, or profile, that does not pass. It begins
+and ends its run in the real store under `--run-id`, and ends politely on SIGTERM. Beside its files it leaves the
+environment it was given.
 
 A sweep of one seed is clean, of two has a bad device, and of three is killed once it has begun; a resumed one is clean.
 """
@@ -39,7 +40,11 @@ def interrupted(signum: int, frame: FrameType | None) -> None:
 
 def said() -> str:
     git = ["git", "--git-dir", option("--source"), "show", f"{option('--commit')}:{SAYS}"]
-    return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    text = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    if "=" not in text:
+        return text
+    target = Path(option("--suite")).stem if "--suite" in sys.argv else sys.argv[2]
+    return dict(line.split("=") for line in text.splitlines()).get(target, "passed")
 
 
 def sweep() -> int:

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from ci.forge.protocol import Annotation, AnnotationLevel
 from ci.runner import annotations as remarks
+from ci.runner.examination import Examination
 from farm.model.run import RunRecord, Verdict
 from jobs.records import Failure, Fault, TrialStatus
 from kernel.errors import GuardError
 from tests.farm import samples
 
+NOTHING = Examination((), ())
 GUARD = str(GuardError("D / split_k", 4096, 3, "choose a divisor"))
 
 
@@ -20,6 +22,11 @@ def refused(message: str = GUARD, kind: str = "tuning") -> RunRecord:
     """A run whose build was refused."""
     failure = Failure(fault=Fault.KERNEL, kind=kind, message=message)
     return samples.run(verdict=Verdict.FAILED, trials=[], builds=[samples.build(failure=failure)])
+
+
+def rules(*paths: str) -> Examination:
+    """A commit that changes these rules."""
+    return Examination(paths, ())
 
 
 def places(found: list[Annotation]) -> list[tuple[str, int]]:
@@ -141,41 +148,50 @@ def test_whatever_a_commit_and_its_program_say_a_remark_is_on_a_line_that_there_
 
 
 def test_a_commit_that_changes_no_rule_has_no_note() -> None:
-    assert remarks.approved([], "maintainer") == ""
+    assert remarks.approved(NOTHING, "maintainer") == ""
 
 
 def test_changed_rules_are_listed_with_who_approved_them() -> None:
-    note = remarks.approved(["kernel/k/golden.py", "budgets.toml"], "maintainer")
+    note = remarks.approved(rules("kernel/k/golden.py", "budgets.toml"), "maintainer")
 
     assert note.startswith("> **This commit changes the rules of the gate.** It was judged by those in force.")
     assert "Approved by `maintainer`." in note
     assert note.endswith("- `kernel/k/golden.py`\n- `budgets.toml`")
-    assert "Approved" not in remarks.approved(["budgets.toml"], "")
+    assert "Approved" not in remarks.approved(rules("budgets.toml"), "")
 
 
 def test_a_held_commit_lists_what_it_waits_for() -> None:
-    assert remarks.held_for(["budgets.toml"]) == (
+    assert remarks.held_for(rules("budgets.toml")) == (
         "This commit changes the rules of the gate:\n\n- `budgets.toml`\n\nThe rules in force do not come from it."
     )
 
 
-def test_an_implausible_gain_is_named_before_and_after_its_approval() -> None:
-    gains = ["tiny takes 20.00 µs instead of 40.00 µs"]
+def test_a_new_target_is_named_before_and_after_its_approval() -> None:
+    found = Examination((), (), new=("models/new.py",))
 
-    assert "- tiny takes 20.00 µs instead of 40.00 µs" in remarks.held_for([], [], gains)
-    assert "Approved by `maintainer`" in remarks.approved([], "maintainer", [], gains)
-    assert "- tiny takes 20.00 µs" in remarks.approved([], "maintainer", [], gains)
+    assert found.needs_approval and found.reason == "adds targets that only their own rules judge: models/new.py"
+    assert "- `models/new.py`" in remarks.held_for(found) and "by its own rules" in remarks.held_for(found)
+    note = remarks.approved(found, "will")
+    assert note.startswith("> **These targets are new in this commit**, and each was judged by its own rules. Approved")
+
+
+def test_an_implausible_gain_is_named_before_and_after_its_approval() -> None:
+    gains = Examination((), (), implausible=("tiny takes 20.00 µs instead of 40.00 µs",))
+
+    assert "- tiny takes 20.00 µs instead of 40.00 µs" in remarks.held_for(gains)
+    assert "Approved by `maintainer`" in remarks.approved(gains, "maintainer")
+    assert "- tiny takes 20.00 µs" in remarks.approved(gains, "maintainer")
 
 
 def test_a_flood_of_rules_is_cut_and_counted() -> None:
-    note = remarks.held_for([f"rules/{number}" for number in range(500)])
+    note = remarks.held_for(rules(*(f"rules/{number}" for number in range(500))))
 
     assert "- `rules/19`\n- and 480 more\n" in note
     assert "rules/20" not in note
 
 
 def test_a_path_cannot_become_markup() -> None:
-    note = remarks.approved(["a`b\n# heading <img src=x> @team"], "x`](https://evil.example)")
+    note = remarks.approved(rules("a`b\n# heading <img src=x> @team"), "x`](https://evil.example)")
 
     assert "\n# heading" not in note
     assert "- ``a`b # heading <img src=x> @team``" in note
