@@ -141,6 +141,8 @@ def test_comments_are_read_line_by_line_and_only_once() -> None:
         Run(JobOptions(devices=5, cases=["flash-s2"])),
         Approve(sha(5)),
     ]
+    [narrowed] = intents("issue_comment", comment_event("/farm run --target models --target flash"))
+    assert isinstance(narrowed, Ask) and narrowed.command == Run(JobOptions(targets=["models", "flash"]))
     edited = json.dumps({**json.loads(comment_event("/farm run")), "action": "edited"})
     assert isinstance(intents("issue_comment", edited)[0], Nothing)
 
