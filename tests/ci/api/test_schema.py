@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -51,3 +52,27 @@ def test_whatever_is_sent_is_answered_as_documented(tmp_path: Path) -> None:
         f"{method.upper()} {path}" for path, methods in api.app.openapi()["paths"].items() for method in methods
     ]
     assert documented and sorted(tried) == sorted(documented)
+
+
+def sent(schema: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every text within a schema, and where it is."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "string":
+            yield where, schema
+        for name, inner in schema.items():
+            yield from sent(inner, f"{where} {name}")
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from sent(inner, where)
+
+
+def test_every_text_that_a_client_sends_has_a_form_or_a_length(tmp_path: Path) -> None:
+    document = Api(tmp_path).app.openapi()
+    texts = list(sent(document["components"]["schemas"]["Submission"], "Submission"))
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            texts += sent(operation.get("parameters", []), f"{method} {path}")
+
+    assert len(texts) > 30
+    bounds = {"pattern", "enum", "const", "maxLength"}
+    assert [where for where, schema in texts if not bounds & set(schema)] == []
