@@ -59,8 +59,13 @@ def all_columns(record: SweepRecord) -> list[Column]:
     ]
 
 
+def swept(record: SweepRecord) -> list[str]:
+    """Every planned device, and those beside the plan that looked in place of one."""
+    return list(dict.fromkeys([*record.planned, *(cell.device for cell in record.cells)]))
+
+
 def matrix(record: SweepRecord) -> dict[str, dict[Column, Square]]:
-    """Device → column → square, for every planned device and column."""
+    """Device → column → square, for every swept device and planned column."""
     table, fleet = columns(record.cells), Fleet.of(record.devices)
     strangers = {
         (device, place.case)
@@ -71,14 +76,14 @@ def matrix(record: SweepRecord) -> dict[str, dict[Column, Square]]:
         for device in finding.devices
     }
     failed = {(cell.device, cell.case, cell.seed) for cell in record.cells if cell.failure is not None}
-    rows: dict[str, dict[Column, Square]] = {device: {} for device in record.planned}
+    rows: dict[str, dict[Column, Square]] = {device: {} for device in swept(record)}
     for column in all_columns(record):
         digests = table.get(column, {})
         votes = {device: repeats for device, repeats in digests.items() if (device, column.case) not in strangers}
         racing = set(self_disagreeing(votes))
         steady = {device: repeats for device, repeats in votes.items() if device not in racing}
         right = majority(steady, fleet.cards)
-        for device in record.planned:
+        for device in rows:
             square = _square(digests, device, right)
             if (device, column.case) in strangers:
                 square = Square(Mark.OTHER_PROGRAM, square.digest)

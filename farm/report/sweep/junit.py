@@ -18,12 +18,13 @@ from farm.report.junit import document as junit_document
 from farm.report.junit.elements import JunitSuite as _Suite
 from farm.report.junit.elements import timestamp as _timestamp
 from farm.report.junit.elements import xml as _xml
+from farm.report.sweep.figures import swept
 from farm.text import one_line
 
 
 def document(record: SweepRecord) -> bytes:
     """The whole document as UTF-8."""
-    suites = [_device_suite(record, device) for device in record.planned]
+    suites = [_device_suite(record, device) for device in swept(record)]
     suites.append(_sweep_suite(record, red=any(case.is_failure or case.is_error for suite in suites for case in suite)))
     return junit_document.document(suites)
 
@@ -37,8 +38,11 @@ def _device_suite(record: SweepRecord, device: str) -> _Suite:
         if device in per_device:
             properties[f"median_us.{case}"] = str(per_device[device])
     cells = [cell for cell in record.cells if cell.device == device]
+    asked = {cell.case for cell in cells} if device not in record.planned else set(record.request.cases)
     cases = [
-        _case(record, device, case, [cell for cell in cells if cell.case == case]) for case in record.request.cases
+        _case(record, device, case, [cell for cell in cells if cell.case == case])
+        for case in record.request.cases
+        if case in asked
     ]
     return _suite(record, f"device {device}", held.node if held else "", properties, cases)
 

@@ -9,7 +9,7 @@ from farm.analysis.sweep_findings import sentence
 from farm.model.run import Verdict
 from farm.model.sweep import Kind, SweepRecord
 from farm.report.run.markdown import code, prose
-from farm.report.sweep.figures import MEANING, Mark, Square, by_output, conspicuous
+from farm.report.sweep.figures import MEANING, Mark, Square, by_output, conspicuous, swept
 from farm.text import microseconds
 from kernel.clock import Clock
 
@@ -78,7 +78,7 @@ def _times(record: SweepRecord) -> list[str]:
         for device in finding.devices
         for place in finding.places
     }
-    devices = [device for device in record.planned if any(device in record.median_us[case] for case in cases)]
+    devices = [device for device in swept(record) if any(device in record.median_us[case] for case in cases)]
     first = sorted(devices, key=lambda device: not any((device, case) in odd for case in cases))[:_SHOWN_DEVICES]
     rows = []
     for device in first:

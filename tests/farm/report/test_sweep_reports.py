@@ -106,6 +106,25 @@ def test_junit_has_a_case_for_each_device_and_case_and_blames_the_bad_one() -> N
     assert (case.classname, case.result[0].type) == ("qkv_proj_rope.tiny", "undecided")
 
 
+def test_a_device_beside_the_plan_that_looked_as_well_is_in_every_report() -> None:
+    devices = fleet(5)
+    asked = request(cases=[CASE, "other"])
+    cells = [
+        *votes(devices, ["aa", "bbbb", "aaaa", "aa", "cc"]),
+        *(cell(each.id, case="other") for each in devices[:4]),
+    ]
+    found = record(devices, cells, request=asked, planned=[each.id for each in devices[:4]])
+
+    suites = {suite.name: suite for suite in junitparser.JUnitXml.fromstring(junit.document(found))}
+    heads, rows = by_output(found)
+
+    assert [case.name for case in suites[f"device {devices[4].id}"]] == [devices[4].id]
+    assert suites[f"device {devices[4].id}"].errors == 1
+    assert [square.mark for square in rows[devices[4].id]] == [Mark.ODD, Mark.MISSING]
+    assert len(heads) == 2
+    assert f"`{devices[4].id}`" in markdown.page(found, "matrix.svg")
+
+
 @pytest.mark.parametrize("found", RECORDS, ids=range(len(RECORDS)))
 def test_the_picture_is_an_svg_and_the_same_each_time(found: SweepRecord) -> None:
     drawn = picture.picture(found)
