@@ -92,6 +92,7 @@ class SandboxedLauncher:
             return self._started(command, directory, environment, bounds, on_output, measured, view)
         finally:
             for each in writable:
+                purge(each, links=False)  # nothing of the farm's reads through those that stay
                 _give(each, os.getuid())  # what it has made belongs to no user of the sandbox's any more
 
     def _isolates(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,21 +32,38 @@ class EnvironmentChange:
         """Return `environment` with the change."""
         return {**{name: value for name, value in environment.items() if name not in self.unset}, **self.set}
 
+    def without(self, names: Collection[str]) -> EnvironmentChange:
+        """Return the change but for the variables `names`, which somebody else decides."""
+        kept = {name: value for name, value in self.set.items() if name not in names}
+        return EnvironmentChange(kept, tuple(name for name in self.unset if name not in names))
+
+    def around(self, command: Sequence[str]) -> list[str]:
+        """Return `command` so that it starts with the change.
+
+        What starts the command, outside of its sandbox perhaps, does not get it: `LD_PRELOAD` would take effect there.
+        """
+        if not (self.set or self.unset):
+            return list(command)
+        unset = [word for name in self.unset for word in ("-u", name)]
+        return ["/usr/bin/env", *unset, "--", *(f"{name}={value}" for name, value in self.set.items()), *command]
+
 
 def change(
     scripts: Sequence[str],
     directory: Path,
     environment: Mapping[str, str],
+    before: Mapping[str, str],
     work: Path,
     launch: StepLaunch,
     readable: Sequence[Path],
 ) -> EnvironmentChange:
-    """Return what `scripts`, sourced one after the other by bash in `directory`, change in `environment`.
+    """Return `before` with what `scripts`, sourced one after the other by bash in `directory`, change.
 
     Args:
         scripts: Absolute paths.
         directory: Where the shell runs.
-        environment: The whole environment that the shell starts with.
+        environment: The whole environment of the shell, but for `before`.
+        before: Further variables, that steps of the repository have printed.
         work: An empty directory to write to.
         launch: Starts the shell.
         readable: What the scripts may read.
@@ -54,8 +71,9 @@ def change(
     Raises:
         HarnessError: A script is not there, fails, or ends the shell.
     """
+    printed_by_steps = EnvironmentChange(before)
     if not scripts:
-        return EnvironmentChange()
+        return printed_by_steps
     for script in scripts:
         if not Path(script).is_file():
             kind = "setup" if Path(script).is_relative_to(directory) else "platform-unavailable"
@@ -71,7 +89,7 @@ def change(
         del printed[:-_KEPT_BYTES]
 
     bounds = Bounds(_SECONDS, 1.0, _DISK_BYTES)
-    command = ["bash", "--noprofile", "--norc", "-c", "\n".join(lines)]
+    command = printed_by_steps.around(["bash", "--noprofile", "--norc", "-c", "\n".join(lines)])
     ended = launch(
         command, directory, environment, bounds, keep, work, writable=(work,), readable=readable, network=False
     )

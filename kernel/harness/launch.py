@@ -8,6 +8,7 @@ from typing import Protocol
 
 from kernel.harness import process_tree
 from kernel.harness.process_tree import Bounds, ProcessExit
+from kernel.harness.step_launch import StepLaunch, unconfined
 
 
 class Launcher(Protocol):
@@ -16,6 +17,11 @@ class Launcher(Protocol):
     @property
     def confined(self) -> bool:
         """Whether the command is somebody's commit: kept from everything that it is not shown."""
+        ...
+
+    @property
+    def step(self) -> StepLaunch:
+        """What starts the commands of set-up steps, kept apart in the same way."""
         ...
 
     def run(
@@ -42,6 +48,11 @@ class UnconfinedLauncher:
     """The command runs as the farm's user and sees what that user sees: for repositories that are trusted."""
 
     confined = False
+
+    @property
+    def step(self) -> StepLaunch:
+        """Start them unconfined as well."""
+        return unconfined
 
     def run(
         self,

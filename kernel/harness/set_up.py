@@ -45,8 +45,8 @@ class SetupResult:
 
     @property
     def readable(self) -> tuple[Path, ...]:
-        """What a confined trial must be shown besides `root`: links in `root` lead there."""
-        return tuple(dict.fromkeys(made for made in self.mounts.values()))
+        """What a confined trial must be shown: the files, and what the links in them lead to."""
+        return (self.root, *self.mounts.values())
 
 
 def prepare(
@@ -57,6 +57,8 @@ def prepare(
     launch: StepLaunch = unconfined,
     on_progress: Progress = lambda what: None,
     toolchain: Mapping[str, str] | None = None,
+    *,
+    make: bool = True,
 ) -> SetupResult:
     """Run the set-up steps of `profile` that have not been run for these contents on this machine.
 
@@ -68,6 +70,7 @@ def prepare(
         launch: Starts the commands.
         on_progress: Called with each step before it begins.
         toolchain: Versions of the profile's tools, part of every address.
+        make: Whether a step that was not run yet is run, or an error.
 
     Returns:
         Where the trials run from, and in which environment.
@@ -78,7 +81,7 @@ def prepare(
     """
     if not profile.setup:
         return SetupResult(root)
-    work = _Preparation(profile, platform, cache.resolve(), launch, on_progress, toolchain or {}, root)
+    work = _Preparation(profile, platform, cache.resolve(), launch, on_progress, toolchain or {}, root, make)
     return work.result()
 
 
@@ -93,6 +96,7 @@ class _Preparation:
     on_progress: Progress
     toolchain: Mapping[str, str]
     root: Path
+    make: bool
     listing: Listing = field(init=False)
     digests: dict[str, str] = field(default_factory=dict)  # of files that an address has asked for
     mounts: dict[str, Path] = field(default_factory=dict)  # made so far
@@ -158,7 +162,9 @@ class _Preparation:
             lock.release()
 
     def _run(self, step: Setup, place: Path) -> SetupStep:
-        step_record.refuse_what_failed_twice(step.name, place)
+        if not self.make:
+            raise HarnessError("setup", f"set-up step {step.name} has not been run for these contents on this machine")
+        step_record.refuse_what_failed_twice(place)
         run = StepRun(step, self.profile, self.platform, place, self.launch)
         try:
             made = run.made(self.listing, self.mounts, self.scripts, self.captured)
@@ -176,5 +182,4 @@ class _Preparation:
             base = set_up_address.environment(self.profile, self.platform, view, work)
             scripts = [str(view / script.format_map(known)) for script in self.scripts]
             readable = (view, *self.mounts.values())
-            left = activation.change(scripts, view, {**base, **self.captured}, work, self.launch, readable)
-        return EnvironmentChange({**self.captured, **left.set}, left.unset)
+            return activation.change(scripts, view, base, self.captured, work, self.launch, readable)

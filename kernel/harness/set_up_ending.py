@@ -66,7 +66,7 @@ class StepOutput:
         if _TELLING.search(line) and not _SUMMARY.search(line.strip()):
             self.telling = line.strip()[:_KEPT_CHARACTERS]
         if found := _COMMAND_NOT_FOUND.search(line.strip()):
-            self.absent = found["program"]
+            self.absent = found["program"].strip("'\"\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}")
 
     def failure(self, ended: ProcessExit, seen: Seen, own: Callable[[str], bool]) -> HarnessError | None:
         """Return why the step failed; None where it ended well.

@@ -68,12 +68,12 @@ class StepRun:
         before = self._stamps(tree)
         output = str(tree / self.step.outputs[0]) if self.step.outputs else ""
         known = {"root": str(tree), "platform": self.platform, "workdir": str(work), "output": output}
-        given = {**set_up_address.environment(self.profile, self.platform, tree, work), **captured}
+        given = set_up_address.environment(self.profile, self.platform, tree, work)
         sourced = [str(tree / script.format_map(known)) for script in scripts]
         readable = tuple(mounts.values())
-        changed = activation.change(sourced, tree, given, work, self.launch, readable)
-        words = [word.format_map(known) for word in self.step.command]
-        heard = self._launched(words, tree, work, changed.applied(given), readable)
+        changed = activation.change(sourced, tree, given, captured, work, self.launch, readable)
+        words = changed.around([word.format_map(known) for word in self.step.command])
+        heard = self._launched(words, tree, given, readable)
         if problem := unmade(self.step, self._problems(tree, before)):
             raise problem
         _keep_only(tree, self.step.outputs)
@@ -88,7 +88,7 @@ class StepRun:
             repository_copy.copy_one(made, tree / path)
 
     def _launched(
-        self, words: Sequence[str], tree: Path, work: Path, environment: Mapping[str, str], readable: Sequence[Path]
+        self, words: Sequence[str], tree: Path, environment: Mapping[str, str], readable: Sequence[Path]
     ) -> StepOutput:
         """Run the command. Raises `HarnessError` where it does not end well."""
         limits = self.step.limits

@@ -11,11 +11,7 @@ from kernel.harness.process_tree import Bounds, ProcessExit
 
 
 class StepLaunch(Protocol):
-    """Runs one command of a set-up, hands on what it prints, and leaves no process behind.
-
-    `environment` may come from scripts of the repository: it is for the command alone. A process outside of a sandbox
-    must not be started with it, for `LD_PRELOAD` would take effect there.
-    """
+    """Runs one command of a set-up, hands on what it prints, and leaves no process behind."""
 
     def __call__(
         self,

@@ -87,7 +87,7 @@ def note_failure(place: Path, error: HarnessError) -> None:
         _replace(place / _FAILURES, [*_failures(place, now), failure])
 
 
-def refuse_what_failed_twice(name: str, place: Path) -> None:
+def refuse_what_failed_twice(place: Path) -> None:
     """Raise the last failure again where the step has failed twice in the last minutes."""
     failures = _failures(place, time.time())
     if len(failures) < _TRIES:

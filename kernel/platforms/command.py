@@ -18,7 +18,7 @@ from pathlib import Path
 
 from kernel.clock import Clock, HostUs, wall_time
 from kernel.errors import DeviceError, HarnessError, PlatformUnavailableError, TensorError
-from kernel.harness import file_arguments, invocation, lanes, own_digests, results, toolchain
+from kernel.harness import file_arguments, invocation, lanes, own_digests, repository_copy, results, toolchain
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.ending import require_measured
 from kernel.harness.kernel import HarnessCall, HarnessKernel
@@ -29,7 +29,10 @@ from kernel.harness.process_tree import Bounds, ProcessExit
 from kernel.harness.profile import Profile, Timing
 from kernel.harness.profile_sections import placeholders
 from kernel.harness.reading import Reader, Seen
+from kernel.harness.ready_repository import ReadyRepository
 from kernel.harness.results import ResultsError
+from kernel.harness.set_up import SetupResult
+from kernel.harness.step_record import SetupError
 from kernel.harness.targets import file_of
 from kernel.platforms import npu_smi
 from kernel.platforms.protocol import LOG_NAME, TRACE_NAME, Built, Claim, Execution, Missing, Probe
@@ -57,30 +60,38 @@ class Command:
         self.name = platform  # devices keep one record of health, whoever works on them
         self.root = root
         self._how = profile.platforms[platform]
-        self._toolchain: dict[str, str] | None = None
+        self._toolchain: dict[bool, dict[str, str]] = {}  # before and after the set-up
+        confined = self._launcher.confined
+        self.repository = ReadyRepository(profile, platform, root, self._launcher.step, of_commit=confined)
         self._asked: dict[str, list[str]] = {}  # digest of a file → the optional arguments it takes
         self.clock = Clock.MEASURED if self._how.clock is Timing.MEASURED else Clock.SIMULATED
 
     def missing(self) -> list[Missing]:
-        """The command itself, where it is not on PATH."""
+        """The command itself, where it is not on PATH, and no set-up step can put it there."""
         program = self.profile.command[0]
-        if shutil.which(program):
+        if shutil.which(program) or placeholders(program) or any(step.activate for step in self.profile.setup):
             return []
         return [Missing(program, f"the harness {self.profile.name} is called by it", "install it, or add it to PATH")]
 
     def toolchain(self) -> dict[str, str]:
         """The profile that says what passes, and the versions of what it names; they are asked once."""
-        if self._toolchain is None:
-            digest = hashlib.sha256(self.profile.model_dump_json().encode()).hexdigest()
-            environment = self._blank_environment(self.root)
-            ask = self._ask if self._launcher.confined else toolchain.asked(self.root, environment)
-            found = toolchain.versions(self.profile.toolchain, self.root, ask)
-            self._toolchain = {f"profile {self.profile.name}": digest[:16], **found}
-        return self._toolchain
+        digest = hashlib.sha256(self.profile.model_dump_json().encode()).hexdigest()
+        return {f"profile {self.profile.name}": digest[:16], **self._versions()}
+
+    def _versions(self) -> dict[str, str]:
+        """The versions of the tools: those that the set-up makes are known once it is made."""
+        ready = self.repository.result is not None
+        if ready not in self._toolchain:
+            root = self._ready.root
+            ask = self._ask if self._launcher.confined else toolchain.asked(root, self._blank_environment(root))
+            self._toolchain[ready] = toolchain.versions(
+                self.profile.toolchain, root, lambda command: ask(self._ready.change.around(command))
+            )
+        return self._toolchain[ready]
 
     def _blank_environment(self, work: Path) -> dict[str, str]:
         """That of a trial of no file in particular."""
-        known = invocation.values(self.profile, self.root, self.name, "", HarnessCall(), 0, work)
+        known = invocation.values(self.profile, self._ready.root, self.name, "", HarnessCall(), 0, work)
         return invocation.environment(self.profile, self._how.set, known)
 
     def _ask(self, command: Sequence[str]) -> tuple[int | None, bytes]:
@@ -96,7 +107,7 @@ class Command:
                 bounds,
                 lambda data: printed.extend(data[: max(0, _ASKED_BYTES - len(printed))]),
                 Path(place),
-                (self.root,),
+                self._ready.readable,
                 (),
             )
         return ended.exit_code, bytes(printed)
@@ -110,7 +121,16 @@ class Command:
         return str(device) if self._how.simulated else npu_smi.card(device)
 
     def prepare(self, cache: Path) -> None:
-        """Nothing: every run is a process of its own."""
+        """Note where set-up steps keep what they make. Every run is a process of its own."""
+        self.repository.cache = cache
+
+    def set_up(self, *, make: bool = True) -> SetupResult:
+        """Return the repository with what its set-up steps make; see `ReadyRepository.made`."""
+        return self.repository.result or self.repository.made(self._versions(), make=make)
+
+    @property
+    def _ready(self) -> SetupResult:
+        return self.repository.result or SetupResult(self.root)
 
     def build(self, kernel: Kernel, case: str, tuning: Tuning, directory: Path) -> Built:
         """Nothing to build ahead, a harness compiles in its run; the fingerprint is the file's."""
@@ -124,6 +144,8 @@ class Command:
             raise TensorError("a harness brings its own operands; none can be handed to it")
         assert isinstance(tuning, HarnessCall)
         self._own(kernel)
+        if self.repository.result is None:
+            self.repository.made_for_trial(self._versions(), directory, directory / LOG_NAME)
         return self._execute(case, tuning, device, directory)
 
     def probe(self, device: int, directory: Path) -> Probe:
@@ -133,6 +155,10 @@ class Command:
         driver = npu_smi.Reading(None, "") if self._how.simulated else npu_smi.read(device)
         if driver.healthy is False or not self._how.canary:
             return Probe(driver.healthy is not False, f"{driver.detail}; the profile names no canary")
+        try:
+            self.set_up(make=False)
+        except SetupError as error:
+            return Probe(True, f"{driver.detail}; the canary was not run: {error}")
         try:
             execution = self._execute(self._how.canary, HarnessCall(), device, directory)
         except (HarnessError, DeviceError, OSError) as error:
@@ -176,7 +202,7 @@ class Command:
                 (work / each).mkdir(parents=True, exist_ok=True)
             yield work
         finally:
-            _remove(work)
+            repository_copy.remove(work)
 
     def _started(
         self, target: str, profile: Profile, call: HarnessCall, device: int, directory: Path, work: Path
@@ -213,12 +239,15 @@ class Command:
         """Run `command`; where it is a trial, which is `call`, also with what takes digests in its processes."""
         place = Path(profile.directory.format_map(values))
         environment = invocation.environment(profile, self._how.set, values)
-        work, readable = Path(values["workdir"]), [self.root]
+        work, readable = Path(values["workdir"]), [*self._ready.readable]
+        change = self._ready.change.without({*profile.environment.set, *self._how.set})
         if call is not None:
-            path = environment.get("PYTHONPATH", "")
-            environment.update(own_digests.environment(work, profile.data, call, bounds.disk_bytes, path))
+            path = change.applied(environment).get("PYTHONPATH", "")
+            taken = own_digests.environment(work, profile.data, call, bounds.disk_bytes, path)
+            environment, change = {**environment, **taken}, change.without(taken)
             readable += [Path(call.replay)] if call.replay else []
-        return self._launcher.run(command, place, environment, bounds, on_output, work, readable, devices)
+        words = change.around(command)
+        return self._launcher.run(words, place, environment, bounds, on_output, work, readable, devices)
 
     def _devices(self, device: int, call: HarnessCall) -> tuple[int, ...]:
         """Physical ids of the devices whose nodes the command must see."""
@@ -230,10 +259,10 @@ class Command:
         One that is confined may not write to it; where the profile has commands run in it, it is a copy of their own.
         """
         if not (self._launcher.confined and "root" in placeholders(self.profile.directory)):
-            return self.root
+            return self._ready.root
         copy = work / _COPY
         if not copy.exists():
-            shutil.copytree(self.root, copy, symlinks=True)
+            shutil.copytree(self._ready.root, copy, symlinks=True)
             for each in (copy, *copy.rglob("*")):
                 if not each.is_symlink():
                     each.chmod(each.stat().st_mode | 0o200)
@@ -342,19 +371,3 @@ def _digest(path: Path) -> str:
 def _printed(log: Path) -> str:
     with log.open("rb") as file:
         return file.read(_PRINTED_BYTES).decode(errors="replace")
-
-
-def _remove(work: Path) -> None:
-    """Delete `work`, also what the run has made unwritable."""
-
-    def again(function: object, path: str, error: object) -> None:
-        parent = Path(path).parent
-        parent.chmod(0o700)
-        target = Path(path)
-        if target.is_dir() and not target.is_symlink():
-            target.chmod(0o700)
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
-
-    shutil.rmtree(work, onerror=again)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def left(place: Path, *texts: str, **environment: str) -> EnvironmentChange:
     work = place / "work"
     work.mkdir()
     given = {"PATH": os.environ["PATH"], **environment}
-    return change(scripts, place, given, work, unconfined, (place,))
+    return change(scripts, place, given, {"PRINTED": "1"}, work, unconfined, (place,))
 
 
 def test_scripts_as_they_are_in_the_field_leave_what_a_shell_would_have(tmp_path: Path) -> None:
@@ -47,6 +48,7 @@ def test_scripts_as_they_are_in_the_field_leave_what_a_shell_would_have(tmp_path
     assert found.set == {
         "ASCEND_TOOLKIT_HOME": str(tmp_path),
         "LD_LIBRARY_PATH": f"{tmp_path}/lib64:",
+        "PRINTED": "1",
         "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
         "VIRTUAL_ENV": "/somewhere",
     }
@@ -90,13 +92,25 @@ def test_a_script_that_is_not_there_is_the_repositorys_or_the_machines(below: st
     script = tmp_path / below / "set_env.sh"
 
     with pytest.raises(HarnessError, match=f"there is no {script} to activate") as caught:
-        change([str(script)], tmp_path / "repository", {}, tmp_path, unconfined, ())
+        change([str(script)], tmp_path / "repository", {}, {}, tmp_path, unconfined, ())
 
     assert caught.value.kind == kind
 
 
 def test_without_scripts_nothing_is_started(tmp_path: Path) -> None:
-    assert change([], tmp_path / "none", {}, tmp_path / "none", unconfined, ()) == EnvironmentChange()
+    nowhere = tmp_path / "none"
+
+    assert change([], nowhere, {}, {"A": "1"}, nowhere, unconfined, ()) == EnvironmentChange({"A": "1"})
+
+
+def test_a_change_takes_effect_in_the_command_alone(tmp_path: Path) -> None:
+    made = EnvironmentChange({"LD_PRELOAD": "/none.so", "-odd": "a b", "KEPT": "1"}, ("GONE",))
+
+    words = made.without(["KEPT"]).around(["/usr/bin/env", "-0"])
+    found = subprocess.run(words, env={"GONE": "1", "HERE": "1"}, stdout=subprocess.PIPE, check=True).stdout
+
+    assert sorted(found.split(b"\0")) == [b"", b"-odd=a b", b"HERE=1", b"LD_PRELOAD=/none.so"]
+    assert made.without(["LD_PRELOAD", "-odd", "KEPT", "GONE"]).around(["a"]) == ["a"]
 
 
 def _quoted(text: str) -> str:
