@@ -32,7 +32,7 @@ _EVACUATIONS = 20  # a process may start another one while they move
 _TRY_TIMEOUT_S = 10.0
 _GONE_S = 10.0
 _LOOK_S = 0.01
-# The process joins before it becomes the program, so that nothing of that is ever outside. "0" is whoever writes it.
+# The process joins before it becomes the program, so that nothing of that is ever outside. "0" is the writer.
 _JOIN = 'echo 0 > "$0" && exec "$@"'
 
 

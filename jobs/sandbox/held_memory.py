@@ -29,7 +29,7 @@ _UNPRIVILEGED_CAPABILITIES = (19, 21)  # CAP_SYS_PTRACE to see another user's fi
 
 @dataclass(slots=True)
 class _Seen:
-    """What is held, each object once, whoever holds it."""
+    """What is held, each object once."""
 
     private: int = 0  # of single processes
     mapped: int = 0  # shared, as far as it is mapped

@@ -250,7 +250,7 @@ def _end(process: subprocess.Popen[bytes], known: set[psutil.Process]) -> None:
 
 
 def _has_ended(member: psutil.Process) -> bool:
-    """Whether nothing of it runs. A zombie is left to whoever inherits it, which may take its time to ask for it."""
+    """Whether nothing of it runs. A zombie waits for its new parent only."""
     try:
         return not member.is_running() or member.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:

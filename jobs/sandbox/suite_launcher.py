@@ -174,7 +174,7 @@ class _End:
 
 
 def _followed(process: Supervised, bounds: Bounds, measured: Path, hand_on: Callable[[], int]) -> _End:
-    """Wait for its end, or for a limit that it exceeds. Whoever called ends it then."""
+    """Wait for its end, or for a limit that it exceeds. The caller ends it then."""
     deadline, read = time.monotonic() + bounds.seconds, 0
     while True:
         ended = process.wait(_LOOK_S)
