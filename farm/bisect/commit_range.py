@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,25 @@ class CommitRange:
     lacking: Mapping[int, str]  # position → why
 
 
-def read(path: Path, good: str, bad: str, origin: Origin) -> CommitRange:
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which commits of a range are candidates, and what is run of each."""
+
+    below: tuple[str, ...]  # paths: commits that change none of them are no candidates; all where there is none
+    program: Callable[[GitRepository, str], Tree]  # of a commit; raises `SourceError` where it has none
+    what: str  # that changes, for messages
+
+    @classmethod
+    def of_kernel(cls, origin: Origin) -> Sought:
+        """The program of an installed kernel."""
+
+        def program(repository: GitRepository, commit: str) -> Tree:
+            return repository.program(commit, origin.paths)
+
+        return cls(origin.paths, program, " or ".join(origin.paths))
+
+
+def read(path: Path, good: str, bad: str, sought: Sought) -> CommitRange:
     """The first-parent line from `good` to `bad`, both names of commits, in the repository at `path`.
 
     A merge is one step of it: what came in by it is tested as one. Raises `SourceError`, or `UsageError` where `good`
@@ -35,18 +53,16 @@ def read(path: Path, good: str, bad: str, origin: Origin) -> CommitRange:
     repository = GitRepository(path)
     first, last = repository.commit(good), repository.commit(bad)
     line = _line(repository, first, last, good, bad)
-    changing = repository.line(first, last, origin.paths)
-    candidates = [first, *(commit for commit in line if commit in set(changing))]
+    changing = set(repository.line(first, last, sought.below))
+    candidates = [first, *(commit for commit in line if commit in changing)]
     if len(candidates) == 1:
-        raise UsageError(
-            f"none of the {len(line)} commits from {good} to {bad} changes {' or '.join(origin.paths)}; widen the range"
-        )
+        raise UsageError(f"none of the {len(line)} commits from {good} to {bad} changes {sought.what}; widen the range")
     if len(candidates) > MAX_PROGRAMS:
         raise UsageError(
             f"{len(candidates)} commits from {good} to {bad} change the program, at most {MAX_PROGRAMS} are searched; "
             "narrow the range"
         )
-    programs, lacking = _programs(repository, candidates, origin)
+    programs, lacking = _programs(repository, candidates, sought)
     for end, name, typed in ((0, "GOOD", good), (len(candidates) - 1, "BAD", bad)):
         if end in lacking:
             raise UsageError(f"{name} {typed} cannot be tested: {lacking[end]}")
@@ -69,12 +85,12 @@ def _line(repository: GitRepository, first: str, last: str, good: str, bad: str)
     return line
 
 
-def _programs(repository: GitRepository, commits: list[str], origin: Origin) -> tuple[dict[int, Tree], dict[int, str]]:
+def _programs(repository: GitRepository, commits: list[str], sought: Sought) -> tuple[dict[int, Tree], dict[int, str]]:
     programs: dict[int, Tree] = {}
     lacking: dict[int, str] = {}
     for position, commit in enumerate(commits):
         try:
-            programs[position] = repository.program(commit, origin.paths)
+            programs[position] = sought.program(repository, commit)
         except SourceError as error:
             lacking[position] = str(error)
     return programs, lacking

@@ -15,7 +15,7 @@ from farm.gates.regression import ALLOWED_EXACT, ALLOWED_NOISY, FEWEST_ROUNDS, A
 from farm.model.bisect import Answer, MetricName
 from farm.text import microseconds
 from jobs.records import Arm as Program
-from jobs.records import TrialRecord, TrialStatus
+from jobs.records import Fault, TrialRecord, TrialStatus
 from kernel.clock import Clock
 
 DETERMINISM_REPEATS = 3
@@ -63,6 +63,8 @@ def make(name: MetricName, noisy: bool) -> Metric:
         return ToleranceMetric()
     if name is MetricName.DETERMINISM:
         return Determinism()
+    if name is MetricName.VERDICT:
+        return VerdictMetric()
     return NoisyWall() if noisy else ExactWall()
 
 
@@ -83,11 +85,35 @@ class ToleranceMetric:
             return Judged(Answer.BAD, failed.failure.message)
         if failed is not None or not trials:
             return _unjudged(failed)
-        wrong = {name: output.tolerance for name, output in trials[0].outputs.items() if not output.tolerance.passed}
-        if wrong:
-            shares = (f"{name} {bound.problem or format(bound.outlier_share, '.4%')}" for name, bound in wrong.items())
-            return Judged(Answer.BAD, f"out of tolerance: {', '.join(shares)}")
+        if wrong := _wrong(trials[0]):
+            return Judged(Answer.BAD, f"out of tolerance: {', '.join(wrong)}")
+        if not (trials[0].outputs or trials[0].claims):
+            return Judged(Answer.SKIPPED, "nothing was compared")
         return Judged(Answer.GOOD, "within tolerance")
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictMetric:
+    """It runs to its end, and its outputs are right."""
+
+    paired = False
+
+    def wanted(self, trials: Sequence[TrialRecord]) -> Wanted | None:
+        """One trial."""
+        return None if trials else Wanted(Program.HEAD, 0)
+
+    def judge(self, trials: Sequence[TrialRecord], good: Sequence[TrialRecord]) -> Judged:
+        """Bad where the program itself is at fault, of whatever kind, or an output is wrong."""
+        failed = _failed(trials)
+        if failed is not None and failed.failure is not None and failed.failure.fault is Fault.KERNEL:
+            return Judged(Answer.BAD, failed.failure.message)
+        if failed is not None or not trials:
+            return _unjudged(failed)
+        if wrong := _wrong(trials[0]):
+            return Judged(Answer.BAD, f"wrong: {', '.join(wrong)}")
+        if not (trials[0].outputs or trials[0].claims):
+            return Judged(Answer.SKIPPED, "nothing was compared")
+        return Judged(Answer.GOOD, "it passes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +138,8 @@ class Determinism:
         if odd := _differing(own):
             return Judged(Answer.BAD, f"the kernel races: bits of {odd} differ between repeats on one device")
         devices = " and ".join(dict.fromkeys(trial.device for trial in trials))
+        if not all(_bits(trial) for trial in trials):
+            return Judged(Answer.SKIPPED, "it keeps no outputs whose bits could be compared")
         if odd := _differing(trials):
             return Judged(Answer.BAD, f"the kernel depends on the device: bits of {odd} differ between {devices}")
         where = f"and on a second device ({devices})" if others else "on one device; there was no second one"
@@ -198,8 +226,22 @@ def _arm(trials: Sequence[TrialRecord], program: Program) -> TimedProgram:
 
 def _differing(trials: Sequence[TrialRecord]) -> str:
     """Names of the outputs whose bits are not the same in all `trials`."""
-    names = sorted({name for trial in trials for name in trial.outputs})
-    return ", ".join(name for name in names if len({trial.outputs[name].sha256 for trial in trials}) > 1)
+    bits = [_bits(trial) for trial in trials]
+    names = sorted({name for of_trial in bits for name in of_trial})
+    return ", ".join(name for name in names if len({of_trial.get(name, "") for of_trial in bits}) > 1)
+
+
+def _bits(trial: TrialRecord) -> dict[str, str]:
+    """Output → digest of its bits, by the farm or by the program."""
+    own = {name: output.sha256 for name, output in trial.outputs.items()}
+    return own | {name: claim.sha256 for name, claim in trial.claims.items() if claim.sha256}
+
+
+def _wrong(trial: TrialRecord) -> list[str]:
+    """Each output that is out of its tolerance, with by how much, or that a suite's file says is wrong."""
+    bounds = {name: output.tolerance for name, output in trial.outputs.items() if not output.tolerance.passed}
+    found = [f"{name} {bound.problem or format(bound.outlier_share, '.4%')}" for name, bound in bounds.items()]
+    return found + [name for name, claim in trial.claims.items() if not claim.passed]
 
 
 def _failed(trials: Sequence[TrialRecord]) -> TrialRecord | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from farm.atomic_file import write_whole
@@ -13,26 +12,20 @@ from farm.bisect.executor import BisectExecutor, CommitTest
 from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, contradictions
 from farm.bisect.state import BisectState
+from farm.bisect.subject import Subject, subject
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
-from farm.execution import plan
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials
-from farm.execution.resolved_run import resolve
 from farm.execution.session import Session, SessionOptions, leased
 from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome
-from farm.model.run import RunRequest, SourceRequest
+from farm.model.run import SourceRequest
 from farm.process import crash_log
 from farm.report.bisect import json_dump
 from farm.report.bisect.write import JSON, write_bisect
-from farm.source.programs import limits_within, require_installed
 from farm.timestamps import new_id, now
-from farm.validation import workflow as validation
 from jobs.records import Arm
-from jobs.sandbox.commit_kernel import Origin
-from jobs.sandbox.spec import ProgramConfinement
 from kernel.errors import KernelLayerError
-from kernel.registry import kernel_entry
 
 
 class NoChangeError(UsageError):
@@ -55,8 +48,8 @@ def bisect(
     are known to differ every end is a record: Ctrl-C gives one with what is left to search.
     """
     observer = observer or BisectObserver()
-    origin = Origin.of(_entry(request.kernel))
-    line = commit_range.read(Path(request.repository), request.good, request.bad, origin)
+    searched = subject(request)
+    line = commit_range.read(Path(request.repository), request.good, request.bad, searched.sought())
     request = request.model_copy(
         update={
             "repository": str(line.repository),
@@ -64,27 +57,20 @@ def bisect(
             "bad": line.candidates[-1].commit,
         }
     )
-    trees = {tree.address: tree for tree in line.programs.values()}
-    limits = limits_within(options.timeouts.trial_s)
-    confined = ProgramConfinement(request.kernel, origin, tuple(trees.values()), request.require_sandbox, limits)
-    resolved = replace(resolve(_run_request(request), factory=options.platform), confinement=confined)
+    resolved = searched.resolve(line, options)
     with connection.connected(options.address, simulated=resolved.simulated):
         with leased(resolved, options, witnesses=False) as held:
-            going = _begin(request, line, held, options, observer, resumed)
+            going = _begin(request, searched, line, held, options, observer, resumed)
             record = _conduct(going)
         if report and record.culprit is not None:
-            record = _reported(record, request, options, observer)
+            record = _reported(record, request, searched, options, observer)
     write_bisect(record, going.directory)
     return record
 
 
-def _entry(kernel: str) -> str:
-    require_installed(kernel)
-    return kernel_entry(kernel)
-
-
 def _begin(
     request: BisectRequest,
+    searched: Subject,
     line: commit_range.CommitRange,
     held: Session,
     options: SessionOptions,
@@ -96,11 +82,11 @@ def _begin(
     bisect_id = new_id()
     directory = (options.out / bisect_id).resolve()
     (directory / "logs").mkdir(parents=True)
-    metric = metrics.make(request.metric, held.resolved.platform.noisy)
+    metric = metrics.make(request.metric, searched.noisy(held.resolved))
     deadlines = RunDeadlines(options.timeouts, held.lease)
     in_flight = InFlightTrials(held.lease, directory, held.resolved.platform.clock, options.timeouts.trial_s)
     bench = BisectExecutor(held.lease, in_flight, deadlines, metric)
-    template = plan.make(_run_request(request), warm_up=False).requests[request.case]
+    template = searched.template()
     search = BisectSearch(0, len(line.candidates) - 1, frozenset(line.lacking))
     search = search.after({test.position: test.answer for test in taken if test.round > 0})
     notes = [f"{line.candidates[at].commit[:12]} is passed over: {why}" for at, why in line.lacking.items()]
@@ -206,7 +192,7 @@ def _probe(going: BisectState, position: int, number: int) -> CommitTest:
 
 
 def _reported(
-    record: BisectRecord, request: BisectRequest, options: SessionOptions, observer: BisectObserver
+    record: BisectRecord, request: BisectRequest, searched: Subject, options: SessionOptions, observer: BisectObserver
 ) -> BisectRecord:
     """The same record with the run of the commit found against the last good one; without, where that cannot be had."""
     source = SourceRequest(
@@ -216,24 +202,10 @@ def _reported(
         draw_seed=False,
         require_sandbox=request.require_sandbox,
     )
-    wanted = _run_request(request).model_copy(update={"source": source, "repeats": metrics.DETERMINISM_REPEATS})
     observer.reporting()
     try:
-        done = validation.run(validation.resolve(wanted, options), options)
+        done = searched.report(source, metrics.DETERMINISM_REPEATS, options)
     except (FarmError, KeyboardInterrupt) as error:
         why = str(error) or "interrupted"
         return record.model_copy(update={"notes": [*record.notes, f"no report of the commit found: {why}"]})
     return record.model_copy(update={"run_id": done.run_id})
-
-
-def _run_request(request: BisectRequest) -> RunRequest:
-    return RunRequest(
-        kernel=request.kernel,
-        cases=[request.case],
-        platform=request.platform,
-        devices=request.devices,
-        repeats=1,
-        input_set=request.input_set,
-        seed=request.seed,
-        tuning=request.tuning,
-    )

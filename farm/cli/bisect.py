@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from farm.bisect.observer import BisectObserver
@@ -17,6 +18,7 @@ from farm.bisect.search import BisectSearch, rounds_needed
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.cli.termination_signal import interrupt_on_sigterm
+from farm.errors import UsageError
 from farm.model.bisect import BisectRequest, CommitOutcome, CommitTestRecord, MetricName
 from farm.model.run import DeviceRecord
 from farm.model.timeouts import Timeouts
@@ -65,7 +67,9 @@ class _Lines(BisectObserver):
 _ASKED = {
     "good": "GOOD",
     "bad": "BAD",
+    "file": "FILE",
     "kernel": "--kernel",
+    "suite": "--suite",
     "metric": "--metric",
     "case": "--case",
     "source": "--source",
@@ -81,7 +85,9 @@ _ASKED = {
 @click.command("bisect")
 @click.argument("good", required=False)
 @click.argument("bad", required=False)
+@click.argument("file", required=False)
 @click.option("--kernel", default=options.DEFAULT_KERNEL, show_default=True, help="The kernel under test.")
+@click.option("--suite", metavar="NAME|FILE.toml", help="In place of a kernel: search for FILE of this suite.")
 @click.option("--metric", type=click.Choice([name.value for name in MetricName]), default="wall", show_default=True)
 @click.option("--case", "-c", "case", help="Shape point. Default: the kernel's own.")
 @click.option(
@@ -111,7 +117,9 @@ def command(
     context: click.Context,
     good: str | None,
     bad: str | None,
+    file: str | None,
     kernel: str,
+    suite: str | None,
     metric: str,
     case: str | None,
     source: Path,
@@ -134,9 +142,12 @@ def command(
 
     Every device tests another commit at once, so N devices part what is left into N + 1 pieces a round. The metric is
     the wall time (above GOOD's, with the regression gate's statistics where there is noise), tolerance (outputs are
-    wrong) or determinism (bits differ between repeats, or from a second device's). Commits that do not build are passed
-    over. A merge is one step of the line; programs run confined, as with `farm run --source`. Writes bisect.json,
-    bisect.md and logs/ into DIR/BISECT/. Ctrl-C or a kill loses no answer; --resume continues.
+    wrong), determinism (bits differ between repeats, or from a second device's) or verdict (outputs are wrong, or it
+    does not run to its end by its own fault). For all but verdict, commits that do not build are passed over. A merge
+    is one step of the line; programs run confined, as with `farm run --source`. Writes bisect.json, bisect.md and logs/
+    into DIR/BISECT/. Ctrl-C or a kill loses no answer; --resume continues.
+
+    With --suite the commits of a suite's repository are searched for FILE, one of its targets.
 
     \b
     Exit codes: 0 found, 2 nothing to search, 3 narrowed to several commits, interrupted or errored.
@@ -145,6 +156,7 @@ def command(
     Examples:
       farm bisect v1.2 main --case flash-s2
       farm bisect --resume latest
+      farm bisect v1.2 main --suite pypto-lib models/deepseek/v4/qkv_proj_rope.py --metric verdict
       farm bisect 3f2a9c1 HEAD --metric tolerance --devices 7 --source ~/kernels
     """
     if schema:
@@ -160,26 +172,53 @@ def command(
         _carry_out(before.request, out, address, wait_s, timeouts, report, as_json, before)
     if good is None or bad is None:
         raise click.UsageError("name two commits: farm bisect GOOD BAD")
+    subject = _kernel(kernel, case, input_set) if suite is None else _suite(context, suite, file)
+    if suite is None and file is not None:
+        raise UsageError(f"FILE {file} is a suite's; name that with --suite")
+    request = BisectRequest(
+        repository=str(source),
+        good=good,
+        bad=bad,
+        platform=platform,
+        devices=devices,
+        metric=MetricName(metric),
+        seed=seed,
+        tuning=options.parse_tuning(tuning),
+        require_sandbox=require_sandbox,
+        **subject,
+    )
+    _carry_out(request, out, address, wait_s, timeouts, report, as_json)
+
+
+def _kernel(kernel: str, case: str | None, input_set: str | None) -> dict[str, str]:
+    """What a request has of an installed kernel."""
     from farm.source import programs
     from jobs.kernel_process.described import kernel_of
 
     programs.require_installed(kernel)
     found = kernel_of(kernel)
-    request = BisectRequest(
-        repository=str(source),
-        good=good,
-        bad=bad,
-        kernel=kernel,
-        case=case or found.default_case,
-        platform=platform,
-        devices=devices,
-        metric=MetricName(metric),
-        input_set=input_set or next(iter(found.input_sets)),
-        seed=seed,
-        tuning=options.parse_tuning(tuning),
-        require_sandbox=require_sandbox,
-    )
-    _carry_out(request, out, address, wait_s, timeouts, report, as_json)
+    inputs = input_set or next(iter(found.input_sets))
+    return {"kernel": kernel, "case": case or found.default_case, "input_set": inputs}
+
+
+def _suite(context: click.Context, suite: str, file: str | None) -> dict[str, str]:
+    """What a request has of a suite's file."""
+    from kernel.harness import profiles
+    from kernel.harness.kernel import INPUT_SET
+
+    for name, flag in (
+        ("kernel", "--kernel"),
+        ("case", "--case"),
+        ("input_set", "--inputs-set"),
+        ("tuning", "--tuning"),
+    ):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"{flag} is for a kernel, and --suite {suite} has files; give one of the two")
+    if file is None:
+        raise UsageError(f"--suite {suite} searches one file; name it: farm bisect GOOD BAD --suite {suite} FILE")
+    profile = profiles.find(suite)
+    named = str(Path(suite).resolve()) if profiles.is_path(suite) else suite
+    return {"kernel": profile.name, "case": file, "input_set": INPUT_SET, "suite": named}
 
 
 def _carry_out(

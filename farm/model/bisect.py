@@ -12,7 +12,7 @@ from pydantic import Field
 from jobs.records import Arm, Failure, Record, TimeUs, TrialStatus
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 
 class MetricName(str, enum.Enum):
@@ -21,6 +21,7 @@ class MetricName(str, enum.Enum):
     WALL = "wall"  # the wall time, against that of the good commit
     TOLERANCE = "tolerance"  # outputs are out of tolerance
     DETERMINISM = "determinism"  # bits differ between repeats, or between two devices
+    VERDICT = "verdict"  # it does not run to its end, or its outputs are wrong
 
 
 class CommitOutcome(str, enum.Enum):
@@ -47,6 +48,7 @@ class BisectRequest(Record):
     seed: int
     tuning: dict[str, str] = Field(default_factory=dict)
     require_sandbox: bool = False
+    suite: str = ""  # profile whose file `case` is searched: a name or an absolute path; "" for an installed kernel
 
 
 class CommitRecord(Record):

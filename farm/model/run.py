@@ -14,10 +14,11 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from farm.model.priority import Priority
 from farm.model.selection import Selection
-from jobs.records import BuildRecord, Failure, Record, TrialRecord, time_or_none
+from jobs.records import Arm, BuildRecord, Failure, Record, TrialRecord, time_or_none
+from jobs.visible_text import made_visible
 from kernel.clock import Clock, is_time
 
-SCHEMA_VERSION = "1.5"
+SCHEMA_VERSION = "1.6"
 
 
 class Verdict(str, enum.Enum):
@@ -207,6 +208,23 @@ class FileRecord(Record):
     base: str = ""  # what the merge base made of it, in a few words; "" where that was not run
 
 
+class SetupRecord(Record):
+    """One set-up step of a suite's repository, on one machine: a build that its files share."""
+
+    name: str
+    machine: str  # host name
+    arm: Arm = Arm.HEAD  # whose repository: the one under test, or the merge base's
+    address: str = ""  # SHA-256 over all that decides what it makes; "" where it makes nothing
+    seconds: float  # it took when it was made
+    cached: bool  # an earlier run had made it
+    skipped: bool = False  # what it makes was present
+    captured: dict[str, str] = Field(default_factory=dict)  # variables that it printed
+    log: str = ""  # path relative to the run's directory
+    problem: str = ""  # why it failed, one line; "" where it did not
+
+    _printable = field_validator("problem", mode="before")(made_visible)
+
+
 class HarnessRecord(Record):
     """What an external harness was asked to run, and the result of each file."""
 
@@ -218,6 +236,9 @@ class HarnessRecord(Record):
     command: list[str]  # template
     timing: str  # what its times are: "measured" (a device's), "simulated" (a cost model's) or "host" (CPU time)
     selected: str  # how the files were chosen, one sentence
+    setup: list[SetupRecord] = Field(
+        default_factory=list
+    )  # in their order; other machines' after those of the driver's
     files: list[FileRecord] = Field(default_factory=list)  # every file that was chosen, those that were skipped too
 
 

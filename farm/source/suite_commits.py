@@ -60,7 +60,7 @@ def requested(repository: Path, commit: str, base: str | None, *, require_sandbo
 
 
 def read(source: SourceRequest) -> SuiteCommits:
-    """Return the trees that `source` asks for. Raises `SourceError`; a base that cannot be read is said to lack."""
+    """Return the trees that `source` asks for. Raises `SourceError`, for the head alone: a base may be missing."""
     repository = GitRepository(Path(source.repository))
     head = whole_commit(repository, repository.commit(source.commit))
     if not source.base:

@@ -39,7 +39,7 @@ def changed_rules(head: Tree, base: Tree, profile: Profile, targets: Collection[
 
 
 def _rules_of(contents: bytes, rules: Rules) -> Counter[tuple[str, str]] | None:
-    """(name, syntax tree) of every rule in a file, None where it is no Python."""
+    """(name, syntax tree) of every rule in a file, None where it is not Python."""
     try:
         return Counter(_rules_in(ast.parse(contents), rules))
     except (SyntaxError, ValueError, RecursionError, MemoryError):

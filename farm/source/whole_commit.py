@@ -20,23 +20,24 @@ _MAX_LINK_BYTES = 4096
 _LINK, _SUBMODULE, _EXECUTABLE, _REGULAR = "120000", "160000", "100755", "100644"
 
 
-def whole_commit(repository: GitRepository, commit: str) -> Tree:
+def whole_commit(repository: GitRepository, commit: str, known: dict[str, bytes] | None = None) -> Tree:
     """Return the tree of `commit`.
 
-    Raises `RefusedProgramError` where it has an odd path, a link out of the tree or too much in it, and `SourceError`.
+    `known` holds contents by git's name of them: commits that share it share what they have in common, in memory and on
+    their way to workers. Raises `RefusedProgramError` where the commit has an odd path, a link out of the tree or too
+    much in it, and `SourceError`.
     """
     entries = [entry for entry in repository.listing(commit) if entry.mode != _SUBMODULE]
     for entry in entries:
         _require_plain(entry, commit)
     _require_bounded(entries, commit)
     links = {entry.path for entry in entries if entry.mode == _LINK}
-    files, held = {}, {}
-    for batch in _batches(entries):
-        for path, contents in repository.contents(batch):
-            if path in links:
-                held[path] = _within(path, contents, commit)
-            else:
-                files[path] = contents
+    known = {} if known is None else known
+    for batch in _batches([entry for entry in entries if entry.digest not in known]):
+        known |= dict(zip((entry.digest for entry in batch), dict(repository.contents(batch)).values(), strict=True))
+    found = {entry.path: known[entry.digest] for entry in entries}
+    held = {path: _within(path, contents, commit) for path, contents in found.items() if path in links}
+    files = {path: contents for path, contents in found.items() if path not in links}
     if not files:
         raise RefusedProgramError(f"commit {commit[:12]} has no files")
     return Tree.of(".", files, [entry.path for entry in entries if entry.mode == _EXECUTABLE], held)

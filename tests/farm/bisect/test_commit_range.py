@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from farm.bisect import commit_range
+from farm.bisect.commit_range import Sought
 from farm.errors import UsageError
 from jobs.sandbox.commit_kernel import Origin
 from tests.fakes.commits import KERNEL, Commits, versions
@@ -24,7 +25,7 @@ def commits(tmp_path: Path) -> Commits:
 
 
 def read(commits: Commits, good: str, bad: str) -> commit_range.CommitRange:
-    return commit_range.read(commits.path, good, bad, ORIGIN)
+    return commit_range.read(commits.path, good, bad, Sought.of_kernel(ORIGIN))
 
 
 def test_only_commits_that_change_the_program_are_candidates(commits: Commits) -> None:
@@ -89,6 +90,6 @@ def test_ranges_that_are_none_are_refused_in_one_line(commits: Commits) -> None:
 
 def test_a_place_that_is_no_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no git repository"):
-        commit_range.read(tmp_path, "a", "b", ORIGIN)
+        commit_range.read(tmp_path, "a", "b", Sought.of_kernel(ORIGIN))
     with pytest.raises(UsageError, match="is no directory"):
-        commit_range.read(tmp_path / "gone", "a", "b", ORIGIN)
+        commit_range.read(tmp_path / "gone", "a", "b", Sought.of_kernel(ORIGIN))

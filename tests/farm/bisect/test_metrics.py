@@ -9,7 +9,7 @@ import pytest
 
 from farm.bisect.metrics import LOOKS, Metric, Wanted, make
 from farm.model.bisect import Answer, MetricName
-from jobs.records import Arm, Fault, TrialRecord
+from jobs.records import Arm, ClaimRecord, Fault, TrialRecord
 from kernel.clock import Clock
 from tests.farm import evidence
 
@@ -56,7 +56,7 @@ def test_tolerance_looks_at_outputs_and_at_what_was_never_written() -> None:
     assert metric.judge([unwritten], ()).answer is Answer.BAD
 
 
-@pytest.mark.parametrize("name", list(MetricName))
+@pytest.mark.parametrize("name", [MetricName.WALL, MetricName.TOLERANCE, MetricName.DETERMINISM])
 @pytest.mark.parametrize("noisy", [False, True])
 def test_a_commit_that_does_not_build_or_is_lost_is_skipped_at_once(name: MetricName, noisy: bool) -> None:
     metric = make(name, noisy)
@@ -131,3 +131,41 @@ def test_what_noise_hides_is_skipped_after_the_last_look() -> None:
     judged = make(MetricName.WALL, noisy=True).judge(trials, ())
     assert judged.answer is Answer.SKIPPED
     assert judged.reason.startswith("inconclusive")
+
+
+def claiming(passed: bool, sha256: str = "", repeat: int = 0, device: str = "n/0") -> TrialRecord:
+    """A trial of a suite's file, which says itself whether an output is right."""
+    claim = ClaimRecord(passed=passed, sha256=sha256)
+    return evidence.trial(device, repeat).model_copy(update={"outputs": {}, "claims": {"out": claim}})
+
+
+def test_a_suites_file_is_judged_by_its_claims() -> None:
+    tolerance, verdict = make(MetricName.TOLERANCE, noisy=False), make(MetricName.VERDICT, noisy=False)
+    nothing = claiming(True).model_copy(update={"claims": {}})
+
+    assert tolerance.judge([claiming(True)], ()).answer is Answer.GOOD
+    assert tolerance.judge([claiming(False)], ()).answer is Answer.BAD
+    assert verdict.judge([claiming(False)], ()).answer is Answer.BAD
+    assert verdict.judge([claiming(True)], ()).answer is Answer.GOOD
+    assert {each.judge([nothing], ()).answer for each in (tolerance, verdict)} == {Answer.SKIPPED}
+
+
+@pytest.mark.parametrize(
+    ("fault", "answer"), [(Fault.KERNEL, Answer.BAD), (Fault.DEVICE, Answer.SKIPPED), (Fault.FARM, Answer.SKIPPED)]
+)
+def test_only_a_fault_of_its_own_is_a_bad_verdict(fault: Fault, answer: Answer) -> None:
+    metric = make(MetricName.VERDICT, noisy=False)
+
+    assert metric.judge([evidence.lost("n/0", 0, "compile", fault)], ()).answer is answer
+    assert metric.judge([evidence.trial("n/0", 0, passed=False)], ()).answer is Answer.BAD
+    assert metric.wanted([claiming(True)]) is None
+
+
+@pytest.mark.parametrize(
+    ("last", "answer"), [("a", Answer.GOOD), ("b", Answer.BAD), ("", Answer.SKIPPED)], ids=["same", "other", "none"]
+)
+def test_the_bits_of_a_suites_outputs_are_compared_where_all_trials_have_them(last: str, answer: Answer) -> None:
+    metric = make(MetricName.DETERMINISM, noisy=False)
+    trials = [claiming(True, "a", repeat) for repeat in range(3)]
+
+    assert metric.judge([*trials, claiming(True, last, 3, "n/1")], ()).answer is answer

@@ -1,0 +1,104 @@
+"""A bisect over the commits of a suite's repository for one of its files, on a real local Ray, confined."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from farm.bisect.workflow import bisect
+from farm.errors import UsageError
+from farm.execution.session import SessionOptions
+from farm.model.bisect import BisectRequest, CommitOutcome, MetricName
+from farm.model.timeouts import Timeouts
+from jobs.sandbox import bubblewrap
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.usefixtures("local_ray", "at_home"),
+    pytest.mark.skipif(not bubblewrap.isolation().bubblewrap, reason=bubblewrap.isolation().lacks),
+]
+
+PROFILE = f"""
+name = "mine"
+summary = "made for a test"
+command = ["{sys.executable}", "{{file}}", "{{device}}"]
+files = {{ include = ["kernels/*.py"] }}
+platforms = {{ model = {{ simulated = true, clock = "simulated" }} }}
+results = {{ by = "exit", failing = [3] }}
+lines = {{ time = '^took (?P<us>[0-9.]+) us$' }}
+limits = {{ seconds = 60 }}
+"""
+COMMITS, WORSE = 64, 41
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """65 commits, of which all from number `WORSE` on import something that makes them slower and wrong."""
+    place = tmp_path_factory.mktemp("repository")
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+    (place / "kernels").mkdir()
+    (place / "kernels" / "a.py").write_text(
+        "import common\nprint(f'took {common.US} us')\nraise SystemExit(common.CODE)\n"
+    )
+    subprocess.run(["git", "-C", str(place), "init", "-q"], check=True, env=environment)
+    for number in range(COMMITS + 1):
+        worse = number >= WORSE
+        text = f"US = {12 if worse else 10}\nCODE = {3 if worse else 0}\nNUMBER = {number}\n"
+        (place / "kernels" / "common.py").write_text(text)
+        for words in (
+            ["add", "-A"],
+            ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", f"number {number}"],
+        ):
+            subprocess.run(["git", "-C", str(place), *words], check=True, env=environment)
+    (place / "mine.toml").write_text(PROFILE)
+    return place
+
+
+def asked(repository: Path, metric: MetricName, case: str = "kernels/a.py") -> BisectRequest:
+    return BisectRequest(
+        repository=str(repository),
+        good=f"HEAD~{COMMITS}",
+        bad="HEAD",
+        kernel="mine",
+        case=case,
+        platform="model",
+        devices=3,
+        metric=metric,
+        input_set="own",
+        seed=0,
+        require_sandbox=True,
+        suite=str(repository / "mine.toml"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"), [(MetricName.VERDICT, "exit code"), (MetricName.WALL, "worse: 12.00 µs, 10.00 µs")]
+)
+def test_three_devices_find_one_of_64_commits_in_three_rounds(
+    metric: MetricName, told: str, repository: Path, tmp_path: Path
+) -> None:
+    how = SessionOptions(out=tmp_path, timeouts=Timeouts(trial_s=700))
+
+    record = bisect(asked(repository, metric), how, report=metric is MetricName.VERDICT)
+
+    assert (record.outcome, record.rounds) == (CommitOutcome.FOUND, 3), record.reason
+    culprit = record.culprit
+    assert culprit is not None
+    assert culprit.subject == f"number {WORSE}"
+    assert told in record.reason
+    if metric is MetricName.VERDICT:
+        report = (tmp_path / record.run_id / "report.json").read_text()
+        assert "the merge base passes" in report
+
+
+def test_a_file_that_a_commit_does_not_have_is_named_before_anything_is_leased(
+    repository: Path, tmp_path: Path
+) -> None:
+    how = SessionOptions(out=tmp_path, timeouts=Timeouts(trial_s=700))
+
+    with pytest.raises(UsageError, match=r"cannot be tested: commit \w{12} has no kernels/gone\.py"):
+        bisect(asked(repository, MetricName.VERDICT, "kernels/gone.py"), how)
