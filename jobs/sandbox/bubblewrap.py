@@ -92,8 +92,7 @@ def isolation() -> Isolation:
     except (OSError, subprocess.TimeoutExpired) as error:
         return Isolation(False, f"bubblewrap does not work here ({error}), so {nothing}")
     if done.returncode != 0:
-        told = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
-        return Isolation(False, f"bubblewrap does not work here ({told}), so {nothing}")
+        return Isolation(False, f"bubblewrap does not work here ({_first_line(done)}), so {nothing}")
     return Isolation(True, "", _gaps())
 
 
@@ -120,7 +119,7 @@ def command(inside: Sequence[str], view: View) -> list[str]:
     if not view.network:
         arguments.append("--unshare-net")
     if os.getuid() != 0:
-        arguments += _CLOSED if _closes_namespaces() else _CLOSED[:1]
+        arguments += _CLOSED[:1] if _leaves_namespaces_open() else _CLOSED
     reads = {**{path: path for path in _visible()}, **view.read}
     if view.network:
         reads |= {path: path for path in map(Path, _NETWORK_FILES) if path.exists()}
@@ -177,13 +176,18 @@ def counts_processes() -> bool:
 
 
 @functools.cache
-def _closes_namespaces() -> bool:
-    """Whether this bubblewrap can forbid more user namespaces inside: since version 0.8."""
+def _leaves_namespaces_open() -> str:
+    """Why this bubblewrap cannot forbid more user namespaces inside; "" where it can, as since version 0.8."""
     trial = ["bwrap", *_CLOSED, "--ro-bind", "/", "/", "/usr/bin/true"]
     try:
-        return subprocess.run(trial, capture_output=True, timeout=_TRY_TIMEOUT_S, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
+        done = subprocess.run(trial, capture_output=True, timeout=_TRY_TIMEOUT_S, check=False, text=True)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if done.returncode == 0 else _first_line(done)
+
+
+def _first_line(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
 
 
 def _gaps() -> tuple[Gap, ...]:
@@ -193,9 +197,9 @@ def _gaps() -> tuple[Gap, ...]:
     if unfiltered:
         leaves = "a program may call all of Linux, and hold memory on ways that nothing sees"
         found.append(Gap("a filter of system calls", unfiltered, leaves, "apt-get install libseccomp2"))
-    if os.getuid() != 0 and not _closes_namespaces():
+    if os.getuid() != 0 and (why := _leaves_namespaces_open()):
         leaves = "a program can make more user namespaces" if unfiltered else "only the filter refuses namespaces"
-        found.append(Gap("--disable-userns", "bubblewrap is older than 0.8", leaves, "install bubblewrap 0.8 or newer"))
+        found.append(Gap("--disable-userns", why, leaves, "install bubblewrap 0.8 or newer"))
     if (here := subtree()).path is None:
         found.append(Gap("a cgroup", here.lacks, _without_cgroup(), cgroup.remedy()))
     return tuple(found)
