@@ -53,7 +53,8 @@ def held(pids: Iterable[int], mounts: Iterable[str], *, filtered: bool, proc: Pa
     Args:
         pids: All processes of one sandbox.
         mounts: Where it has file systems in memory, as it sees them.
-        filtered: Whether the filter keeps pipes and send buffers at the size that they begin with.
+        filtered: Whether the filter keeps pipes and send buffers at the size that they begin with, and the threads of a
+            process at one table of open files.
         proc: Where procfs is mounted.
     """
     seen = _Seen()
@@ -65,7 +66,7 @@ def held(pids: Iterable[int], mounts: Iterable[str], *, filtered: bool, proc: Pa
         process = proc / str(pid)
         _add_sizes(seen, process)
         _add_mappings(seen, process)
-        _add_files(seen, process)
+        _add_files(seen, process, every_thread=not filtered)
         _add_network(seen, process, socket_bytes, proc)
         for mount in mounts:
             _add_mount(seen, process, mount)
@@ -110,12 +111,15 @@ def _add_mappings(seen: _Seen, process: Path) -> None:
                 continue
 
 
-def _add_files(seen: _Seen, process: Path) -> None:
-    """Of every thread: one may have a table of open files of its own."""
+def _add_files(seen: _Seen, process: Path, *, every_thread: bool) -> None:
+    """Of every thread, or of the first that has not ended: it may be the main one that has."""
     with contextlib.suppress(OSError):
         for thread in (process / "task").iterdir():
-            for file in (thread / "fd").iterdir():
+            files = list((thread / "fd").iterdir())
+            for file in files:
                 _add_file(seen, file)
+            if files and not every_thread:
+                return
 
 
 def _add_file(seen: _Seen, file: Path) -> None:

@@ -74,6 +74,8 @@ _MISSING = (
 _NEWER = {"quotactl_fd": 443, "memfd_secret": 447, "statmount": 457, "listmount": 458, "open_tree_attr": 467}
 
 _NEW_NAMESPACES = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)  # CLONE_NEW*
+# A thread with open files of its own. Without any it suffices to count those of one thread of each process.
+_FILES_OF_A_THREAD, _OWN_FILES = 0x00010400, 0x00010000  # CLONE_THREAD with CLONE_FILES, without it
 _FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
 _F_SETPIPE_SZ = 1031
 _TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
@@ -93,6 +95,7 @@ def refusals(*, shared_mappings: bool = True) -> tuple[Refusal, ...]:
         *(Refusal(call, errno.ENOSYS) for call in _MISSING),
         *(Refusal(call, errno.ENOSYS, number) for call, number in _NEWER.items()),
         *(Refusal("clone", errno.EPERM, tests=(_masked(0, flag, flag),)) for flag in _NEW_NAMESPACES),
+        Refusal("clone", errno.EPERM, tests=(_masked(0, _FILES_OF_A_THREAD, _OWN_FILES),)),
         *(Refusal("ioctl", errno.EPERM, tests=(_masked(1, _INT, request),)) for request in _TERMINAL_INPUT),
         Refusal("fcntl", errno.EPERM, tests=(_masked(1, _INT, _F_SETPIPE_SZ),)),
         *(

@@ -70,6 +70,25 @@ def test_a_pipe_and_a_socket_of_two_processes_count_once_and_in_full(proc: Path)
     assert held([7, 8], (), filtered=False, proc=proc) == 2 * 1048576 + 2 * 900
 
 
+def test_threads_with_files_of_their_own_count_where_no_filter_refuses_them(proc: Path) -> None:
+    process(proc, 7, files=("pipe:[1]",))
+    other = proc / "7" / "task" / "9" / "fd"
+    other.mkdir(parents=True)
+    (other / "0").symlink_to("pipe:[2]")
+
+    assert held([7], (), filtered=False, proc=proc) == 2 * 1048576
+    assert held([7], (), filtered=True, proc=proc) == PIPE
+
+
+def test_files_count_where_the_main_thread_has_ended(proc: Path) -> None:
+    process(proc, 7)
+    other = proc / "7" / "task" / "9" / "fd"
+    other.mkdir(parents=True)
+    (other / "0").symlink_to("pipe:[2]")
+
+    assert held([7], (), filtered=True, proc=proc) == PIPE
+
+
 def test_a_mapping_whose_size_is_out_of_sight_counts_as_far_as_it_is_mapped(
     proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

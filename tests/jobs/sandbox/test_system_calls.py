@@ -98,7 +98,7 @@ def test_refusals_by_argument_cannot_be_passed_by_with_bits_that_the_kernel_igno
 
 @needs_sandbox
 @needs_filter
-def test_no_way_leads_to_a_new_namespace(tmp_path: Path) -> None:
+def test_no_way_leads_to_a_new_namespace_or_to_a_thread_with_files_of_its_own(tmp_path: Path) -> None:
     ask = """
     import subprocess
     done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, text=True)
@@ -109,7 +109,9 @@ def test_no_way_leads_to_a_new_namespace(tmp_path: Path) -> None:
             os._exit(0)
         return errno.errorcode.get(ctypes.get_errno(), "")
     here = os.getpid()
+    thread = 0x10000 | 0x800 | 0x100  # CLONE_THREAD, CLONE_SIGHAND, CLONE_VM
     print(json.dumps({
+        "thread": error(libc.syscall, CLONE, ctypes.c_long(thread), 0, 0, 0, 0),
         "command": [done.returncode != 0, "not permitted" in done.stderr],
         "unshare": [error(libc.unshare, flag) for flag in flags],
         "clone": [error(libc.syscall, CLONE, ctypes.c_long(flag | signal.SIGCHLD), 0, 0, 0, 0) for flag in flags],
@@ -118,7 +120,8 @@ def test_no_way_leads_to_a_new_namespace(tmp_path: Path) -> None:
 
     found = printed(ask.replace("CLONE", str(number_of("clone"))), tmp_path)
 
-    assert found == {"command": [True, True], "unshare": ["EPERM"] * 7, "clone": ["EPERM"] * 7}
+    refused = ["EPERM"] * 7
+    assert found == {"thread": "EPERM", "command": [True, True], "unshare": refused, "clone": refused}
 
 
 @needs_sandbox
