@@ -53,6 +53,52 @@ def schema() -> None:
     click.echo(json.dumps(Profile.model_json_schema(), indent=2))
 
 
+@command.command("init")
+@click.argument(
+    "repository", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False, exists=True)
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write. Default: ./NAME.toml.")
+@click.option(
+    "--style",
+    type=click.Choice(["scripts", "pytest", "ascend-c"]),
+    help="How its files are run: Python files, pytest, or shell scripts. Default: what most of them are.",
+)
+@options.json_option
+def write_profile(repository: Path, out: Path | None, style: str | None, as_json: bool) -> None:
+    """Write a profile for the repository in DIR, by default the current directory, from what its files show.
+
+    Nothing of the repository is run. What its files do not show stands in the profile as a line "# not found: …" that
+    says what to write. No file is overwritten.
+
+    \b
+    Examples:
+      farm suite init ~/operators
+      farm suite init ~/operators --style pytest --out mine.toml
+    """
+    from farm.scaffold import suite
+    from farm.scaffold.suite.look import Style
+    from kernel.harness import profiles
+
+    written = suite.write(repository, out, Style(style) if style else None)
+    targets = _targets(written.profile, repository)
+    if as_json:
+        content = {
+            "path": str(written.path),
+            "style": written.style.value,
+            "targets": {platform: len(names) for platform, names in targets.items()},
+            "not_found": list(written.open),
+        }
+        click.echo(json.dumps(content, indent=2))
+        return
+    counts = ", ".join(f"{len(names)} on {platform}" for platform, names in targets.items())
+    click.echo(f"wrote {written.path}: {written.style.value}; targets: {counts}")
+    for sentence in written.open:
+        click.echo(f"not found: {sentence}")
+    if written.profile.name in profiles.names():
+        click.echo(f"a profile '{written.profile.name}' is included already; see farm suite list")
+    click.echo(f"\nNow:\nfarm suite check {written.path} --root {repository}")
+
+
 @command.command("check")
 @click.argument("profile")
 @click.option(
