@@ -179,6 +179,12 @@ def test_a_first_run_has_no_history_to_show() -> None:
     assert "history" not in out.getvalue()
 
 
+def test_a_means_that_the_sandbox_lacks_is_in_the_line_on_isolation() -> None:
+    text = shown(samples.from_commit(isolation="bubblewrap, without a cgroup (none is delegated)"), width=200)
+
+    assert "isolation bubblewrap, without a cgroup (none is delegated)" in text
+
+
 def test_a_program_from_a_commit_has_lines_for_base_rules_and_isolation() -> None:
     text = " ".join(shown(samples.slower_than_base(), width=200).split())
 
