@@ -180,7 +180,9 @@ def test_a_first_run_has_no_history_to_show() -> None:
 
 
 def test_a_means_that_the_sandbox_lacks_is_in_the_line_on_isolation() -> None:
-    text = shown(samples.from_commit(isolation="bubblewrap, without a cgroup (none is delegated)"), width=200)
+    record = samples.from_commit(isolation="bubblewrap, without a cgroup (none is delegated)")
+
+    text = " ".join(shown(record, width=200).split())
 
     assert "isolation bubblewrap, without a cgroup (none is delegated)" in text
 
