@@ -85,7 +85,8 @@ def _check_cube_buffers(shape: Shape, tuning: ProjectionTuning) -> None:
 def _check_vector_buffers(shape: Shape, tuning: ProjectionTuning) -> None:
     # What is alive at once: a value, its square or product, and a third tile where a row vector is broadcast. A tile
     # that does not fit is not refused by the compiler: it is spilled to global memory and back, silently and slowly.
-    fits("attn-norm UB bytes", 2 * tuning.attn_norm_rows * shape.d * _FP32, UB_BYTES)
+    factors = 0 if tuning.implicit_broadcast else 1
+    fits("attn-norm UB bytes", (2 + factors) * tuning.attn_norm_rows * shape.d * _FP32, UB_BYTES)
     qr_tile = tuning.qr_norm_rows * shape.q_lora * _FP32
     fits("qr-norm UB bytes", (tuning.split_k + 1) * qr_tile, UB_BYTES)
     fits("kv-norm UB bytes", (tuning.kv_split_k + 1) * tuning.kv_rows * shape.head_dim * _FP32, UB_BYTES)

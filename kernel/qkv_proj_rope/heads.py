@@ -54,6 +54,11 @@ class HeadSources:
     q: Tensor  # BF16 [T, H·HEAD_DIM], written
 
 
+def factor(values: Tensor, extents: list[int], implicit: bool) -> Tensor:
+    """`values` [rows, 1] or [1, columns] as a factor of a tensor of `extents`: as it is, or expanded to all of it."""
+    return values if implicit else pypto.expand_clone(values, extents)
+
+
 def record_heads(block: HeadBlock, sources: HeadSources, shape: Shape, tuning: ProjectionTuning) -> None:
     """Record the task of `block`; the caller keeps it one task."""
     width, group = shape.head_dim, tuning.head_group
@@ -62,24 +67,25 @@ def record_heads(block: HeadBlock, sources: HeadSources, shape: Shape, tuning: P
     eps = _row_eps(block, sources, tuning)
     pypto.set_vec_tile_shapes(1, block.heads * width)
     scales = pypto.view(sources.scales, [1, block.heads * width], [0, block.head * width])
-    scales = pypto.mul(scales, 1.0)  # an operation over all heads makes the compiler load their scales with one copy
+    if tuning.join_scale_loads:
+        scales = pypto.mul(scales, 1.0)  # an operation over all heads makes the compiler load them with one copy
     for first, row in itertools.product(range(0, block.heads, group), range(0, block.rows, load_rows)):
         column = (block.head + first) * width
         at = [block.row + row, column]
-        loaded = _load(sources.sums, [load_rows, group * width], at, tile_rows)
+        loaded = _load(sources.sums, [load_rows, group * width], at, tile_rows, tuning.join_row_loads)
         row_eps = pypto.view(eps, [load_rows, 1], [row, 0])
         for index in range(group):
             value = pypto.view(loaded, [load_rows, width], [0, index * width])
             scale = pypto.view(scales, [1, width], [0, (first + index) * width])
-            normed = _normed(value, scale, row_eps, tile_rows)
+            normed = _normed(value, scale, row_eps, tile_rows, tuning.implicit_broadcast)
             place = HeadTile(row, load_rows, block.row + row, column + index * width)
-            _write(normed, tables, sources.q, place, shape, tile_rows)
+            _write(normed, tables, sources.q, place, shape, tile_rows, tuning.rope_gather)
 
 
-def _load(sums: Tensor, extents: list[int], at: list[int], tile_rows: int) -> Tensor:
-    """The part of `sums` at `at` as FP32, with one copy; cast in tiles of `tile_rows`, which stay set."""
+def _load(sums: Tensor, extents: list[int], at: list[int], tile_rows: int, joined: bool) -> Tensor:
+    """The part of `sums` at `at` as FP32, `joined` with one copy; cast in tiles of `tile_rows`, which stay set."""
     part = pypto.view(sums, extents, at)
-    if extents[0] > tile_rows:
+    if joined and extents[0] > tile_rows:
         pypto.set_vec_tile_shapes(*extents)
         part = pypto.mul(part, 1.0)  # an operation over all rows: one copy. A cast would hold them twice as wide
     pypto.set_vec_tile_shapes(tile_rows, extents[1])
@@ -94,23 +100,25 @@ def _row_eps(block: HeadBlock, sources: HeadSources, tuning: ProjectionTuning) -
     return pypto.div(pypto.full([block.rows, 1], EPS, _F32), pypto.mul(scale, scale))
 
 
-def _normed(sums: Tensor, scale: Tensor, eps: Tensor, tile_rows: int) -> Tensor:
+def _normed(sums: Tensor, scale: Tensor, eps: Tensor, tile_rows: int, implicit: bool) -> Tensor:
     """FP32 `sums` [rows, HEAD_DIM] times `scale` [1, HEAD_DIM], over the root of its rows' mean square plus `eps`.
 
     `eps` is FP32 [rows, 1]; operations on as much take all rows at once.
     """
     rows, width = sums.shape
     pypto.set_vec_tile_shapes(tile_rows, width)
-    values = pypto.mul(sums, scale)
+    values = pypto.mul(sums, factor(scale, [rows, width], implicit))
     total = pypto.sum(pypto.mul(values, values), -1, keepdim=True)
     pypto.set_vec_tile_shapes(rows, 1)
     root = pypto.sqrt(pypto.add(pypto.mul(total, 1.0 / width), eps))
     inverse = pypto.div(pypto.full([rows, 1], 1.0, _F32), root)
     pypto.set_vec_tile_shapes(tile_rows, width)
-    return pypto.mul(values, inverse)
+    return pypto.mul(values, factor(inverse, [rows, width], implicit))
 
 
-def _write(normed: Tensor, tables: Tables, q: Tensor, place: HeadTile, shape: Shape, tile_rows: int) -> None:
+def _write(
+    normed: Tensor, tables: Tables, q: Tensor, place: HeadTile, shape: Shape, tile_rows: int, gather: bool
+) -> None:
     """Round one normed head to BF16 and write it, its tail rotated."""
     nope, width = shape.nope_dim, shape.rope_dim
     head = pypto.view(normed, [place.rows, nope], [0, 0])
@@ -118,5 +126,5 @@ def _write(normed: Tensor, tables: Tables, q: Tensor, place: HeadTile, shape: Sh
     for row in range(0, place.rows, tile_rows):
         tail = pypto.view(normed, [tile_rows, width], [row, nope])
         cos, sin = (pypto.view(part, [tile_rows, width], [place.row + row, 0]) for part in (tables.cos, tables.sin))
-        rotated = rotate(tail, Tables(cos, sin, tables.swap))
+        rotated = rotate(tail, Tables(cos, sin, tables.swap), tile_rows, gather)
         pypto.assemble(pypto.cast(rotated, _BF16), [place.target + row, place.column + nope], q)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kernel.qkv_proj_rope.tuning import ProjectionTuning, best
+from kernel.qkv_proj_rope.tuning import MODEL_TRICKS, ProjectionTuning, best
 from kernel.spec import Step
 
 UNTUNED: Mapping[str, str] = MappingProxyType(
@@ -75,6 +75,7 @@ _SPACE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "kv_rows": ("2", "4", "8", "16"),
         "q_proj_merge": ("1", "4", "6", "8"),
         "vec_merge": ("1", "2"),
+        **dict.fromkeys(MODEL_TRICKS, ("true", "false")),
     }
 )
 

@@ -58,7 +58,22 @@ def load_tables(table: Tensor, row: int, rows: int, tile_rows: int, swap_rows: i
     return Tables(cos, sin, pypto.cast(pypto.view(whole, [swap_rows, width], [0, 2 * width]), _I32))
 
 
-def rotate(values: Tensor, tables: Tables) -> Tensor:
-    """FP32 [rows, ROPE_DIM] rotated."""
-    swapped = pypto.gather(values, 1, tables.swap)
+def rotate(values: Tensor, tables: Tables, tile_rows: int, gather: bool) -> Tensor:
+    """FP32 [rows, ROPE_DIM] rotated in tiles of `tile_rows`; pairs are swapped by a gather or by transpositions."""
+    swapped = pypto.gather(values, 1, tables.swap) if gather else _transposed_swap(values, tile_rows)
     return pypto.add(pypto.mul(values, tables.cos), pypto.mul(swapped, tables.sin))
+
+
+def _transposed_swap(values: Tensor, tile_rows: int) -> Tensor:
+    """The elements of each pair exchanged: even and odd ones set apart, exchanged, and joined to pairs again."""
+    rows, width = values.shape
+    half = width // 2
+    pypto.set_vec_tile_shapes(tile_rows, width, width)
+    apart = pypto.reshape(pypto.transpose(pypto.reshape(values, [rows, half, 2]), 1, 2), [rows, width])
+    pypto.set_vec_tile_shapes(tile_rows, width)
+    even, odd = (pypto.view(apart, [rows, half], [0, part * half]) for part in range(2))
+    turned = pypto.concat([odd, even], -1)
+    pypto.set_vec_tile_shapes(tile_rows, width, width)
+    joined = pypto.reshape(pypto.transpose(pypto.reshape(turned, [rows, 2, half]), 1, 2), [rows, width])
+    pypto.set_vec_tile_shapes(tile_rows, width)
+    return joined

@@ -15,7 +15,7 @@ from typing import Any
 import pypto
 
 from kernel.qkv_proj_rope.guards import FIXPIPE_SHIFT, FP16, cube_rows
-from kernel.qkv_proj_rope.heads import HeadBlock, HeadSources, record_heads
+from kernel.qkv_proj_rope.heads import HeadBlock, HeadSources, factor, record_heads
 from kernel.qkv_proj_rope.rope import build_tables, load_tables, rotate
 from kernel.qkv_proj_rope.shapes import EPS, INT8_AMAX_EPS, INT8_SCALE_MAX, Shape
 from kernel.qkv_proj_rope.tuning import ProjectionTuning
@@ -111,7 +111,9 @@ def _attn_norm(operands: ProjectionOperands, shape: Shape, tuning: ProjectionTun
     pypto.set_vec_tile_shapes(tuning.attn_norm_rows, shape.d)
     x = pypto.cast(operands.x, _F32)
     inverse = _inverse_rms(_sum_squares(x, tuning.attn_norm_partials), shape.d, EPS)
-    return pypto.cast(pypto.mul(pypto.mul(x, inverse), operands.norm_w), _BF16)
+    whole, implicit = [shape.t, shape.d], tuning.implicit_broadcast
+    scaled = pypto.mul(x, factor(inverse, whole, implicit))
+    return pypto.cast(pypto.mul(scaled, factor(operands.norm_w, whole, implicit)), _BF16)
 
 
 def _partial_products(left: Tensor, weight: Tensor, splits: int) -> Tensor:
@@ -129,11 +131,13 @@ def _partial_products(left: Tensor, weight: Tensor, splits: int) -> Tensor:
     return parts
 
 
-def _sum_parts(parts: Tensor, splits: int, tile_rows: int) -> Tensor:
+def _sum_parts(parts: Tensor, splits: int, tile_rows: int, joined: bool) -> Tensor:
     """FP32 [T, splits·width] as the sum of its parts, added in order: [T, width]. Sets the tile to such row blocks."""
     rows, width = parts.shape[0], parts.shape[1] // splits
-    pypto.set_vec_tile_shapes(tile_rows, splits * width)
-    whole = pypto.mul(parts, 1.0)  # an operation over all parts is what makes the compiler load them with one copy
+    whole = parts
+    if joined:
+        pypto.set_vec_tile_shapes(tile_rows, splits * width)
+        whole = pypto.mul(parts, 1.0)  # an operation over all parts is what makes the compiler load them with one copy
     pypto.set_vec_tile_shapes(tile_rows, width)
     total = pypto.view(whole, [rows, width], [0, 0])
     for index in range(1, splits):
@@ -164,28 +168,30 @@ def _qr_norm_quant(
     """
     with _one_task(scopes):
         pypto.set_semantic_label("qr-norm")
-        qr_f = _sum_parts(parts, tuning.split_k, tuning.qr_norm_rows)
+        qr_f = _sum_parts(parts, tuning.split_k, tuning.qr_norm_rows, tuning.join_part_loads)
         inverse = _inverse_rms(_sum_squares(qr_f, tuning.qr_norm_partials), shape.q_lora, EPS)
+        inverse = factor(inverse, qr_f.shape, tuning.implicit_broadcast)
         scaled = pypto.mul(pypto.mul(qr_f, inverse), _gamma(operands.gamma_cq, shape.t))
         qr_b = pypto.cast(scaled, _BF16)
         if tuning.fold_amax:
-            qr, qr_scale = _quantise(pypto.cast(qr_b, _F32))
+            qr, qr_scale = _quantise(pypto.cast(qr_b, _F32), tuning.implicit_broadcast)
     if not tuning.fold_amax:
         with _one_task(scopes):
             pypto.set_semantic_label("qr-quant")
-            qr, qr_scale = _quantise(pypto.cast(qr_b, _F32))
+            qr, qr_scale = _quantise(pypto.cast(qr_b, _F32), tuning.implicit_broadcast)
     pypto.assemble(qr, [0, 0], operands.qr)
     pypto.assemble(qr_scale, [0, 0], operands.qr_scale)
     return qr_scale
 
 
-def _quantise(qr_b: Tensor) -> tuple[Tensor, Tensor]:
+def _quantise(qr_b: Tensor, implicit: bool) -> tuple[Tensor, Tensor]:
     """INT8 of BF16-valued FP32 [rows, Q_LORA] and its scale FP32 [rows, 1]; ties to even."""
     rows = qr_b.shape[0]
     floor = pypto.full([rows, 1], INT8_AMAX_EPS, _F32)
     amax = pypto.maximum(pypto.amax(pypto.abs(qr_b), -1, keepdim=True), floor)
     gain = pypto.div(pypto.full([rows, 1], INT8_SCALE_MAX, _F32), amax)
-    integers = pypto.cast(pypto.mul(qr_b, gain), _I32, pypto.CastMode.CAST_RINT)
+    scaled = pypto.mul(qr_b, factor(gain, qr_b.shape, implicit))
+    integers = pypto.cast(scaled, _I32, pypto.CastMode.CAST_RINT)
     halves = pypto.cast(integers, _F16, pypto.CastMode.CAST_ROUND)  # exact: the only way from INT32 to INT8
     return pypto.cast(halves, _I8, pypto.CastMode.CAST_TRUNC), pypto.div(_one(rows), gain)
 
@@ -240,11 +246,13 @@ def _kv_norm_rope(
     """kv = rms_norm(parts summed) · gamma_ckv with RoPE on its tail, BF16 [T, HEAD_DIM]."""
     pypto.set_semantic_label("kv-norm-rope")
     rows, width = shape.t, shape.head_dim
-    kv_f = _sum_parts(parts, tuning.kv_split_k, tuning.kv_rows)
+    kv_f = _sum_parts(parts, tuning.kv_split_k, tuning.kv_rows, tuning.join_part_loads)
     inverse = _inverse_rms(_sum_squares(kv_f, 1), width, EPS)
+    inverse = factor(inverse, [rows, width], tuning.implicit_broadcast)
     normed = pypto.mul(pypto.mul(kv_f, inverse), _gamma(operands.gamma_ckv, rows))
     nope = pypto.view(normed, [rows, shape.nope_dim], [0, 0])
     pypto.assemble(pypto.cast(nope, _BF16), [0, 0], operands.kv)
     tail = pypto.view(normed, [rows, shape.rope_dim], [0, shape.nope_dim])
     tables = load_tables(table, 0, rows, tuning.kv_rows, rows)
-    pypto.assemble(pypto.cast(rotate(tail, tables), _BF16), [0, shape.nope_dim], operands.kv)
+    rotated = rotate(tail, tables, tuning.kv_rows, tuning.rope_gather)
+    pypto.assemble(pypto.cast(rotated, _BF16), [0, shape.nope_dim], operands.kv)

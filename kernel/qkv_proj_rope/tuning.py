@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from kernel.knobs import overridden
 from kernel.qkv_proj_rope.guards import FP16, check
@@ -24,6 +25,8 @@ class ProjectionTuning:
 
     X has no loop to unroll here: PyPTO pipelines the copies of a matrix product by itself, between L1 and L0, over the
     L0 tiles that one L1 load brings. `proj_k_stages` is that number, so it stands in for the pipelining depth.
+
+    The last five switch forms that are fast in PyPTO's cost model and may not be on silicon: see `MODEL_TRICKS`.
     """
 
     attn_norm_partials: int = 2  # S: partial sums of x² over D
@@ -51,6 +54,13 @@ class ProjectionTuning:
     q_proj_merge: int = 6  # matrix products of one q-proj task; the first task takes what is left
     l1_reuse: int = 1  # cube tasks that load the same operand merged into one
     vec_merge: int = 1  # equal vector tasks merged into one
+    join_part_loads: bool = (
+        True  # the parts of a split product multiplied by 1 as a whole, which loads them with one copy
+    )
+    join_row_loads: bool = True  # the same of the q-proj sums of `head_load_tiles` vector tiles
+    join_scale_loads: bool = True  # the same of the channel scales of a head task
+    implicit_broadcast: bool = True  # a row's or column's factor left to the product, not expanded before it
+    rope_gather: bool = True  # the elements of a pair exchanged by a gather, not by two transpositions
 
     def as_dict(self) -> dict[str, int | float | bool | str]:
         """Every knob by name."""
@@ -67,6 +77,17 @@ def tuned(case: str, overrides: Mapping[str, str]) -> ProjectionTuning:
     check(shape, tuning)
     return tuning
 
+
+# Switch → what of the cost model makes its form fast there, and what a device may say to it.
+MODEL_TRICKS: Mapping[str, str] = MappingProxyType(
+    {
+        "join_part_loads": "a copy costs 1400 cycles before its first byte, and a product by 1 next to nothing",
+        "join_row_loads": "the same; on a device the product takes a pass of the vector unit over every row",
+        "join_scale_loads": "the same; the scales of one head are 2 KB",
+        "implicit_broadcast": "a [rows, 1] or [1, columns] factor costs no more than a full one",
+        "rope_gather": "a gather costs as much as a copy within the core, whatever its index",
+    }
+)
 
 TUNINGS = Path(__file__).parent / "tunings.toml"
 

@@ -24,6 +24,11 @@ SWITCHES = [
     {"head_tile_rows": "8", "head_load_tiles": "1"},
     {"proj_x_span": "2", "proj_k_stages": "1"},
     {"q_proj_merge": "2"},
+    {"join_part_loads": "off"},
+    {"join_row_loads": "off", "head_tile_rows": "8"},
+    {"join_scale_loads": "off", "head_merge": "2"},
+    {"implicit_broadcast": "off"},
+    {"rope_gather": "off"},
 ]
 
 
