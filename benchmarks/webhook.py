@@ -1,7 +1,8 @@
 """How long a forge waits for the acknowledgement of a delivery that is on disk: python -m benchmarks.webhook.
 
 A real client sends signed pull-request deliveries of `--bytes` at `--rate` a second, on schedule whether or not the
-answers keep up, to a real service process with a SQLite store. Latency counts from the moment a delivery was due.
+answers keep up, to a real service process with a SQLite store. Latency counts from the moment a delivery was due. The
+same goes to two plain servers before it, in the same run: one that only answers, and one that inserts the body durably.
 """
 
 from __future__ import annotations
@@ -15,33 +16,86 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 from githubkit.webhooks import sign
 
-from benchmarks.serving import SECRET, STORE, service
+from benchmarks.machine import watched
+from benchmarks.serving import SECRET, STORE, plain, service
+
+WARM = 50  # deliveries before those that are measured
+AIM_MS = 50.0  # 99 % of the answers
+
+
+class Arm(NamedTuple):
+    """How one server has answered."""
+
+    name: str
+    waits_s: list[float]  # of each delivery, sorted
+    kept: int  # deliveries on disk
+
+    @property
+    def median_ms(self) -> float:
+        """Half of the answers came within it."""
+        return self.waits_s[len(self.waits_s) // 2] * 1e3
+
+    @property
+    def late_ms(self) -> float:
+        """99 % of the answers came within it."""
+        return self.waits_s[int(len(self.waits_s) * 0.99)] * 1e3
 
 
 def main() -> int:
-    """Measure and print one line."""
+    """Measure the three arms and print a table; 1 where a delivery was lost or the aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rate", type=int, default=200, help="deliveries a second")
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--bytes", type=int, default=24_000, help="of one payload; a pull request's is about 24 kB")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, service(Path(directory)) as served:
-        url = served.url
-        asyncio.run(_send(url, 50, 1, chosen.bytes, "warm"))
-        waits = sorted(asyncio.run(_send(url, chosen.rate, chosen.seconds, chosen.bytes, "measured")))
-        with closing(sqlite3.connect(Path(directory) / STORE)) as store:
-            [[kept]] = store.execute("SELECT count(*) FROM delivery WHERE id LIKE 'measured%'").fetchall()
-    sent = chosen.rate * chosen.seconds
-    median, late = waits[len(waits) // 2], waits[int(len(waits) * 0.99)]
-    print(
-        f"{sent} deliveries of {chosen.bytes} bytes at {chosen.rate}/s: {kept} kept, acknowledged in "
-        f"{median * 1e3:.1f} ms (median), {late * 1e3:.1f} ms (p99), {waits[-1] * 1e3:.1f} ms (worst)"
-    )
-    return 0 if kept == sent else 1
+    with watched() as watch:
+        arms = measure(chosen.rate, chosen.seconds, chosen.bytes)
+    if chosen.json:
+        told = {arm.name: {"median_ms": arm.median_ms, "p99_ms": arm.late_ms, "kept": arm.kept} for arm in arms}
+        print(json.dumps({"arms": told, "rate": chosen.rate, "machine": watch.machine.as_dict()}, indent=1))
+    else:
+        print(f"{chosen.rate * chosen.seconds} deliveries of {chosen.bytes} bytes at {chosen.rate}/s\n")
+        print(
+            "| server | kept | median | p99 | worst | p99 / echo | p99 / insert |\n|---|---:|---:|---:|---:|---:|---:|"
+        )
+        for arm in arms:
+            ratios = " | ".join(f"{arm.late_ms / other.late_ms:.1f}" for other in arms[:2])
+            times = " | ".join(f"{each:.1f} ms" for each in (arm.median_ms, arm.late_ms, arm.waits_s[-1] * 1e3))
+            print(f"| {arm.name} | {arm.kept} | {times} | {ratios} |")
+        print(f"\n{watch.machine.verdict}")
+    service_arm = arms[-1]
+    return 0 if service_arm.kept == chosen.rate * chosen.seconds and service_arm.late_ms <= AIM_MS else 1
+
+
+def measure(rate: int, seconds: int, size: int) -> list[Arm]:
+    """A plain echo, a plain insert and the service, one after the other, each with the same deliveries."""
+    arms = []
+    with tempfile.TemporaryDirectory() as name, plain(Path(name)) as served:
+        for path in ("echo", "insert"):
+            waits = _waits(f"{served.url}/{path}", rate, seconds, size)
+            kept = _count(Path(name) / "plain.sqlite", "SELECT count(*) FROM kept") if path == "insert" else 0
+            arms.append(Arm(f"plain {path}", waits, max(0, kept - WARM)))
+    with tempfile.TemporaryDirectory() as name, service(Path(name)) as served:
+        waits = _waits(f"{served.url}/webhooks/github", rate, seconds, size)
+        kept = _count(Path(name) / STORE, "SELECT count(*) FROM delivery WHERE id LIKE 'measured%'")
+        arms.append(Arm("service", waits, kept))
+    return arms
+
+
+def _waits(url: str, rate: int, seconds: int, size: int) -> list[float]:
+    asyncio.run(_send(url, WARM, 1, size, "warm"))
+    return sorted(asyncio.run(_send(url, rate, seconds, size, "measured")))
+
+
+def _count(store: Path, query: str) -> int:
+    with closing(sqlite3.connect(store)) as connection:
+        return int(connection.execute(query).fetchone()[0])
 
 
 async def _send(url: str, rate: int, seconds: int, size: int, name: str) -> list[float]:
@@ -51,15 +105,13 @@ async def _send(url: str, rate: int, seconds: int, size: int, name: str) -> list
     body = json.dumps(payload).encode()
     headers = {"content-type": "application/json", "x-github-event": "pull_request"}
     headers["x-hub-signature-256"] = sign(SECRET, body, method="sha256")
-    begin = time.perf_counter() + 0.2
     async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=64)) as client:
+        begin = time.perf_counter() + 0.2  # from here on: a client takes a while to make
 
         async def one(number: int) -> float:
             due = begin + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            answer = await client.post(
-                f"{url}/webhooks/github", content=body, headers={**headers, "x-github-delivery": f"{name}-{number}"}
-            )
+            answer = await client.post(url, content=body, headers={**headers, "x-github-delivery": f"{name}-{number}"})
             answer.raise_for_status()
             return time.perf_counter() - due
 
