@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from jobs.records import Failure, Fault, TrialRecord, TrialStatus
-from jobs.sandbox import bubblewrap
+from jobs.sandbox import bubblewrap, system_calls
 from jobs.sandbox.bubblewrap import Isolation
 from jobs.sandbox.limits import SandboxLimits
 from jobs.sandbox.source_tree import Tree
@@ -76,7 +76,7 @@ def test_nothing_of_the_farm_is_in_sight(tmp_path: Path, monkeypatch: pytest.Mon
         file.write_text("secret")
     listener = socket.create_server(("127.0.0.1", 0))
     prying = f"""
-    import json, os, pathlib, signal, socket
+    import json, os, pathlib, resource, signal, socket
     right(inputs, outputs)
     found = {{}}
     def attempt(name, what):
@@ -99,6 +99,9 @@ def test_nothing_of_the_farm_is_in_sight(tmp_path: Path, monkeypatch: pytest.Mon
     attempt("other processes", lambda: os.kill({os.getpid()}, 0))
     found["processes"] = len([name for name in os.listdir("/proc") if name.isdigit()]) > 5
     found["root"] = os.getuid() == 0 and {os.getuid() == 0}
+    most = {{"AS": 8 << 30, "CORE": 0, "CPU": {LIMITS.cpu_s}, "FSIZE": 64 << 20, "NOFILE": 1024}}
+    found["limits"] = [each for each in most if resource.getrlimit(getattr(resource, "RLIMIT_" + each))[1] > most[each]]
+    found["filter"] = {bool(system_calls.compiled()[0])} and "Seccomp:\\t2" not in open("/proc/self/status").read()
     print("FOUND" + json.dumps(found))
     """
 
@@ -108,7 +111,7 @@ def test_nothing_of_the_farm_is_in_sight(tmp_path: Path, monkeypatch: pytest.Mon
     line = next(each for each in (tmp_path / "trial" / record.log).read_text().splitlines() if each.startswith("FOUND"))
     found = json.loads(line.removeprefix("FOUND"))
     assert {name: value for name, value in found.items() if value} == {}
-    assert len(found) == 15
+    assert len(found) == 17
 
 
 def test_a_fork_bomb_hits_its_limit_and_is_gone(tmp_path: Path) -> None:

@@ -167,6 +167,13 @@ def test_what_is_below_the_limit_runs_to_its_end(tmp_path: Path) -> None:
     assert (found.ended.code, found.ended.over, found.printed) == (0, "", "done\n"), found
 
 
+def test_each_process_has_limits_on_processor_time_and_open_files(tmp_path: Path) -> None:
+    ask = "print([resource.getrlimit(each) for each in (resource.RLIMIT_CPU, resource.RLIMIT_NOFILE)])"
+    cpu, files = LIMITS.cpu_s, LIMITS.open_files
+
+    assert tried(ask, tmp_path).printed == f"[({cpu}, {cpu}), ({files}, {files})]\n"
+
+
 @pytest.mark.parametrize("where", ["/tmp", "/dev/shm"])
 def test_a_file_system_in_memory_has_a_size(where: str, tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, memory_bytes=2 << 30)
