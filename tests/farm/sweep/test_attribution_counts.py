@@ -170,3 +170,35 @@ def test_another_program_in_each_of_two_cases_is_left_out_in_both() -> None:
         (Kind.FARM, [devices[1].id]),
         (Kind.FARM, [devices[2].id]),
     ]
+
+
+def test_the_cards_that_agree_are_counted_and_not_their_dies() -> None:
+    dies = fleet(8, per_node=8, dies=2)
+
+    (found,) = judged(dies, votes(dies[:7], [*["aa"] * 6, "bb"]))
+
+    assert found.message == f"3 of 4 cards agree on other bits; {TWO_EXPLANATIONS}"
+
+
+def wrong_on(cells: list[Cell], *devices: DeviceRecord) -> list[Cell]:
+    names = {each.id for each in devices}
+    return [each.model_copy(update={"wrong": [OUTPUT] if each.device in names else []}) for each in cells]
+
+
+def test_wrong_numbers_of_a_kernel_that_depends_on_the_device_count() -> None:
+    devices = fleet(4)
+
+    found = judged(devices, wrong_on(votes(devices, ["aa", "aa", "bb", "bb"]), *devices[2:]))
+
+    assert [each.kind for each in found] == [Kind.DEPENDS_ON_DEVICE, Kind.WRONG_NUMBERS]
+
+
+def test_wrong_numbers_of_a_device_that_nothing_speaks_against_count_beside_an_odd_one() -> None:
+    devices = fleet(4)
+
+    found = judged(devices, wrong_on(votes(devices, ["aa", "bb", "aa", "aa"]), devices[0]))
+
+    assert [(each.kind, each.devices) for each in found] == [
+        (Kind.WRONG_NUMBERS, [devices[0].id]),
+        (Kind.UNDECIDED, [devices[1].id]),
+    ]
