@@ -130,7 +130,7 @@ def command(
     if commits is not None and (root is not None or changed_since is not None):
         given = "--root" if root is not None else "--changed-since"
         raise UsageError(f"{given} is for files as they are, and --source for a commit's; with that use --changed-only")
-    where = _repository(root) if commits is None else commits.head.unpack(paths.cache())
+    where = repository(root) if commits is None else commits.head.unpack(paths.cache())
     found = file_selection.discover(where, patterns, profile, platform)
     selected = f"all {len(found.files) + len(found.skipped)} files that match and can be run"
     since = changed_since or (base if changed_only else None)
@@ -183,7 +183,7 @@ def _commits(
     return suite_commits.read(request)
 
 
-def _repository(root: Path | None) -> Path:
+def repository(root: Path | None) -> Path:
     """The repository: what was named, or the one the current directory is in, or that directory itself."""
     if root is not None:
         if not root.is_dir():

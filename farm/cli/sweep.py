@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from farm.cli import options
 from farm.cli.exit_codes import of_verdict
+from farm.cli.harness_run import repository
 from farm.cli.sweep_progress import sweep_view
 from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.errors import UsageError
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 # What a resumed sweep has been asked already; giving it again could only contradict it.
 _ASKED = {
     "kernel": "KERNEL",
+    "suite": "--suite",
+    "files": "--file",
+    "root": "--root",
     "cases": "--case",
     "seeds": "--seeds",
     "repeats": "--repeats",
@@ -38,6 +43,13 @@ _ASKED = {
 
 @click.command()
 @options.kernel_argument
+@click.option("--suite", metavar="NAME|FILE.toml", help="In place of KERNEL: sweep files of this suite.")
+@click.option("--file", "files", multiple=True, metavar="GLOB", help="With --suite: its files. Default: the profile's.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="With --suite: its repository. Default: that of the current directory.",
+)
 @click.option("--case", "-c", "cases", multiple=True, help="Shape point; repeat for more. Default: the kernel's own.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Inputs of seeds 0, 1, …")
 @click.option("--repeats", "-r", type=int, default=2, show_default=True, help="Repeats of each case and seed.")
@@ -63,6 +75,9 @@ _ASKED = {
 def command(
     context: click.Context,
     kernel: str,
+    suite: str | None,
+    files: tuple[str, ...],
+    root: Path | None,
     cases: tuple[str, ...],
     seeds: int,
     repeats: int,
@@ -89,11 +104,12 @@ def command(
     \b
     Examples:
       farm sweep --address head:6379 --platform a2a3 --case flash-s2 --case flash-s1
+      farm sweep --suite ./mine.toml --file 'kernels/*.py' --platform a2a3
       farm sweep --resume latest
     """
     from farm.model.sweep import SweepRequest
     from farm.report.sweep import json_dump
-    from farm.sweep import workflow
+    from farm.sweep import suite_subject, workflow
     from farm.sweep.journal import find
 
     if schema:
@@ -106,6 +122,23 @@ def command(
         options.refuse_beside_resume(context, _ASKED, "sweep")
         directory = find(out, resume)
         _carry_out(lambda observer: workflow.resume(directory, how, observer), as_json)
+    if suite is not None:
+        for name, flag in (("kernel", "KERNEL"), ("cases", "--case"), ("input_set", "--inputs-set")):
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise UsageError(f"{flag} is for a kernel, and --suite {suite} has files; give one of the two")
+        request = suite_subject.request(
+            suite,
+            repository(root),
+            files,
+            platform,
+            seeds=list(range(seeds)),
+            repeats=repeats,
+            devices=_count(devices),
+            timeouts=how.timeouts,
+        )
+        _carry_out(lambda observer: workflow.sweep(request, how, observer), as_json)
+    if files or root is not None:
+        raise UsageError("--file and --root are of a suite's repository; name the suite with --suite")
     found = kernel_of(kernel)
     request = SweepRequest(
         kernel=kernel,

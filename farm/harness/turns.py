@@ -59,5 +59,5 @@ class Witnesses:
         return {card_of(device) for key, device in self._homes.items() if key[0] == turn.file and key != mine}
 
     def _key(self, turn: Turn) -> tuple[str, int]:
-        """The witness: repeats are numbered through, witness by witness, and further rounds start again with the first."""
+        """The witness: repeats are numbered through, witness by witness; further rounds start again with the first."""
         return turn.file, (turn.repeat // self.repeats) % max(1, self.count)

@@ -14,7 +14,7 @@ from farm.model.run import DeviceRecord, Verdict
 from jobs.records import Failure, Record, TimeUs, TrialRecord
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION = "2.1"
 
 
 class Kind(str, enum.Enum):
@@ -24,7 +24,9 @@ class Kind(str, enum.Enum):
     DEPENDS_ON_DEVICE = "depends-on-device"  # steady devices disagree, and no strict majority is right
     WRONG_NUMBERS = "wrong-numbers"  # out of tolerance on devices that nothing else speaks against
     KERNEL_FAILS = "kernel-fails"  # it did not run to the end, and not on a minority of devices alone
-    DEVICE_SUSPECT = "device-suspect"  # the only unsteady one, or odd and its canary fails too, or it alone fails to run
+    DEVICE_SUSPECT = (
+        "device-suspect"  # the only unsteady one, or odd and its canary fails too, or it alone fails to run
+    )
     UNDECIDED = "undecided"  # one faulty card explains it as well as the kernel does; the message has both explanations
     ODD_TIME = "odd-time"  # a device takes longer than the others, or on an exact clock another time than they
     FARM = "farm"  # devices did not run the same program, or something else than a device or the kernel failed
@@ -48,6 +50,8 @@ class SweepRequest(Record):
     repeats: int
     input_set: str
     devices: int | None = None  # how many of the healthy ones; None for all
+    suite: str = ""  # profile whose files the cases are: a name or an absolute path; "" for an installed kernel
+    root: str = ""  # of the suite's repository, absolute
 
 
 class SweepPlan(Record):
@@ -144,11 +148,19 @@ def cell_of(trial: TrialRecord) -> Cell:
         case=trial.case,
         seed=trial.seed,
         repeat=trial.repeat,
-        sha256={name: output.sha256 for name, output in trial.outputs.items()} if trial.failure is None else {},
-        wrong=[name for name, output in trial.outputs.items() if not output.tolerance.passed],
+        sha256=_digests(trial) if trial.failure is None else {},
+        wrong=[
+            *(name for name, output in trial.outputs.items() if not output.tolerance.passed),
+            *(name for name, claim in trial.claims.items() if not claim.passed),
+        ],
         wall_us=trial.wall_us,
         fingerprint=trial.fingerprint,
         host_s=trial.host_s,
         log=trial.log,
         failure=trial.failure,
     )
+
+
+def _digests(trial: TrialRecord) -> dict[str, str]:
+    own = {name: output.sha256 for name, output in trial.outputs.items()}
+    return own | {name: claim.sha256 for name, claim in trial.claims.items() if claim.sha256}

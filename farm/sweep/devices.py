@@ -13,14 +13,14 @@ from farm.cluster import connection
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, InfrastructureError
 from farm.execution.device_probe import probe_devices
-from farm.leasing.device_lease import PlatformFactory
+from farm.execution.resolved_run import ResolvedRun
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
+from farm.leasing.worker import DeviceWorker
 from farm.model.device_health import Health, HealthBook
 from farm.model.selection import Selection
 from farm.model.timeouts import Timeouts
 from farm.timestamps import moment, now
-from kernel.platforms.protocol import Platform
 
 # A lease that fails names no device by itself; so many in a row that no canary explains are no device's fault.
 _MAX_FAILED_LEASES = 3
@@ -31,8 +31,7 @@ class SweepDevices:
 
     def __init__(
         self,
-        factory: PlatformFactory,
-        platform: Platform,
+        resolved: ResolvedRun,
         book: HealthBook,
         line: QueueClient,
         timeouts: Timeouts,
@@ -41,13 +40,19 @@ class SweepDevices:
     ) -> None:
         self._head = head
         self._address = address
-        self._factory = factory
-        self._platform = platform.name
-        self._environment = timeouts.environment() if platform.noisy else {}
+        self._resolved = resolved
+        self._platform = resolved.platform.name
+        own_limits = resolved.simulated or resolved.self_validating
+        self._environment = {} if own_limits else timeouts.environment()
         self._book = book
         self._line = line
         self._failed = 0  # leases in a row
         self.unfit: dict[str, str] = {}  # device → what its canary found; it gets no work in this sweep
+
+    @property
+    def real(self) -> bool:
+        """Whether the devices are no simulated ones."""
+        return not self._resolved.simulated
 
     def present(self) -> list[str]:
         """Every device of the cluster, the first of each node before the second of any."""
@@ -86,7 +91,7 @@ class SweepDevices:
         present = self.present()
         here = [device for device in devices if device in present]
         if here:
-            probe_devices(self._factory, here, self._book, self._address, 0.0)
+            probe_devices(self._resolved.factory, here, self._book, self._address, 0.0)
 
     def _acquire(self, wanted: Sequence[str]) -> Lease | None:
         present, barred = set(self.present()), self.quarantined()
@@ -128,7 +133,7 @@ class SweepDevices:
 
     def _lease(self, devices: Sequence[str]) -> Lease:
         return Lease(
-            self._factory,
+            self._resolved.factory,
             self._platform,
             str(paths.cache()),
             self._book,
@@ -137,4 +142,5 @@ class SweepDevices:
             self._environment,
             self._head,
             witnesses=False,  # every device is swept; that those of one card are one witness is for the votes
+            worker=self._resolved.worker or DeviceWorker,
         )

@@ -147,8 +147,10 @@ class SweepExecutor:
             platform=plan.request.platform,
             input_set=plan.request.input_set,
             seed=job.seed,
+            tuning={"seed": str(job.seed), "beside": ""} if plan.request.suite else {},
         )
-        cold = plan.noisy and (slot, job.case) not in self._warm
+        fresh = bool(plan.request.suite)  # each trial of a file is a process of its own, which nothing warms up
+        cold = plan.noisy and not fresh and (slot, job.case) not in self._warm
         repeat = WARM_UP if cold else job.repeat
         self._used.add(slot)
         return TrialStart(turn, (slot,), f"{slug(job.case)}-s{job.seed}", request, repeat, turn.attempt)

@@ -7,7 +7,9 @@ from farm.execution.resolved_run import ResolvedRun, resolve
 from farm.leasing.device_lease import PlatformFactory
 from farm.model.run import RunRequest
 from farm.model.sweep import SweepPlan, SweepRequest
+from farm.model.timeouts import Timeouts
 from farm.source.provenance import commit_of
+from farm.sweep import suite_subject
 from farm.sweep.devices import SweepDevices
 from farm.timestamps import new_id, now
 from jobs.cache import build_address
@@ -16,8 +18,10 @@ from kernel.platforms.protocol import Platform
 from kernel.spec import Kernel
 
 
-def resolved(request: SweepRequest, factory: PlatformFactory | None) -> ResolvedRun:
+def resolved(request: SweepRequest, factory: PlatformFactory | None, timeouts: Timeouts) -> ResolvedRun:
     """Return what each cell of the sweep is a part of. Raises what `farm.execution.resolved_run.resolve` raises."""
+    if request.suite:
+        return suite_subject.resolved(request, timeouts)
     return resolve(
         RunRequest(
             kernel=request.kernel,
@@ -58,6 +62,8 @@ def plan(request: SweepRequest, kernel: Kernel, platform: Platform, bench: Sweep
 
 def _addresses(request: SweepRequest, kernel: Kernel, platform: Platform) -> dict[str, str]:
     """Case → content address of the program every device is to run."""
+    if request.suite:
+        return suite_subject.addresses(request, kernel)
     asked = {
         case: TrialRequest(kernel=request.kernel, case=case, platform=request.platform, input_set=request.input_set)
         for case in request.cases
@@ -73,6 +79,9 @@ def require_same(begun: SweepPlan, kernel: Kernel, platform: Platform) -> None:
         if was != here:
             raise UsageError(f"sweep {begun.sweep_id} was begun with {tool} {was}, here is {here}; begin a new sweep")
     addresses = _addresses(begun.request, kernel, platform)
+    if unknown := [case for case, address in begun.addresses.items() if not address]:
+        told = f"sweep {begun.sweep_id} cannot go on: of {unknown[0]} nobody knows whether it is the same"
+        raise UsageError(f"{told}, because the repository was not exactly its commit; begin a new sweep")
     changed = [case for case, address in begun.addresses.items() if addresses[case] != address]
     if changed:
         raise UsageError(f"sweep {begun.sweep_id} measured another program of case {changed[0]}; begin a new sweep")

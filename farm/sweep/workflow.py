@@ -23,7 +23,7 @@ from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.priority import Priority
 from farm.model.program_time import ProgramTime
 from farm.model.run import Verdict
-from farm.model.sweep import Kind, SweepFinding, SweepPlan, SweepRecord, SweepRequest
+from farm.model.sweep import Cell, Kind, SweepFinding, SweepPlan, SweepRecord, SweepRequest
 from farm.model.timeouts import Timeouts
 from farm.process import crash_log
 from farm.report.sweep.write import write_sweep
@@ -77,8 +77,10 @@ class _Sweep:
 
     def saw(self, trials: list[TrialRecord]) -> None:
         """Every attempt says something about its device."""
-        platform = self.plan.request.platform
-        self.store.observe([event for each in trials for event in events_of(each, self.plan.sweep_id, platform, now())])
+        asked, id_ = self.plan.request, self.plan.sweep_id
+        whose = {"claimed": bool(asked.suite), "simulated": bool(asked.suite) and not self.bench.real}
+        told = [event for each in trials for event in events_of(each, id_, asked.platform, now(), **whose)]
+        self.store.observe(told)
         self.lost += [each for each in trials if each.status is TrialStatus.ERRORED]
 
 
@@ -92,7 +94,7 @@ def sweep(
     """
     options = options or SweepOptions()
     deadline = _deadline(options)
-    resolved = preparation.resolved(request, options.platform)
+    resolved = preparation.resolved(request, options.platform, options.timeouts)
     preflight.require_writable(options.out)
     with _connected(resolved, options) as (bench, store):
         plan = preparation.plan(request, resolved.kernel, resolved.platform, bench)
@@ -112,7 +114,7 @@ def resume(directory: Path, options: SweepOptions | None = None, observer: Sweep
     deadline = _deadline(options)
     journal = Journal(directory.resolve())
     plan = journal.plan()
-    resolved = preparation.resolved(plan.request, options.platform)
+    resolved = preparation.resolved(plan.request, options.platform, options.timeouts)
     preparation.require_same(plan, resolved.kernel, resolved.platform)
     with _connected(resolved, options) as (bench, store), journal.exclusively():
         state = State.load(plan, journal, deadline)
@@ -134,16 +136,13 @@ def _within_budget(options: SweepOptions) -> Timeouts:
 
 @contextlib.contextmanager
 def _connected(resolved: ResolvedRun, options: SweepOptions) -> Iterator[tuple[SweepDevices, Store]]:
-    options.timeouts.checked(simulated=resolved.simulated)
+    options.timeouts.checked(simulated=resolved.simulated or resolved.self_validating)
     shared = connection.shared(options.address)
     preflight.build_once(resolved.platform, paths.cache())
     connected = connection.connected(options.address, simulated=resolved.simulated)
     with Store.open(paths.store_url()) as store, connected as head:
         line = QueueClient(Priority.NIGHTLY, f"sweep of {resolved.request.kernel}", shared=shared)
-        yield (
-            SweepDevices(resolved.factory, resolved.platform, store, line, options.timeouts, options.address, head),
-            store,
-        )
+        yield SweepDevices(resolved, store, line, options.timeouts, options.address, head), store
 
 
 def _conduct(going: _Sweep) -> SweepRecord:
@@ -271,7 +270,7 @@ def _record(going: _Sweep, ended: str) -> SweepRecord:
         commit=plan.commit,
         toolchain=plan.toolchain,
         addresses=plan.addresses,
-        outputs=plan.outputs,
+        outputs={case: named or _outputs(cells, case) for case, named in plan.outputs.items()},
         started_at=plan.started_at,
         finished_at=now(),
         budget_minutes=going.options.budget_minutes,
@@ -286,3 +285,8 @@ def _record(going: _Sweep, ended: str) -> SweepRecord:
         not_reached=missing,
         directory=str(going.state.journal.directory),
     )
+
+
+def _outputs(cells: Sequence[Cell], case: str) -> list[str]:
+    """The outputs of a suite's file, which are known once it has run."""
+    return sorted({output for cell in cells if cell.case == case for output in cell.sha256})
