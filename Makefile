@@ -24,8 +24,13 @@ setup-dev:
 run: setup ## validate the reference kernel on three devices; more options: make run ARGS="--case tiny"
 	@.venv/bin/farm run --devices 3 $(ARGS)
 
-# Files go to the processes in their order, so that the chaos test, the longest, is not left for the end.
-test: lint ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
+# The tests start hundreds of processes, and each would compile the packages again where Python may not write bytecode.
+.PHONY: bytecode
+bytecode: setup-dev
+	@$(PY) -m compileall -q farm ci jobs kernel tests tools
+
+# Files go to the processes in their order: those of tests/slow_files.toml first.
+test: lint bytecode ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5 $(TESTS)
 
 test-long: setup-dev ## what takes too long for every change: fifty runs of the chaos test, every mutant
@@ -39,8 +44,8 @@ MINUTES ?= 10
 mutation: setup-dev ## mutants of what judges and has changed; another commit: make mutation SINCE=origin/main MINUTES=30
 	@$(PY) -m tools.mutation --since "$(SINCE)" --minutes $(MINUTES) --processes $(JOBS)
 
-test-fast: setup-dev ## the tests that start neither the simulator nor Ray
-	@$(PY) -m pytest -m "not sim and not ray" $(TESTS)
+test-fast: bytecode ## the tests that take a moment: no simulator, no Ray, no file of tests/slow_files.toml
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not sim and not ray and not slow" $(TESTS)
 
 LOWEST := constraints/lowest-py311.txt
 TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import create_engine
 
-from tests import throwaway_postgres
+from tests import slow_files, throwaway_postgres
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -34,6 +34,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name bytes by their place in the list: what they hold (a packer's time) may differ between two test processes."""
     return argname if isinstance(val, bytes) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest files, so that none is left for the end while the other test processes are idle.
+
+    Mark every test of a file that takes seconds `slow`.
+    """
+    slow, others = slow_files.listed(), slow_files.others()
+    items.sort(key=lambda item: slow_files.place(item.nodeid, slow))
+    for item in items:
+        if item.nodeid.partition("::")[0] in (*slow, *others):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
