@@ -14,7 +14,7 @@ from ci.queue.job_targets import TargetRun
 from ci.queue.outcome import JobOutcome
 from ci.runner import annotations as remarks
 from ci.runner import examination, run_outcome
-from ci.runner.examination import Examination, Selection
+from ci.runner.examination import Examination, TargetSelection
 from ci.runner.git_command import FetchError, FetchLimits, RefusedCommitError, Remote
 from ci.runner.git_mirror import Commits, Mirror
 from ci.store.states import JobKind
@@ -45,7 +45,7 @@ class Sources:
         remote = Remote(self._config.git_url(claim.repository), token)
         return await self._mirror(claim).bring(remote, claim.head_sha, base, _refs(claim))
 
-    async def select(self, claim: JobClaim, commits: Commits) -> Selection:
+    async def select(self, claim: JobClaim, commits: Commits) -> TargetSelection:
         """Return what the job runs, and what its commit changes beside that. Raises what `examination.select` does."""
         return await examination.select(self._mirror(claim), commits, claim)
 

@@ -51,7 +51,7 @@ class Examination:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class TargetSelection:
     """What a job is to run."""
 
     targets: tuple[PlannedTarget, ...]
@@ -76,7 +76,7 @@ class _Reach:
     whole: bool = True  # all of the target is to be run
 
 
-async def select(mirror: Mirror, commits: Commits, claim: JobClaim) -> Selection:
+async def select(mirror: Mirror, commits: Commits, claim: JobClaim) -> TargetSelection:
     """Return what the job runs, and what its commit changes beside that.
 
     Raises:
@@ -99,7 +99,7 @@ async def select(mirror: Mirror, commits: Commits, claim: JobClaim) -> Selection
     for plan in chosen:
         if plan.target.kernel:
             await asyncio.to_thread(require_program, plan.target.kernel, commits)
-    return Selection(tuple(chosen), found, len(changes))
+    return TargetSelection(tuple(chosen), found, len(changes))
 
 
 def narrowed(targets: Sequence[Target], options: JobOptions) -> list[Target]:

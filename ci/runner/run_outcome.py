@@ -77,7 +77,7 @@ def records_of(engine: Engine, run_ids: Sequence[str]) -> dict[str, RunRecord]:
 
 
 def without_a_run(documents_only: bool) -> JobOutcome:
-    """Return what becomes of a job that has nothing to run: a pass only where all that it changes are documents."""
+    """Return the outcome of a job that has nothing to run: a pass only where all that it changes are documents."""
     if documents_only:
         return JobOutcome(Verdict.PASSED, "it changes documents alone, so nothing was run")
     return JobOutcome(Verdict.ERRORED, "none of the configured targets is in this commit, so nothing was run")
