@@ -110,15 +110,26 @@ def write_profile(repository: Path, out: Path | None, style: str | None, as_json
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="A checkout: list the targets that the profile finds in it, for each platform.",
 )
+@click.option(
+    "--set-up", "sets_up", is_flag=True, help="Run the set-up steps for the checkout, and list what each has made."
+)
 @options.json_option
-def check_profile(profile: str, log: Path | None, exit_code: int, root: Path | None, as_json: bool) -> None:
+def check_profile(
+    profile: str, log: Path | None, exit_code: int, root: Path | None, sets_up: bool, as_json: bool
+) -> None:
     """Check PROFILE, a name or a .toml file; with --log, show what it reads in a run's output and how it judges it.
+
+    With --set-up, commands of the repository at --root are run as the user you are. A step whose result is in the cache
+    of this machine is not run again; one that failed is.
 
     \b
     Examples:
       python kernel.py -p a2a3sim -d 0 > out.txt 2>&1; farm suite check ./mine.toml --log out.txt --exit-code $?
       farm suite check ./mine.toml --root ~/operators
+      farm suite check ./mine.toml --root ~/operators --set-up
     """
+    from farm.cli.suite_set_up import require_made, set_up, shown
+    from farm.errors import UsageError
     from farm.validation.suite import require_known_kinds
     from kernel.harness import profiles
 
@@ -127,14 +138,19 @@ def check_profile(profile: str, log: Path | None, exit_code: int, root: Path | N
     seen = _read(found, log) if log is not None else None
     outcome = _outcome(found, seen, exit_code) if seen is not None else ""
     targets = _targets(found, root) if root is not None else {}
+    if sets_up and root is None:
+        raise UsageError("--set-up needs --root, the checkout that is to be set up")
+    steps = set_up(found, root.resolve()) if sets_up and root is not None else []
     if as_json:
         content = {
             "profile": found.name,
             "seen": asdict(seen) if seen is not None else None,
             "outcome": outcome or None,
             "targets": targets,
+            "setup": [step.as_dict() for step in steps],
         }
         click.echo(json.dumps(content, indent=2))
+        require_made(steps)
         return
     click.echo(f"profile {found.name}: good")
     if seen is not None:
@@ -143,6 +159,9 @@ def check_profile(profile: str, log: Path | None, exit_code: int, root: Path | N
         click.echo(f"{platform}: {len(names)} targets")
         for name in names:
             click.echo(f"  {name}")
+    for line in shown(steps):
+        click.echo(line)
+    require_made(steps)
 
 
 def _read(found: Profile, log: Path) -> Seen:

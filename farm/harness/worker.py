@@ -15,8 +15,7 @@ class HarnessWorker(DeviceWorker):
 
     def _of(self, request: TrialRequest) -> tuple[Kernel | None, Platform]:
         """The file `request.case`; it takes further devices where the request names them beside its own."""
-        if request.tree:
-            return super()._of(request)
-        platform = self._platform
+        kernel, platform = super()._of(request)
         assert isinstance(platform, Command)
-        return HarnessKernel(platform.profile, platform.root, (request.case,)), platform
+        platform.repository.on_step = self._note
+        return kernel or HarnessKernel(platform.profile, platform.root, (request.case,)), platform

@@ -19,7 +19,7 @@ from farm.execution.resolved_run import ResolvedRun
 from farm.execution.session import SessionOptions, leased
 from farm.gates.determinism import second_look, suspect_devices
 from farm.gates.protocol import Evidence, PlannedMeasurement
-from farm.harness import file_selection, verdict
+from farm.harness import file_selection, preparation, verdict
 from farm.harness import gates as judging
 from farm.harness.worker import HarnessWorker
 from farm.leasing.device_lease import card_of
@@ -42,7 +42,7 @@ from jobs.faults import diagnosis
 from jobs.records import Arm
 from kernel.harness import profiles
 from kernel.harness.kernel import HarnessKernel
-from kernel.harness.profile import Profile, ProfileError
+from kernel.harness.profile import Profile, ProfileError, Timing
 from kernel.harness.targets import file_of
 from kernel.platforms.command import Command
 
@@ -142,11 +142,24 @@ def run(
     leased, every end is a record.
     """
     observer = observer or Observer()
-    with leased(resolve(asked, options), options, observer) as held:
+    resolved = resolve(asked, options)
+    made = preparation.prepared(_platforms(asked, resolved), paths.cache(), observer.preparing)
+    with leased(resolved, options, observer) as held:
         run_id, directory = make_directory(options)
         limits = RunDeadlines(options.timeouts, held.lease)
         going = SuiteRun(run_id, asked, held, directory, ProgressFile(directory, observer), limits, resumed)
+        going.setup = preparation.records_of(made, directory)
         return conduct(going, functools.partial(_measure, going), functools.partial(_judge, going))
+
+
+def _platforms(asked: SuiteRequest, resolved: ResolvedRun) -> dict[Arm, Command]:
+    """What is set up: the repository that is run, and the merge base's."""
+    head = resolved.platform
+    assert isinstance(head, Command)
+    if not asked.profile.setup or asked.commits is None or asked.commits.base is None:
+        return {Arm.HEAD: head}
+    base = asked.commits.base.unpack(paths.cache())
+    return {Arm.HEAD: head, Arm.BASE: head.at(base)}
 
 
 def _measure(going: SuiteRun) -> None:
@@ -201,6 +214,8 @@ def _take_over(going: SuiteRun) -> None:
 
 def _settle_comparisons(going: SuiteRun) -> None:
     """Where noise hides whether a file is slower than its base, measure both in further rounds, up to a bound."""
+    if going.timing is Timing.SIMULATED:
+        return  # a cost model's times have no noise
     rounds = going.asked.request.trials_a_case
     while going.next_repeat + rounds <= MAX_REPEATS_NOISY * max(1, going.asked.request.witnesses):
         evidence = going.evidence()

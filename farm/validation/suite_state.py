@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm.analysis.sweep_matrix import Fleet
@@ -17,6 +17,7 @@ from farm.gates.regression import RegressionGate
 from farm.harness import gates as judging
 from farm.harness.executor import HarnessExecutor
 from farm.harness.file_selection import Found
+from farm.harness.preparation import records_of_trials
 from farm.harness.turns import Witnesses
 from farm.model.device_health import HealthEvent, acquittals, events_of
 from farm.model.run import (
@@ -27,6 +28,7 @@ from farm.model.run import (
     HarnessRecord,
     RunRecord,
     RunRequest,
+    SetupRecord,
     Verdict,
 )
 from farm.source.provenance import Provenance, is_exactly_its_commit, provenance
@@ -77,6 +79,7 @@ class SuiteRun:
     base_trials: list[TrialRecord] = field(default_factory=list)
     files: list[FileRecord] = field(default_factory=list)  # once judged
     looked_again: frozenset[str] = frozenset()
+    setup: list[SetupRecord] = field(default_factory=list)  # what was made before the devices were leased
     executor: HarnessExecutor = field(init=False)
     exact: bool = field(init=False)  # the repository is its commit and nothing else
 
@@ -89,7 +92,7 @@ class SuiteRun:
         self.planned = judging.once_planned(asked.found, witnesses.trials, based)
         self.executor = HarnessExecutor(
             lease=lease,
-            in_flight=InFlightTrials(lease, self.directory, self.platform.clock, self.limits.timeouts.trial_s),
+            in_flight=InFlightTrials(lease, self.directory, self.platform.clock, self._longest_trial_s),
             limits=self.limits,
             observer=self.observer,
             template=TrialRequest(
@@ -111,6 +114,11 @@ class SuiteRun:
         platform = self.held.resolved.platform
         assert isinstance(platform, Command)
         return platform
+
+    @property
+    def _longest_trial_s(self) -> float:
+        """The first trial on a machine may have to set the repository up, which ends within limits of its own."""
+        return self.limits.timeouts.trial_s + self.asked.profile.set_up_s
 
     @property
     def timing(self) -> Timing:
@@ -159,7 +167,8 @@ class SuiteRun:
         """The gate against the merge base; None without one, and where times are the host's."""
         if self.asked.commits is None or self.asked.commits.base is None or self.timing is Timing.HOST:
             return None
-        return suite_base.regression(evidence, self.base_trials, self.executor.based, self.executor.base_blames)
+        work = self.executor
+        return suite_base.regression(evidence, self.base_trials, work.based, work.blames, work.base_blames)
 
     def cleared(self) -> list[HealthEvent]:
         """Devices on which a file failed by its own fault get their good name back."""
@@ -209,6 +218,7 @@ class SuiteRun:
                 command=asked.profile.command,
                 timing=self.timing.value,
                 selected=asked.selected,
+                setup=[*self.setup, *(records_of_trials(self.directory) if asked.profile.setup else [])],
                 files=self.files,
             ),
             directory=str(self.directory),
@@ -222,7 +232,8 @@ class SuiteRun:
         if commits is None or not commits.request.base:
             return None
         gate = self.regression(evidence)
-        compared = {} if gate is None else gate.comparisons(evidence)
+        exact = replace(evidence, noisy=self.timing is not Timing.SIMULATED)
+        compared = {} if gate is None else gate.comparisons(exact)
         return BaseRecord(
             commit=commits.request.base,
             tree=commits.base.address if commits.base else "",

@@ -66,6 +66,10 @@ class Command:
         self._asked: dict[str, list[str]] = {}  # digest of a file → the optional arguments it takes
         self.clock = Clock.MEASURED if self._how.clock is Timing.MEASURED else Clock.SIMULATED
 
+    def at(self, root: Path) -> Command:
+        """Return what runs the files of another commit of the repository in the same way."""
+        return Command(self.profile, self.name, root, self._launcher)
+
     def missing(self) -> list[Missing]:
         """The command itself, where it is not on PATH, and no set-up step can put it there."""
         program = self.profile.command[0]

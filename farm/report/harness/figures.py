@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from farm.model.run import FileRecord, FileStatus, HarnessRecord, RunRecord
+from farm.model.run import FileRecord, FileStatus, HarnessRecord, RunRecord, SetupRecord
 from farm.stats.robust import median
-from jobs.records import TrialRecord, TrialStatus
+from jobs.records import Arm, TrialRecord, TrialStatus
+from kernel.harness.step_record import SetupStep
 
 _GRAVEST_FIRST = (FileStatus.FAILED, FileStatus.ERRORED, FileStatus.PASSED, FileStatus.SKIPPED)
 
@@ -21,6 +22,11 @@ class FileFigures:
     host_s: float
     trials: tuple[TrialRecord, ...]  # every attempt
 
+    @property
+    def told(self) -> str:
+        """Why the file ended so, and what the merge base made of it."""
+        return f"{self.file.reason}; {self.file.base}" if self.file.base else self.file.reason
+
 
 def of(record: RunRecord, harness: HarnessRecord) -> list[FileFigures]:
     """Every file, the gravest first."""
@@ -32,6 +38,28 @@ def of(record: RunRecord, harness: HarnessRecord) -> list[FileFigures]:
             FileFigures(file, _time(trials, harness.timing), devices, sum(trial.host_s for trial in trials), trials)
         )
     return sorted(rows, key=lambda row: (_GRAVEST_FIRST.index(row.file.status), row.file.file))
+
+
+def set_up(harness: HarnessRecord) -> list[tuple[str, str, str]]:
+    """Return name, outcome and log of each set-up step, in words; the machine where there are several."""
+    several = len({step.machine for step in harness.setup}) > 1
+    rows = []
+    for step in harness.setup:
+        whose = " of the merge base" if step.arm is Arm.BASE else ""
+        where = f" on {step.machine}" if several else ""
+        rows.append((f"{step.name}{whose}{where}", outcome_of(step), step.log))
+    return rows
+
+
+def outcome_of(step: SetupRecord | SetupStep) -> str:
+    """Return what became of a set-up step, in a few words."""
+    if step.problem:
+        return f"failed: {step.problem}"
+    if step.skipped:
+        return "skipped, what it makes is present"
+    if not step.address:
+        return "activates only"
+    return f"cached, took {step.seconds:.1f} s" if step.cached else f"{step.seconds:.1f} s"
 
 
 def _time(trials: tuple[TrialRecord, ...], timing: str) -> str:

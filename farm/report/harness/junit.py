@@ -28,12 +28,13 @@ def document(record: RunRecord, harness: HarnessRecord) -> bytes:
     """The whole document as UTF-8."""
     rows = sorted(figures.of(record, harness), key=lambda row: row.file.file)
     directories = dict.fromkeys(PurePosixPath(row.file.file).parent.as_posix() for row in rows)
+    setup = figures.set_up(harness)
     suites = [
-        _suite(record, name, [row for row in rows if PurePosixPath(row.file.file).parent.as_posix() == name])
+        _suite(record, setup, name, [row for row in rows if PurePosixPath(row.file.file).parent.as_posix() == name])
         for name in directories
     ]
     if record.verdict is Verdict.ERRORED and not any(row.file.status is FileStatus.ERRORED for row in rows):
-        suites.append(_suite(record, "run", []))
+        suites.append(_suite(record, setup, "run", []))
         suites[-1].add_testcase(_verdict(record))
     return junit_document.document(suites)
 
@@ -43,8 +44,8 @@ def _case(row: FileFigures) -> junitparser.TestCase:
     case = junitparser.TestCase(xml(path.name), xml(".".join(path.with_suffix("").parts)), round(row.host_s, 3))
     kind = _KINDS.get(row.file.status)
     if kind is not None:
-        result = kind(one_line(xml(row.file.reason)), None if kind is junitparser.Skipped else row.file.status.value)
-        result.text = xml("\n".join([row.file.reason, *_evidence(row)]))
+        result = kind(one_line(xml(row.told)), None if kind is junitparser.Skipped else row.file.status.value)
+        result.text = xml("\n".join([row.told, *_evidence(row)]))
         case.result = [result]
     return case
 
@@ -71,13 +72,15 @@ def _verdict(record: RunRecord) -> junitparser.TestCase:
     return case
 
 
-def _suite(record: RunRecord, name: str, rows: list[FileFigures]) -> JunitSuite:
+def _suite(record: RunRecord, setup: list[tuple[str, str, str]], name: str, rows: list[FileFigures]) -> JunitSuite:
     suite = JunitSuite(xml(name))
     suite.package = xml(record.kernel)
     suite.hostname = xml(record.devices[0].node) if record.devices else "localhost"
     suite.timestamp = timestamp(record.started_at)
     properties = {"run_id": record.run_id, "commit": record.commit, "platform": record.platform}
     properties["devices"] = " ".join(held.id for held in record.devices)
+    for name, outcome, log in setup:
+        properties[f"set-up.{name}"] = f"{outcome} ({log})" if log else outcome
     for row in rows:
         file = PurePosixPath(row.file.file).name
         properties |= {f"devices.{file}": " ".join(row.devices), f"wall_us.{file}": row.time}

@@ -24,11 +24,14 @@ def files(record: RunRecord, harness: HarnessRecord) -> RenderableType:
         devices = Text(one_line(", ".join(row.devices)), "dim")
         table.add_row(Text(one_line(row.file.file)), status, row.time, f"{row.host_s:.1f}", devices)
     told = [
-        Text.assemble((f"{one_line(row.file.file)}  ", "dim"), one_line(row.file.reason))
+        Text.assemble((f"{one_line(row.file.file)}  ", "dim"), one_line(row.told))
         for row in rows
         if row.file.status is not FileStatus.PASSED
     ]
     notes = [harness.selected]
+    notes += [
+        f"set-up {name}: {outcome}" + (f" ({log})" if log else "") for name, outcome, log in figures.set_up(harness)
+    ]
     notes += [
         f"{gate.name} {gate.status.value}: {gate.findings[0].message}"
         for gate in record.gates

@@ -21,6 +21,7 @@ from farm.analysis.digests import DigestAgreement
 from farm.analysis.figures import time_spent
 from farm.model.run import GateStatus, RunRecord, Verdict
 from farm.report.charts.errors import bin_names, outlier_share
+from farm.report.harness import figures
 from farm.report.html.case_view import CaseView, case_views
 from farm.report.html.raw_files import MAX_FILES, raw_files
 from farm.report.run import merge_base, provenance
@@ -57,6 +58,7 @@ def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
         .render(
             **parts(record, cases, rows),
             files=raw_files(record),
+            set_up=figures.set_up(record.harness) if record.harness else [],
             max_files=MAX_FILES,
             mark=MARKS[record.verdict] if record.verdict else "…",
             word=record.verdict.value if record.verdict else "running",

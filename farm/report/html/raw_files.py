@@ -29,6 +29,9 @@ def raw_files(record: RunRecord) -> list[RawFile]:
         _file("junit.xml", "test results, for CI servers"),
         _file("report.md", "the pull-request comment"),
     ]
+    if record.harness is not None:
+        logs = {step.log: step.name for step in record.harness.setup if step.log and _inside(step.log)}
+        found += [_file(log, f"log of the set-up step {one_line(name)}") for log, name in logs.items()]
     names = trace_names(record)
     for number, trial in enumerate(record.trials):
         which = f"{one_line(trial.case)} on {one_line(trial.device)}, repeat {trial.repeat}"

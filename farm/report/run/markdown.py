@@ -63,15 +63,25 @@ def _harness(record: RunRecord, harness: HarnessRecord) -> list[str]:
             prose(row.time),
             code(", ".join(row.devices)) if row.devices else "–",
             f"{row.host_s:.1f}",
-            prose(row.file.reason),
+            prose(row.told),
         ]
         for row in rows[:_SHOWN_FILES]
     ]
     heads = ["file", "", "time, µs", "devices", "trials, s", "what became of it"]
-    sections = [prose(harness.selected), _table(heads, cells)]
+    sections = [prose(harness.selected), *_set_up(harness), _table(heads, cells)]
     if len(rows) > _SHOWN_FILES:
         sections.append(f"and {len(rows) - _SHOWN_FILES} more files in report.json")
     return [*sections, *_findings(record)]
+
+
+def _set_up(harness: HarnessRecord) -> list[str]:
+    """A line for each set-up step."""
+    lines = [
+        f"- set-up {code(name)}: {prose(outcome)}" + (f", log {code(log)}" if log else "")
+        for name, outcome, log in figures.set_up(harness)[:_SHOWN_FINDINGS]
+    ]
+    lines += _more(len(harness.setup), _SHOWN_FINDINGS, "steps")
+    return ["\n".join(lines)] if lines else []
 
 
 def code(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import junitparser
 import pytest
 from rich.console import Console
 
-from farm.model.run import FileRecord, FileStatus, HarnessRecord, RunRecord
+from farm.model.run import FileRecord, FileStatus, HarnessRecord, RunRecord, SetupRecord
 from farm.model.serialization import parse
 from farm.report.formats import FORMATS
 from farm.report.run.terminal import summary
 from farm.report.write import write_reports
-from jobs.records import ClaimRecord, TrialRecord
+from jobs.records import Arm, ClaimRecord, TrialRecord
 
 EVIL = "models/<b>|evil|`x`.py"
 
@@ -125,3 +126,28 @@ def test_junit_has_a_test_case_a_file_with_the_evidence(tmp_path: Path) -> None:
 
 def test_the_record_survives_its_own_json() -> None:
     assert parse(record().model_dump_json(), "report.json") == record()
+
+
+def test_every_report_shows_the_set_up_as_a_build_and_its_failure_as_text() -> None:
+    made = SetupRecord(name="build", machine="n", address="a" * 64, seconds=3.21, cached=False, log="set-up/build.log")
+    found = made.model_copy(update={"cached": True, "arm": Arm.BASE, "log": ""})
+    failed = SetupRecord(name="fetch", machine="n", seconds=0, cached=False, problem="\x1b[31m<script> error")
+    skipped = SetupRecord(name="cann", machine="n", seconds=0, cached=False, skipped=True)
+    of_suite = record()
+    assert of_suite.harness is not None
+    harness = of_suite.harness.model_copy(update={"setup": [made, found, failed, skipped]})
+    run = of_suite.model_copy(update={"harness": harness})
+
+    texts = {name: FORMATS[name].write(run) for name in ("md", "html", "junit", "json")}
+    pages = {name: text if isinstance(text, str) else text.decode() for name, text in texts.items()}
+    terminal = " ".join(shown(run).split())
+
+    assert "set-up build: 3.2 s (set-up/build.log)" in terminal
+    assert "set-up build of the merge base: cached, took 3.2 s" in terminal
+    assert "set-up cann: skipped, what it makes is present" in terminal
+    assert "- set-up `build`: 3.2 s, log `set-up/build.log`" in pages["md"]
+    assert 'name="set-up.build" value="3.2 s (set-up/build.log)"' in pages["junit"]
+    assert '<a href="./set-up/build.log">' in pages["html"]
+    assert [step["seconds"] for step in json.loads(pages["json"])["harness"]["setup"]] == [3.21, 3.21, 0, 0]
+    assert not any("\x1b" in text for text in (terminal, *pages.values()))
+    assert not any("<script> error" in pages[name] for name in ("md", "html"))
