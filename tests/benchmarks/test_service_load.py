@@ -81,7 +81,7 @@ def test_another_push_leaves_one_open_job_a_pull_request(tmp_path: Path) -> None
     assert len(open_all(engine, config, 2)) == len(open_all(engine, config, 2, push=1)) == 4
     with engine.connect() as connection:
         states = connection.exec_driver_sql("SELECT state, count(*) FROM job GROUP BY state").fetchall()
-    assert dict(map(tuple, states)) == {"cancelled": 4, "queued": 4}
+    assert {row[0]: row[1] for row in states} == {"cancelled": 4, "queued": 4}
 
 
 def test_a_check_of_many_targets_has_every_report_beside_plain_json() -> None:
