@@ -40,7 +40,7 @@ class Looked:
     runs: tuple[str, ...] = ()  # scripts named run.sh
     build: str = ""  # the build script at the top
     lines: tuple[PrintedLine, ...] = ()
-    compares: tuple[printed.Comparison, ...] = ()
+    compares: tuple[printed.ComparingFunction, ...] = ()
     mentions: frozenset[str] = frozenset()  # of `_WORDS`, anywhere in the text
 
 
@@ -62,7 +62,7 @@ class _Reading:
     options: set[str] = field(default_factory=set)
     runs: list[str] = field(default_factory=list)
     lines: Counter[PrintedLine] = field(default_factory=Counter)
-    compares: list[printed.Comparison] = field(default_factory=list)
+    compares: list[printed.ComparingFunction] = field(default_factory=list)
     mentions: set[str] = field(default_factory=set)
 
     def take(self, path: str, text: str) -> None:

@@ -40,7 +40,7 @@ class PrintedLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparingFunction:
     """A function that gets outputs and what is expected of them."""
 
     function: str  # "golden.validation:validate_golden"
@@ -56,7 +56,7 @@ def lines(tree: ast.AST) -> Iterator[PrintedLine]:
                 yield PrintedLine(parts)
 
 
-def comparisons(path: str, tree: ast.Module) -> list[Comparison]:
+def comparisons(path: str, tree: ast.Module) -> list[ComparingFunction]:
     """Return the functions of a module that compare outputs, by their names and arguments."""
     module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     found = []
@@ -65,7 +65,7 @@ def comparisons(path: str, tree: ast.Module) -> list[Comparison]:
             names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
             output = next((each for each in names if each in _OUTPUTS), "")
             if output and any(each in _GOLDENS for each in names) and module.replace(".", "").isidentifier():
-                found.append(Comparison(f"{module}:{node.name}", output))
+                found.append(ComparingFunction(f"{module}:{node.name}", output))
     return found
 
 
