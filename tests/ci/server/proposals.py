@@ -24,6 +24,7 @@ from sqlalchemy import select
 from ci.config.settings import Config
 from ci.forge.gitea import GiteaForge
 from ci.forge.github import GitHubForge
+from ci.forge.protocol import Forge
 from ci.server.service import create_service
 from ci.store.engine import open_database
 from ci.store.states import DeliveryState, OutboxState
@@ -32,6 +33,7 @@ from farm.model.run import GainRecord, SourceRecord, Verdict
 from farm.store import health_store
 from farm.store.engine import transaction
 from farm.store.run_store import Store
+from kernel.clock import Clock
 from tests.ci.configuration import ENVIRONMENT, TEXT, written
 from tests.fakes import recorded_farm
 from tests.fakes.git_remote import GitRemote
@@ -73,7 +75,7 @@ def _empty_store() -> bytes:
 @functools.cache
 def _evidence() -> bytes:
     """A store with one recorded run for each thing that a commit's run may find."""
-    gain = GainRecord(case="tiny", clock="simulated", before_us=40.0, after_us=20.0, landed=9, largest_gain=0.1)
+    gain = GainRecord(case="tiny", clock=Clock.SIMULATED, before_us=40.0, after_us=20.0, landed=9, largest_gain=0.1)
     source: dict[str, Any] = {"commit": "c" * 40, "tree": "", "place": "kernel"}
     found: dict[str, dict[str, Any]] = {
         "passed": {"verdict": Verdict.PASSED, "reason": "all gates passed"},
@@ -119,7 +121,7 @@ class Farm:
         health_store.see(
             self.engine, "a2a3sim", [{"id": each, "node": "vm", "soc": "", "card": ""} for each in DEVICES]
         )
-        forges = {
+        forges: dict[str, Forge] = {
             "github": GitHubForge(TokenAuthStrategy(TOKEN), urls[0], "https://x.example", timeout_s=10),
             "gitea": GiteaForge(SecretStr(TOKEN), f"{urls[1]}/api/v1", timeout_s=10),
         }

@@ -51,13 +51,10 @@ def test_a_row_says_which_check_and_which_merge_its_test_expects(row: Row) -> No
 @pytest.mark.parametrize("name", sorted(trials()))
 def test_a_row_of_a_program_names_a_test_that_exists(name: str) -> None:
     file, _, function = trials()[name].partition("::")
-    defined = {each.name for each in ast.walk(ast.parse((ROOT / "tests" / file).read_text())) if is_function(each)}
+    nodes = ast.walk(ast.parse((ROOT / "tests" / file).read_text()))
 
-    assert function.startswith("test_") and function in defined
-
-
-def is_function(node: ast.AST) -> bool:
-    return isinstance(node, ast.FunctionDef)
+    assert function.startswith("test_")
+    assert function in {each.name for each in nodes if isinstance(each, ast.FunctionDef)}
 
 
 def test_nothing_is_merged_without_a_pass_or_a_name() -> None:
