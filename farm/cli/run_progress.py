@@ -11,14 +11,15 @@ from farm.execution.observer import Observer
 from farm.leasing.device_queue import QueueEntry
 from farm.model.run import DeviceRecord
 from farm.text import ordinal
-from jobs.records import BuildRecord, TrialRecord, TrialStatus
+from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
 
 _WORD_S = 60.0  # a log that nobody watches needs no more
 
 
 def describe_trial(trial: TrialRecord) -> str:
     """One line on one ended trial."""
-    name = f"{trial.case} repeat {trial.repeat} on {trial.device}"
+    whose = " of the merge base" if trial.arm is Arm.BASE else ""
+    name = f"{trial.case}{whose} repeat {trial.repeat} on {trial.device}"
     if trial.status is not TrialStatus.OK:
         assert trial.failure is not None
         return f"{name}: {trial.status.value} (attempt {trial.attempt + 1}): {trial.failure.message}"

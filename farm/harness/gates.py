@@ -32,7 +32,7 @@ def judge(
     """
     judged = [ClaimGate(outputs_required).judge(evidence), DeterminismGate().judge(_with_bits(evidence))]
     if regression is not None:
-        judged.append(regression.judge(evidence))
+        judged.append(regression.judge(replace(evidence, noisy=timing is not Timing.SIMULATED)))
     if timing is not Timing.SIMULATED:
         return [*judged, _budget(evidence, platform, timing)]
     clock = ExactTimeGate().judge(evidence)

@@ -27,13 +27,23 @@ def trials_of_base(
 
 
 def regression(
-    evidence: Evidence, base: Sequence[TrialRecord], timed: Mapping[str, int], blames: Mapping[str, FailurePolicy]
+    evidence: Evidence,
+    base: Sequence[TrialRecord],
+    timed: Mapping[str, int],
+    head_blames: Mapping[str, FailurePolicy],
+    blames: Mapping[str, FailurePolicy],
 ) -> RegressionGate:
     """Return the gate against the base; `timed` are the targets whose base was to be measured."""
     missing = {}
     for target in evidence.cases:
         own = blames.get(target)
-        if target not in timed:
+        if target in head_blames and head_blames[target].kernel:
+            missing[target] = MissingArm(GateStatus.NOT_APPLICABLE, "the file fails, so its time is not compared")
+        elif any(not claim.passed for trial in evidence.measured(target) for claim in trial.claims.values()):
+            missing[target] = MissingArm(
+                GateStatus.NOT_APPLICABLE, "its outputs are wrong, so its time is not compared"
+            )
+        elif target not in timed:
             missing[target] = MissingArm(GateStatus.NOT_APPLICABLE, "the merge base has no such file")
         elif own is not None and own.kernel:
             missing[target] = MissingArm(GateStatus.NOT_APPLICABLE, f"the merge base fails: {own.kernel[0].message}")
