@@ -287,7 +287,7 @@ def test_a_page_says_what_it_leaves_out() -> None:
 
 
 def test_a_page_of_a_huge_run_stays_small() -> None:
-    text = page(big(cases=42))
+    text = page(big(cases=13))
 
     assert len(text.encode()) < LIMIT_BYTES
     words = Reader(text).text
