@@ -17,6 +17,8 @@ from filelock import FileLock
 
 _OWN = frozenset({".git", ".hg", ".svn", "__pycache__"})  # no sources, wherever they are
 _CACHE_TAG = "CACHEDIR.TAG"
+# The farm's own directory of a run, which may lie in the repository and changes while files are run.
+_RUNS, _LOGS = ("progress.json", "report.json", "sweep.json", "bisect.json"), "logs"
 _BLOCK = 1 << 20
 
 
@@ -41,7 +43,10 @@ class Listing:
 
 
 def listed_files(root: Path) -> Listing:
-    """Return the files and links below `root` without those of version control. Pipes and devices are left out."""
+    """Return the files and links below `root`, without those of version control and of the farm's runs.
+
+    Pipes and devices are left out as well.
+    """
     files: dict[str, os.stat_result] = {}
     apart: list[str] = []
     for parent, names, found in os.walk(root):
@@ -49,13 +54,18 @@ def listed_files(root: Path) -> Listing:
         links = [name for name in names if (Path(parent) / name).is_symlink()]
         marked = [name for name in names if name not in links and _is_apart(Path(parent) / name)]
         apart += [(below / name).as_posix() for name in marked]
-        names[:] = sorted(set(names) - set(links) - set(marked) - _OWN)
+        runs = [name for name in names if name not in links and _is_run(Path(parent) / name)]
+        names[:] = sorted(set(names) - set(links) - set(marked) - set(runs) - _OWN)
         for name in (*found, *links):
             with contextlib.suppress(FileNotFoundError):  # gone meanwhile
                 known = (Path(parent) / name).lstat()
                 if name not in _OWN and (stat.S_ISREG(known.st_mode) or stat.S_ISLNK(known.st_mode)):
                     files[(below / name).as_posix()] = known
     return Listing(root, dict(sorted(files.items())), tuple(sorted(apart)))
+
+
+def _is_run(directory: Path) -> bool:
+    return (directory / _LOGS).is_dir() and any((directory / name).is_file() for name in _RUNS)
 
 
 def _is_apart(directory: Path) -> bool:

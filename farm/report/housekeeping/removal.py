@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,7 +11,9 @@ from pathlib import Path
 import psutil
 
 from farm.errors import InfrastructureError
+from kernel.harness import repository_copy
 
+_KINDS = ("builds", "references", "set-ups", "views")  # below the cache, each by content address
 _GOING = ".pruned-"  # prefix of what is being removed; the next call removes what a killed one has left
 
 
@@ -40,18 +41,18 @@ def finish(parent: Path) -> None:
 
 def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        repository_copy.remove(path)  # what a set-up step has made is unwritable
     else:
         path.unlink()
 
 
 def unused(cache: Path, days: float, now: float | None = None) -> Iterator[tuple[Path, int]]:
-    """Yield builds and references below `cache` that nobody has read for `days`, with their bytes.
+    """Yield builds, references and set-ups of suites below `cache` that nobody has read for `days`, with their bytes.
 
     What is built once on a machine stays: it takes minutes, and there is one of it.
     """
     before = (time.time() if now is None else now) - days * 86400
-    for path in (*cache.glob("builds/*/*"), *cache.glob("references/*/*")):
+    for path in (each for kind in _KINDS for each in cache.glob(f"{kind}/*/*")):
         if path.is_symlink() or path.name.startswith(_GOING):
             continue
         files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]

@@ -394,3 +394,16 @@ def test_a_link_of_the_repository_leads_no_output_out_of_the_copy(tmp_path: Path
     error = refused(tmp_path, profile(BUILD.replace('outputs = ["out"]', 'outputs = ["build/out"]')))
 
     assert "its output 'build/out' is a link, or below one" in str(error)
+
+
+def test_the_farms_own_runs_in_the_repository_change_nothing(tmp_path: Path) -> None:
+    root = repository(tmp_path, 'mkdir "$1"; ls > "$1/seen"')
+    whole = profile(BUILD.replace('inputs = ["build.sh", "source.txt"]', ""))
+    first = prepared(tmp_path, whole)
+    (root / "farm-runs" / "20260101-000000-abcdef" / "logs" / "trial").mkdir(parents=True)
+    (root / "farm-runs" / "20260101-000000-abcdef" / "progress.json").write_text("{}")
+
+    second = prepared(tmp_path, whole)
+
+    assert second.steps[0].cached
+    assert second.root == first.root

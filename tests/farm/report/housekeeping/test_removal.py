@@ -75,3 +75,19 @@ def test_a_session_of_ray_is_abandoned_once_no_process_names_it(
         user.communicate(b"\n")
 
     assert found == {dead: 10}
+
+
+def test_a_set_up_that_nobody_reads_is_removed_although_it_is_unwritable(tmp_path: Path) -> None:
+    made = tmp_path / "set-ups" / "ab" / "abc"
+    (made / "step" / "out").mkdir(parents=True)
+    (made / "step" / "out" / "file").write_text("x" * 10)
+    (made / "step" / "out").chmod(0o555)
+    view = tmp_path / "views" / "cd" / "cde"
+    view.mkdir(parents=True)
+
+    unused = dict(removal.unused(tmp_path, -1))
+    for path in unused:
+        removal.remove(path)
+
+    assert unused == {made: 10, view: 0}
+    assert not made.exists()
