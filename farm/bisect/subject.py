@@ -15,6 +15,7 @@ from farm.execution import plan
 from farm.execution.resolved_run import ResolvedRun, resolve
 from farm.execution.session import SessionOptions
 from farm.harness import file_selection
+from farm.harness.profile_check import check
 from farm.harness.worker import HarnessWorker
 from farm.model.bisect import BisectRequest
 from farm.model.run import RunRecord, RunRequest, SourceRequest
@@ -127,7 +128,7 @@ class SuiteFile:
     def resolve(self, line: CommitRange, options: SessionOptions) -> ResolvedRun:
         """The commits' files, confined."""
         profile, request = self._profile, self._request
-        suite.check(profile, request.platform, options)
+        check(profile, request.platform, options.timeouts.trial_s)
         last = line.programs[len(line.candidates) - 1].unpack(paths.cache())
         self._require_one_device(last)
         confined = SuiteConfinement(profile, _once(line.programs.values()), request.require_sandbox)

@@ -116,14 +116,15 @@ def command(
     from farm import paths
     from farm.execution.session import SessionOptions
     from farm.harness import changed_files, file_selection
+    from farm.harness.profile_check import check
     from farm.model.run import RunRequest
-    from farm.validation.suite import check, run
+    from farm.validation.suite import run
     from farm.validation.suite_state import SuiteRequest
     from kernel.harness import profiles
 
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
     profile = profiles.find(harness)
-    check(profile, platform, how)
+    check(profile, platform, timeouts.trial_s)
     commits = _commits(source, commit, base, require_sandbox=require_sandbox)
     if changed_only and (commits is None or not commits.request.base):
         raise UsageError("--changed-only compares a commit with its merge base; name them with --source and --base")

@@ -130,7 +130,7 @@ def check_profile(
     """
     from farm.cli.suite_set_up import require_made, set_up, shown
     from farm.errors import UsageError
-    from farm.validation.suite import require_known_kinds
+    from farm.harness.profile_check import require_known_kinds
     from kernel.harness import profiles
 
     found = profiles.find(profile)

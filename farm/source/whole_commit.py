@@ -15,7 +15,7 @@ from jobs.sandbox.source_tree import Tree
 MAX_FILES = 50_000
 MAX_FILE_BYTES = 64 << 20
 MAX_BYTES = 256 << 20  # the tree goes to every worker
-_BATCH_BYTES = 64 << 20  # asked of git at once
+BATCH_BYTES = 64 << 20  # asked of git at once
 _MAX_LINK_BYTES = 4096
 _LINK, _SUBMODULE, _EXECUTABLE, _REGULAR = "120000", "160000", "100755", "100644"
 
@@ -79,7 +79,7 @@ def _batches(entries: Sequence[TreeEntry]) -> Iterator[list[TreeEntry]]:
     batch: list[TreeEntry] = []
     size = 0
     for entry in entries:
-        if batch and size + entry.size > _BATCH_BYTES:
+        if batch and size + entry.size > BATCH_BYTES:
             yield batch
             batch, size = [], 0
         batch.append(entry)

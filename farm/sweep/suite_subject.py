@@ -9,14 +9,13 @@ from pathlib import Path
 from farm.errors import UsageError
 from farm.execution import preflight
 from farm.execution.resolved_run import ResolvedRun
-from farm.execution.session import SessionOptions
 from farm.harness import file_selection
+from farm.harness.profile_check import check
 from farm.harness.worker import HarnessWorker
 from farm.model.run import RunRequest
 from farm.model.sweep import SweepRequest
 from farm.model.timeouts import Timeouts
 from farm.source.provenance import commit_of, is_exactly_its_commit
-from farm.validation import suite
 from jobs.content_address import content_address
 from kernel.harness import profiles
 from kernel.harness.kernel import INPUT_SET, HarnessKernel
@@ -106,7 +105,7 @@ def addresses(asked: SweepRequest, kernel: Kernel) -> dict[str, str]:
 
 
 def _require(profile: Profile, platform: str, timeouts: Timeouts) -> None:
-    suite.check(profile, platform, SessionOptions(timeouts=timeouts))
+    check(profile, platform, timeouts.trial_s)
     if not (profile.data.seeded and profile.data.has_bits):
         raise UsageError(
             f"a sweep of {profile.name} could compare nothing: its profile needs `[data] seeded = true` and outputs or "

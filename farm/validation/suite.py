@@ -21,6 +21,7 @@ from farm.gates.determinism import second_look, suspect_devices
 from farm.gates.protocol import Evidence, PlannedMeasurement
 from farm.harness import file_selection, preparation, verdict
 from farm.harness import gates as judging
+from farm.harness.profile_check import check
 from farm.harness.worker import HarnessWorker
 from farm.leasing.device_lease import card_of
 from farm.model.device_health import claim
@@ -38,42 +39,18 @@ from farm.validation.state import MAX_REPEATS_NOISY
 from farm.validation.suite_base import said_of_base
 from farm.validation.suite_other_cards import look_elsewhere
 from farm.validation.suite_state import SuiteRequest, SuiteRun
-from jobs.faults import diagnosis
 from jobs.records import Arm
 from kernel.harness import profiles
 from kernel.harness.kernel import HarnessKernel
-from kernel.harness.profile import Profile, ProfileError, Timing
+from kernel.harness.profile import Timing
 from kernel.harness.targets import file_of
 from kernel.platforms.command import Command
-
-_MARGIN_S = 30.0  # a trial's limit must leave the suite's own room: to end the tree, and to read what it left
-
-
-def check(profile: Profile, platform: str, options: SessionOptions) -> None:
-    """Raise `UsageError` or `ProfileError` for what is wrong before anything is started."""
-    if platform not in profile.platforms:
-        known = ", ".join(sorted(profile.platforms))
-        raise UsageError(f"harness {profile.name} has no platform '{platform}'; its platforms: {known}")
-    require_known_kinds(profile)
-    trial_s, own_s = options.timeouts.trial_s, profile.longest_s(platform)
-    if trial_s < own_s + profile.limits.stop_seconds + _MARGIN_S:
-        told = f"--trial-timeout {trial_s:g} leaves no room for the harness's own {own_s:g} s and {_MARGIN_S:g} s more"
-        raise UsageError(f"{told}; raise it, or lower limits.seconds in the profile")
-
-
-def require_known_kinds(profile: Profile) -> None:
-    """Raise `ProfileError` for a signature whose kind the table of faults does not have."""
-    known = diagnosis.kinds()
-    for number, signature in enumerate(profile.signatures):
-        if signature.kind != "device" and signature.kind not in known:
-            named = f"signatures.{number}.kind '{signature.kind}'"
-            raise ProfileError(profile.name, f"{named} is none of: device, {', '.join(sorted(known))}")
 
 
 def resolve(asked: SuiteRequest, options: SessionOptions) -> ResolvedRun:
     """Return what is to be run: the files as one kernel, and their platform. Raises what `check` raises."""
     request, profile = asked.request, asked.profile
-    check(profile, request.platform, options)
+    check(profile, request.platform, options.timeouts.trial_s)
     preflight.amounts(request)
     if request.witnesses > request.devices:
         told = f"--witnesses {request.witnesses} need as many devices, --devices {request.devices} are fewer"

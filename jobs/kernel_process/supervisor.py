@@ -14,7 +14,7 @@ import psutil
 from pydantic import ValidationError
 
 from jobs.kernel_process.messages import KernelAnswer, KernelQuestion, Question
-from jobs.sandbox.limits import Launch, SandboxExit, SandboxLimits, Supervised
+from jobs.sandbox.limits import SandboxCommand, SandboxExit, SandboxLimits, Supervised
 from jobs.visible_text import visible
 from kernel.errors import KernelLoadError
 
@@ -76,7 +76,7 @@ class Conversation:
 
 def _started(question: Path, answered: Path, printed: Path) -> Supervised:
     return Supervised(
-        Launch([sys.executable, str(_CHILD), str(question)]),
+        SandboxCommand([sys.executable, str(_CHILD), str(question)]),
         os.environ,
         SandboxLimits(
             memory_bytes=psutil.virtual_memory().total, processes=_MOST_PROCESSES, log_bytes=_MOST_PRINTED_BYTES

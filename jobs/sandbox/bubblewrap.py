@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.sandbox import cgroup, held_memory, system_calls
-from jobs.sandbox.limits import Launch
+from jobs.sandbox.limits import SandboxCommand
 
 TRUSTED = Path("/run/farm/trusted")  # the farm's own packages, inside
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -96,15 +96,15 @@ def isolation() -> Isolation:
     return Isolation(True, "", _gaps())
 
 
-def launch(inside: Sequence[str], view: View) -> Launch:
+def launch(inside: Sequence[str], view: View) -> SandboxCommand:
     """`inside` in a sandbox that sees `view`, bounded by all that this machine has for it."""
     made, _ = system_calls.compiled(shared_mappings=_counts_shared_mappings())
-    return Launch(command(inside, view), made, subtree().path, _IN_MEMORY)
+    return SandboxCommand(command(inside, view), made, subtree().path, _IN_MEMORY)
 
 
-def bare(inside: Sequence[str]) -> Launch:
+def bare(inside: Sequence[str]) -> SandboxCommand:
     """`inside` where no sandbox can be had; a cgroup bounds it where there is one."""
-    return Launch(inside, subtree=subtree().path)
+    return SandboxCommand(inside, subtree=subtree().path)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from jobs.sandbox import bubblewrap, simulation
 from jobs.sandbox import limits as supervision
 from jobs.sandbox.bubblewrap import View
 from jobs.sandbox.commit_kernel import InputChangedError, Origin, Overrides
-from jobs.sandbox.limits import ADDRESS_FACTOR, Launch, SandboxLimits
+from jobs.sandbox.limits import ADDRESS_FACTOR, SandboxCommand, SandboxLimits
 from jobs.sandbox.protocol import MAX_ANSWER_BYTES, SandboxAction, SandboxAnswer, SandboxOrder, plain
 from jobs.sandbox.scratch import CACHE, INSIDE, WORK, SandboxPaths, installation, keep, scratch, trusted_packages
 from jobs.sandbox.simulation import simulated
@@ -173,7 +173,7 @@ class Confined:
             keep(directory / LOG_NAME, (printed, place.outer("log")), self._limits.log_bytes)
         return understood(ended, place.outer("answer"), printed)
 
-    def _command(self, place: SandboxPaths, needs: Needs) -> Launch:
+    def _command(self, place: SandboxPaths, needs: Needs) -> SandboxCommand:
         trusted = bubblewrap.TRUSTED if place.isolated else installation()
         program = trusted / "jobs" / "sandbox" / "entrypoint.py"
         inside = [sys.executable, "-I", str(program), str(place.inner("job")), str(trusted)]

@@ -22,7 +22,7 @@ class FilterUnavailableError(Exception):
     """No filter can be made on this machine."""
 
 
-class Comparison(enum.IntEnum):
+class ArgumentComparison(enum.IntEnum):
     """How an argument is compared, by libseccomp's numbers."""
 
     EQUAL = 4
@@ -35,7 +35,7 @@ class ArgumentTest:
     """A condition on one argument of a system call, as a number of 64 bits."""
 
     index: int
-    comparison: Comparison
+    comparison: ArgumentComparison
     value: int  # of MASKED_EQUAL the mask
     masked: int = 0  # what the argument is under that mask
 

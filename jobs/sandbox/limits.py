@@ -51,7 +51,7 @@ class SandboxLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class SandboxCommand:
     """A command, and what Linux bounds its processes with."""
 
     command: Sequence[str]
@@ -74,7 +74,7 @@ class Supervised:
 
     def __init__(
         self,
-        launch: Launch,
+        launch: SandboxCommand,
         environment: Mapping[str, str],
         limits: SandboxLimits,
         log: Path,
@@ -170,7 +170,7 @@ class Supervised:
 
 
 def run(
-    launch: Launch,
+    launch: SandboxCommand,
     environment: Mapping[str, str],
     limits: SandboxLimits,
     log: Path,
@@ -189,7 +189,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _filtered(launch: Launch) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+def _filtered(launch: SandboxCommand) -> Iterator[tuple[list[str], tuple[int, ...]]]:
     """The command with its filter of system calls, and the descriptor that it reads it from."""
     if not launch.filter:
         yield list(launch.command), ()
@@ -216,7 +216,7 @@ def _too_many(members: set[psutil.Process], limits: SandboxLimits) -> str:
     return f"more than {limits.processes} processes" if alive > limits.processes else ""
 
 
-def _too_much(members: set[psutil.Process], launch: Launch, limits: SandboxLimits) -> str:
+def _too_much(members: set[psutil.Process], launch: SandboxCommand, limits: SandboxLimits) -> str:
     pids = [member.pid for member in members if not _has_ended(member)]
     if held(pids, launch.mounts, filtered=bool(launch.filter)) > limits.memory_bytes:
         return _too_much_memory(limits)

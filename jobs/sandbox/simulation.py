@@ -20,7 +20,7 @@ from jobs.sandbox import bubblewrap
 from jobs.sandbox import limits as supervision
 from jobs.sandbox.bubblewrap import View
 from jobs.sandbox.commit_kernel import UnprovenTimeError
-from jobs.sandbox.limits import ADDRESS_FACTOR, Launch, SandboxLimits
+from jobs.sandbox.limits import ADDRESS_FACTOR, SandboxCommand, SandboxLimits
 from jobs.sandbox.protocol import MAX_ANSWER_BYTES, SandboxAction, SandboxAnswer, SandboxOrder
 from jobs.sandbox.scratch import WORK, SandboxPaths, installation, keep, scratch, trusted_packages
 from jobs.sandbox.validation import understood
@@ -111,7 +111,7 @@ def _ask(simulator: str, limits: SandboxLimits, place: SandboxPaths, log: Path) 
     return understood(ended, place.outer("answer"), printed)
 
 
-def _command(simulator: str, place: SandboxPaths, limits: SandboxLimits) -> Launch:
+def _command(simulator: str, place: SandboxPaths, limits: SandboxLimits) -> SandboxCommand:
     trusted = bubblewrap.TRUSTED if place.isolated else installation()
     program = trusted / "jobs" / "sandbox" / "entrypoint.py"
     inside = [sys.executable, "-I", str(program), str(place.inner("job")), str(trusted)]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.bubblewrap import TRUSTED, View
-from jobs.sandbox.limits import Launch, SandboxExit, SandboxLimits, Supervised
+from jobs.sandbox.limits import SandboxCommand, SandboxExit, SandboxLimits, Supervised
 from jobs.sandbox.scratch import trusted_packages
 from kernel.errors import PlatformUnavailableError
 from kernel.harness import process_tree
@@ -148,7 +148,7 @@ def _dropped(uid: int | None, view: View, limits: SandboxLimits, directory: Path
 
 
 def _supervised(
-    launch: Launch,
+    launch: SandboxCommand,
     environment: Mapping[str, str],
     limits: SandboxLimits,
     bounds: Bounds,

@@ -11,7 +11,7 @@ import errno
 import functools
 import socket
 
-from jobs.sandbox.libseccomp import ArgumentTest, Comparison, FilterUnavailableError, Refusal, compile_filter
+from jobs.sandbox.libseccomp import ArgumentComparison, ArgumentTest, FilterUnavailableError, Refusal, compile_filter
 
 _OTHER_PROCESSES = ("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd")
 _MOUNTS = (
@@ -112,13 +112,15 @@ def refusals(*, shared_mappings: bool = True) -> tuple[Refusal, ...]:
 
 
 def _masked(index: int, mask: int, masked: int) -> ArgumentTest:
-    return ArgumentTest(index, Comparison.MASKED_EQUAL, mask, masked)
+    return ArgumentTest(index, ArgumentComparison.MASKED_EQUAL, mask, masked)
 
 
 def _other_families() -> list[Refusal]:
     """Sockets of every family but three. Some, as of virtual machines, belong to no network namespace."""
-    tests = [ArgumentTest(0, Comparison.GREATER, max(_FAMILIES))]
-    tests += [ArgumentTest(0, Comparison.EQUAL, each) for each in range(max(_FAMILIES)) if each not in _FAMILIES]
+    tests = [ArgumentTest(0, ArgumentComparison.GREATER, max(_FAMILIES))]
+    tests += [
+        ArgumentTest(0, ArgumentComparison.EQUAL, each) for each in range(max(_FAMILIES)) if each not in _FAMILIES
+    ]
     return [Refusal("socket", errno.EAFNOSUPPORT, tests=(test,)) for test in tests]
 
 

@@ -75,7 +75,7 @@ def test_an_empty_commit_is_refused(tmp_path: Path) -> None:
 def test_many_files_are_asked_for_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         (tmp_path / f"{number}.py").write_text(str(number) * 10)
-    monkeypatch.setattr(whole_commit, "_BATCH_BYTES", 25)
+    monkeypatch.setattr(whole_commit, "BATCH_BYTES", 25)
 
     tree = whole_commit.whole_commit(*commit_of(tmp_path))
 

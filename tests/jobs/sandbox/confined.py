@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.bubblewrap import View
-from jobs.sandbox.limits import Launch, SandboxExit, SandboxLimits, Supervised
+from jobs.sandbox.limits import SandboxCommand, SandboxExit, SandboxLimits, Supervised
 from jobs.sandbox.scratch import trusted_packages
 
 LIMITS = SandboxLimits(memory_bytes=64 << 20, processes=64, scratch_bytes=96 << 20, time_s=60)
@@ -32,7 +32,7 @@ class Tried:
     printed: str
 
 
-def launch(source: str, limits: SandboxLimits = LIMITS) -> Launch:
+def launch(source: str, limits: SandboxLimits = LIMITS) -> SandboxCommand:
     """The command for `source` in a sandbox."""
     dropped: dict[str, object] = {
         "uid": bubblewrap.own_uid(),

@@ -12,7 +12,7 @@ import pytest
 
 from jobs.sandbox import bubblewrap, cgroup
 from jobs.sandbox.cgroup import Group, GroupLimits, Subtree
-from jobs.sandbox.limits import Launch, SandboxExit, SandboxLimits, Supervised
+from jobs.sandbox.limits import SandboxCommand, SandboxExit, SandboxLimits, Supervised
 
 LIMITS = GroupLimits(memory_bytes=1 << 30, tasks=64, cpus=1.5)
 REAL = bubblewrap.subtree()
@@ -40,7 +40,7 @@ def content(file: Path) -> str:
 def supervised(command: list[str], subtree: Path, place: Path) -> tuple[SandboxExit, Path]:
     """How `command` ends in a group of `subtree`, and that group."""
     limits = SandboxLimits(memory_bytes=1 << 30, processes=64, time_s=30)
-    with Supervised(Launch(command, subtree=subtree), os.environ, limits, place / "log", {}, place) as process:
+    with Supervised(SandboxCommand(command, subtree=subtree), os.environ, limits, place / "log", {}, place) as process:
         ended = process.wait(limits.time_s)
     assert ended is not None
     (group,) = subtree.glob("sandbox-*")
@@ -183,7 +183,7 @@ def test_a_real_group_bounds_memory_and_is_gone_afterwards(tmp_path: Path) -> No
     assert REAL.path is not None
     limits = dataclasses.replace(SandboxLimits(), memory_bytes=128 << 20, time_s=60)
     hoard = "import os\nheld = os.memfd_create('x')\nwhile True:\n    os.write(held, bytes(1 << 20))"
-    launch = Launch([sys.executable, "-I", "-c", hoard], subtree=REAL.path)
+    launch = SandboxCommand([sys.executable, "-I", "-c", hoard], subtree=REAL.path)
     before = set(REAL.path.iterdir())
 
     with Supervised(launch, os.environ, limits, tmp_path / "log", {}, tmp_path) as process:

@@ -180,3 +180,40 @@ def test_without_a_sandbox_it_is_refused_where_one_is_required(tmp_path: Path, m
     assert refused.failure is not None
     assert (refused.failure.fault, refused.failure.kind) == (Fault.NODE, "platform-unavailable")
     assert taken.status is TrialStatus.OK
+
+
+SET_UP = """
+[[setup]]
+name = "build"
+command = ["bash", "build.sh", "{output}"]
+outputs = ["out"]
+artefacts = ["out/lib.so.1"]
+activate = ["{root}/set_env.sh"]
+capture = { PRINTED = "^printed (.*)$" }
+"""
+BUILD = """
+mkdir "$1"; echo made > "$1/lib.so.1"; ln -s lib.so.1 "$1/lib.so"
+echo x 2> /dev/null > /etc/passwd || echo printed $HOME, not writable
+"""
+ACTIVATE = "export LD_PRELOAD=/proc/self/environ FROM_SCRIPT=1"  # a library that no process can load
+
+
+def test_a_commits_set_up_runs_confined_and_its_variables_stay_inside(tmp_path: Path) -> None:
+    text = (
+        "import os, pathlib\n"
+        "print(pathlib.Path(__file__).with_name('out').joinpath('lib.so').read_text().strip())\n"
+        "print(os.environ['PRINTED'], os.environ['FROM_SCRIPT'], os.environ['LD_PRELOAD'])\n"
+        "print(os.access(pathlib.Path(__file__).with_name('out') / 'lib.so.1', os.W_OK))\n"
+    )
+    beside = {"build.sh": BUILD.encode(), "set_env.sh": ACTIVATE.encode()}
+
+    records = [trial(text, tmp_path / name, PROFILE + SET_UP, beside) for name in ("a", "b")]
+
+    assert [record.status for record in records] == [TrialStatus.OK] * 2, records[0].failure
+    lines = printed(records[0], tmp_path / "a").splitlines()
+    assert [line for line in lines if "ld.so" not in line] == [
+        "made",
+        "/tmp, not writable 1 /proc/self/environ",
+        "False",
+    ]
+    assert not any("bwrap" in line for line in lines)
