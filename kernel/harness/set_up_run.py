@@ -71,7 +71,7 @@ class StepRun:
         given = set_up_address.environment(self.profile, self.platform, tree, work)
         sourced = [str(tree / script.format_map(known)) for script in scripts]
         readable = tuple(mounts.values())
-        changed = activation.change(sourced, tree, given, captured, work, self.launch, readable)
+        changed = activation.change(sourced, tree, given, captured, work, self.launch, (tree, *readable))
         words = changed.around([word.format_map(known) for word in self.step.command])
         heard = self._launched(words, tree, given, readable)
         if problem := unmade(self.step, self._problems(tree, before)):
