@@ -12,7 +12,7 @@ from pydantic import Field
 from jobs.records import Arm, Failure, Record, TimeUs, TrialStatus
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "2.0"
 
 
 class MetricName(str, enum.Enum):

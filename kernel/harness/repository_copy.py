@@ -69,7 +69,7 @@ def _is_run(directory: Path) -> bool:
 
 
 def _is_apart(directory: Path) -> bool:
-    """Whether git is told to ignore everything in it, as tools do with what they make, or it is tagged as a cache."""
+    """Return whether its .gitignore leaves out all that is in it, as tools do for what they make, or it is a cache."""
     if (directory / _CACHE_TAG).is_file():
         return True
     try:

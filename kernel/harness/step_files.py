@@ -1,4 +1,4 @@
-"""What a trial leaves of the set-up steps that it had to run: their logs, and a list that whoever reads a run collects.
+"""What a trial leaves of the set-up steps that it had to run: their logs, and a list for the reports of the run.
 
 Most trials leave nothing: an earlier one on their machine has run the steps.
 """

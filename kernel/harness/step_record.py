@@ -26,7 +26,7 @@ _PROVES_NOTHING = frozenset({"setup", "setup-hang", "disk-quota", "over-limit"})
 
 @dataclass(frozen=True, slots=True)
 class SetupStep:
-    """What became of one step."""
+    """How one step ended."""
 
     name: str
     address: str = ""  # "" for one that was skipped, or only activates

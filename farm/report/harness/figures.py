@@ -52,7 +52,7 @@ def set_up(harness: HarnessRecord) -> list[tuple[str, str, str]]:
 
 
 def outcome_of(step: SetupRecord | SetupStep) -> str:
-    """Return what became of a set-up step, in a few words."""
+    """Return how a set-up step ended, in a few words."""
     if step.problem:
         return f"failed: {step.problem}"
     if step.skipped:
