@@ -142,6 +142,11 @@ class Profile(ProfileSection):
             }
         )
 
+    def without_canaries(self) -> Profile:
+        """Return the profile for devices of which only the driver is asked whether they are fit."""
+        changed = {name: how.model_copy(update={"canary": ""}) for name, how in self.platforms.items()}
+        return self.model_copy(update={"platforms": changed})
+
     def longest_s(self, platform: str) -> float:
         """Return the longest time limit of any file on `platform`."""
         own = self.platforms[platform].limits.seconds or self.limits.seconds

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import shutil
 import tempfile
 import time
@@ -18,13 +17,11 @@ from pathlib import Path
 
 from kernel.clock import Clock, HostUs, wall_time
 from kernel.errors import DeviceError, HarnessError, PlatformUnavailableError, TensorError
-from kernel.harness import file_arguments, invocation, lanes, own_digests, repository_copy, results, toolchain
+from kernel.harness import file_arguments, invocation, own_digests, repository_copy, results, run_evidence, toolchain
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.ending import require_measured
 from kernel.harness.kernel import HarnessCall, HarnessKernel
-from kernel.harness.lanes import matches
 from kernel.harness.launch import Launcher, UnconfinedLauncher
-from kernel.harness.perf_records import Recording
 from kernel.harness.process_tree import Bounds, ProcessExit
 from kernel.harness.profile import Profile, Timing
 from kernel.harness.profile_sections import placeholders
@@ -35,7 +32,7 @@ from kernel.harness.set_up import SetupResult
 from kernel.harness.step_record import SetupError
 from kernel.harness.targets import file_of
 from kernel.platforms import npu_smi
-from kernel.platforms.protocol import LOG_NAME, TRACE_NAME, Built, Claim, Execution, Missing, Probe
+from kernel.platforms.protocol import LOG_NAME, TRACE_NAME, Built, Execution, Missing, Probe
 from kernel.platforms.swimlane import write_trace
 from kernel.spec import Kernel, Tensors, Tuning
 
@@ -184,13 +181,13 @@ class Command:
             except ResultsError as error:
                 seen.missing = str(error)
             require_measured(profile, seen, ended, _printed(directory / LOG_NAME))
-            recording = self._lanes(work, seen)
+            recording = run_evidence.recording(self.profile, work, seen)
             tasks = recording.tasks
             write_trace(directory / TRACE_NAME, tasks)
-            seen, us, untimed = self._timed(work, seen, recording)
-            claims, undigested = self._digested(work, seen.claims)
+            seen, us, untimed = run_evidence.timed(self.profile, work, seen, recording)
+            claims, undigested = run_evidence.digested(self.profile, work, seen.claims)
             if call.save:
-                self._keep_data(work, Path(call.save))
+                run_evidence.keep_data(self.profile, work, Path(call.save))
         measured = Execution(None, tasks, claims=claims, times=seen.times, untimed=untimed, undigested=undigested)
         if us is None or self._how.clock is Timing.HOST:
             return replace(measured, host=HostUs(us) if us is not None else None)
@@ -277,7 +274,7 @@ class Command:
 
         A file without an argument parser runs as a whole instead, below the same limits and for a short time.
         """
-        address = _digest(self.root / file_of(target, self.profile))
+        address = run_evidence.digest(self.root / file_of(target, self.profile))
         if profile.flags and address not in self._asked:
             printed = bytearray()
             limits = profile.limits
@@ -296,80 +293,6 @@ class Command:
             text = printed.decode(errors="replace") if ended.exit_code == 0 else ""
             self._asked[address] = file_arguments.arguments(text, profile.flags)
         return self._asked.get(address, [])
-
-    def _lanes(self, work: Path, seen: Seen) -> Recording:
-        """The tasks and the wall time of the run's swim lanes. Optional evidence: it decides no verdict."""
-        if self.profile.swimlane is None:
-            return Recording((), None)
-        found = lanes.read(work, self.profile.swimlane)
-        if seen.losses:
-            return Recording(found.tasks, None, f"a partial recording: {seen.losses}", partial=True)
-        return found
-
-    def _timed(self, work: Path, seen: Seen, recording: Recording) -> tuple[Seen, float | None, str]:
-        """The single time of the target, and in words why there is none: of its files, its lines, or its swim lanes."""
-        if recording.partial:
-            return seen, None, recording.untimed
-        if not self.profile.times:
-            return seen, *self._time(seen, recording)
-        problems = []
-        for each in self.profile.times:
-            try:
-                us, spread = results.times(work, each)
-            except ResultsError as error:
-                problems.append(str(error))
-            else:
-                return replace(seen, times={**seen.times, each.column: spread}), us, ""
-        return seen, None, "; ".join(problems)
-
-    def _time(self, seen: Seen, recording: Recording) -> tuple[float | None, str]:
-        """The median or mean that was printed, of the one mode or the primary one; else the swim lanes' time."""
-        lines, times = self.profile.lines, seen.times
-        chosen = times.get(lines.primary_mode) or (next(iter(times.values())) if len(times) == 1 else None)
-        if chosen is not None:
-            return _finite(chosen.mean_us if lines.statistic == "mean" else chosen.median_us, "the harness printed")
-        if times:
-            return None, f"{len(times)} modes were timed ({', '.join(times)}), and the profile names no primary one"
-        return recording.wall_us, recording.untimed
-
-    def _digested(self, work: Path, claims: Mapping[str, Claim]) -> tuple[dict[str, Claim], str]:
-        """`claims` with the digests of the outputs, and why those that the program should give are missing.
-
-        They are of the files the run has kept, or what the run's own processes say.
-        """
-        data = self.profile.data
-        kept = {path.stem: path for path in matches(work, data.outputs)}
-        found = {
-            name: replace(claim, sha256=_digest(kept[name]), digest_by="file") if name in kept else claim
-            for name, claim in claims.items()
-        }
-        told = own_digests.read(work, data.digests) if data.digests is not None else own_digests.OwnDigests()
-        return own_digests.merged(found, told), told.problem
-
-    def _keep_data(self, work: Path, where: Path) -> None:
-        """Move what the run has saved to `where`. Raises `HarnessError` where it saved nothing as it was asked to."""
-        where.parent.mkdir(parents=True, exist_ok=True)
-        if self.profile.data.frozen_by_wrapper:
-            own_digests.move_inputs(work, where)
-            return
-        replay = self.profile.data.replay
-        found = [path for path in matches(work, [replay.data]) if path.is_dir()] if replay is not None else []
-        if not found:
-            raise HarnessError("nothing-measured", "the harness was asked to save its data, and saved none")
-        shutil.move(found[0], where)
-
-
-def _finite(us: float, whose: str) -> tuple[float | None, str]:
-    """Return the value where it is finite and more than 0: only that is a time."""
-    return (us, "") if math.isfinite(us) and us > 0 else (None, f"{whose} {us:g} µs, which is not a time")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _printed(log: Path) -> str:
