@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from farm import paths
+from farm.cluster import ray_version
 from farm.text import counted
 from jobs.records import Record
 from jobs.sandbox import bubblewrap
@@ -98,13 +99,16 @@ def check_tool(command: str) -> DoctorCheck:
 
 
 def check_ray() -> DoctorCheck:
-    """Whether Ray can be imported."""
+    """Whether Ray can be imported, and is of a version that was tried."""
     try:
         ray = importlib.import_module("ray")
     except ImportError as error:
         return DoctorCheck(
             name="ray", status=Status.PROBLEM, detail=f"cannot be imported: {error}", remedy="make setup"
         )
+    if told := ray_version.problem():
+        problem, _, remedy = told.partition("; ")
+        return DoctorCheck(name="ray", status=Status.PROBLEM, detail=problem, remedy=remedy)
     return DoctorCheck(name="ray", status=Status.OK, detail=str(ray.__version__))
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections import namedtuple
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,16 @@ def test_ray_that_cannot_be_imported_is_a_problem(monkeypatch: pytest.MonkeyPatc
 
     assert check.status is Status.PROBLEM
     assert "No module named 'ray'" in check.detail
+
+
+def test_a_ray_that_was_never_tried_is_a_problem_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: "2.99.0")
+
+    check = doctor.check_ray()
+
+    assert check.status is Status.PROBLEM
+    assert "Ray 2.99.0 is installed" in check.detail
+    assert check.remedy.startswith("use 2.55 to 2.60")
 
 
 def test_a_full_disk_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -43,10 +43,11 @@ def test_every_pinned_version_and_the_lower_bound_were_tried() -> None:
         for path in (ROOT / "constraints").glob("*.txt")
         for found in re.finditer(r"^ray==(\d+\.\d+)", path.read_text(), re.MULTILINE)
     }
-    bound = re.search(r'"ray\[default\]>=(\d+\.\d+)', (ROOT / "pyproject.toml").read_text())
+    bound = re.search(r'"ray\[default\]>=(\d+\.\d+),<2\.(\d+)"', (ROOT / "pyproject.toml").read_text())
 
     assert bound
     assert pinned | {bound[1]} == {ray_version.TRIED[0], ray_version.TRIED[-1]}
+    assert f"2.{int(bound[2]) - 1}" == ray_version.TRIED[-1], "an installer is not to choose what every command refuses"
 
 
 def test_a_command_that_needs_ray_ends_with_that_line(tmp_path: Path) -> None:
