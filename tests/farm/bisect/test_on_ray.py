@@ -1,4 +1,7 @@
-"""Whole bisects: a real repository, a real Ray, programs that run confined on a platform that answers at once."""
+"""Whole bisects: a real repository, a real Ray, programs that run confined on a platform that answers at once.
+
+Those that are interrupted or killed are processes with a Ray of their own; the others share the Ray of this file.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 import farm
+from farm.cli.app import main
 from tests.fakes.commits import KERNEL, Commits, program, versions
 from tests.fakes.installed import install
 from tests.processes import left_behind
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("installed", "at_home")]
 
 PLATFORMS = {
     "commit": "tests.fakes.commit_platform:CommitPlatform",
@@ -27,46 +33,60 @@ PLATFORMS = {
 FAST, SLOW, BROKEN = "wall_us = 40.0", "wall_us = 41.0", "broken = True"
 
 
-@pytest.fixture(autouse=True)
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = tmp_path / "site"
-    install(site, monkeypatch, PLATFORMS, {KERNEL: f"{KERNEL}:KERNEL"})
-    (site / f"{KERNEL}.py").write_text(program(-1, ""))
-    (site / "budgets.toml").touch()
-    monkeypatch.setenv("FARM_SIM_DEVICES", "3")
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Before a Ray is started, whose workers find platforms and kernel as well."""
+    site = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        install(site, monkeypatch, PLATFORMS, {KERNEL: f"{KERNEL}:KERNEL"})
+        (site / f"{KERNEL}.py").write_text(program(-1, ""))
+        (site / "budgets.toml").touch()
+        monkeypatch.setenv("FARM_SIM_DEVICES", "3")
+        yield
 
 
-def bisect(commits: Commits, good: str, bad: str, *more: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def one_ray(installed: None, request: pytest.FixtureRequest) -> None:
+    """The Ray of this file."""
+    request.getfixturevalue("local_ray")
+
+
+def farm_bisect(*words: str) -> Result:
+    return CliRunner().invoke(main, ["bisect", *words])
+
+
+def bisect(commits: Commits, good: str, bad: str, *more: str) -> Result:
     options = ["--kernel", KERNEL, "--platform", "commit", "--source", str(commits.path), "--wait", "60", "--json"]
     out = commits.path.parent / "runs"
-    command = [sys.executable, "-m", "farm", "bisect", good, bad, *options, "--out", str(out), *more]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+    return farm_bisect(good, bad, *options, "--out", str(out), *more)
 
 
-def record(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def record(done: Result) -> dict[str, Any]:
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def test_a_regression_among_64_commits_is_found_with_three_devices_in_three_rounds(tmp_path: Path) -> None:
-    culprit = 41
-    commits = versions(tmp_path / "repo", [FAST if number < culprit else SLOW for number in range(65)])
+@pytest.mark.usefixtures("one_ray")
+def test_a_regression_among_15_commits_is_found_with_three_devices_in_two_rounds(tmp_path: Path) -> None:
+    culprit = 10
+    commits = versions(tmp_path / "repo", [FAST if number < culprit else SLOW for number in range(16)])
 
     done = bisect(commits, commits.ids[0], commits.ids[-1], "--no-report")
 
     found = record(done)
-    assert (done.returncode, found["outcome"]) == (0, "found"), found["reason"]
+    assert (done.exit_code, found["outcome"]) == (0, "found"), found["reason"]
     assert found["suspects"] == [commits.ids[culprit]]
     assert found["last_good"] == commits.ids[culprit - 1]
-    assert found["commits"] == 64
-    assert found["rounds"] <= 3
-    assert found["serial"]["probes"] == 6
+    assert found["commits"] == 15
+    assert found["rounds"] <= 2
+    assert found["serial"]["probes"] == 4
     assert len({probe["device"] for probe in found["probes"]}) == 3
     assert all(len({p["device"] for p in found["probes"] if p["round"] == n}) == 3 for n in range(1, found["rounds"]))
     assert (Path(found["directory"]) / "bisect.md").read_text().startswith("## 🎯 found")
 
 
+@pytest.mark.usefixtures("one_ray")
 def test_what_changes_nothing_is_not_tested_and_the_commit_found_gets_a_report(tmp_path: Path) -> None:
     commits = versions(tmp_path / "repo", [FAST, FAST])
     commits.touch()
@@ -76,7 +96,7 @@ def test_what_changes_nothing_is_not_tested_and_the_commit_found_gets_a_report(t
     done = bisect(commits, commits.ids[0], "main", "--devices", "2")
 
     found = record(done)
-    assert (done.returncode, found["suspects"]) == (0, [commits.ids[3]]), found["reason"]
+    assert (done.exit_code, found["suspects"]) == (0, [commits.ids[3]]), found["reason"]
     assert (found["commits"], len(found["candidates"]) - 1) == (4, 2)
     assert found["run_id"], found["notes"]
     report = farm.load(found["run_id"])
@@ -85,24 +105,26 @@ def test_what_changes_nothing_is_not_tested_and_the_commit_found_gets_a_report(t
     assert {gate.name: gate.status for gate in report.gates}["regression"] is farm.GateStatus.FAILED
 
 
+@pytest.mark.usefixtures("one_ray")
 def test_broken_commits_are_passed_over_and_named_where_they_hide_the_change(tmp_path: Path) -> None:
     commits = versions(tmp_path / "repo", [FAST, FAST, BROKEN, SLOW, SLOW])
 
     done = bisect(commits, commits.ids[0], commits.ids[-1], "--no-report")
 
     found = record(done)
-    assert (done.returncode, found["outcome"]) == (3, "narrowed")
+    assert (done.exit_code, found["outcome"]) == (3, "narrowed")
     assert found["suspects"] == [commits.ids[2], commits.ids[3]]
     assert "F00001" in next(probe["reason"] for probe in found["probes"] if probe["answer"] == "skipped")
 
 
+@pytest.mark.usefixtures("one_ray")
 def test_bits_that_depend_on_the_device_are_found_by_a_second_one(tmp_path: Path) -> None:
     commits = versions(tmp_path / "repo", ["", "", "by_device = True", "by_device = True"])
 
     done = bisect(commits, commits.ids[0], commits.ids[-1], "--metric", "determinism", "--no-report")
 
     found = record(done)
-    assert (done.returncode, found["suspects"]) == (0, [commits.ids[2]]), found["reason"]
+    assert (done.exit_code, found["suspects"]) == (0, [commits.ids[2]]), found["reason"]
     assert "depends on the device" in found["reason"]
     assert all(len({trial["device"] for trial in probe["trials"]}) == 2 for probe in found["probes"])
 
@@ -136,10 +158,11 @@ def test_ctrl_c_keeps_what_was_answered_and_leaves_no_process(tmp_path: Path) ->
     assert left_behind(str(home)) == []
 
 
+@pytest.mark.usefixtures("one_ray")
 def test_a_bisect_that_was_killed_goes_on_and_tests_no_commit_twice(tmp_path: Path) -> None:
     """Killed after a round: what was answered is on disk, and only the good commit runs again, to compare with."""
-    culprit, home = 11, tmp_path / "home"
-    commits = versions(tmp_path / "repo", [FAST if number < culprit else SLOW for number in range(17)])
+    culprit, home = 5, tmp_path / "home"
+    commits = versions(tmp_path / "repo", [FAST if number < culprit else SLOW for number in range(9)])
     out = commits.path.parent / "runs"
     arguments = ["--kernel", KERNEL, "--platform", "commit", "--source", str(commits.path), "--out", str(out)]
     with subprocess.Popen(
@@ -157,11 +180,10 @@ def test_a_bisect_that_was_killed_goes_on_and_tests_no_commit_twice(tmp_path: Pa
     before = json.loads(left.read_text())
     assert (before["outcome"], len(before["probes"])) == ("interrupted", 2 + 3)
 
-    command = [sys.executable, "-m", "farm", "bisect", "--resume", "latest", "--out", str(out), "--no-report", "--json"]
-    done = subprocess.run([*command, "--wait", "60"], capture_output=True, text=True, check=False)
+    done = farm_bisect("--resume", "latest", "--out", str(out), "--no-report", "--json", "--wait", "60")
 
     found = record(done)
-    assert (done.returncode, found["outcome"], found["suspects"]) == (0, "found", [commits.ids[culprit]])
+    assert (done.exit_code, found["outcome"], found["suspects"]) == (0, "found", [commits.ids[culprit]])
     assert found["resumed_from"] == before["bisect_id"]
     taken = {probe["commit"]: probe["trials"] for probe in before["probes"]}
     again = {
@@ -171,11 +193,12 @@ def test_a_bisect_that_was_killed_goes_on_and_tests_no_commit_twice(tmp_path: Pa
     assert len({probe["commit"] for probe in found["probes"]}) == len(found["probes"])
 
 
+@pytest.mark.usefixtures("one_ray")
 def test_a_range_without_a_change_is_one_line(tmp_path: Path) -> None:
     commits = versions(tmp_path / "repo", [FAST, FAST, FAST])
 
     done = bisect(commits, commits.ids[0], commits.ids[-1])
 
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     (line,) = done.stderr.strip().splitlines()
     assert f"no change of wall between GOOD {commits.ids[0][:12]} and BAD {commits.ids[2][:12]}" in line

@@ -15,11 +15,14 @@ from typing import Any
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
+from farm.cli.app import main
 from farm.cluster import endpoint_check
 from farm.cluster.head_watchdog import HeadLostError, HeadWatchdog
 from tests.fakes import ray_head
 from tests.fakes.installed import install
+from tests.fakes.platforms import SECONDS
 from tests.waiting import came_true
 
 FARM = [sys.executable, "-c", "from farm.cli.app import main; main()"]
@@ -60,6 +63,11 @@ def farm(home: Path, *arguments: str, **more: Any) -> subprocess.CompletedProces
     return subprocess.run([*FARM, *arguments], capture_output=True, text=True, check=False, env=env(home), **more)
 
 
+def asked(home: Path, *words: str) -> Any:
+    """What a command answers as JSON."""
+    return json.loads(CliRunner().invoke(main, words, env=env(home)).stdout)
+
+
 def env(home: Path) -> dict[str, str]:
     return {**os.environ, "FARM_STORE": f"sqlite:///{home / 'store.sqlite'}", "PYTHONUNBUFFERED": "1"}
 
@@ -76,15 +84,17 @@ def cluster(tmp_path: Path, at_home: Path, monkeypatch: pytest.MonkeyPatch) -> I
         port = str(probe.getsockname()[1])
     up = farm(tmp_path, "cluster", "up", "--nodes", "2", "--devices-per-node", "1", "--port", port)
     assert up.returncode == 0, up.stderr
-    yield json.loads(farm(tmp_path, "cluster", "status", "--json").stdout)
+    yield asked(tmp_path, "cluster", "status", "--json")
     farm(tmp_path, "cluster", "down")
 
 
 @pytest.mark.ray
-def test_a_run_whose_head_dies_is_errored_and_resumed_elsewhere(tmp_path: Path, cluster: dict[str, Any]) -> None:
+def test_a_run_whose_head_dies_is_errored_and_resumed_elsewhere(
+    tmp_path: Path, cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     what = ["--platform", "fake", "--case", "tiny", "--devices", "2", "--repeats", "14"]
-    asked = [*what, "--address", cluster["address"], "--out", str(tmp_path / "runs")]
-    with subprocess.Popen([*FARM, "run", *asked], stdout=subprocess.PIPE, text=True, env=env(tmp_path)) as process:
+    command = [*FARM, "run", *what, "--address", cluster["address"], "--out", str(tmp_path / "runs")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env(tmp_path)) as process:
         assert process.stdout is not None
         assert any("repeat 0" in line for line in process.stdout)
         for pid in cluster["nodes"][0]["pids"]:
@@ -93,7 +103,8 @@ def test_a_run_whose_head_dies_is_errored_and_resumed_elsewhere(tmp_path: Path, 
         assert process.wait() == 3, said
     assert "errored  the head node of the cluster" in said
 
-    before = json.loads(farm(tmp_path, "report", "latest", "--format", "json").stdout)
+    before = asked(tmp_path, "report", "latest", "--format", "json")
+    monkeypatch.setenv(SECONDS, "0")
     resumed = farm(tmp_path, "resume", "latest", "--json", timeout=240)
     after = json.loads(resumed.stdout)
 
@@ -108,10 +119,10 @@ def test_a_run_whose_head_dies_is_errored_and_resumed_elsewhere(tmp_path: Path, 
 @pytest.mark.parametrize("interrupt", [False, True], ids=["until-it-is-lost", "and-ended-by-sigterm"])
 def test_a_run_whose_head_freezes_ends(tmp_path: Path, cluster: dict[str, Any], interrupt: bool) -> None:
     what = ["--platform", "fake", "--case", "tiny", "--devices", "2", "--repeats", "30"]
-    asked = [*what, "--address", cluster["address"], "--out", str(tmp_path / "runs")]
+    command = [*FARM, "run", *what, "--address", cluster["address"], "--out", str(tmp_path / "runs")]
     frozen: list[int] = []
     try:
-        with subprocess.Popen([*FARM, "run", *asked], stdout=subprocess.PIPE, text=True, env=env(tmp_path)) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env(tmp_path)) as process:
             assert process.stdout is not None
             assert any("repeat 0" in line for line in process.stdout)
             frozen = [pid for pid in cluster["nodes"][0]["pids"] if "gcs_server" in psutil.Process(pid).name()]

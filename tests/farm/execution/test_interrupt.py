@@ -11,22 +11,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from farm.cli.app import main
 from tests.waiting import came_true
 
 pytestmark = [pytest.mark.ray, pytest.mark.sim]
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from farm.cli.app import main; main()", *arguments]
+GONE_S = 5  # for how long a node of Ray looks for a head that is gone, a minute otherwise
 
 
 @pytest.fixture
 def long_run(tmp_path: Path, at_home: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run of many repeats that has measured at least one."""
-    arguments = command("run", "--case", "tiny", "--devices", "2", "--repeats", "200", "--out", str(tmp_path / "out"))
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "FARM_STORE": f"sqlite:///{tmp_path / 'store.sqlite'}"}
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    """A run of many repeats that has measured at least one. Its store is the one that `at_home` names."""
+    words = ["run", "--case", "tiny", "--devices", "2", "--repeats", "200", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-c", "from farm.cli.app import main; main()", *words]
+    more = {"PYTHONUNBUFFERED": "1", "RAY_gcs_rpc_server_reconnect_timeout_s": str(GONE_S)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **more}) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "repeat 0" in line:
@@ -88,13 +90,12 @@ def test_a_killed_run_ends_errored_in_the_store(long_run: subprocess.Popen[str],
     long_run.kill()
     long_run.wait(timeout=30)
 
-    environment = {**os.environ, "FARM_STORE": f"sqlite:///{tmp_path / 'store.sqlite'}"}
-    listed = subprocess.run(command("runs", "--json"), capture_output=True, text=True, check=True, env=environment)
-    (row,) = json.loads(listed.stdout)
+    (row,) = json.loads(farm("runs", "--json").stdout)
     assert row["verdict"] == "errored"
     assert "interrupted" in row["reason"]
-    shown = subprocess.run(
-        command("report", "latest", "--json"), capture_output=True, text=True, check=False, env=environment
-    )
-    assert len(json.loads(shown.stdout)["trials"]) >= 1
-    assert gone(workers, within_s=120)  # Ray's own node process waits a minute for a head that does not come back
+    assert len(json.loads(farm("report", "latest", "--json").stdout)["trials"]) >= 1
+    assert gone(workers, within_s=GONE_S + 60)
+
+
+def farm(*words: str) -> Result:
+    return CliRunner().invoke(main, words)

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from farm.cli.app import main
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home")]
 
@@ -82,8 +85,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_that_fills_up_loses_reports_and_no_verdict(small_disk: Path) -> None:
     asked = ["run", "--case", "tiny", "--devices", "1", "--repeats", "1", "--out", str(small_disk)]
     done = subprocess.run([*FARM, *asked], capture_output=True, text=True, check=False)
-    told = subprocess.run([*FARM, "runs", "--json"], capture_output=True, text=True, check=True)
-    listed = json.loads(told.stdout)
+    listed = json.loads(CliRunner().invoke(main, ["runs", "--json"]).stdout)
 
     assert done.returncode == 3, done.stdout + done.stderr
     assert "No space left on device" in done.stdout + done.stderr
@@ -98,11 +100,7 @@ def test_a_killed_driver_is_resumed_and_repeats_nothing(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert any("repeat 1 " in line for line in process.stdout)
         process.kill()
-    before = json.loads(
-        subprocess.run(
-            [*FARM, "report", "latest", "--format", "json"], capture_output=True, text=True, check=True
-        ).stdout
-    )
+    before = json.loads(CliRunner().invoke(main, ["report", "latest", "--format", "json"]).stdout)
     resumed = subprocess.run([*FARM, "resume", "latest", "--json"], capture_output=True, text=True, check=False)
     after = json.loads(resumed.stdout)
 
