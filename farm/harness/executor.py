@@ -195,8 +195,8 @@ class HarnessExecutor:
             turn = replace(turn, arm=Arm.HEAD)
         beside = ",".join(str(self._seats[slot].index) for slot in slots[1:])
         tuning = {"seed": str(self.template.seed), "beside": beside}
-        if turn.file in self.freezes:
-            first = turn.repeat == 0 and turn.arm is Arm.HEAD
+        first = turn.repeat == 0 and turn.arm is Arm.HEAD
+        if turn.file in self.freezes and (first or turn.file in self._kept_by):  # a base may follow a head that failed
             tuning["save" if first else "replay"] = str(self.data_of(turn))
         if self.heads[turn.file].devices == 1 and not turn.only:
             self.witnesses.settle(turn, self._seats[slots[0]])

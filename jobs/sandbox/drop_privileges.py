@@ -11,9 +11,11 @@ import os
 import resource
 import sys
 
+UNSEEN = "farm: not in the sandbox: "
+
 
 def main(limits: str, command: list[str]) -> None:
-    """Be `command`. Ends with exit code 127 where there is no such program, as a shell does."""
+    """Be `command`. Where there is no such program, say so after `UNSEEN` and end with exit code 127."""
     wanted = json.loads(limits)
     if wanted["uid"] is not None:
         os.setgroups(wanted["groups"])
@@ -35,7 +37,7 @@ def main(limits: str, command: list[str]) -> None:
     try:
         os.execvp(command[0], command)
     except OSError as error:
-        sys.stderr.write(f"{command[0]}: {error.strerror}\n")
+        sys.stderr.write(f"{UNSEEN}{command[0]}: {error.strerror}\n")
         sys.exit(127)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.bubblewrap import TRUSTED, View
+from jobs.sandbox.drop_privileges import UNSEEN
 from jobs.sandbox.limits import SandboxCommand, SandboxExit, SandboxLimits, Supervised
 from jobs.sandbox.scratch import trusted_packages
 from kernel.errors import PlatformUnavailableError
@@ -31,6 +32,7 @@ _LOOK_S = 0.5
 _LOG_BYTES = 256 << 20  # printed by one command; the profile's limit is of what is kept
 _BLOCK = 1 << 18
 _LEAST_FREE_BYTES = 32 << 20
+_NO_PROGRAM = 127  # exit code of shells, and of `drop_privileges`
 # The kernel refuses a process only beyond this many times the limit: before that the count made here ends the command
 # and says why. A refused fork would look like a machine that has no room.
 _BURST = 4
@@ -160,8 +162,12 @@ def _supervised(
         with Supervised(launch, environment, limits, printed, {}, Path(place)) as process, printed.open("rb") as log:
             ended = _followed(process, bounds, measured, lambda: _hand_on(log.read, on_output))
         with printed.open("rb") as log:
+            first = log.readline(_BLOCK).decode(errors="replace").strip()
             log.seek(ended.read)
             _hand_on(log.read, on_output)
+    if ended.exit.exit_code == _NO_PROGRAM and first.startswith(UNSEEN):
+        told = first.removeprefix(UNSEEN)
+        return ProcessExit(None, problem=f"{told} in the sandbox; add its directory to [sandbox] read of the profile")
     return ended.exit
 
 
@@ -218,7 +224,9 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
     """`given` with a home inside; one that is the farm's own is not shown, so it would only mislead."""
     own = bubblewrap.environment({}, _HOME)
     kept = {name: value for name, value in given.items() if name != "HOME" or value != os.environ.get("HOME")}
-    return {"PATH": own["PATH"], "HOME": _HOME, "TMPDIR": _HOME, "USER": "farm", "LANG": "C.UTF-8", **kept}
+    # Programs of a directory that is not shown, of a home for example, are found where the farm's own Python is.
+    kept["PATH"] = os.pathsep.join(filter(None, [kept.get("PATH"), own["PATH"]]))
+    return {"HOME": _HOME, "TMPDIR": _HOME, "USER": "farm", "LANG": "C.UTF-8", **kept}
 
 
 def _give(directory: Path, uid: int) -> None:

@@ -266,6 +266,15 @@ def test_a_head_that_fails_is_followed_by_one_look_at_its_base_and_by_nothing_el
     assert [(each.arm, each.repeat) for each in kept] == [(Arm.HEAD, 0), (Arm.BASE, 0)]
 
 
+def test_a_base_that_follows_a_failed_head_has_no_operands_to_take(tmp_path: Path) -> None:
+    _, trials, kept = conducted(
+        {"a.py": head()}, count=1, repeats=2, based={"a.py": 2}, freezes="a.py", fails={"a.py": RAISED}
+    )
+
+    assert [(each.arm, each.repeat) for each in kept] == [(Arm.HEAD, 0), (Arm.BASE, 0)]
+    assert not {"save", "replay"} & set(trials.asked[1].tuning)
+
+
 def test_a_base_that_fails_by_its_own_fault_is_not_tried_again_and_the_head_goes_on() -> None:
     _, _, kept = conducted({"a.py": head()}, count=1, repeats=3, based={"a.py": 3}, fails={"base a.py": RAISED})
 

@@ -171,6 +171,25 @@ def test_a_version_is_asked_where_the_commit_cannot_answer_unseen(tmp_path: Path
     assert found["cc"] == "unknown: cat ended with exit code 1"
 
 
+def test_a_program_of_a_directory_that_is_not_shown_is_found_beside_the_farms_python_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("python", "own-tool"):
+        (tmp_path / "bin" / name).write_text("#!/bin/sh\nexit 0\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+
+    found = trial("import sys\nprint(sys.executable)\n", tmp_path / "a", PROFILE.replace(sys.executable, "python"))
+    missing = trial("", tmp_path / "b", PROFILE.replace(sys.executable, "own-tool"))
+
+    assert found.status is TrialStatus.OK, found.failure
+    assert Path(printed(found, tmp_path / "a").strip()).parent == Path(sys.executable).parent
+    assert missing.failure is not None
+    assert (missing.failure.fault, missing.failure.kind) == (Fault.NODE, "platform-unavailable")
+    assert "own-tool: No such file or directory in the sandbox; add its directory" in missing.failure.message
+
+
 def test_without_a_sandbox_it_is_refused_where_one_is_required(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bubblewrap, "isolation", lambda: Isolation(False, "bubblewrap is not installed"))
 
