@@ -14,10 +14,12 @@ from ci.api import tokens
 from ci.store.states import JobState, Scope
 from ci.store.tables import JOB
 from farm.model import progress
+from farm.model.audit import Actor, AuditAction
 from farm.model.device_health import DeviceState
 from farm.model.progress import Progress
 from farm.model.run import RunRecord, Verdict
 from farm.model.sweep import SweepPlan, SweepRecord
+from farm.store import audit_log
 from farm.store.run_store import Store
 from farm.store.tables import DEVICE, RUN
 from jobs.records import TrialStatus
@@ -63,6 +65,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     logs = directory / "runs" / place.running / "logs"
     logs.mkdir(parents=True)
     (logs / "trial.log").write_text("first line\n")
+    words = {
+        "subject": "a2a3/" + "n" * 90,
+        "detail": "d" * 120,
+        "outcome": "refused: " + "r" * 120,
+    }  # that nothing breaks
+    audit_log.note_alone(place.engine, Actor("token " + "t" * 64, "::1"), AuditAction.QUARANTINED, **words)
     place.sweep = keep(directory / "sweeps", sweep_samples.one_bad())
     with place.engine.connect() as connection:
         place.job = str(connection.execute(select(JOB.c.id).where(JOB.c.run_id == place.running)).scalar_one())
@@ -110,6 +118,8 @@ def pages(place: Place) -> list[str]:
         "/nights",
         f"/nights/{place.sweep}",
         f"/compare?a={place.ended}&b={place.before}",
+        "/audit",
+        "/jobs?state=queued",
         "/nothing",
     ]
 
@@ -147,11 +157,23 @@ def test_a_small_screen_scrolls_in_one_direction_only(place: Place, open_tab: Ta
 
 def test_a_list_on_a_small_screen_names_each_cell(place: Place, open_tab: Tab) -> None:
     open_tab.page.set_viewport_size({"width": 375, "height": 800})
-    for path in ("/", "/jobs", "/runs"):
+    for path in ("/", "/jobs", "/runs", "/audit"):
         open_tab.go(path)
         named = "each => getComputedStyle(each, '::before').content.length > 2"
         cells = open_tab.page.locator("table.list tbody td")
         assert cells.count() > 0 and cells.evaluate_all(f"cells => cells.every({named})"), path
+
+
+def test_lists_can_be_read_on_a_small_screen_in_the_dark(place: Place, browser: Browser) -> None:
+    with tab(browser, place.url, "dark") as opened:
+        opened.sign_in(token(place))
+        opened.page.set_viewport_size({"width": 375, "height": 800})
+        unfair = {}
+        for path in ("/jobs", "/audit", "/runs", f"/jobs/{place.job}"):
+            opened.go(path)
+            unfair[path] = opened.unfair()
+
+    assert {path: found for path, found in unfair.items() if found} == {}
 
 
 def test_the_keyboard_is_enough(place: Place, browser: Browser) -> None:
@@ -338,6 +360,7 @@ def test_nothing_a_pull_request_writes_becomes_markup(place: Place, open_tab: Ta
             update(DEVICE).where(DEVICE.c.id == "npu-0/0").values(why=HOSTILE, state="suspect", soc=HOSTILE)
         )
         connection.execute(update(RUN).where(RUN.c.id == place.ended).values(reason=HOSTILE))
+        audit_log.note(connection, Actor(HOSTILE, HOSTILE), AuditAction.APPROVED, HOSTILE, HOSTILE, HOSTILE)
     paths = [
         "/",
         "/runs",
@@ -352,6 +375,7 @@ def test_nothing_a_pull_request_writes_becomes_markup(place: Place, open_tab: Ta
         "/nights",
         "/nights/hostile",
         f"/compare?a={record.run_id}&b={other.run_id}",
+        "/audit",
     ]
     for path in paths:
         assert open_tab.go(path).status == 200, path
