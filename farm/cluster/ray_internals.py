@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 from ray._common.usage.usage_constants import CLUSTER_METADATA_KEY
-from ray._private import parameter, ray_constants, services, state, worker
+from ray._private import node, parameter, ray_constants, services, state, worker
 from ray._private.utils import check_version_info
 from ray._private.worker import global_worker
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
@@ -84,20 +84,25 @@ def on_loopback(wanted: bool) -> Iterator[None]:
 def worker_script(path: str) -> Iterator[None]:
     """Have every node that is started within the block start its workers with the script at `path`.
 
-    Its nodes have neither a log monitor nor an autoscaler, which nobody asks here, and which cost CPU at each start.
+    Its nodes have neither a log monitor nor an autoscaler, and no process of Ray's dashboard where no dashboard is
+    wanted. Nobody asks them here, each costs CPU at each start, and a start waits for the last one.
     """
-    original = parameter.RayParams
+    original, serve = parameter.RayParams, node.Node.start_api_server
     changed = {"worker_path": path, "include_log_monitor": False, "no_monitor": True}
 
     class Params(original):  # type: ignore[misc,valid-type]
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **{**named, **changed})
 
-    parameter.RayParams = Params
+    def only_if_wanted(started: node.Node, **named: Any) -> None:
+        if named["include_dashboard"] is not False:
+            serve(started, **named)
+
+    parameter.RayParams, node.Node.start_api_server = Params, only_if_wanted
     try:
         yield
     finally:
-        parameter.RayParams = original
+        parameter.RayParams, node.Node.start_api_server = original, serve
 
 
 def worker_path() -> list[str]:

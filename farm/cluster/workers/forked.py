@@ -17,16 +17,12 @@ from farm.process import installation
 
 _LONGEST = 100  # bytes of a socket's path that every system takes
 _EVERY_WORKER = (
-    *("torch", "numpy", "safetensors.torch", "pydantic.main", "zoneinfo", "psutil"),
-    *(
-        "asyncio",
-        "google.protobuf.descriptor_pb2",
-        "msgpack",
-        "yaml",
-        "jsonschema",
-        "requests",
-        "setproctitle",
-    ),  # Ray's
+    *("torch", "numpy", "numpy.typing", "safetensors.torch", "zoneinfo", "psutil", "tomllib"),
+    *("pydantic.main", "pydantic.fields", "pydantic.types", "pydantic._internal._validators"),
+    # Ray's
+    *("asyncio", "logging.handlers", "packaging.version", "pdb", "secrets", "html"),
+    *("google.protobuf.descriptor_pb2", "google.protobuf.json_format", "google.protobuf.timestamp_pb2"),
+    *("colorama", "filelock", "jsonschema", "msgpack", "requests", "setproctitle", "tqdm.auto", "yaml"),
 )
 _SIMULATED = ("pypto",)  # on a machine with NPUs it may open them, which a process that is forked must not have done
 _END_S = 5.0  # its end is at hand, unless it is still loading

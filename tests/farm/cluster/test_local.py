@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 
@@ -109,6 +110,13 @@ def test_status_shows_nodes_and_devices(cluster: LocalCluster, home: Path) -> No
         (0, 2, "a2a3", True),
         (1, 2, "a2a3", True),
     ]
+
+
+def test_its_nodes_have_nothing_of_ray_that_nobody_asks(cluster: LocalCluster) -> None:
+    running = " ".join(word for pid in in_session(cluster) for word in psutil.Process(pid).cmdline())
+
+    assert "gcs_server" in running
+    assert [word for word in ("dashboard/dashboard.py", "log_monitor.py", "monitor.py") if word in running] == []
 
 
 def test_farm_joins_without_anything_exported(cluster: LocalCluster, home: Path) -> None:
