@@ -125,12 +125,12 @@ def command(
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
     profile = profiles.find(harness)
     check(profile, platform, timeouts.trial_s)
-    commits = _commits(source, commit, base, require_sandbox=require_sandbox)
-    if changed_only and (commits is None or not commits.request.base):
+    if changed_only and base is None:
         raise UsageError("--changed-only compares a commit with its merge base; name them with --source and --base")
-    if commits is not None and (root is not None or changed_since is not None):
+    if (source is not None or base is not None) and (root is not None or changed_since is not None):
         given = "--root" if root is not None else "--changed-since"
         raise UsageError(f"{given} is for files as they are, and --source for a commit's; with that use --changed-only")
+    commits = _commits(source, commit, base, require_sandbox=require_sandbox)
     where = repository(root) if commits is None else commits.head.unpack(paths.cache())
     found = file_selection.discover(where, patterns, profile, platform)
     selected = f"all {len(found.files) + len(found.skipped)} files that match and can be run"

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from farm.cli.app import main
 from tests.fakes.harness import ROOT
 
+REPOSITORY = Path(__file__).parents[3]
 SEEN = "[RUN] compile ...\n[RUN]   'y' PASS  shape=(1,) dtype=torch.int8\n[RUN] PASS (1.00s)\n"
 
 
@@ -42,7 +43,17 @@ def test_help_tells_which_of_the_two_commands_it_is_for() -> None:
             ["--harness", "pypto-lib", "--trial-timeout", "600"],
             "--trial-timeout 600 leaves no room for the harness's own 600 s",
         ),
-        (["--harness", "pypto-lib", "--source", "."], "--source .: a harness's files run as the farm's user"),
+        (["--suite", "pypto-lib", "--source", str(REPOSITORY), "--root", str(ROOT)], "--root is for files as they are"),
+        (
+            ["--suite", "pypto-lib", "--source", str(REPOSITORY), "--changed-since", "HEAD"],
+            "--changed-since is for files as they are, and --source for a commit's; with that use --changed-only",
+        ),
+        (["--suite", "pypto-lib", "--commit", "HEAD"], "--commit is for files from a git repository; name one"),
+        (["--suite", "pypto-lib", "--changed-only"], "--changed-only compares a commit with its merge base"),
+        (["--suite", "pypto-lib", "--source", str(REPOSITORY), "--changed-only"], "--changed-only compares a commit"),
+        (["--suite", "pypto-lib", "--source", "/nowhere"], "--source /nowhere is no directory"),
+        (["--suite", "pypto-lib", "--source", str(REPOSITORY), "--commit", "gone"], "there is no commit 'gone'"),
+        (["--suite", "pypto-lib", "-w", "4", "models/passes.py"], "--witnesses 4 need as many devices, --devices 3"),
         (["--harness", "pypto-lib", "--root", "/nowhere"], "--root /nowhere is no directory"),
         (["--harness", "pypto-lib", "models/no_sim.py"], "none of 1 files is for a2a3sim; models/no_sim.py is marked"),
         (["--harness", "pypto-lib", "--devices", "0", "models/passes.py"], "--devices 0 is out of range"),
@@ -50,7 +61,7 @@ def test_help_tells_which_of_the_two_commands_it_is_for() -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments: list[str], told: str) -> None:
-    root = [] if "--root" in arguments else ["--root", str(ROOT)]
+    root = [] if {"--root", "--source", "--commit"} & set(arguments) else ["--root", str(ROOT)]
 
     result = farm("run", *arguments, *root)
 

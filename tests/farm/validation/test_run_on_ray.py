@@ -61,7 +61,7 @@ def test_a_clean_run_passes_with_all_its_evidence(tmp_path: Path) -> None:
     assert set(record.trials[0].outputs) == {"q", "kv", "qr", "qr_scale"}
     written = {path.name for path in (tmp_path / record.run_id).iterdir()}
     assert {"report.json", "junit.xml", "report.md", "traces", "logs"} <= written
-    assert len(list((tmp_path / record.run_id / "traces").glob("*.json"))) == 9
+    assert len(list((tmp_path / record.run_id / "traces").glob("*.json.gz"))) == 9
 
 
 def test_a_kernel_named_by_its_file_reaches_every_worker(tmp_path: Path) -> None:
