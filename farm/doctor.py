@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from farm import paths
-from farm.cluster import ray_version
+from farm.process import ray_version
 from farm.text import counted
 from jobs.records import Record
 from jobs.sandbox import bubblewrap

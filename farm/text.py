@@ -62,3 +62,14 @@ def ordinal(number: int) -> str:
 def counted(number: int, noun: str) -> str:
     """Return `1 device`, `3 devices`: a number with its noun in the right form."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def outliers(share: float, allowed: float, total: int) -> str:
+    """Return how many of `total` elements are out of their tolerance, and how many may be; both shares as 0 to 1.
+
+    A number tells one element of many, which no rounded share does; the share stands beside it from 0.1 % on.
+    """
+    wrong = round(share * total)
+    told = f" ({share:.1%})" if share >= 0.001 else ""
+    are = "is an outlier" if wrong == 1 else "are outliers"
+    return f"{wrong:,} of {total:,} elements{told} {are}, {int(allowed * total + 1e-6):,} allowed"

@@ -3,6 +3,6 @@
 The package is not imported where the installed Ray is of a minor version that it was not tried with.
 """
 
-from farm.cluster.ray_version import require_tried
+from farm.process.ray_version import require_tried
 
 require_tried()  # before anything imports an interface that this version may not have

@@ -1,6 +1,6 @@
 """Ray's private interfaces, all of them: what the farm needs and Ray 2.60 offers no public way to do.
 
-They are used with the minor versions of Ray in `farm.cluster.ray_version` alone, with which each was tried.
+They are used with the minor versions of Ray in `farm.process.ray_version` alone, with which each was tried.
 
 `tests/farm/cluster/test_local.py` and `tests/farm/cluster/test_endpoint_check.py` hold each of them to a real Ray.
 """

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from farm.gates import each_output
 from farm.gates.protocol import Evidence
 from farm.model.run import GateRecord
+from farm.text import outliers
 from jobs.records import OutputRecord, TrialRecord
 
 
@@ -29,7 +32,5 @@ def _describe(output: OutputRecord) -> str:
     if tolerance.nonfinite:
         return f"{tolerance.nonfinite} NaN or Inf elements, the first at {tolerance.worst_index}"
     instead = "" if tolerance.worst_actual is None else f": {tolerance.worst_actual:g} for {tolerance.worst_expected:g}"
-    return (
-        f"{tolerance.outlier_share:.4%} of the elements are outliers, {tolerance.allowed_outlier_share:.4%} allowed; "
-        f"worst at {tolerance.worst_index}{instead}"
-    )
+    told = outliers(tolerance.outlier_share, tolerance.allowed_outlier_share, math.prod(output.shape))
+    return f"{told}; worst at {tolerance.worst_index}{instead}"

@@ -46,8 +46,8 @@ def said(judged: GateRecord) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize(
     ("tolerance", "message"),
     [
-        ({}, "25.0000% of the elements are outliers, 0.5000% allowed; worst at [0, 0]: 1 for 2"),
-        ({"worst_actual": None}, "25.0000% of the elements are outliers, 0.5000% allowed; worst at [0, 0]"),
+        ({}, "1 of 4 elements (25.0%) is an outlier, 0 allowed; worst at [0, 0]: 1 for 2"),
+        ({"worst_actual": None}, "1 of 4 elements (25.0%) is an outlier, 0 allowed; worst at [0, 0]"),
         ({"nonfinite": 3}, "3 NaN or Inf elements, the first at [0, 0]"),
         ({"problem": "'q' has shape [1], expected [2]", "nonfinite": 3}, "'q' has shape [1], expected [2]"),
     ],

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from farm.cluster import ray_version
 from farm.errors import UsageError
+from farm.process import ray_version
 
 ROOT = Path(__file__).parents[3]
 
