@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobs.records import OutputRecord
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, bidirectional override, surrogate, …
 _KEPT = 400  # characters of one message; a compiler can print megabytes on one line
@@ -67,9 +72,15 @@ def counted(number: int, noun: str) -> str:
 def outliers(share: float, allowed: float, total: int) -> str:
     """Return how many of `total` elements are out of their tolerance, and how many may be; both shares as 0 to 1.
 
-    A number tells one element of many, which no rounded share does; the share stands beside it from 0.1 % on.
+    A rounded share hides one element of many, and a number does not. The share stands beside it from 0.1 % on.
     """
     wrong = round(share * total)
     told = f" ({share:.1%})" if share >= 0.001 else ""
     are = "is an outlier" if wrong == 1 else "are outliers"
     return f"{wrong:,} of {total:,} elements{told} {are}, {int(allowed * total + 1e-6):,} allowed"
+
+
+def outliers_of(output: OutputRecord) -> str:
+    """Return how many elements of one output of a trial are out of their tolerance."""
+    found = output.tolerance
+    return outliers(found.outlier_share, found.allowed_outlier_share, math.prod(output.shape))

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from farm.gates.regression import ALLOWED_EXACT, ALLOWED_NOISY, FEWEST_ROUNDS, ArmComparison, TimedProgram, compare
 from farm.model.bisect import Answer, MetricName
-from farm.text import microseconds
+from farm.text import microseconds, outliers_of
 from jobs.records import Arm as Program
 from jobs.records import Fault, TrialRecord, TrialStatus
 from kernel.clock import Clock
@@ -239,8 +239,8 @@ def _bits(trial: TrialRecord) -> dict[str, str]:
 
 def _wrong(trial: TrialRecord) -> list[str]:
     """Each output that is out of its tolerance, with by how much, or that a suite's file says is wrong."""
-    bounds = {name: output.tolerance for name, output in trial.outputs.items() if not output.tolerance.passed}
-    found = [f"{name} {bound.problem or format(bound.outlier_share, '.4%')}" for name, bound in bounds.items()]
+    wrong = {name: output for name, output in trial.outputs.items() if not output.tolerance.passed}
+    found = [f"{name}: {output.tolerance.problem or outliers_of(output)}" for name, output in wrong.items()]
     return found + [name for name, claim in trial.claims.items() if not claim.passed]
 
 

@@ -14,6 +14,7 @@ from farm.gates.protocol import Evidence, gravest, judge_cases, with_status
 from farm.model.run import Finding, GateRecord, GateStatus
 from farm.stats.robust import median
 from farm.stats.thresholds import RESOLUTION_US
+from farm.text import outliers_of
 from jobs.records import Arm, TrialRecord
 
 # One sample against a device's median: what noise alone hardly ever does, and what skipping work easily does.
@@ -58,9 +59,7 @@ def _wrong(trial: TrialRecord, names: Sequence[str]) -> list[Finding]:
         if name not in trial.outputs
     ]
     return lacking + [
-        _failed(
-            trial, f"wrong on a second draw of the inputs: {100 * output.tolerance.outlier_share:.3f} % outliers", name
-        )
+        _failed(trial, f"wrong on a second draw of the inputs: {outliers_of(output)}", name)
         for name, output in trial.outputs.items()
         if not output.tolerance.passed
     ]

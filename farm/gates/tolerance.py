@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from farm.gates import each_output
 from farm.gates.protocol import Evidence
 from farm.model.run import GateRecord
-from farm.text import outliers
+from farm.text import outliers_of
 from jobs.records import OutputRecord, TrialRecord
 
 
@@ -32,5 +30,4 @@ def _describe(output: OutputRecord) -> str:
     if tolerance.nonfinite:
         return f"{tolerance.nonfinite} NaN or Inf elements, the first at {tolerance.worst_index}"
     instead = "" if tolerance.worst_actual is None else f": {tolerance.worst_actual:g} for {tolerance.worst_expected:g}"
-    told = outliers(tolerance.outlier_share, tolerance.allowed_outlier_share, math.prod(output.shape))
-    return f"{told}; worst at {tolerance.worst_index}{instead}"
+    return f"{outliers_of(output)}; worst at {tolerance.worst_index}{instead}"

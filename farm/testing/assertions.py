@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from farm.text import outliers_of
+
 if TYPE_CHECKING:
     from jobs.records import OutputRecord, TrialRecord
 
@@ -49,5 +51,5 @@ def _wrong(name: str, output: OutputRecord) -> str:
     found = output.tolerance
     if found.problem:
         return found.problem
-    share = f"{found.outlier_share:.4%} of '{name}' outside, {found.allowed_outlier_share:.4%} allowed"
-    return f"{share}; worst at {found.worst_index}: {found.worst_actual} where {found.worst_expected} is expected"
+    worst = f"worst at {found.worst_index}: {found.worst_actual} where {found.worst_expected} is expected"
+    return f"'{name}': {outliers_of(output)}; {worst}"

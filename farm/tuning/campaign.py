@@ -19,7 +19,7 @@ from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
 from farm.leasing.device_lease import DeviceLease, Replaced
 from farm.model.run import DeviceRecord
-from farm.text import slug
+from farm.text import outliers_of, slug
 from jobs.records import Failure, TrialRecord, TrialRequest, TrialStatus
 
 
@@ -47,10 +47,10 @@ def disqualification(record: TrialRecord) -> str:
     """Why a point does not count, in one line; "" where it does."""
     if record.failure is not None:
         return record.failure.message
-    wrong = {name: output.tolerance for name, output in record.outputs.items() if not output.tolerance.passed}
+    wrong = {name: output for name, output in record.outputs.items() if not output.tolerance.passed}
     if wrong:
-        shares = (f"{name} {bound.problem or format(bound.outlier_share, '.4%')}" for name, bound in wrong.items())
-        return f"wrong numbers: {', '.join(shares)}"
+        told = (f"{name}: {output.tolerance.problem or outliers_of(output)}" for name, output in wrong.items())
+        return f"wrong numbers: {', '.join(told)}"
     return "" if record.wall_us is not None else "no time was measured"
 
 

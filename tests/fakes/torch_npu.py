@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from kernel.platforms import a2a3sim, calculator, compiled, environment, pypto_driver, pypto_private, swimlane
+from kernel.platforms.compressed import unpacked
 
 _NZ = 29
 
@@ -93,7 +94,7 @@ class FakeNpu:
         tasks = swimlane.read_core_log(log, calls, compiled.labels(roots), 1800)
         merged = artefacts / "merged_swimlane.json"
         swimlane.write_trace(merged, tasks)
-        events = json.loads(merged.read_text())
+        events = json.loads(unpacked(merged.read_bytes()))
         # The runtime's file has lanes that are no cores, too.
         events["traceEvents"] += [
             {"ph": "M", "name": "thread_name", "pid": 1, "tid": 1000, "args": {"name": "Fake Core_0"}},

@@ -17,6 +17,7 @@ from farm.report.junit import program
 from farm.report.junit.cases import PASSED, CaseOutcome, case_of, suite_of
 from farm.report.junit.document import document, slot_label
 from farm.report.junit.elements import JunitSuite
+from farm.text import outliers_of
 from jobs.records import BuildRecord, Failure, Fault, OutputRecord, TrialRecord, TrialStatus
 
 _ACROSS = ("determinism", "budget")  # gates with a suite of their own even where nobody ran them
@@ -107,7 +108,7 @@ def _of_output(record: RunRecord, trial: TrialRecord, name: str, output: OutputR
     if tolerance.passed:
         return PASSED
     message = tolerance.problem or (
-        f"{tolerance.outlier_share:.4%} outliers, {tolerance.allowed_outlier_share:.4%} allowed; "
+        f"{outliers_of(output)}; "
         f"worst |error| {tolerance.max_abs_err} at {tolerance.worst_index}; {tolerance.nonfinite} NaN or Inf"
     )
     judged = gate(record, "tolerance")

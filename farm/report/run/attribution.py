@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from farm.analysis.figures import measured
 from farm.model.run import GateRecord, GateStatus, RunRecord
-from farm.text import counted, one_line, outliers
+from farm.text import counted, one_line, outliers_of
 from jobs.records import OutputRecord, TrialRecord
 
 _SHOWN = 8  # devices by name
@@ -49,10 +48,9 @@ def _how_wrong(trials: Sequence[TrialRecord], output: str) -> str:
     if not wrong:
         return f"Every result of output {name} is within its tolerance; only the bits differ." if held else ""
     worst = max((found for _, found in wrong), key=lambda found: found.tolerance.outlier_share)
-    bound = worst.tolerance
     return (
         f"Output {name} is also outside its tolerance on {_named({trial.device for trial, _ in wrong})}: "
-        f"{outliers(bound.outlier_share, bound.allowed_outlier_share, math.prod(worst.shape))}."
+        f"{outliers_of(worst)}."
     )
 
 

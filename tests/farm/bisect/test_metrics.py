@@ -52,7 +52,10 @@ def test_tolerance_looks_at_outputs_and_at_what_was_never_written() -> None:
 
     assert metric.judge([evidence.trial("n/0", 0)], ()).answer is Answer.GOOD
     wrong = metric.judge([evidence.trial("n/0", 0, passed=False)], ())
-    assert (wrong.answer, wrong.reason) == (Answer.BAD, "out of tolerance: q 25.0000%")
+    assert (wrong.answer, wrong.reason) == (
+        Answer.BAD,
+        "out of tolerance: q: 1 of 4 elements (25.0%) is an outlier, 0 allowed",
+    )
     assert metric.judge([unwritten], ()).answer is Answer.BAD
 
 

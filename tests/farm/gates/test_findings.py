@@ -241,7 +241,13 @@ def test_the_second_draw_names_its_device_and_its_share_of_wrong_elements() -> N
     wrong = altered(control_trials(), lambda each: each.case == OTHER, **with_output("kv", output("x", passed=False)))
 
     assert said(ControlGate(wrong).judge(whole())) == [
-        (OTHER, DEVICES[0], None, "kv", "wrong on a second draw of the inputs: 25.000 % outliers")
+        (
+            OTHER,
+            DEVICES[0],
+            None,
+            "kv",
+            "wrong on a second draw of the inputs: 1 of 4 elements (25.0%) is an outlier, 0 allowed",
+        )
     ]
     untimed = altered(control_trials(), lambda each: each.case == OTHER, wall_us=None)
     assert said(ControlGate(untimed).judge(whole())) == [
