@@ -144,7 +144,10 @@ def test_a_worker_that_ended_before_its_session_is_a_doubt() -> None:
     ],
     ids=["exit after a test", "the process ends", "a worker ends", "all taken out"],
 )
-def test_no_suite_that_ended_early_passes(conftest: str, words: str, tmp_path: Path) -> None:
+def test_no_suite_that_ended_early_passes(
+    conftest: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # of the process that runs this test
     (tmp_path / "test_it.py").write_text(TWO)
     (tmp_path / "conftest.py").write_text(conftest)
 
