@@ -7,14 +7,13 @@ followed errs to running more: a change to a file that is not Python concerns ev
 
 from __future__ import annotations
 
-import ast
 import fnmatch
 import subprocess
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Set
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Set
+from pathlib import Path
 
 from farm.errors import UsageError
+from farm.harness.import_graph import ImportGraph
 from farm.source import git_environment
 from kernel.harness.profile import Profile
 from kernel.harness.targets import file_of
@@ -47,71 +46,20 @@ def touched(files: Collection[str], changes: Iterable[str], root: Path, profile:
 
 
 def _importing(changes: Collection[str], root: Path, profile: Profile) -> Set[str]:
-    """`changes` and whatever imports them."""
-    sources = {
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*.py")
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
-    }
-    known = sources | set(changes)  # a deleted file is still imported by name
-    importers: dict[str, set[str]] = defaultdict(set)
-    unreadable = set()
-    for source in sources:
-        try:
-            tree = ast.parse((root / source).read_bytes())
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-            unreadable.add(source)
-            continue
-        for target in _targets(tree, PurePosixPath(source), profile):
-            if target in known:
-                importers[target].add(source)
-    found: set[str] = set()
-    waiting = [*changes, *(unreadable if changes else ())]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting.extend(importers[path])
-    return found
+    """`changes` and whatever imports them; a file that cannot be read may import any."""
+    below = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
+    shown = {name: path for name, path in below.items() if not any(each.startswith(".") for each in name.split("/"))}
+    graph = ImportGraph.of({name: _text(path) for name, path in shown.items()}, changes, profile.imports)
+    begins = {*changes, *(graph.unreadable if changes else ())}
+    return begins.union(*(graph.importing(path) for path in begins))
 
 
-def _targets(tree: ast.AST, source: PurePosixPath, profile: Profile) -> Iterator[str]:
-    """Paths that the imports of `source` may mean; most of them do not exist."""
-    places = [source.parent, *(PurePosixPath(each) for each in profile.imports)]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _paths(places, alias.name.split("."))
-        elif isinstance(node, ast.ImportFrom):
-            above = [_above(source, node.level)] if node.level else places
-            module = node.module.split(".") if node.module else []
-            for alias in node.names:
-                yield from _paths(above, [*module, alias.name])
-        elif isinstance(node, ast.Call) and (name := _imported_by_call(node)):
-            yield from _paths(places, name.split("."))
-
-
-def _above(source: PurePosixPath, level: int) -> PurePosixPath:
-    return source.parents[min(level, len(source.parents)) - 1]
-
-
-def _imported_by_call(node: ast.Call) -> str:
-    """The module of `importlib.import_module("…")` or `__import__("…")`; "" for any other call."""
-    called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    first = node.args[0] if node.args else None
-    if called in ("import_module", "__import__") and isinstance(first, ast.Constant) and isinstance(first.value, str):
-        return first.value
-    return ""
-
-
-def _paths(places: Iterable[PurePosixPath], parts: list[str]) -> Iterator[str]:
-    """Every file that `import a.b.c` runs or may mean: `a/__init__.py`, `a/b.py`, …"""
-    for place in places:
-        for end in range(len(parts) + 1):
-            below = place.joinpath(*parts[:end])
-            if end:
-                yield f"{below}.py"
-            yield (below / "__init__.py").as_posix()
+def _text(path: Path) -> bytes:
+    """The contents of `path`; where it cannot be read, what is no Python."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b"("
 
 
 def _git(root: Path, reference: str, *arguments: str) -> str:

@@ -18,6 +18,7 @@ class ImportGraph:
     """The imports of one tree of files."""
 
     importers: Mapping[str, Set[str]]  # file → those that import it directly
+    unreadable: Set[str]  # files that are no Python: nobody can say what they import
 
     @classmethod
     def of(cls, sources: Mapping[str, bytes], gone: Collection[str], places: Iterable[str]) -> ImportGraph:
@@ -27,15 +28,17 @@ class ImportGraph:
         """
         known, roots = set(sources) | set(gone), [PurePosixPath(each) for each in places]
         importers: dict[str, set[str]] = defaultdict(set)
+        unreadable = set()
         for path, text in sources.items():
             try:
                 tree = ast.parse(text)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
-                continue  # it proves nothing: what only it would import counts as imported by nothing
+                unreadable.add(path)  # it proves nothing: what only it would import counts as imported by nothing
+                continue
             for imported in _imported(tree, PurePosixPath(path), roots):
                 if imported in known:
                     importers[imported].add(path)
-        return cls(dict(importers))
+        return cls(dict(importers), unreadable)
 
     def importing(self, path: str) -> set[str]:
         """Return the files that import `path`, over any number of steps; what cannot be read is left out."""
