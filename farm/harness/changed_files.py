@@ -55,7 +55,7 @@ def _importing(changes: Collection[str], root: Path, profile: Profile) -> Set[st
 
 
 def _text(path: Path) -> bytes:
-    """The contents of `path`; where it cannot be read, what is no Python."""
+    """The contents of `path`; where they cannot be read, bytes that cannot be parsed."""
     try:
         return path.read_bytes()
     except OSError:

@@ -18,7 +18,7 @@ class ImportGraph:
     """The imports of one tree of files."""
 
     importers: Mapping[str, Set[str]]  # file → those that import it directly
-    unreadable: Set[str]  # files that are no Python: nobody can say what they import
+    unreadable: Set[str]  # files that cannot be parsed: their imports are not known
 
     @classmethod
     def of(cls, sources: Mapping[str, bytes], gone: Collection[str], places: Iterable[str]) -> ImportGraph:
