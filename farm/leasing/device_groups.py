@@ -21,6 +21,7 @@ class DeviceGroups:
 
     def __init__(self) -> None:
         self._held: list[PlacementGroup] = []
+        self._settled: list[PlacementGroup] = []  # those of `_held` that Ray has had its time to place
         self._closed = False
 
     def all(self) -> list[PlacementGroup]:
@@ -41,14 +42,17 @@ class DeviceGroups:
             return []
         groups: list[PlacementGroup] = []
         head_call.bounded("place devices", self._create, nodes, groups)
-        return groups if head_call.bounded("place devices", _ready, groups) else []
+        ready: bool = head_call.bounded("place devices", _ready, groups)
+        self._settled += groups
+        return groups if ready else []
 
     def remove(self, groups: Collection[PlacementGroup], limit_s: float = head_call.ANSWER_S) -> None:
         """Give the devices of `groups` back. Unknown ones are removed already. Raises `HeadSilentError`."""
         mine = [group for group in self._held if group in groups]
         if mine:
-            head_call.bounded("free devices", _remove, mine, limit_s=limit_s)
+            head_call.bounded("free devices", self._remove, mine, limit_s=limit_s)
             self._held = [group for group in self._held if group not in mine]
+            self._settled = [group for group in self._settled if group not in mine]
 
     def close(self, limit_s: float) -> None:
         """Remove every group, and each that another thread is just asking for. Raises `HeadSilentError`."""
@@ -64,6 +68,13 @@ class DeviceGroups:
                 self.remove([group])
                 raise InfrastructureError("the lease was given back while a device was asked for")
 
+    def _remove(self, groups: Sequence[PlacementGroup]) -> None:
+        """Remove `groups`, but none while Ray is placing it: Ray 2.60 then loses its device until the node ends."""
+        for group in groups:
+            if group not in self._settled:
+                group.wait(_LOOK_S)
+            remove_placement_group(group)
+
 
 def _ready(groups: Sequence[PlacementGroup]) -> bool:
     end = time.monotonic() + _PLACE_S
@@ -72,8 +83,3 @@ def _ready(groups: Sequence[PlacementGroup]) -> bool:
             if time.monotonic() > end:
                 return False
     return True
-
-
-def _remove(groups: Sequence[PlacementGroup]) -> None:
-    for group in groups:
-        remove_placement_group(group)

@@ -15,6 +15,7 @@ end of the attempt the refused ones go back.
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -139,7 +140,7 @@ class Placement:
             if failed.worth_another(free) and (places := self._attempt(count, free, avoid)):
                 return places
             if failed.worth_another(free):
-                failed = _FailedAttempt(free, time.monotonic() + _AGAIN_S)
+                failed = _FailedAttempt(free, time.monotonic() + random.uniform(_LOOK_S, _AGAIN_S))
             if not go_on():
                 return []
             time.sleep(_LOOK_S)
