@@ -25,11 +25,17 @@ SOCKET = "FARM_FORK_SERVER"  # environment variable with the server's socket
 LENGTH = struct.Struct("!I")
 # Variables that the interpreter and libraries read when they are loaded.
 _READ_ONCE = ("PYTHON", "LD_", "OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_", "TORCH", "PYTORCH_", "MALLOC_", "VIRTUAL")
+# Read at each `breakpoint()`. A driver sets it as it connects, so nodes that it starts before and after differ in it.
+_READ_LATER = ("PYTHONBREAKPOINT",)
 
 
 def read_once(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the part of `environment` that a forked process cannot change any more."""
-    return {name: value for name, value in environment.items() if name.startswith(_READ_ONCE)}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(_READ_ONCE) and name not in _READ_LATER
+    }
 
 
 def worker_script() -> str:
