@@ -213,11 +213,20 @@ def test_a_seed_is_drawn_unless_trials_on_the_old_one_stand(
     assert (programs.drawn(asked, keep=keep).seed != 7) is is_new
 
 
+def refusal(source: SourceRequest) -> str:
+    """Why a run of this source may not go on; empty where it may."""
+    try:
+        resume.require(interrupted(source=source, base=base_with(set())))
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
 def test_a_run_whose_commits_are_still_there_may_go_on(tmp_path: Path) -> None:
     commits = Commits(tmp_path / "repository")
     source = SourceRequest(repository=str(commits.path), commit=commits.commit(), base=commits.ids[0])
 
-    resume.require(interrupted(source=source, base=base_with(set())))
+    assert refusal(source) == ""
 
 
 @pytest.mark.parametrize("gone", ["commit", "base", "repository"])
@@ -225,9 +234,8 @@ def test_a_run_whose_commits_are_gone_is_refused_in_one_line(tmp_path: Path, gon
     commits = Commits(tmp_path / "repository")
     there = SourceRequest(repository=str(commits.path), commit=commits.commit(), base=commits.ids[0])
     missing = str(tmp_path / "moved") if gone == "repository" else "c" * 40
-    old = interrupted(source=there.model_copy(update={gone: missing}))
 
-    with pytest.raises(UsageError, match="no longer has its commits; fetch them, or run it again") as refused:
-        resume.require(old)
+    refused = refusal(there.model_copy(update={gone: missing}))
 
-    assert "\n" not in str(refused.value)
+    assert "no longer has its commits; fetch them, or run it again" in refused
+    assert "\n" not in refused

@@ -117,5 +117,8 @@ def test_an_argument_that_the_file_refuses_is_the_callers(text: str, code: int, 
 def test_a_pass_with_every_programs_pass_is_one() -> None:
     reader = Reader(shipped())
     reader.feed((BEGIN + PASS).encode() * 3)
+    seen = reader.close()
 
-    require_measured(shipped(), reader.close(), ProcessExit(0), "")
+    require_measured(shipped(), seen, ProcessExit(0), "")
+
+    assert (seen.passes, "program 4 of 4" in str(end((BEGIN + PASS) * 3 + BEGIN, 0))) == (3, True)

@@ -34,6 +34,15 @@ def annotated(**types: Any) -> Callable[..., None]:
     return entry
 
 
+def complaint(types: dict[str, Any]) -> str:
+    """What is said of an entry with these annotations; empty where they fit."""
+    try:
+        require_annotations(Program(annotated(**types), ARGUMENTS), OPERANDS)
+    except TensorError as error:
+        return str(error)
+    return ""
+
+
 X, W, Y = typed("BF16", 4, 8), typed("INT8", 8, 4), typed("FP32", 4, 4)
 
 
@@ -47,21 +56,21 @@ X, W, Y = typed("BF16", 4, 8), typed("INT8", 8, 4), typed("FP32", 4, 4)
     ],
 )
 def test_an_entry_that_takes_its_operands_is_right(types: dict[str, Any]) -> None:
-    require_annotations(Program(annotated(**types), ARGUMENTS), OPERANDS)
+    assert complaint(types) == ""
+    assert "the operand is BF16" in complaint({name: typed("FP64", 4) for name in types})
 
 
 @pytest.mark.parametrize(
-    ("types", "complaint"),
+    ("types", "told"),
     [
-        ({"x": X, "w": W}, r"takes 2 operands \(x, w\), not 3"),
-        ({"w": W, "x": X, "y": Y}, r"takes \(w, x, y\); it is called with \(x, w, y\)"),
+        ({"x": X, "w": W}, "takes 2 operands (x, w), not 3"),
+        ({"w": W, "x": X, "y": Y}, "takes (w, x, y); it is called with (x, w, y)"),
         ({"x": typed("FP16", 4, 8), "w": W, "y": Y}, "takes 'x' as FP16; the operand is BF16"),
         ({"x": X, "w": typed("UINT8", 8, 4), "y": Y}, "takes 'w' as UINT8; the operand is INT8"),
         ({"x": X, "w": W, "y": typed("INT32", 4, 4)}, "takes 'y' as INT32; the operand is FP32"),
-        ({"x": typed("BF16", 8, 4), "w": W, "y": Y}, r"takes 'x' as \[8, 4\]; the operand is \[4, 8\]"),
-        ({"x": X, "w": W, "y": typed("FP32", 16)}, r"takes 'y' as \[16\]; the operand is \[4, 4\]"),
+        ({"x": typed("BF16", 8, 4), "w": W, "y": Y}, "takes 'x' as [8, 4]; the operand is [4, 8]"),
+        ({"x": X, "w": W, "y": typed("FP32", 16)}, "takes 'y' as [16]; the operand is [4, 4]"),
     ],
 )
-def test_another_order_dtype_or_shape_is_refused(types: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(TensorError, match=complaint):
-        require_annotations(Program(annotated(**types), ARGUMENTS), OPERANDS)
+def test_another_order_dtype_or_shape_is_refused(types: dict[str, Any], told: str) -> None:
+    assert told in complaint(types)
