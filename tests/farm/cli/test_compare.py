@@ -80,6 +80,25 @@ def test_runs_without_a_common_case_are_refused() -> None:
         compare(planted.passed(), samples.run(cases=["other"], trials=[]))
 
 
+def test_two_variants_of_a_kernel_are_compared_by_their_files() -> None:
+    narrow = planted.passed().model_copy(update={"kernel": "kernels/qkv.py:KERNEL"})
+    wide = planted.slow_stage().model_copy(update={"kernel": "kernels/qkv_wide.py:KERNEL"})
+
+    assert [(case.case, case.delta_us) for case in compare(narrow, wide).cases] == [(samples.CASE, 49.5)]
+    said = " ".join(text(narrow, wide).split())
+    assert "kernels/qkv.py:KERNEL on" in said
+    assert "kernels/qkv_wide.py:KERNEL on" in said
+
+
+@pytest.mark.parametrize("other", ["kernels/qkv.py:KERNEL", "another_kernel"])
+def test_an_installed_kernel_is_no_variant_of_another(other: str) -> None:
+    right = planted.passed().model_copy(update={"kernel": other})
+
+    for one, two in ((planted.passed(), right), (right, planted.passed())):
+        with pytest.raises(UsageError, match="no case in common"):
+            compare(one, two)
+
+
 def test_what_else_differs_is_told() -> None:
     slower = samples.run(
         toolchain={"pypto": "0.3.0", "torch": "2.9.0", "python": "3.11.2"},
