@@ -11,6 +11,7 @@ import httpx
 
 from farm.errors import FarmError, InfrastructureError, UsageError
 from farm.model.run import RunRecord, Verdict
+from farm.text import one_line
 
 _TIMEOUT_S = 30.0
 _PATIENCE_S = 300.0  # how long a service may be away while a job is followed; it may be starting anew
@@ -32,6 +33,7 @@ class Submitted:
     base: str  # the same; "" for none
     devices: int | None  # None: as configured there
     cases: list[str]  # empty: the same
+    targets: list[str]  # names of kernels and suites; empty: those that the commit touches
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class RemoteJob:
     state: str
     verdict: Verdict | None
     reason: str
-    run_id: str
+    run_id: str  # the newest
+    targets: tuple[str, ...] = ()  # a line for each: its name, verdict, reason and run
 
     @property
     def over(self) -> bool:
@@ -75,6 +78,7 @@ class ServiceAddress:
             "repository": asked.repository,
             "commit": asked.commit,
             "cases": asked.cases,
+            "targets": asked.targets,
         }
         body |= {"base": asked.base or None, "devices": asked.devices}
         return _job(self._call("POST", "/jobs", body).json())
@@ -160,4 +164,10 @@ def _detail(answer: httpx.Response) -> str:
 
 def _job(answer: dict[str, Any]) -> RemoteJob:
     verdict = Verdict(answer["verdict"]) if answer.get("verdict") else None
-    return RemoteJob(answer["id"], answer["state"], verdict, answer["reason"], answer["run_id"])
+    targets = tuple(_target(each) for each in answer.get("targets", ()))
+    return RemoteJob(answer["id"], answer["state"], verdict, answer["reason"], answer["run_id"], targets)
+
+
+def _target(answer: dict[str, Any]) -> str:
+    run = f" (run {answer['run_id']})" if answer["run_id"] else ""
+    return one_line(f"target {answer['name']} {answer['verdict'] or answer['state']}: {answer['reason']}{run}")

@@ -30,7 +30,8 @@ TOKEN = "FARM_TOKEN"
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
 # What may be asked of a service; all else its farm.toml says, and an option that changes nothing would mislead.
-_UNDERSTOOD = ("server", "repository", "forge", "token_file", "commit", "base", "devices", "cases", "as_json")
+_OF_THE_SERVICE = ("server", "repository", "forge", "token_file", "targets")
+_UNDERSTOOD = (*_OF_THE_SERVICE, "commit", "base", "devices", "cases", "as_json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,21 @@ class Service:
     repository: str
     forge: str
     token_file: Path | None
+    targets: tuple[str, ...]  # of the repository, by their names in the service's farm.toml; empty: those it touches
 
 
 def served(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--server --repository --forge --token-file`: with the first, the command is answered by a service."""
+    """`--server --repository --forge --target --token-file`: with the first, the command is answered by a service."""
 
     @functools.wraps(command)
     def either(**values: Any) -> Any:
         url, repository = values.pop("server"), values.pop("repository")
-        service = Service(url or "", repository or "", values.pop("forge"), values.pop("token_file"))
+        forge, token_file, targets = values.pop("forge"), values.pop("token_file"), values.pop("targets")
+        service = Service(url or "", repository or "", forge, token_file, targets)
         if url is None:
-            if repository is not None or service.token_file is not None:
+            if repository is not None or token_file is not None or targets:
                 raise UsageError(
-                    "--repository and --token-file are for --server URL; name a service, or leave them out"
+                    "--repository, --target and --token-file are for --server URL; name a service, or leave them out"
                 )
             return command(**values)
         return _carry_out(click.get_current_context(), service, values)
@@ -62,6 +65,13 @@ def served(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--server", metavar="URL", help="Have a service run it and follow; its token is in $FARM_TOKEN."),
         click.option("--repository", metavar="OWNER/NAME", help="With --server: as the service's farm.toml has it."),
         click.option("--forge", default="github", show_default=True, help="With --server: that repository's forge."),
+        click.option(
+            "--target",
+            "targets",
+            metavar="NAME",
+            multiple=True,
+            help="With --server: kernel or suite of the repository; repeat for more. Default: what the commit touches.",
+        ),
         click.option(
             "--token-file",
             type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -101,7 +111,13 @@ def _submitted(context: click.Context, service: Service, values: dict[str, Any])
     head, base = _whole(values.get("commit") or "HEAD"), values.get("base")
     devices = values["devices"] if "devices" in given else None
     return Submitted(
-        service.repository, service.forge, head, _whole(base) if base else "", devices, list(values["cases"])
+        repository=service.repository,
+        forge=service.forge,
+        commit=head,
+        base=_whole(base) if base else "",
+        devices=devices,
+        cases=list(values["cases"]),
+        targets=list(service.targets),
     )
 
 
@@ -153,4 +169,6 @@ def _show(server: ServiceAddress, job: RemoteJob, as_json: bool) -> None:
         from farm.report.run.terminal import summary
 
         Console(file=sys.stdout).print(summary(record))
+    for line in job.targets if len(job.targets) > 1 else ():
+        click.echo(line, err=True)
     click.echo(f"job {job.id} {job.verdict.value if job.verdict else job.state}: {job.reason}", err=True)

@@ -28,6 +28,7 @@ class Service:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.url = ""
+        self.targets: list[dict[str, Any]] = []
         self.record = samples.from_commit(rule_changes=samples.CHANGED, base=samples.merge_base())
 
     def app(self) -> Starlette:
@@ -46,7 +47,8 @@ class Service:
         return JSONResponse(self._job("queued", None), 201)
 
     def _job(self, state: str, verdict: str | None) -> dict[str, Any]:
-        return {"id": "ab" * 16, "state": state, "verdict": verdict, "reason": "all passed", "run_id": "a-run"}
+        job = {"id": "ab" * 16, "state": state, "verdict": verdict, "reason": "all passed", "run_id": "a-run"}
+        return {**job, "targets": self.targets}
 
     def run(self, *words: str) -> Result:
         command = ["run", "--server", self.url, "--repository", "octo-org/kernels", *words]
@@ -85,6 +87,7 @@ def test_a_commit_and_its_base_are_submitted_by_their_whole_hashes(service: Serv
             "commit": commits.ids[2],
             "base": commits.ids[0],
             "cases": [],
+            "targets": [],
             "devices": None,
         }
     ]
@@ -116,6 +119,29 @@ def test_a_whole_hash_need_not_be_here(service: Service, tmp_path: Path, monkeyp
     (asked,) = service.asked
     assert (asked["commit"], asked["base"]) == ("c" * 40, "d" * 64)
     assert (asked["cases"], asked["devices"]) == (["tiny", "flash-s1"], 5)
+
+
+def test_targets_of_the_repository_are_submitted_by_their_names(service: Service, commits: Commits) -> None:
+    done = service.run("--target", "qkv_proj_rope", "--target", "models")
+
+    assert done.exit_code == 0, done.output
+    assert service.asked[0]["targets"] == ["qkv_proj_rope", "models"]
+
+
+def test_the_verdict_of_each_target_is_printed_where_there_are_several(service: Service, commits: Commits) -> None:
+    done = {"name": "qkv_proj_rope", "state": "done", "verdict": "failed", "reason": "slower", "run_id": "r1"}
+    service.targets = [done, {"name": "models", "state": "waiting", "verdict": None, "reason": "", "run_id": ""}]
+
+    shown = service.run().stderr
+
+    assert "target qkv_proj_rope failed: slower (run r1)\ntarget models waiting:" in shown
+
+
+def test_a_target_without_a_service_is_refused() -> None:
+    done = CliRunner().invoke(main, ["run", "--target", "models"])
+
+    assert done.exit_code == 2
+    assert "--target" in done.stderr and "--server URL" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--commit", "--base"])
