@@ -12,6 +12,15 @@ from ci.config.section import RepositoryName, Section
 from ci.store.states import Event
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_SIGNING = ("feishu", "dingtalk")  # chats that check a signature
+# Whose message format a public address takes; a wrong one is refused by the chat, or shown without its text.
+_HOSTS = {
+    "hooks.slack.com": "slack",
+    "open.feishu.cn": "feishu",
+    "open.larksuite.com": "feishu",
+    "oapi.dingtalk.com": "dingtalk",
+    "qyapi.weixin.qq.com": "wecom",
+}
 
 Address = Annotated[str, Field(pattern=r"^[^@\s<>,;\"]{1,64}@[A-Za-z0-9.-]{1,253}$")]
 
@@ -63,16 +72,27 @@ class WebhookNotify(_Notify):
 
 
 class ChatNotify(_Notify):
-    """A message by a chat's incoming webhook. Its address is its password."""
+    """A message by a chat's incoming webhook. Its address is its password; some chats sign as well."""
 
     kind: Literal["chat"]
     url: Secret
-    style: Literal["slack", "discord", "feishu", "dingtalk"] = "slack"  # Mattermost as Slack; WeCom as DingTalk
+    style: Literal["slack", "discord", "feishu", "dingtalk", "wecom"] = "slack"  # Mattermost as Slack, Lark as Feishu
+    secret: Secret | None = None  # that the robot's security settings show where signatures are on
 
     @field_validator("url")
     @classmethod
     def _url_is_safe(cls, url: SecretStr) -> SecretStr:
         return _safe(url)
+
+    @model_validator(mode="after")
+    def _fits_the_chat(self) -> ChatNotify:
+        if self.secret is not None and self.style not in _SIGNING:
+            raise wrong(f"{self.style} checks no signature; remove `secret`, or set style = {' or '.join(_SIGNING)}")
+        host = urlsplit(self.url.get_secret_value()).hostname or ""
+        right = _HOSTS.get(host, self.style)
+        if right != self.style:
+            raise wrong(f'the address is one of {right}; set style = "{right}"')
+        return self
 
 
 class EmailNotify(_Notify):

@@ -7,8 +7,9 @@ from typing import Any
 
 from ci.config.settings import Config
 from ci.notify.channel import Channel
+from ci.notify.chat import ChatChannel
 from ci.notify.mail import EmailChannel
-from ci.notify.web import ChatChannel, WebhookChannel
+from ci.notify.web import WebhookChannel
 
 _MAKERS: Mapping[str, Callable[[Any], Channel]] = {
     "webhook": WebhookChannel,

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import ssl
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -21,18 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from githubkit.webhooks import verify
 from pydantic import SecretStr
 from sqlalchemy import Engine, select, update
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse
 
-from ci.config.notify import ChatNotify, EmailNotify, WebhookNotify
+from ci.config.notify import EmailNotify, WebhookNotify
 from ci.config.settings import Config, load
 from ci.errors import ChannelRefusedError, ChannelUnavailableError, ConfigError
 from ci.notify.mail import EmailChannel
 from ci.notify.notice import STALE_S, Notice
 from ci.notify.open import open_channels
-from ci.notify.web import ChatChannel, WebhookChannel
+from ci.notify.web import WebhookChannel
 from ci.outbox import outbox
 from ci.outbox.sender import Sender
 from ci.store.engine import open_database
@@ -41,64 +35,18 @@ from ci.store.tables import OUTBOX
 from farm import timestamps
 from farm.store.engine import transaction
 from tests.ci.configuration import ENVIRONMENT, TEXT
-from tests.fakes.served import served
+from tests.ci.notify.receiver import NOTICE, Receiver
 from tests.fakes.smtp import Mailbox, mail_server
 
 pytestmark = pytest.mark.service
 
 SECRET = "a secret that both sides know"
 PASSWORD = "the password of the mail server"
-NOTICE = Notice(
-    id="0123-failed",
-    event=Event.FAILED,
-    at="2026-11-25T04:00:00.000+00:00",
-    title="failed: octo-org/kernels pull/7",
-    reason="q exceeds its tolerance: 1.2 % > 0.5 %",
-    forge="github",
-    repository="octo-org/kernels",
-    subject="pull/7",
-    head_sha="a" * 40,
-    author="mona",
-    job="0123",
-    run="20261125-040000-abcdef",
-    url="https://farm.example.org/jobs/0123",
-)
-
-
-@dataclass
-class Receiver:
-    """An HTTP server that keeps what it gets."""
-
-    url: str = ""
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    answers: list[Response] = field(default_factory=list)  # the next ones, then "ok"
-
-    async def take(self, request: Request) -> Response:
-        """Keep one request."""
-        self.got.append((dict(request.headers), await request.body()))
-        return self.answers.pop(0) if self.answers else PlainTextResponse("ok")
-
-    def json(self) -> Any:
-        """What the last request said."""
-        return json.loads(self.got[-1][1])
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    with served(Starlette(routes=[Route("/hooks/T0/secret-part", receiver.take, methods=["POST"])])) as url:
-        receiver.url = f"{url}/hooks/T0/secret-part"
-        yield receiver
 
 
 def webhook(url: str) -> WebhookChannel:
     told: dict[str, Any] = {"name": "w", "events": [Event.FAILED], "url": SecretStr(url), "secret": SecretStr(SECRET)}
     return WebhookChannel(WebhookNotify.model_construct(**told, kind="webhook", repositories=[]), timeout_s=5)
-
-
-def chat(url: str, style: str = "slack") -> ChatChannel:
-    told: dict[str, Any] = {"name": "c", "events": [Event.FAILED], "url": SecretStr(url), "style": style}
-    return ChatChannel(ChatNotify.model_construct(**told, kind="chat", repositories=[]), timeout_s=5)
 
 
 def mail(box: Mailbox, **changes: Any) -> EmailChannel:
@@ -118,33 +66,6 @@ def test_a_webhook_is_signed_so_that_an_independent_library_believes_it(receiver
     assert Notice.model_validate_json(body) == NOTICE
 
 
-@pytest.mark.parametrize(
-    ("style", "where"),
-    [("slack", ["text"]), ("discord", ["content"]), ("feishu", ["content", "text"]), ("dingtalk", ["text", "content"])],
-)
-def test_a_chat_gets_title_reason_and_link_where_it_looks_for_them(
-    receiver: Receiver, style: str, where: list[str]
-) -> None:
-    asyncio.run(chat(receiver.url, style).tell(NOTICE))
-
-    found = receiver.json()
-    for key in where:
-        found = found[key]
-    assert found.startswith("failed: octo-org/kernels pull/7\nq exceeds")
-    assert found.endswith("https://farm.example.org/jobs/0123")
-
-
-def test_a_branch_that_is_named_to_call_everybody_calls_nobody(receiver: Receiver) -> None:
-    loud = NOTICE.model_copy(update={"title": 'failed: <!channel> @everyone <at user_id="all">'})
-    for style in ("slack", "discord", "feishu"):
-        asyncio.run(chat(receiver.url, style).tell(loud))
-
-    slack, discord, feishu = (json.loads(body) for _, body in receiver.got)
-    assert "<!channel>" not in slack["text"]
-    assert discord["allowed_mentions"] == {"parse": []}
-    assert "<at" not in feishu["content"]["text"]
-
-
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
 def test_what_may_get_through_later_is_told_from_what_never_will(receiver: Receiver, status: int) -> None:
     receiver.answers = [PlainTextResponse("no", status, {"retry-after": "37"}), PlainTextResponse("no", 400)]
@@ -156,27 +77,12 @@ def test_what_may_get_through_later_is_told_from_what_never_will(receiver: Recei
         asyncio.run(webhook(receiver.url).tell(NOTICE))
 
 
-def test_a_chat_that_says_no_with_status_200_has_not_been_told(receiver: Receiver) -> None:
-    receiver.answers = [PlainTextResponse('{"errcode": 130101, "errmsg": "send too fast"}')]
-
-    with pytest.raises(ChannelUnavailableError, match="130101"):
-        asyncio.run(chat(receiver.url, "dingtalk").tell(NOTICE))
-
-
 def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
     receiver.answers = [PlainTextResponse("", 302, {"location": receiver.url})]
 
     with pytest.raises(ChannelRefusedError):
-        asyncio.run(chat(receiver.url).tell(NOTICE))
+        asyncio.run(webhook(receiver.url).tell(NOTICE))
     assert len(receiver.got) == 1
-
-
-def test_no_error_says_the_address_which_is_the_password() -> None:
-    secret = "-".join(["never", "shown"])  # nor in this file, whose lines a traceback shows
-    with pytest.raises(ChannelUnavailableError) as caught:
-        asyncio.run(chat(f"http://127.0.0.1:9/hooks/{secret}").tell(NOTICE))
-
-    assert secret not in "".join(traceback.format_exception(caught.value))
 
 
 # E-mail
