@@ -39,6 +39,18 @@ def test_every_step_of_a_stair_is_found() -> None:
     assert found(us) == pytest.approx([40, 80], abs=2)
 
 
+def test_every_change_is_searched_on_until_none_is_left() -> None:
+    short_end = history(NOISES["normal"], (540.0, 12), (600.0, 12), (900.0, 5))
+    both_sides = history(NOISES["normal"], (500.0, 15), (560.0, 15), (900.0, 15), (1000.0, 15))
+
+    assert found(short_end) == [12, 24]
+    assert found(both_sides) == [15, 30, 45]
+
+
+def test_eight_runs_can_show_a_change() -> None:
+    assert found([501.0, 500.0, 502.0, 700.0, 704.0, 702.0, 591.6, 592.0]) == [3]
+
+
 def test_a_stretch_that_came_and_went_is_found() -> None:
     us = history(NOISES["normal"], (540.0, 50), (594.0, 15), (540.0, 50))
 
@@ -63,6 +75,12 @@ def test_the_sizes_are_between_the_levels_around_a_change() -> None:
     assert (first.index, first.before_us, first.after_us) == (2, 100.0, 90.0)
     assert first.change == pytest.approx(-0.1)
     assert (second.index, second.before_us, second.after_us) == (5, 90.0, 99.0)
+
+
+def test_one_run_at_the_start_is_a_level_on_an_exact_clock() -> None:
+    (point,) = change_points([100.0, 90.0, 90.0], Clock.SIMULATED)
+
+    assert (point.index, point.before_us, point.after_us) == (1, 100.0, 90.0)
 
 
 def test_on_an_exact_clock_every_difference_above_the_resolution_is_a_change() -> None:
@@ -113,6 +131,21 @@ def test_the_first_change_lies_where_the_divergence_is_largest(seed: int) -> Non
     us = history(NOISES["normal"], (540.0, first), (620.0, rest), (560.0, seed % 3 * 2), seed=seed)
 
     assert best_split(np.log(us))[1] in found(us)
+
+
+# Each has a split that is the best one only by the whole of Q: without one of its factors another split is.
+@pytest.mark.parametrize(
+    ("us", "start"),
+    [
+        ([525.2, 539.8, 524.5, 532.8, 539.8, 576.2, 636.9, 628.8, 615.4, 637.7, 617.3, 621.5], 6),
+        ([529.1, 529.9, 501.1, 529.5, 565.3, 529.8, 340.0, 336.6, 345.9, 339.6, 333.4, 343.2, 924.8, 1307.9, 700.0], 6),
+        ([542.3, 475.7, 513.9, 491.2, 522.7, 493.2, 424.7, 322.9, 322.9, 469.2, 410.7, 407.0, 455.6, 437.2, 404.6], 6),
+        ([528.6, 541.2, 544.7, 554.5, 554.5, 521.6, 612.9, 643.8, 622.1], 6),  # three values are enough behind it
+    ],
+)
+def test_the_only_change_lies_at_the_best_split(us: list[float], start: int) -> None:
+    assert best_split(np.log(us))[1] == start
+    assert found(us) == [start]
 
 
 @pytest.mark.parametrize(("seed", "as_good", "starts"), [(0, 4, [5]), (9, 5, [])])
