@@ -2,7 +2,8 @@
 
 Exit code 0: every mutant that was tried was noticed by a test, or is listed in tests/mutation_survivors.toml with a
 reason. 1: one was not, or an entry of that file is not true any more. 2: a wrong option or file. 3: mutmut failed, as
-where a test fails without any mutant. How many mutants the time did not reach is printed, and does not count as a pass.
+where a test fails without any mutant. What the time did not reach, be it every mutant, changes none of these; it is
+printed, and does not count as noticed.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _METHOD = "ǁ"  # in mutmut's names, around the class of a method
 
@@ -60,16 +61,16 @@ class Mutant:
 
 
 def made(scratch: Path, module: str) -> bool:
-    """Return whether mutmut came so far as to make the mutants of `module` in `scratch`."""
-    return all(path.exists() for path in _records(scratch, module))
+    """Return whether mutmut came so far as to make the mutants of `module` in `scratch`, and kept its records whole."""
+    return all(_loaded(path) is not None for path in _records(scratch, module))
 
 
 def read(scratch: Path, module: str) -> Iterator[Mutant]:
-    """Yield the mutants of `module`, which mutmut made in `scratch`."""
+    """Yield the mutants of `module`, which mutmut made in `scratch`; none where `made` is not true of it."""
     copy = scratch / "mutants" / module
     record, index = _records(scratch, module)
-    codes: dict[str, int | None] = json.loads(record.read_text())["exit_code_by_key"]
-    spans: dict[str, list[int]] = json.loads(index.read_text())["spans"]
+    codes: dict[str, int | None] = (_loaded(record) or {}).get("exit_code_by_key", {})
+    spans: dict[str, list[int]] = (_loaded(index) or {}).get("spans", {})
     lines, starts = copy.read_text().splitlines(), _starts((scratch / module).read_text())
     for key, code in codes.items():
         mangled = key.rpartition(".")[2]
@@ -87,6 +88,15 @@ def _records(scratch: Path, module: str) -> tuple[Path, Path]:
     """Return the files in which mutmut keeps how each mutant ended, and where in its copy each stands."""
     copy = scratch / "mutants" / module
     return copy.with_name(copy.name + ".meta"), copy.with_name(copy.name + ".spans")
+
+
+def _loaded(path: Path) -> dict[str, Any] | None:
+    """Return a record of mutmut's; None where it is not there, or was cut short when the time was over."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return record
 
 
 def _function(mangled: str) -> str:

@@ -64,7 +64,10 @@ def unlisted(mutants: Iterable[Mutant], listed: Iterable[Listed]) -> list[Mutant
 
 
 def stale(mutants: Sequence[Mutant], listed: Iterable[Listed], modules: Iterable[str]) -> list[tuple[Listed, str]]:
-    """Return the entries of `modules` that are not true any more, each with why; `mutants` are all of theirs."""
+    """Return the entries of `modules` that are not true any more, each with why; `mutants` are all of theirs.
+
+    Only a test that failed speaks against an entry: a trial that took too long or was killed may be the machine's.
+    """
     outcomes: dict[tuple[str, str, str, str], set[Outcome]] = {}
     for mutant in mutants:
         outcomes.setdefault(mutant.key, set()).add(mutant.outcome)
@@ -75,7 +78,7 @@ def stale(mutants: Sequence[Mutant], listed: Iterable[Listed], modules: Iterable
         of_entry = outcomes.get(each.key, set())
         if not of_entry:
             found.append((each, "there is no such mutant any more"))
-        elif not of_entry & {Outcome.SURVIVED, Outcome.UNTESTED, Outcome.NOT_REACHED}:
+        elif of_entry == {Outcome.KILLED}:
             found.append((each, "a test notices it now"))
     return found
 
