@@ -7,6 +7,8 @@ Groups: `farm.kernels` (objects of `kernel.spec.Kernel`) and `farm.platforms` (c
 
 from __future__ import annotations
 
+import functools
+import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,12 @@ PLATFORMS = "farm.platforms"
 
 
 def _named(group: str) -> dict[str, EntryPoint]:
+    return _found(group, tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=32)
+def _found(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Looked for once for each `path`: it reads the metadata of every installed package."""
     return {entry.name: entry for entry in entry_points(group=group)}
 
 

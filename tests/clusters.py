@@ -53,4 +53,4 @@ def cluster(nodes: int = 0, per_node: int = 2) -> Iterator[Any]:
 def add_node(started: Any, number: int, devices: int = 2, **labels: str) -> Any:
     """Start node "n<number>" of the cluster `started`."""
     wanted = {"resources": {"NPU": devices}, "labels": {"farm-node": f"n{number}", **labels}}
-    return patiently(lambda: started.add_node(num_cpus=2, **wanted))
+    return patiently(lambda: started.add_node(num_cpus=2, include_dashboard=False, **wanted))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import create_engine
 
-from tests import slow_files, throwaway_postgres
+from tests import quick_migrations, slow_files, throwaway_postgres
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -46,6 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.partition("::")[0] in (*slow, *others):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_databases() -> Iterator[None]:
+    """Fresh databases of this process get their tables without Alembic."""
+    with quick_migrations.installed():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -49,13 +49,17 @@ _LOOK_S = 1.0  # how often to look for the process the nodes are for
 
 def _arguments(request: ClusterRequest, number: int) -> dict[str, Any]:
     labels = {NODE_LABEL: str(number)} | ({SOC_LABEL: request.soc} if request.soc else {})
-    shared = {"resources": {"NPU": request.devices}, "labels": labels, "node_name": f"node-{number}"}
+    shared = {
+        "resources": {"NPU": request.devices},
+        "labels": labels,
+        "node_name": f"node-{number}",
+        "include_dashboard": False,
+    }
     if number:
         return shared
     return {
         **shared,
         "gcs_server_port": request.port,
-        "include_dashboard": False,
         "dashboard_agent_listen_port": 0,
     }
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import psutil
 from ray._common.usage.usage_constants import CLUSTER_METADATA_KEY
-from ray._private import node, parameter, ray_constants, services, state, worker
-from ray._private.utils import check_version_info
+from ray._private import node, parameter, ray_constants, services, state, utils, worker
 from ray._private.worker import global_worker
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.core.generated.gcs_pb2 import GcsNodeInfo
@@ -84,10 +83,12 @@ def on_loopback(wanted: bool) -> Iterator[None]:
 def worker_script(path: str) -> Iterator[None]:
     """Have every node that is started within the block start its workers with the script at `path`.
 
-    Its nodes have neither a log monitor nor an autoscaler, and no process of Ray's dashboard where no dashboard is
-    wanted. Nobody asks them here, each costs CPU at each start, and a start waits for the last one.
+    Its nodes have neither a log monitor nor an autoscaler. A node for which no dashboard is wanted has none of Ray's
+    processes for it, and its agent serves what workers need alone. Nobody asks the rest here, each costs seconds of
+    CPU at each start, and a start waits for the last one.
     """
-    original, serve = parameter.RayParams, node.Node.start_api_server
+    original, serve, start_raylet = parameter.RayParams, node.Node.start_api_server, node.Node.start_raylet
+    dependency_error = utils.get_dashboard_dependency_error
     changed = {"worker_path": path, "include_log_monitor": False, "no_monitor": True}
 
     class Params(original):  # type: ignore[misc,valid-type]
@@ -98,11 +99,21 @@ def worker_script(path: str) -> Iterator[None]:
         if named["include_dashboard"] is not False:
             serve(started, **named)
 
+    def with_a_small_agent(started: node.Node, *given: Any, **named: Any) -> None:
+        if started._ray_params.include_dashboard is False:  # or Ray imports the dashboard to see whether it can
+            utils.get_dashboard_dependency_error = lambda: ImportError("no dashboard is wanted")
+        try:
+            start_raylet(started, *given, **named)
+        finally:
+            utils.get_dashboard_dependency_error = dependency_error
+
     parameter.RayParams, node.Node.start_api_server = Params, only_if_wanted
+    node.Node.start_raylet = with_a_small_agent
     try:
         yield
     finally:
         parameter.RayParams, node.Node.start_api_server = original, serve
+        node.Node.start_raylet = start_raylet
 
 
 def worker_path() -> list[str]:
@@ -154,7 +165,7 @@ def nodes_on_this_machine() -> set[str]:
 def versions_differ(metadata: Mapping[str, str]) -> bool:
     """Whether Ray would refuse to work with a cluster of these `ray_version` and `python_version`."""
     try:
-        check_version_info(dict(metadata), "this process")
+        utils.check_version_info(dict(metadata), "this process")
     except RuntimeError:
         return True
     return False
