@@ -202,3 +202,12 @@ def test_wrong_numbers_of_a_device_that_nothing_speaks_against_count_beside_an_o
         (Kind.WRONG_NUMBERS, [devices[0].id]),
         (Kind.UNDECIDED, [devices[1].id]),
     ]
+
+
+def test_wrong_numbers_with_several_seeds_name_the_devices_of_all_of_them() -> None:
+    devices = fleet(3)
+    cells = [*votes(devices[:2], ["aa", "aa"], seed=0), *votes(devices[2:], ["bb"], seed=1)]
+
+    (found,) = judged(devices, wrong_on(cells, *devices))
+
+    assert (found.kind, found.devices) == (Kind.WRONG_NUMBERS, [each.id for each in devices])
