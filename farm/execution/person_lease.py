@@ -44,6 +44,8 @@ class LeaseRequest:
     wait_s: float = 0.0
     priority: Priority = Priority.INTERACTIVE
     wanted: tuple[str, ...] = ()  # device ids; empty for any of this machine
+    apart: bool = False  # each on a physical card of its own
+    simulated: bool | None = None  # whether they are this machine's cores; None: as the platform says
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def leased(
     preflight.require(platform)
     preflight.build_once(platform, paths.cache(), preparing)
     preparing(f"connecting to {address}" if address else "starting Ray on this machine")
-    connected = connection.connected(address, simulated=not platform.noisy)
+    simulated = not platform.noisy if request.simulated is None else request.simulated
+    connected = connection.connected(address, simulated=simulated)
     with Store.open(paths.store_url()) as store, connected as head:
         lease = Lease(
             factory,
@@ -96,9 +99,9 @@ def leased(
             store,
             QueueClient(request.priority, f"lease for {request.program}", shared=connection.shared(address)),
             _here(request.wanted, address),
-            Timeouts().environment() if platform.noisy else {},
+            {} if simulated else Timeouts().environment(),
             head,
-            witnesses=False,
+            witnesses=request.apart,
             on_locked=on_locked,
         )
         try:

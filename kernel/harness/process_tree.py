@@ -74,6 +74,7 @@ class _Under:
     output: int
     status: int
     control: int
+    give_up: Callable[[], bool] = lambda: False
     begin: float = field(default_factory=time.monotonic)
     looked: float = 0.0
     stopped: Stop = Stop.NONE
@@ -98,10 +99,12 @@ def run(
     bounds: Bounds,
     on_output: Callable[[bytes], None],
     measured: Path | None = None,
+    give_up: Callable[[], bool] = lambda: False,
 ) -> ProcessExit:
     """Run `command` in `directory` with exactly `environment`; `on_output` gets what it prints, stderr included.
 
-    The disk quota is of what lies below `measured`, which is `directory` where it is not given.
+    The disk quota is of what lies below `measured`, which is `directory` where it is not given. `give_up` is asked
+    several times a second; once it returns true the command is ended as if its time were over.
 
     Returns when no process of it is left. `on_output` may raise; then everything is ended first. Raises `OSError`.
     """
@@ -109,7 +112,7 @@ def run(
     try:
         with contextlib.ExitStack() as stack:
             under = _start(stack, command, directory, {**environment, MARK: mark}, bounds)
-            under.directory = measured or directory
+            under.directory, under.give_up = measured or directory, give_up
             told = _follow(under, on_output)
     finally:
         swept = _sweep(mark)
@@ -177,7 +180,7 @@ def _hold_to(under: _Under) -> None:
     now = time.monotonic()
     if under.stopped is not Stop.NONE:
         return
-    if now - under.begin > under.bounds.seconds:
+    if now - under.begin > under.bounds.seconds or under.give_up():
         under.stop(Stop.TIME)
     elif now - under.looked > _DISK_LOOK_S:
         under.looked = now

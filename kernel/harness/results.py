@@ -95,20 +95,26 @@ def _of_junit(path: Path) -> list[tuple[str, Claim]]:
         name = "::".join(part for part in (case.get("classname"), case.get("name")) if part)
         wrong = next((each for tag in ("failure", "error") for each in case.findall(tag)), None)
         if wrong is not None:
-            found.append((name, Claim(passed=False, how=_how(wrong), detail=_detail(wrong), whole=True)))
+            how = how_it_failed(wrong.get("message") or "", in_call=wrong.tag == "failure")
+            found.append((name, Claim(passed=False, how=how, detail=_detail(wrong), whole=True)))
         elif case.find("skipped") is None:
             found.append((name, Claim(passed=True, whole=True)))
     return found
 
 
-def _how(wrong: ElementTree.Element) -> str:
-    """What a test ended in: "assert" where it compared and the numbers were wrong, else the exception's name."""
-    message = (wrong.get("message") or "").strip()
+def how_it_failed(message: str, *, in_call: bool) -> str:
+    """Return what a test ended in: "assert" where it compared and the numbers were wrong, else the exception's name.
+
+    Args:
+        message: The last line of its traceback.
+        in_call: Whether the test itself failed, and not what prepares it or cleans up after it.
+    """
+    message = message.strip()
     found = re.match(r"(?:[\w.]*\.)?(\w+)(?=:|$)", message)
     name = found[1] if found else ""
-    if wrong.tag == "failure" and (message.startswith("assert ") or name in ("AssertionError", "Failed")):
+    if in_call and (message.startswith("assert ") or name in ("AssertionError", "Failed")):
         return ASSERTED
-    return name or wrong.tag
+    return name or ("failure" if in_call else "error")
 
 
 def _detail(element: ElementTree.Element) -> str:

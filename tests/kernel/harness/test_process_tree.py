@@ -86,6 +86,15 @@ def test_the_time_limit_ends_the_whole_tree(tmp_path: Path) -> None:
     assert not (tmp_path / "orphan").exists() or gone(int((tmp_path / "orphan").read_text()))
 
 
+def test_the_caller_can_end_a_command_before_its_time_is_over(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    command = [sys.executable, "-c", "import pathlib, signal; pathlib.Path('begun').touch(); signal.pause()"]
+
+    ended = run(command, tmp_path, dict(os.environ), BOUNDS, lambda data: None, give_up=begun.exists)
+
+    assert ended.stopped is Stop.TIME
+
+
 def test_what_a_command_leaves_behind_is_killed_and_named(tmp_path: Path) -> None:
     ended, _ = python(DETACHED, tmp_path)
 

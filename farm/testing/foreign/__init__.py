@@ -1,0 +1,1 @@
+"""pytest suites of other repositories on leased devices, unmodified: `farm test --profile`."""
