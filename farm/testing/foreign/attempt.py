@@ -122,8 +122,9 @@ def _of_process(ended: ProcessExit | None, limit_s: float) -> Judgement:
         return _by_row(diagnosis.of_kind("worker-died"), "its process ended with success before the test did")
     if ended.stopped is Stop.TIME:
         return _by_row(diagnosis.of_kind("hang"), f"no end within {limit_s:g} s; its process was killed")
-    if ended.stopped is Stop.QUOTA:
-        return _by_row(diagnosis.of_kind("disk-quota"), "its process wrote more than the profile allows")
+    if ended.stopped is Stop.QUOTA:  # what the tests before it have left counts too, so it is not its own at once
+        told = "its process wrote more than the profile allows"
+        return Judgement(AttemptEnding.UNSURE, "disk-quota", told)
     if ended.stopped is not Stop.NONE:
         return _by_row(diagnosis.of_kind("disk-full"), "the disk is full; its process was ended")
     if ended.exit_code is None:

@@ -60,7 +60,7 @@ def test_a_device_error_in_what_was_captured_goes_before_the_assertion_that_it_l
         (ProcessExit(None, Stop.TIME), AttemptEnding.UNSURE, "hang"),
         (ProcessExit(-11), AttemptEnding.UNSURE, "worker-died"),
         (ProcessExit(0), AttemptEnding.UNSURE, "worker-died"),
-        (ProcessExit(None, Stop.QUOTA), AttemptEnding.FAILED, "disk-quota"),
+        (ProcessExit(None, Stop.QUOTA), AttemptEnding.UNSURE, "disk-quota"),
         (ProcessExit(None, Stop.DISK), AttemptEnding.FAULT, "disk-full"),
     ],
 )
