@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from farm.cli import options
+from farm.text import visible
 
 if TYPE_CHECKING:  # profiles cost an import of pydantic models, and `farm --help` needs none of it
+    from farm.harness.log_reading import LogReading
     from kernel.harness.profile import Profile
     from kernel.harness.reading import Seen
 
@@ -105,6 +107,8 @@ def write_profile(repository: Path, out: Path | None, style: str | None, as_json
     "--log", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Output of a run, to be read."
 )
 @click.option("--exit-code", type=int, default=0, show_default=True, help="That of the run whose output --log is.")
+@click.option("--file", default="", help="The file whose output --log is, where the profile has rules for some files.")
+@click.option("--lines", "with_lines", is_flag=True, help="With --log: show each line that matches, and its rule.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -115,7 +119,14 @@ def write_profile(repository: Path, out: Path | None, style: str | None, as_json
 )
 @options.json_option
 def check_profile(
-    profile: str, log: Path | None, exit_code: int, root: Path | None, sets_up: bool, as_json: bool
+    profile: str,
+    log: Path | None,
+    exit_code: int,
+    file: str,
+    with_lines: bool,
+    root: Path | None,
+    sets_up: bool,
+    as_json: bool,
 ) -> None:
     """Check PROFILE, a name or a .toml file; with --log, show what it reads in a run's output and how it judges it.
 
@@ -125,18 +136,21 @@ def check_profile(
     \b
     Examples:
       python kernel.py -p a2a3sim -d 0 > out.txt 2>&1; farm suite check ./mine.toml --log out.txt --exit-code $?
+      farm suite check ./mine.toml --log out.txt --lines
       farm suite check ./mine.toml --root ~/operators
       farm suite check ./mine.toml --root ~/operators --set-up
     """
     from farm.cli.suite_set_up import require_made, set_up, shown
     from farm.errors import UsageError
+    from farm.harness.log_reading import for_file
     from farm.harness.profile_check import require_known_kinds
     from kernel.harness import profiles
 
     found = profiles.find(profile)
     require_known_kinds(found)
-    seen = _read(found, log) if log is not None else None
-    outcome = _outcome(found, seen, exit_code) if seen is not None else ""
+    if log is None and (file or with_lines):
+        raise UsageError("--file and --lines need --log, the output of a run")
+    read = _read(for_file(found, file), log, exit_code) if log is not None else None
     targets = _targets(found, root) if root is not None else {}
     if sets_up and root is None:
         raise UsageError("--set-up needs --root, the checkout that is to be set up")
@@ -144,8 +158,9 @@ def check_profile(
     if as_json:
         content = {
             "profile": found.name,
-            "seen": asdict(seen) if seen is not None else None,
-            "outcome": outcome or None,
+            "seen": asdict(read[1]) if read is not None else None,
+            "outcome": read[0].outcome if read is not None else None,
+            "log": read[0].model_dump(exclude={"problem", "profile", "outcome"}) if read is not None else None,
             "targets": targets,
             "setup": [step.as_dict() for step in steps],
         }
@@ -153,8 +168,8 @@ def check_profile(
         require_made(steps)
         return
     click.echo(f"profile {found.name}: good")
-    if seen is not None:
-        _show(seen, outcome)
+    if read is not None:
+        _show(read[0], with_lines)
     for platform, names in targets.items():
         click.echo(f"{platform}: {len(names)} targets")
         for name in names:
@@ -164,32 +179,13 @@ def check_profile(
     require_made(steps)
 
 
-def _read(found: Profile, log: Path) -> Seen:
-    from kernel.harness.reading import Reader
+def _read(found: Profile, log: Path, exit_code: int) -> tuple[LogReading, Seen]:
+    from farm.harness.log_reading import LogReader
 
-    reader = Reader(found)
+    reader = LogReader(found)
     with log.open("rb") as file:
-        while data := file.read(1 << 18):
-            reader.feed(data)
-    return reader.close()
-
-
-def _outcome(found: Profile, seen: Seen, exit_code: int) -> str:
-    """What a run with this output and exit code would be; the files that it left are not looked at."""
-    from kernel.errors import DeviceError, HarnessError
-    from kernel.harness.ending import require_measured
-    from kernel.harness.process_tree import ProcessExit
-
-    if found.results.by in ("junit", "csv", "json"):
-        return f"judged by {found.results.file}, which a log does not show"
-    try:
-        require_measured(found, seen, ProcessExit(exit_code), "")
-    except HarnessError as error:
-        return f"not measured, {error.kind}: {error}"
-    except DeviceError as error:
-        return f"not measured, device-{error.code}: {error}"
-    wrong = [name for name, claim in seen.claims.items() if not claim.passed]
-    return f"failed: {', '.join(wrong)}" if wrong else "passed"
+        reading = reader.read(iter(lambda: file.readline(1 << 16), b""), exit_code)
+    return reading, reader.seen
 
 
 def _targets(found: Profile, root: Path) -> dict[str, list[str]]:
@@ -205,17 +201,16 @@ def _targets(found: Profile, root: Path) -> dict[str, list[str]]:
     return targets
 
 
-def _show(seen: Seen, outcome: str) -> None:
-    click.echo(f"this run: {outcome}")
-    click.echo(f"pass lines: {seen.passes}" + (f"; compared nothing: {seen.unvalidated}" if seen.unvalidated else ""))
-    for number, program in enumerate(seen.programs, start=1):
-        click.echo(f"program {number} ({program.name}): {program.passes} pass lines, {program.outputs} outputs")
-    for name, claim in seen.claims.items():
-        click.echo(f"output {name}: {'PASS' if claim.passed else 'FAIL'} {claim.shape} {claim.dtype}".rstrip())
-    for mode, time in seen.times.items():
-        shown = time.problem or f"median {time.median_us:g} µs, mean {time.mean_us:g} µs of {time.rounds} rounds"
-        click.echo(f"time of mode {mode}: {shown}")
-    for rank, sign in sorted(seen.signs.items()):
-        click.echo(f"signature {rank} ({sign.kind}): {sign.line}")
-    if seen.losses:
-        click.echo(f"a partial recording, so no time: {seen.losses}")
+def _show(reading: LogReading, with_lines: bool) -> None:
+    click.echo(f"this run: {reading.outcome}")
+    for fact in reading.facts:
+        click.echo(fact)
+    if not with_lines:
+        return
+    click.echo(f"{reading.matched} of {reading.total} lines match a rule")
+    for line in reading.lines:
+        click.echo(f"{line.number:>7}  [{'; '.join(line.rules)}] {visible(line.text)}")
+    if reading.matched > len(reading.lines):
+        click.echo(f"         and {reading.matched - len(reading.lines)} more")
+    if unused := [rule for rule, count in reading.rules.items() if not count]:
+        click.echo(f"no line matches: {', '.join(unused)}")

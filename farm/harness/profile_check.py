@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from farm.errors import UsageError
 from jobs.faults import diagnosis
 from kernel.harness.profile import Profile, ProfileError
@@ -27,4 +29,6 @@ def require_known_kinds(profile: Profile) -> None:
     for number, signature in enumerate(profile.signatures):
         if signature.kind != "device" and signature.kind not in known:
             named = f"signatures.{number}.kind '{signature.kind}'"
-            raise ProfileError(profile.name, f"{named} is none of: device, {', '.join(sorted(known))}")
+            near = difflib.get_close_matches(signature.kind, ["device", *known], n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise ProfileError(profile.name, f"{named} is none of: device, {', '.join(sorted(known))}{hint}")

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from kernel.errors import KernelLayerError
 from kernel.harness.profile_data import Data, Digests, Replay
+from kernel.harness.profile_keys import unknown_key
 from kernel.harness.profile_results import PerFile, Results, TimeFile, Tool, Variant
 from kernel.harness.profile_rules import Rules
 from kernel.harness.profile_sandbox import Sandbox
@@ -105,7 +106,8 @@ class Profile(ProfileSection):
             texts = [*self.command, *self.environment.set.values(), *platform.set.values()]
             if not any(DEVICES & placeholders(text) for text in texts):
                 raise ValueError("neither command nor environment names a {device}, so a lease would decide nothing")
-        if self.results.by == "lines" and not (self.lines.passed and self.lines.output):
+        compared = self.lines.output or not self.lines.outputs_required
+        if self.results.by == "lines" and not (self.lines.passed and compared):
             raise ValueError(
                 "lines.passed and lines.output are missing, which a verdict by lines needs; see results.by"
             )
@@ -169,8 +171,11 @@ def parse(text: str, where: str) -> Profile:
         return Profile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(where, f"is not TOML: {error}") from error
+    except RecursionError as error:
+        raise ProfileError(where, "is not TOML: its values are nested too deeply") from error
     except ValidationError as error:
-        problems = error.errors()
+        # What is missing may only be misspelt, so unknown keys go first.
+        problems = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ProfileError(where, _sentence(problems[0]) + more) from error
 
@@ -179,7 +184,7 @@ def _sentence(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     said = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        said = "no such key"
+        said = unknown_key(Profile, problem["loc"])
     elif problem["type"] == "missing":
         said = "is missing"
     return f"{key}: {said}" if key else said

@@ -17,6 +17,11 @@ def names() -> list[str]:
 
 def find(name: str) -> Profile:
     """The profile `name`: what ends in `.toml` or holds a `/` is a path. Raises `UnknownNameError`, `ProfileError`."""
+    return parse(text_of(name), name)
+
+
+def text_of(name: str) -> str:
+    """The text of the profile `name`, as `find` takes it. Raises `UnknownNameError`, `ProfileError`."""
     if is_path(name):
         return _read(Path(name), name)
     if name not in names():
@@ -29,9 +34,9 @@ def is_path(name: str) -> bool:
     return name.endswith(".toml") or "/" in name
 
 
-def _read(path: Path, where: str) -> Profile:
+def _read(path: Path, where: str) -> str:
     try:
-        return parse(path.read_text(encoding="utf-8"), where)
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ProfileError(where, f"is not UTF-8: byte {error.start}") from error
     except OSError as error:

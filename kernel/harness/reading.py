@@ -5,20 +5,19 @@ Knows the profile's patterns and no harness. Whatever the size of the output, it
 
 from __future__ import annotations
 
-import math
 import re
 import statistics
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from kernel.harness.mismatch_lines import KEPT_CHARACTERS, MismatchLines, finite
 from kernel.harness.profile import Lines, Profile
 from kernel.harness.profile_results import UNITS
-from kernel.harness.signatures import ranked
+from kernel.harness.signatures import ranked, rule_names
 from kernel.platforms.protocol import Claim, ModeTime
 
 _LINE_BYTES = 4 << 10  # what is beyond it in one line is not read
 _MOST_CLAIMS, _MOST_TIMES = 1000, 100  # no harness has so many; a hostile one must not fill the memory
-_DETAIL_LINES = 12
-_KEPT_CHARACTERS = 240
 _MOST_PROGRAMS = 1000
 _MOST_SAMPLES = 100_000
 _TRACEBACK = "Traceback (most recent call last)"
@@ -82,16 +81,20 @@ class Reader:
     in front are taken off before a line is held to the profile's patterns.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, matched: Callable[[str], None] = lambda rule: None) -> None:
+        """`matched` is called with each rule that `line` is taken for: a key of the profile, or the farm's own."""
+        self._matched = matched
+        self.line = ""  # that is being read, without colours and time stamp
         self._lines = profile.lines
         self._losses = re.compile(profile.swimlane.losses) if profile.swimlane and profile.swimlane.losses else None
         # One by one: many are anchored or begin with plain text, which `re` finds at once, but not in an alternation.
         self._signatures = ranked(profile.signatures)
+        self._rules = rule_names(profile.signatures)
         self._signs = [(rank, re.compile(t)) for rank, each in enumerate(self._signatures) for t in each.lines]
         self._also = {rank: re.compile(each.also) for rank, each in enumerate(self._signatures) if each.also}
         self._also_seen: set[int] = set()
         self._telling = [re.compile(text) for text in _telling(profile.lines)]
-        self._mismatch = _Mismatch(profile.lines)
+        self._mismatch = MismatchLines(profile.lines.mismatch, matched)
         self._rest = b""  # of a line whose end has not come
         self._overlong = False
         self._samples: dict[str, list[float]] = {}  # by mode, where every line has one
@@ -128,21 +131,32 @@ class Reader:
         line = plain(raw[:_LINE_BYTES].decode(errors="replace"))
         if not line.strip():
             return
-        self._seen.last = line[:_KEPT_CHARACTERS]
+        self.line = line
+        self._seen.last = line[:KEPT_CHARACTERS]
         if self._mismatch.open:
             self._mismatch.take(line, self._seen.claims)
         if any(pattern.search(line) for pattern in self._telling):
             self._sort(line)
         self._trace(line)
+        self._sign(line)
+        if _REFUSAL.match(line):
+            self._seen.refusal = line.strip()[:KEPT_CHARACTERS]
+            self._matched("refused argument")
+        if self._losses is not None and not self._seen.losses and self._losses.search(line):
+            self._seen.losses = line.strip()[:KEPT_CHARACTERS]
+            self._matched("swimlane.losses")
+
+    def _sign(self, line: str) -> None:
+        """Note the signatures that are seen for the first time."""
         for rank, pattern in self._signs:
             if rank not in self._seen.signs and (found := pattern.search(line)):
                 code = found.groupdict().get("code") or ""
-                self._seen.signs[rank] = Sign(self._signatures[rank].kind, line.strip()[:_KEPT_CHARACTERS], code)
-        if _REFUSAL.match(line):
-            self._seen.refusal = line.strip()[:_KEPT_CHARACTERS]
-        self._also_seen.update(rank for rank, pattern in self._also.items() if pattern.search(line))
-        if self._losses is not None and not self._seen.losses and self._losses.search(line):
-            self._seen.losses = line.strip()[:_KEPT_CHARACTERS]
+                self._seen.signs[rank] = Sign(self._signatures[rank].kind, line.strip()[:KEPT_CHARACTERS], code)
+                self._matched(self._rules[rank])
+        for rank, pattern in self._also.items():
+            if rank not in self._also_seen and pattern.search(line):
+                self._also_seen.add(rank)
+                self._matched(f"{self._rules[rank]}, also")
 
     def _trace(self, line: str) -> None:
         """Note the exception at the end of a traceback: the first line after it that is not indented."""
@@ -151,7 +165,8 @@ class Reader:
         elif self._in_traceback and not line[0].isspace():
             self._in_traceback = False
             if _EXCEPTION.match(line):
-                self._seen.exception = line.strip()[:_KEPT_CHARACTERS]
+                self._seen.exception = line.strip()[:KEPT_CHARACTERS]
+                self._matched("end of a traceback")
 
     @property
     def _program(self) -> ProgramSeen:
@@ -161,26 +176,37 @@ class Reader:
         return self._seen.programs[-1]
 
     def _sort(self, line: str) -> None:
-        lines, seen = self._lines, self._seen
+        """Take the line for the first rule that it fits."""
+        lines = self._lines
         if lines.mode_name and (named := re.search(lines.mode_name, line)):
-            self._next_mode = named["mode"]
+            self._matched("lines.mode_name")
+            self._next_mode = named["mode"] or ""
         elif lines.mode and (began := re.search(lines.mode, line)):
+            self._matched("lines.mode")
             self._begin_mode(began)
         elif lines.output and (found := re.search(lines.output, line)):
+            self._matched("lines.output")
             self._mismatch.open = False
             self._claim(found)
         elif lines.passed and re.search(lines.passed, line):
-            if lines.unvalidated and re.search(lines.unvalidated, line):
-                seen.unvalidated = seen.unvalidated or line.strip()[:_KEPT_CHARACTERS]
-            else:
-                self._program.passes += 1
+            self._pass(line)
         elif lines.time and (found := re.search(lines.time, line)):
+            self._matched("lines.time")
             self._time(found)
         elif lines.mismatch.begin and (found := re.search(lines.mismatch.begin, line)):
+            self._matched("lines.mismatch.begin")
             self._mismatch.open = True
             self._mismatch.prefix = self._prefix()
-            for name in _QUOTED.findall(found["names"]):
+            for name in _QUOTED.findall(found["names"] or ""):
                 self._add(self._prefix() + name, Claim(passed=False))
+
+    def _pass(self, line: str) -> None:
+        if self._lines.unvalidated and re.search(self._lines.unvalidated, line):
+            self._matched("lines.unvalidated")
+            self._seen.unvalidated = self._seen.unvalidated or line.strip()[:KEPT_CHARACTERS]
+        else:
+            self._matched("lines.passed")
+            self._program.passes += 1
 
     def _time(self, found: re.Match[str]) -> None:
         """Samples are collected. A statistic is taken as printed, and stands for those that are not printed."""
@@ -199,14 +225,14 @@ class Reader:
                 self._seen.times[self._program.name] = ModeTime(int(rounds[:9]), *known)
 
     def _us(self, text: str) -> float | None:
-        number = _number(text)
+        number = finite(text)
         return None if number is None else number * UNITS[self._lines.unit]
 
     def _begin_mode(self, began: re.Match[str]) -> None:
         """A program begins. What was printed before the first has begun is the first one's."""
         first = not self._begun and bool(self._seen.programs)
         number = len(self._seen.programs) + (0 if first else 1)
-        name = (began.groupdict().get("mode") or self._next_mode)[:_KEPT_CHARACTERS] or str(number)
+        name = (began.groupdict().get("mode") or self._next_mode)[:KEPT_CHARACTERS] or str(number)
         if any(each.name == name for each in self._seen.programs):
             name = f"{name} {number}"
         self._next_mode, self._begun = "", True
@@ -227,10 +253,10 @@ class Reader:
             passed=said["verdict"] == "PASS",
             shape=said.get("shape") or "",
             dtype=(said.get("dtype") or "").removeprefix("torch."),
-            how=(said.get("how") or "")[:_KEPT_CHARACTERS],
+            how=(said.get("how") or "")[:KEPT_CHARACTERS],
         )
         self._program.outputs += 1
-        self._add(self._prefix() + said["name"], claim)
+        self._add(self._prefix() + (said["name"] or ""), claim)
 
     def _add(self, name: str, claim: Claim) -> None:
         """One FAIL of an output counts, whatever else is printed about it."""
@@ -239,37 +265,6 @@ class Reader:
             return
         if before is None or before.passed:
             self._seen.claims[name] = claim
-
-
-class _Mismatch:
-    """The lines that tell what is wrong with an output."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._patterns = lines.mismatch
-        self._about = ""
-        self._told = 0
-        self.open = False
-        self.prefix = ""
-
-    def take(self, line: str, claims: dict[str, Claim]) -> None:
-        """Add what `line` says to the claim it is about."""
-        patterns = self._patterns
-        if patterns.output and (found := re.search(patterns.output, line)):
-            self._about, self._told = self.prefix + found["name"], 0
-            return
-        claim = claims.get(self._about)
-        if claim is None or claim.passed:
-            return
-        if self._told < _DETAIL_LINES:
-            self._told += 1
-            claim = replace(claim, detail=f"{claim.detail}\n{line.strip()[:_KEPT_CHARACTERS]}".strip())
-        if patterns.count and claim.wrong is None and (found := re.search(patterns.count, line)):
-            claim = replace(claim, wrong=int(found["wrong"][:18]), total=int(found["total"][:18]))
-        if patterns.largest and claim.max_abs_err is None and (found := re.search(patterns.largest, line)):
-            claim = replace(claim, max_abs_err=_number(found["error"]))
-        if patterns.first and not claim.first and (found := re.search(patterns.first, line)):
-            claim = replace(claim, first=f"[{found['index']}] {found['actual']} for {found['expected']}")
-        claims[self._about] = claim
 
 
 def _telling(lines: Lines) -> list[str]:
@@ -281,12 +276,3 @@ def _telling(lines: Lines) -> list[str]:
 def plain(line: str) -> str:
     """Return `line` without colours, and without the time stamp that a log's keeper puts in front of it."""
     return _STAMP.sub("", _ESCAPES.sub("", line), count=1)
-
-
-def _number(text: str) -> float | None:
-    """Return None for anything but a finite number."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

@@ -80,3 +80,15 @@ def ranked(own: Sequence[Signature]) -> list[Signature]:
     """Return the signatures of a profile and those of every repository, in the order of precedence."""
     first = [each for each in own if not each.last]
     return [*first, *MACHINE, *(each for each in own if each.last)]
+
+
+def rule_names(own: Sequence[Signature]) -> list[str]:
+    """Return what each of `ranked` is called: by its place in the profile, or as one of every repository."""
+    named = list(zip(own, own_rule_names(own), strict=True))
+    first = [name for each, name in named if not each.last]
+    return [*first, *(f"built in: {each.kind}" for each in MACHINE), *(name for each, name in named if each.last)]
+
+
+def own_rule_names(own: Sequence[Signature]) -> list[str]:
+    """Return what each signature of a profile is called: its place, and its kind."""
+    return [f"signatures.{number}: {each.kind}" for number, each in enumerate(own)]

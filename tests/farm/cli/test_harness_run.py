@@ -108,6 +108,24 @@ def test_a_profile_is_checked_against_a_run_that_was_seen(tmp_path: Path) -> Non
     ]
 
 
+def test_a_check_shows_each_line_that_matches_with_its_rule(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text(f"hello\n{SEEN}")
+
+    result = farm("suite", "check", "pypto-lib", "--log", str(tmp_path / "out.txt"), "--lines")
+    content = json.loads(farm("suite", "check", "pypto-lib", "--log", str(tmp_path / "out.txt"), "--json").output)
+
+    assert "[lines.output] [RUN]   'y' PASS" in result.output
+    assert "no line matches: lines.unvalidated, " in result.output
+    assert (content["log"]["judgement"], content["log"]["rules"]["lines.passed"]) == ("passed", 1)
+    assert all(each["number"] > 1 for each in content["log"]["lines"])
+
+
+def test_lines_are_shown_of_a_log_only() -> None:
+    result = farm("suite", "check", "pypto-lib", "--lines")
+
+    assert (result.exit_code, "--file and --lines need --log" in result.stderr) == (2, True)
+
+
 def test_a_check_says_how_the_run_would_be_judged(tmp_path: Path) -> None:
     (tmp_path / "out.txt").write_text("k.py: error: unrecognized arguments: --lanes\n")
 

@@ -69,8 +69,8 @@ def test_a_budget_is_for_a_platform_whose_times_mean_something() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("name = ", "nam = "), "name: is missing (and 1 more)"),
-        (("[files]", "[fils]"), "files: is missing (and 1 more)"),
+        (("name = ", "nam = "), "nam: no such key; did you mean 'name'? (and 1 more)"),
+        (("[files]", "[fils]"), "fils: no such key; did you mean 'files'? (and 1 more)"),
         (('"{file}"', '"file"'), "command names no {file}"),
         (('"{device}"', '"0"'), "neither command nor environment names a {device}"),
         (("{device}", "{devices}"), "command.2: '{devices}' has the unknown placeholder {devices}"),
@@ -79,6 +79,7 @@ def test_a_budget_is_for_a_platform_whose_times_mean_something() -> None:
         (("simulated = true", "simulated = 1.5"), "platforms.sim.simulated: "),
         (('clock = "host"', 'clock = "measured"'), "a simulator's times are not measured"),
         (("[files]", "files = ["), "is not TOML: "),
+        (("[files]", "files = " + "[" * 5000), "is not TOML: its values are nested too deeply"),
         (("[lines]", "[data]\noutputs = ['../x']\n[lines]"), "data.outputs.0: '../x' leaves the working directory"),
     ],
 )

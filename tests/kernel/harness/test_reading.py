@@ -141,6 +141,27 @@ def test_more_programs_than_are_followed_is_no_pass() -> None:
     assert "more than 1000 programs" in seen.unvalidated
 
 
+@pytest.mark.parametrize("name", ["mode", "mode_name", "output"])
+def test_a_group_that_catches_nothing_is_survived(name: str) -> None:
+    pattern = r"^(?P<mode>x)?(?P<name>x)?(?P<verdict>x)?begin"
+    lines = Lines.model_validate({**shipped().lines.model_dump(), name: pattern})
+    reader = Reader(shipped().model_copy(update={"lines": lines}))
+    reader.feed(b"begin\n[RUN]   'y' FAIL  shape=(1,)\n")
+    seen = reader.close()
+
+    assert seen.last.startswith("[RUN]") and seen.passes == 0
+
+
+def test_a_count_that_is_no_number_is_left_out() -> None:
+    mismatch = {**shipped().lines.mismatch.model_dump(), "count": r"error_count=(?P<wrong>\S+?)/(?P<total>\w+)"}
+    lines = Lines.model_validate({**shipped().lines.model_dump(), "mismatch": mismatch})
+    reader = Reader(shipped().model_copy(update={"lines": lines}))
+    reader.feed(WRONG.replace("12/32768", "many/32768").encode())
+
+    claim = reader.close().claims["qr"]
+    assert (claim.wrong, claim.total, claim.passed) == (None, 32768, False)
+
+
 def timed(text: str, time: str, **more: object) -> dict[str, tuple[object, ...]]:
     """Rounds, minimum, median, mean and maximum of each mode in `text`, where `time` finds them."""
     lines = Lines.model_validate({**shipped().lines.model_dump(), "time": time, **more})
