@@ -11,6 +11,11 @@ from ci.config.section import RepositoryName, Section
 
 INSECURE = "OAUTHLIB_INSECURE_TRANSPORT"  # what oauthlib wants to see before it speaks plain http
 
+ForgeKind = Literal["github", "gitea", "gitlab"]
+
+_API_PATHS = {"gitea": "/api/v1", "gitlab": "/api/v4"}  # of the forges that people run themselves
+_NAMES = {"gitea": "Gitea and Forgejo", "gitlab": "projects of GitLab"}
+
 
 class SignIn(Section):
     """Sign-in to the dashboard with an account of the forge."""
@@ -22,9 +27,9 @@ class SignIn(Section):
 
 
 class ForgeSection(Section):
-    """One forge; GitHub as an App or with a token, Gitea and Forgejo with a token."""
+    """One forge; GitHub as an App or with a token, Gitea, Forgejo and GitLab with a token."""
 
-    kind: Literal["github", "gitea"]
+    kind: ForgeKind
     api_url: HttpUrl = HttpUrl("https://api.github.com/")
     webhook_secrets: list[WebhookSecret] = Field(min_length=1)  # several while one replaces another
     app_id: int | None = Field(default=None, ge=1)
@@ -39,13 +44,10 @@ class ForgeSection(Section):
 
     def web(self) -> str:
         """Where people see it, without a slash at the end."""
-        if self.kind == "gitea":
-            return str(self.api_url).rstrip("/").removesuffix("/api/v1")
-        return self.git_host()
-
-    def git_host(self) -> str:
-        """Where its repositories are, "https://github.com" for api.github.com: the API's host without "api."."""
-        url = self.api_url
+        suffix = _API_PATHS.get(self.kind)
+        if suffix is not None:
+            return str(self.api_url).rstrip("/").removesuffix(suffix)
+        url = self.api_url  # "https://github.com" for api.github.com
         port = f":{url.port}" if url.port not in (None, 80, 443) else ""
         return f"{url.scheme}://{(url.host or '').removeprefix('api.')}{port}"
 
@@ -63,10 +65,13 @@ class ForgeSection(Section):
     @model_validator(mode="after")
     def _has_one_credential(self) -> ForgeSection:
         app = self.app_id is not None or self.private_key is not None
-        if self.kind == "gitea" and (app or self.token is None):
-            raise wrong("Gitea and Forgejo take a token: set `token`, and neither `app_id` nor `private_key`")
-        if self.kind == "gitea" and "api_url" not in self.model_fields_set:
-            raise wrong('set `api_url`, for example "https://git.example.org/api/v1"')
+        path = _API_PATHS.get(self.kind)
+        if path is not None and (app or self.token is None):
+            raise wrong(f"{_NAMES[self.kind]} take a token: set `token`, and neither `app_id` nor `private_key`")
+        if path is not None and "api_url" not in self.model_fields_set:
+            raise wrong(f'set `api_url`, for example "https://git.example.org{path}"')
+        if self.kind == "gitlab" and self.sign_in is not None:
+            raise wrong("nobody can sign in with an account of GitLab; remove `sign_in`, and use tokens of the API")
         if app == (self.token is not None):
             raise wrong("set either `app_id` and `private_key` of a GitHub App, or `token`")
         if app and (self.app_id is None or self.private_key is None):

@@ -161,7 +161,7 @@ class Config(Section):
 
     def git_url(self, repository: RepositorySection) -> str:
         """Where the commits of `repository` are fetched."""
-        return repository.git or f"{self.forge[repository.forge].git_host()}/{repository.name}.git"
+        return repository.git or f"{self.forge[repository.forge].web()}/{repository.name}.git"
 
     def secrets(self) -> list[SecretStr]:
         """Every secret that was read."""

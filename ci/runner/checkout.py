@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from ci.config import directories
+from ci.config.forge import ForgeKind
 from ci.config.settings import Config
 from ci.forge.protocol import Forge
 from ci.queue.claims import JobClaim
@@ -23,6 +24,8 @@ from farm.model.run import RunRecord
 
 LOG = logging.getLogger(__name__)
 
+# Where each kind of forge keeps the heads of pull requests.
+_HEADS: Mapping[ForgeKind, str] = {"github": "refs/pull", "gitea": "refs/pull", "gitlab": "refs/merge-requests"}
 _MOST_READ = 50  # files of a commit that are searched for lines to annotate
 
 
@@ -43,7 +46,9 @@ class Sources:
         base = "" if claim.kind is JobKind.BASELINE else claim.base_sha
         token = await self._forges[claim.repository.forge].fetch_token(claim.repository.name)
         remote = Remote(self._config.git_url(claim.repository), token)
-        return await self._mirror(claim).bring(remote, claim.head_sha, base, _refs(claim))
+        return await self._mirror(claim).bring(
+            remote, claim.head_sha, base, refs_of(claim, self._config.forge[claim.repository.forge].kind)
+        )
 
     async def select(self, claim: JobClaim, commits: Commits) -> TargetSelection:
         """Return what the job runs, and what its commit changes beside that. Raises what `examination.select` does."""
@@ -80,10 +85,10 @@ class Sources:
         return self._mirrors[key]
 
 
-def _refs(claim: JobClaim) -> list[str]:
+def refs_of(claim: JobClaim, forge: ForgeKind) -> list[str]:
     """Where the head may be found by name, for a remote that gives out no commit by its hash."""
     if claim.kind is JobKind.PULL_REQUEST and claim.number is not None:
-        return [f"refs/pull/{claim.number}/head"]
+        return [f"{_HEADS[forge]}/{claim.number}/head"]
     if claim.kind in (JobKind.MERGE_GROUP, JobKind.BASELINE):
         return [claim.subject]
     return []

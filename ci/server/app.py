@@ -122,7 +122,7 @@ async def _take_in(config: Config, inbox: Inbox, forge: str, request: Request) -
     if forge not in config.forge:
         raise RejectedDeliveryError(404, "no forge of that name is configured")
     limit = config.server.max_body_bytes
-    headers = read_headers(request.headers, limit)
+    headers = read_headers(request.headers, limit, config.forge[forge].kind)
     body = await _body(request, limit)
     delivery = await _checked(config, forge, headers, body)
     if delivery.event not in EVENTS:
@@ -163,7 +163,8 @@ def _answer(status: int, word: str, detail: str) -> JSONResponse:
 
 def _id(request: Request) -> str:
     """The delivery's id for the log; anything may stand there before it is checked."""
-    return _shown(request.headers.get("x-github-delivery", "without an id"))
+    names = ("x-github-delivery", "idempotency-key", "x-gitlab-event-uuid")
+    return _shown(next((request.headers[name] for name in names if name in request.headers), "without an id"))
 
 
 def _shown(text: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from sqlalchemy import Connection, and_, case, exists, func, select, tuple_
 
 from ci.api.jobs import Job
+from ci.config.forge import ForgeKind
 from ci.config.settings import Config
 from ci.outbox import outbox
 from ci.queue.job_queue import JobRow
@@ -65,20 +66,28 @@ def retries(connection: Connection, job_id: str) -> tuple[str, str]:
     return str(before or ""), str(after or "")
 
 
+# Where each kind of forge shows pull requests, branches and commits, below a repository's page.
+_PAGES: Mapping[ForgeKind, tuple[str, str, str]] = {
+    "github": ("pull", "tree", "commit"),
+    "gitea": ("pulls", "src/branch", "commit"),
+    "gitlab": ("-/merge_requests", "-/tree", "-/commit"),
+}
+
+
 def forge_links(connection: Connection, config: Config, job: Job) -> ForgeLinks:
     """Return where the forge of a job shows its subject, its commit and its check."""
     forge = config.forge.get(job.forge)
     if forge is None:
         return ForgeLinks()
     place, github = f"{forge.web()}/{quote(job.repository)}", forge.kind == "github"
+    pulls, branches, commits = _PAGES[forge.kind]
     subject = commit = check = ""
     if job.number is not None:
-        subject = f"{place}/{'pull' if github else 'pulls'}/{job.number}"
+        subject = f"{place}/{pulls}/{job.number}"
     elif job.subject.startswith("refs/heads/"):
-        branch = quote(job.subject.removeprefix("refs/heads/"))
-        subject = f"{place}/{'tree' if github else 'src/branch'}/{branch}"
+        subject = f"{place}/{branches}/{quote(job.subject.removeprefix('refs/heads/'))}"
     if job.head_sha:
-        commit = f"{place}/commit/{job.head_sha}"
+        commit = f"{place}/{commits}/{job.head_sha}"
         check_id = outbox.remote_id(connection, f"check/{job.id}")
         check = f"{place}/runs/{quote(check_id)}" if github and check_id else ""  # a status has no page of its own
     return ForgeLinks(subject, commit, check)

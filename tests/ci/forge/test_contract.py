@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
 from ci.forge.gitea import GiteaForge
 from ci.forge.github import GitHubForge
+from ci.forge.gitlab import GitLabForge
 from ci.forge.protocol import (
     Annotation,
     AnnotationLevel,
@@ -32,6 +33,7 @@ from ci.forge.protocol import (
 from ci.forge.traffic import ForgeFailure
 from tests.fakes.gitea_api import GiteaApi
 from tests.fakes.github_api import APP_ID, TOKEN, Fault, GitHubApi
+from tests.fakes.gitlab_api import GitLabApi
 from tests.fakes.pulls import pull, sha
 from tests.fakes.served import served
 
@@ -53,7 +55,7 @@ class Side:
     """A forge and the server behind it."""
 
     forge: Forge
-    api: GitHubApi | GiteaApi
+    api: GitHubApi | GiteaApi | GitLabApi
 
     def said(self) -> list[str]:
         """What lets or does not let a merge through, for each check there is."""
@@ -67,13 +69,17 @@ def key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-@pytest.fixture(params=["github-app", "github-token", "gitea"])
+@pytest.fixture(params=["github-app", "github-token", "gitea", "gitlab"])
 def side(request: pytest.FixtureRequest, key: rsa.RSAPrivateKey) -> Iterator[Side]:
-    api: GitHubApi | GiteaApi
+    api: GitHubApi | GiteaApi | GitLabApi
     if request.param == "gitea":
         api = GiteaApi()
         with served(api.app()) as url:
             yield Side(GiteaForge(SecretStr(TOKEN), f"{url}/api/v1", timeout_s=2), api)
+    elif request.param == "gitlab":
+        api = GitLabApi()
+        with served(api.app()) as url:
+            yield Side(GitLabForge(SecretStr(TOKEN), f"{url}/api/v4", timeout_s=2), api)
     else:
         pem = serialization.Encoding.PEM
         private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
