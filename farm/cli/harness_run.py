@@ -53,6 +53,7 @@ class OrHarness(click.Command):
 @click.option(
     "--changed-since", metavar="REF", help="Only files that are, or import, what differs from REF's merge base."
 )
+@click.option("--workflow", metavar="NAME", help="Only targets of that task or workflow of the profile.")
 @click.option("--devices", "-n", type=int, default=3, show_default=True, help="Distinct devices, held at once.")
 @click.option("--repeats", "-r", type=int, default=1, show_default=True, help="Trials of each file on each witness.")
 @click.option(
@@ -77,6 +78,7 @@ def command(
     harness: str,
     root: Path | None,
     changed_since: str | None,
+    workflow: str | None,
     devices: int,
     repeats: int,
     platform: str,
@@ -111,11 +113,12 @@ def command(
       farm run --suite pypto-lib 'models/**/*.py'
       farm run --suite pypto-lib --changed-since origin/main --json
       farm run --suite pypto-lib --source . --commit my-branch --base main --changed-only -n 3 -w 3 -r 3
+      farm run --suite ./mine.toml --workflow accuracy
       farm run --suite ./mine.toml --platform a2a3 --devices 8 --address head:6379
     """
     from farm import paths
     from farm.execution.session import SessionOptions
-    from farm.harness import changed_files, file_selection
+    from farm.harness import changed_files, file_selection, workflows
     from farm.harness.profile_check import check
     from farm.model.run import RunRequest
     from farm.validation.suite import run
@@ -133,7 +136,10 @@ def command(
     commits = _commits(source, commit, base, require_sandbox=require_sandbox)
     where = repository(root) if commits is None else commits.head.unpack(paths.cache())
     found = file_selection.discover(where, patterns, profile, platform)
-    selected = f"all {len(found.files) + len(found.skipped)} files that match and can be run"
+    if workflow is not None:
+        found = workflows.narrowed(found, profile, workflow)
+    of = f" of {workflow}" if workflow is not None else ""
+    selected = f"all {len(found.files) + len(found.skipped)} files{of} that match and can be run"
     since = changed_since or (base if changed_only else None)
     if since is not None:
         everything = [*found.files, *found.skipped]

@@ -152,6 +152,7 @@ def check_profile(
         raise UsageError("--file and --lines need --log, the output of a run")
     read = _read(for_file(found, file), log, exit_code) if log is not None else None
     targets = _targets(found, root) if root is not None else {}
+    workflows = _workflows(found, root) if root is not None else {}
     if sets_up and root is None:
         raise UsageError("--set-up needs --root, the checkout that is to be set up")
     steps = set_up(found, root.resolve()) if sets_up and root is not None else []
@@ -162,6 +163,7 @@ def check_profile(
             "outcome": read[0].outcome if read is not None else None,
             "log": read[0].model_dump(exclude={"problem", "profile", "outcome"}) if read is not None else None,
             "targets": targets,
+            "workflows": workflows,
             "setup": [step.as_dict() for step in steps],
         }
         click.echo(json.dumps(content, indent=2))
@@ -174,6 +176,9 @@ def check_profile(
         click.echo(f"{platform}: {len(names)} targets")
         for name in names:
             click.echo(f"  {name}")
+    for workflow, by_platform in workflows.items():
+        for platform, names in by_platform.items():
+            click.echo(f"{workflow} on {platform}: {len(names)} targets")
     for line in shown(steps):
         click.echo(line)
     require_made(steps)
@@ -188,17 +193,24 @@ def _read(found: Profile, log: Path, exit_code: int) -> tuple[LogReading, Seen]:
     return reading, reader.seen
 
 
-def _targets(found: Profile, root: Path) -> dict[str, list[str]]:
+def _targets(found: Profile, root: Path, workflow: str = "") -> dict[str, list[str]]:
+    """The targets by platform, all of them or those of a task or workflow."""
     from farm.errors import UsageError
-    from farm.harness import file_selection
+    from farm.harness import file_selection, workflows
 
     targets: dict[str, list[str]] = {}
     for platform in sorted(found.platforms):
         try:
-            targets[platform] = list(file_selection.discover(root.resolve(), (), found, platform).files)
+            here = file_selection.discover(root.resolve(), (), found, platform)
+            targets[platform] = list((workflows.narrowed(here, found, workflow) if workflow else here).files)
         except UsageError:  # none on this platform
             targets[platform] = []
     return targets
+
+
+def _workflows(found: Profile, root: Path) -> dict[str, dict[str, list[str]]]:
+    names = [*(each.name for each in found.task), *(each.name for each in found.workflow)]
+    return {name: _targets(found, root, name) for name in names}
 
 
 def _show(reading: LogReading, with_lines: bool) -> None:

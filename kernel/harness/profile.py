@@ -36,6 +36,7 @@ from kernel.harness.profile_sections import (
     placeholders,
 )
 from kernel.harness.profile_setup import Setup, require_apart
+from kernel.harness.profile_workflows import SuiteTask, SuiteWorkflow, require_consistent
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -81,6 +82,8 @@ class Profile(ProfileSection):
     files: Files
     variants: list[Variant] = Field(default_factory=list)
     per_file: list[PerFile] = Field(default_factory=list)  # the first that names a file counts
+    task: list[SuiteTask] = Field(default_factory=list)
+    workflow: list[SuiteWorkflow] = Field(default_factory=list)
     markers: Markers = Field(default_factory=Markers)
     flags: list[Flag] = Field(default_factory=list)
     platforms: dict[str, ProfilePlatform] = Field(min_length=1)
@@ -112,6 +115,7 @@ class Profile(ProfileSection):
                 "lines.passed and lines.output are missing, which a verdict by lines needs; see results.by"
             )
         self._require_known_platforms()
+        require_consistent(self.task, self.workflow, [each.name for each in self.variants])
         return self
 
     def _require_known_platforms(self) -> None:

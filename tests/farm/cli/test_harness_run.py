@@ -57,6 +57,10 @@ def test_help_tells_which_of_the_two_commands_it_is_for() -> None:
         (["--harness", "pypto-lib", "--root", "/nowhere"], "--root /nowhere is no directory"),
         (["--harness", "pypto-lib", "models/no_sim.py"], "none of 1 files is for a2a3sim; models/no_sim.py is marked"),
         (["--harness", "pypto-lib", "--devices", "0", "models/passes.py"], "--devices 0 is out of range"),
+        (
+            ["--suite", "pypto-lib", "--workflow", "gate", "models/passes.py"],
+            "unknown task or workflow of profile pypto-lib 'gate'; known: none",
+        ),
         (["--harness", "pypto-lib", "--changed-since", "nowhere", "models/passes.py"], "--changed-since nowhere: "),
     ],
 )
@@ -141,6 +145,16 @@ def test_a_check_lists_the_targets_of_a_checkout() -> None:
     assert "models/passes.py" in targets["a2a3sim"]
     assert "models/no_sim.py" in targets["a2a3"]
     assert "models/no_sim.py" not in targets["a2a3sim"]
+
+
+def test_a_check_counts_the_targets_of_each_task_and_workflow(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[3] / "kernel" / "harness" / "profiles" / "pypto-lib.toml"
+    tasks = '[[task]]\nname = "one"\nfiles = ["models/passes.py"]\n[[workflow]]\nname = "all"\ntasks = ["one"]\n'
+    (tmp_path / "mine.toml").write_text(f"{shipped.read_text()}\n{tasks}")
+    command = ("suite", "check", str(tmp_path / "mine.toml"), "--root", str(ROOT))
+
+    assert "one on a2a3: 1 targets\n" in farm(*command).output
+    assert json.loads(farm(*command, "--json").output)["workflows"]["all"]["a2a3sim"] == ["models/passes.py"]
 
 
 def test_the_schema_of_a_profile_is_printed() -> None:
