@@ -20,6 +20,7 @@ LOG = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _MAX_BODY_BYTES = 64 << 10  # nobody has to send the API or a form more
+_WEBHOOKS, _TRIED_PROFILES = "/webhooks/", "/suites"  # have bounds of their own
 _STATUSES = (400, 401, 403, 404, 409, 413, 416, 422, 503)
 
 
@@ -78,13 +79,13 @@ def install(app: FastAPI) -> None:
 
 
 class _Limited:
-    """Gives up on a body that is too long. It is read before anybody is asked for a token. Webhooks have their own."""
+    """Gives up on a body that is too long. It is read before anybody is asked for a token."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith("/webhooks/"):
+        if scope["type"] != "http" or scope["path"].startswith(_WEBHOOKS) or scope["path"] == _TRIED_PROFILES:
             await self._app(scope, receive, send)
             return
         size = 0

@@ -27,13 +27,14 @@ from ci.api.access import ApiContext
 from ci.config.settings import Config
 from ci.forge.accounts import open_accounts
 from ci.forge.protocol import Forge
-from ci.web import assets, audit, compare, devices, job_list, jobs, kernels, logs, nights, now, run, runs
+from ci.web import assets, audit, compare, devices, job_list, jobs, kernels, logs, nights, now, run, runs, suites
 from ci.web.auth import forge_sign_in, key, sign_in
 from ci.web.auth.access import SignInNeededError, Viewer, viewer
 from ci.web.auth.members import Members
 from ci.web.auth.oauth_state import Errands
 from ci.web.auth.session import Sessions
 from ci.web.live import EVENTS, Live, reload
+from ci.web.log_readings import LogReadings
 from ci.web.pages import render
 from farm import paths
 from farm.errors import FarmError, InfrastructureError, UnknownRunError
@@ -65,6 +66,7 @@ _PAGES = (
     devices,
     nights,
     compare,
+    suites,
     audit,
     sign_in,
     forge_sign_in,
@@ -86,6 +88,7 @@ def create_web(config: Config, engine: Engine, forges: Mapping[str, Forge], live
     web.state.accounts = open_accounts(config)
     web.state.members = Members(config, forges)
     web.state.live = live
+    web.state.readings = LogReadings()
     for page in _PAGES:
         web.include_router(page.router)
     _handle_errors(web)

@@ -28,6 +28,7 @@ NAVIGATION = (
     ("/devices", "Devices"),
     ("/nights", "Nights"),
     ("/compare", "Compare"),
+    ("/suites", "Suites"),
 )
 SIGN = {  # nothing is said by colour alone
     "passed": "✓",

@@ -1,10 +1,11 @@
-// What moves on a page: parts that the service sends when they have changed, and logs that grow. Everything works without it.
+// What moves on a page: parts that the service sends when they have changed, logs that grow, and answers while one writes. Everything works without it.
 "use strict";
 
 (() => {
   const FIRST_MS = 2000;
   const LATE_MS = 15000;
   const SLOWEST_MS = 30000;
+  const PAUSE_MS = 700; // in typing, before a form is sent by itself
 
   // A part with data-live is replaced by each event that comes from that address. The service escapes all of it.
   function follow(part) {
@@ -93,6 +94,54 @@
     setTimeout(again, 1000);
   }
 
+  // A form with data-try is sent while it is written, one question at a time, and its answer shown in that part.
+  function attempt(form) {
+    const part = document.getElementById(form.dataset.try);
+    let waiting = 0;
+    let asking = false;
+    let stale = false; // it was changed while the service was asked
+
+    async function ask() {
+      if (asking) {
+        stale = true;
+        return;
+      }
+      asking = true;
+      stale = false;
+      part.setAttribute("aria-busy", "true");
+      const wanted = { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { "X-Farm-Live": "1" } };
+      try {
+        const answer = await fetch(form.action, wanted);
+        if (answer.headers.get("X-Farm-Part")) part.innerHTML = await answer.text();
+        else refuse(answer.status === 401 ? "You are signed out. Sign in in another tab." : `The service refuses it (${answer.status}).`);
+      } catch {
+        refuse("The service does not answer.");
+      }
+      part.removeAttribute("aria-busy");
+      asking = false;
+      if (stale) ask();
+    }
+
+    function refuse(word) {
+      const line = document.createElement("p");
+      line.className = "refused";
+      line.setAttribute("role", "alert");
+      line.textContent = word;
+      part.replaceChildren(line);
+    }
+
+    form.addEventListener("input", () => {
+      clearTimeout(waiting);
+      if (form.checkValidity()) waiting = setTimeout(ask, PAUSE_MS);
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      clearTimeout(waiting);
+      ask();
+    });
+  }
+
   document.querySelectorAll("[data-live]").forEach(follow);
   document.querySelectorAll("[data-log]").forEach(tail);
+  document.querySelectorAll("[data-try]").forEach(attempt);
 })();

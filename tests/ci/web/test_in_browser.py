@@ -118,6 +118,8 @@ def pages(place: Place) -> list[str]:
         "/nights",
         f"/nights/{place.sweep}",
         f"/compare?a={place.ended}&b={place.before}",
+        "/suites",
+        "/suites?profile=pypto-lib",
         "/audit",
         "/jobs?state=queued",
         "/nothing",
