@@ -248,6 +248,16 @@ def test_mutants_that_could_not_be_tried_have_an_exit_code_of_their_own(
     assert "failed to collect stats" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("code", "goes_on"), [(0, True), (1, False), (2, False), (3, True)])
+def test_the_check_of_a_change_ends_at_a_survivor_and_goes_on_where_no_mutant_could_be_tried(
+    code: int, goes_on: bool
+) -> None:
+    (step,) = (line for line in (ROOT / ".ci/run").read_text().splitlines() if "-m tools.mutation" in line)
+    script = f"set -euo pipefail\ntool() {{ return {code}; }}\n{step.replace('.venv/bin/python', 'tool', 1)}\n"
+
+    assert (subprocess.run(["bash", "-c", script]).returncode == 0) is goes_on
+
+
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
 def test_a_time_that_is_none_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
