@@ -32,9 +32,7 @@ _READ_LATER = ("PYTHONBREAKPOINT",)
 def read_once(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the part of `environment` that a forked process cannot change any more."""
     return {
-        name: value
-        for name, value in environment.items()
-        if name.startswith(_READ_ONCE) and name not in _READ_LATER
+        name: value for name, value in environment.items() if name.startswith(_READ_ONCE) and name not in _READ_LATER
     }
 
 

@@ -117,6 +117,7 @@ def test_its_nodes_have_nothing_of_ray_that_nobody_asks(cluster: LocalCluster) -
 
     assert "gcs_server" in running
     assert [word for word in ("dashboard/dashboard.py", "log_monitor.py", "monitor.py") if word in running] == []
+    assert running.count("dashboard/agent.py") == running.count(" --minimal") == 2
 
 
 def test_farm_joins_without_anything_exported(cluster: LocalCluster, home: Path) -> None:

@@ -138,6 +138,14 @@ def test_a_worker_that_wants_other_libraries_or_threads_loads_everything_itself(
     assert "wave" not in list(found["modules"])  # type: ignore[call-overload]
 
 
+def test_a_worker_of_a_driver_that_has_connected_is_forked_as_any_other(server: Server, script: Path) -> None:
+    with launched(server, script, "0", PYTHONBREAKPOINT="ray.util.rpdb.set_trace") as process:
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert "wave" in list(told(script)["modules"])  # type: ignore[call-overload]
+
+
 def test_without_a_server_a_worker_is_what_ray_would_have_started(server: Server, script: Path) -> None:
     server.process.kill()
     server.process.wait()
