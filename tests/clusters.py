@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
-import psutil
-
-from farm.cluster import ray_internals
+from farm.cluster import patience
 from farm.cluster.workers import forked
 
 HEAD = {"num_cpus": 2, "include_dashboard": False}
-STARTS = 3
-
-Started = TypeVar("Started")
-
-
-def patiently(start: Callable[[], Started]) -> Started:
-    """Return what `start` starts of Ray; on a busy machine its fixed limit of 30 s may need a second try."""
-    for again in reversed(range(STARTS)):
-        before = {child.pid for child in psutil.Process().children()}
-        try:
-            return start()
-        except Exception as error:  # Ray raises a bare one
-            if not again or "timed out during startup" not in str(error):
-                raise
-            ray_internals.kill_half_started(before)
-    raise AssertionError("the last try returns or raises")
 
 
 @contextlib.contextmanager
@@ -39,7 +21,7 @@ def cluster(nodes: int = 0, per_node: int = 2) -> Iterator[Any]:
 
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
     with forked.workers(simulated=True):
-        started = patiently(lambda: Cluster(initialize_head=True, head_node_args=HEAD))
+        started = patience.started(lambda: Cluster(initialize_head=True, head_node_args=HEAD))
         try:
             for number in range(nodes):
                 add_node(started, number, per_node)
@@ -53,4 +35,4 @@ def cluster(nodes: int = 0, per_node: int = 2) -> Iterator[Any]:
 def add_node(started: Any, number: int, devices: int = 2, **labels: str) -> Any:
     """Start node "n<number>" of the cluster `started`."""
     wanted = {"resources": {"NPU": devices}, "labels": {"farm-node": f"n{number}", **labels}}
-    return patiently(lambda: started.add_node(num_cpus=2, include_dashboard=False, **wanted))
+    return patience.started(lambda: started.add_node(num_cpus=2, include_dashboard=False, **wanted))

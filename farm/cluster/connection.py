@@ -11,18 +11,16 @@ import errno
 import logging
 import os
 import signal
-import sys
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import psutil
 import ray
 
 from farm import paths
-from farm.cluster import endpoint_check, head_call, local, ray_internals
+from farm.cluster import endpoint_check, head_call, local, patience, ray_internals
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.cluster.workers import forked
 from farm.errors import InfrastructureError, UsageError
@@ -38,9 +36,6 @@ SOC_LABEL = "soc"
 NODE_LABEL = "farm-node"
 
 
-# Ray gives a node a fixed 30 s to start, which no setting of Ray's changes.
-_TOO_SLOW = "timed out during startup"
-_STARTS = 3
 _OVERLOADED = "the machine may be overloaded: try again when it has less to do"
 _SILENT_S = 2.0  # for a shutdown where the head did not answer a moment ago
 _SHUTDOWN_S = 6.0  # takes 1.4 s; the rest of a run's end has its own seconds, and a person waits at most ten
@@ -146,30 +141,26 @@ def _simulating(wanted: bool) -> Iterator[None]:
 
 
 def _start(where: str, devices: dict[str, int] | None) -> None:
-    """`ray.init`, its failures as ours. Without an address, "local" included, it would join any cluster it finds.
-
-    A Ray of this machine's own that is too slow to start is ended and started again: Ray's limit cannot be raised, and
-    what made the machine slow is often over soon.
-    """
-    dashboard = False if where == "local" else None
+    """`ray.init`, its failures as ours. Without an address, "local" included, it would join any cluster it finds."""
     os.environ.update(installation.absolute_python_path(os.environ))  # workers run in another directory
-    for again in reversed(range(_STARTS)):
-        before = {child.pid for child in psutil.Process().children()}
-        try:
-            with _in_empty_directory():
-                ray.init(
-                    address=where,
-                    resources=devices,
-                    include_dashboard=dashboard,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-            return
-        except Exception as error:  # Ray raises a bare one for a node that is slow to start, OSError for long names
-            if not (again and where == "local" and _TOO_SLOW in str(error)):
-                raise InfrastructureError(_refusal(where, error)) from error
-            print("farm: Ray was too slow to start on this busy machine; trying again", file=sys.stderr, flush=True)
-            ray_internals.kill_half_started(before)
+
+    def start() -> None:
+        with _in_empty_directory():
+            ray.init(
+                address=where,
+                resources=devices,
+                include_dashboard=False if where == "local" else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+
+    try:
+        if where == "local":
+            patience.started(start)
+        else:
+            start()
+    except Exception as error:  # Ray raises a bare one for a node that is slow to start, OSError for long names
+        raise InfrastructureError(_refusal(where, error)) from error
 
 
 @contextlib.contextmanager
@@ -203,8 +194,8 @@ def _refusal(where: str, error: Exception) -> str:
         )
     if where != "local":
         return f"the Ray cluster at {where} cannot be joined: {first_line}"
-    if _TOO_SLOW in first_line:
-        return f"Ray did not start within its limit of 30 s, {_STARTS} times in a row; {_OVERLOADED}"
+    if patience.too_slow(error):
+        return f"Ray did not start within its limit of 30 s, {patience.STARTS} times in a row; {_OVERLOADED}"
     return f"Ray does not start on this machine: {first_line}"
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from ray.cluster_utils import Cluster
 
+from farm.cluster import patience
 from farm.cluster.connection import NODE_LABEL, SOC_LABEL
 from farm.cluster.local import ClusterRequest, LocalNode
 from farm.cluster.workers import forked
@@ -34,7 +35,8 @@ def main(request: ClusterRequest) -> None:
 def _hold(cluster: Cluster, request: ClusterRequest) -> None:
     with os.fdopen(request.report_to, "w") as report:
         for number in range(request.nodes):
-            started = cluster.add_node(**_arguments(request, number))
+            arguments = _arguments(request, number)
+            started = patience.started(lambda: cluster.add_node(**arguments))  # noqa: B023 - called at once
             pids = [info[0].process.pid for kind, info in started.all_processes.items() if kind in _VITAL]
             node = LocalNode(number=number, devices=request.devices, processes=[identity.of(pid) for pid in pids])
             print(node.model_dump_json(), file=report, flush=True)

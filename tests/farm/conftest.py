@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from farm.cluster import patience
 from farm.cluster.workers import forked
 from farm.store.run_store import Store
-from tests.clusters import patiently
 
 DEVICES = 4
 
@@ -43,7 +43,7 @@ def local_ray() -> Iterator[None]:
 
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
     with forked.workers(simulated=True):
-        patiently(
+        patience.started(
             lambda: ray.init(
                 address="local",  # or Ray joins the cluster of a test that runs beside this one
                 num_cpus=2,
