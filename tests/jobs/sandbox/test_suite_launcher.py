@@ -178,7 +178,8 @@ def test_a_program_of_a_directory_that_is_not_shown_is_found_beside_the_farms_py
     for name in ("python", "own-tool"):
         (tmp_path / "bin" / name).write_text("#!/bin/sh\nexit 0\n")
         (tmp_path / "bin" / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    others = [each for each in os.environ["PATH"].split(os.pathsep) if not (Path(each) / "python").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "bin"), *others]))
 
     found = trial("import sys\nprint(sys.executable)\n", tmp_path / "a", PROFILE.replace(sys.executable, "python"))
     missing = trial("", tmp_path / "b", PROFILE.replace(sys.executable, "own-tool"))
