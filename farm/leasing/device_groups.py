@@ -70,8 +70,9 @@ class DeviceGroups:
 
     def _remove(self, groups: Sequence[PlacementGroup]) -> None:
         """Remove `groups`, but none while Ray is placing it: Ray 2.60 then loses its device until the node ends."""
+        end = time.monotonic() + _LOOK_S  # for all: what has no place by then waits for one
         for group in groups:
-            if group not in self._settled:
+            if group not in self._settled and time.monotonic() < end:
                 group.wait(_LOOK_S)
             remove_placement_group(group)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -36,3 +37,16 @@ def test_an_answer_that_was_ended_makes_place_for_the_next() -> None:
     readings = LogReadings(limit_s=0.01, at_once=1, patience_s=0)
 
     assert [readings.ask(PLAIN).problem[:12] for _ in range(2)] == ["its patterns"] * 2
+
+
+@pytest.mark.parametrize(
+    ("ends", "blamed"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", "its patterns need more than"),
+        ("bytearray(1 << 62)", "its patterns need more than"),
+        ("raise SystemExit('no such module')", "which is no fault of the profile"),
+        ("print('no answer')", "which is no fault of the profile"),
+    ],
+)
+def test_a_process_that_fails_by_itself_is_not_blamed_on_the_patterns(ends: str, blamed: str) -> None:
+    assert blamed in LogReadings(command=(sys.executable, "-c", ends)).ask(PLAIN).problem
