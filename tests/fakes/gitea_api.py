@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.fakes.branch_protection import gitea_lets_merge
-from tests.fakes.github_api import LOGIN, PAGE, TOKEN, Fault
+from tests.fakes.github_api import LOGIN, PAGE, TOKEN, Fault, answered
 from tests.fakes.oauth import OAuth
 
 _FIELDS = {
@@ -69,13 +69,7 @@ class GiteaApi:
             theirs = request.url.path == "/api/v1/user" and self.oauth.login_of(request) is not None
             if not theirs and request.headers.get("authorization") != f"token {TOKEN}":
                 return JSONResponse({"message": "token is required"}, 401)
-            fault = next((each for each in self.faults if each.method in ("", request.method)), None)
-            if fault:
-                self.faults.remove(fault)
-            if fault and not fault.applied:
-                return JSONResponse({"message": "the fake's fault"}, fault.status, fault.headers)
-            answer = do(request, body)
-            return JSONResponse({"message": "lost"}, fault.status, fault.headers) if fault else answer
+            return answered(self.faults, request.method, lambda: do(request, body))
 
         return endpoint
 

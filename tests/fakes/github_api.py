@@ -43,6 +43,18 @@ class Fault:
     method: str = ""  # of the requests it waits for; "" for any
 
 
+def answered(faults: list[Fault], method: str, do: Callable[[], Response]) -> Response:
+    """What `do` answers, or the first of `faults` that waits for a request of this method, which is then over."""
+    fault = next((each for each in faults if each.method in ("", method)), None)
+    if fault is None:
+        return do()
+    faults.remove(fault)
+    if not fault.applied:
+        return JSONResponse({"message": "the fake's fault"}, fault.status, fault.headers)
+    do()
+    return JSONResponse({"message": "lost"}, fault.status, fault.headers)
+
+
 class GitHubApi:
     """The state of a GitHub. `public_key` is the App's, where the farm is one."""
 
@@ -105,20 +117,10 @@ class GitHubApi:
                 return JSONResponse({"message": "; ".join(problems)}, 422)
             if not self._signed_in(request):
                 return JSONResponse({"message": "Bad credentials"}, 401)
-            fault = self._fault(request)
-            if fault and not fault.applied:
-                return JSONResponse({"message": "the fake's fault"}, fault.status, fault.headers)
-            answer = do(request, json.loads(body) if body else None)
-            return JSONResponse({"message": "lost"}, fault.status, fault.headers) if fault else answer
+            content = json.loads(body) if body else None
+            return answered(self.faults, request.method, lambda: do(request, content))
 
         return endpoint
-
-    def _fault(self, request: Request) -> Fault | None:
-        for fault in self.faults:
-            if fault.method in ("", request.method):
-                self.faults.remove(fault)
-                return fault
-        return None
 
     def _signed_in(self, request: Request) -> bool:
         if request.url.path == "/user" and self.oauth.login_of(request) is not None:  # good for nothing else

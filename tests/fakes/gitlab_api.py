@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.fakes.github_api import LOGIN, PAGE, TOKEN, Fault
+from tests.fakes.github_api import LOGIN, PAGE, TOKEN, Fault, answered
 from tests.fakes.pulls import sha
 
 _FIELDS = {
@@ -80,13 +80,7 @@ class GitLabApi:
             self._check(request, body)
             if request.headers.get("private-token") != TOKEN:
                 return JSONResponse({"message": "401 Unauthorized"}, 401)
-            fault = next((each for each in self.faults if each.method in ("", request.method)), None)
-            if fault:
-                self.faults.remove(fault)
-            if fault and not fault.applied:
-                return JSONResponse({"message": "the fake's fault"}, fault.status, fault.headers)
-            answer = do(request, body)
-            return JSONResponse({"message": "lost"}, fault.status, fault.headers) if fault else answer
+            return answered(self.faults, request.method, lambda: do(request, body))
 
         return endpoint
 
