@@ -31,9 +31,10 @@ bytecode: setup-dev
 
 # Files go to the processes in their order: those of tests/slow_files.toml first.
 test: lint bytecode ## every check and the whole test suite; one file: make test TESTS=tests/farm/test_doctor.py
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5 $(TESTS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5 -m "not long" $(TESTS)
 
-test-long: setup-dev ## what takes too long for every change: fifty runs of the chaos test, every mutant
+test-long: setup-dev ## what takes too long for every change: long forms of tests, fifty runs of the chaos test, every mutant
+	@$(PY) -m pytest -m long $(TESTS)
 	@FARM_CHAOS_RUNS=50 $(PY) -m pytest tests/chaos
 	@$(PY) -m tools.mutation --all --minutes 120 --processes $(JOBS)
 
@@ -45,7 +46,7 @@ mutation: setup-dev ## mutants of what judges and has changed; another commit: m
 	@$(PY) -m tools.mutation --since "$(SINCE)" --minutes $(MINUTES) --processes $(JOBS)
 
 test-fast: bytecode ## the tests that take a moment: no simulator, no Ray, no file of tests/slow_files.toml
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not sim and not ray and not slow" $(TESTS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not sim and not ray and not slow and not long" $(TESTS)
 
 LOWEST := constraints/lowest-py311.txt
 TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
@@ -57,7 +58,7 @@ test-lowest: ## the fast tests with the oldest versions pyproject.toml allows, i
 		.venv-lowest/bin/pip install --quiet "$$(grep ^torch== $(LOWEST))" "$$(grep ^numpy== $(LOWEST))"; }
 	@grep -v ^torch== $(LOWEST) | .venv-lowest/bin/pip install --quiet --no-deps -r /dev/stdin
 	@.venv-lowest/bin/pip install --quiet --no-deps -e .
-	@.venv-lowest/bin/python -m pytest -m "not sim and not ray" $(TESTS)
+	@.venv-lowest/bin/python -m pytest -m "not sim and not ray and not long" $(TESTS)
 
 lint: setup-dev ## ruff, mypy and the import contracts
 	@$(PY) -m ruff check .
