@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.sandbox import bubblewrap
@@ -25,6 +25,7 @@ from jobs.sandbox.limits import SandboxCommand, SandboxExit, SandboxLimits, Supe
 from jobs.sandbox.scratch import trusted_packages
 from kernel.errors import PlatformUnavailableError
 from kernel.harness import process_tree
+from kernel.harness.launch import Access
 from kernel.harness.process_tree import Bounds, ProcessExit, Stop
 from kernel.platforms import ascend_container
 
@@ -57,45 +58,21 @@ class SandboxedLauncher:
         environment: Mapping[str, str],
         bounds: Bounds,
         on_output: Callable[[bytes], None],
-        measured: Path,
-        readable: Sequence[Path],
-        devices: Sequence[int],
+        access: Access,
     ) -> ProcessExit:
         """Run it in bubblewrap; without that as the farm's user, unless a sandbox is required.
 
         Raises `PlatformUnavailableError` where one is required and there is none, and `OSError`.
         """
         if not self._isolates():
-            return process_tree.run(command, directory, environment, bounds, on_output, measured)
-        view = _view((*self.readable, *readable), (measured,), devices)
+            return process_tree.run(command, directory, environment, bounds, on_output, access.place)
+        view = _view((*self.readable, *access.readable), access)
         try:
-            return self._started(command, directory, environment, bounds, on_output, measured, view)
+            return self._started(command, directory, environment, bounds, on_output, access.place, view)
         finally:
-            purge(measured)
-
-    def step(
-        self,
-        command: Sequence[str],
-        directory: Path,
-        environment: Mapping[str, str],
-        bounds: Bounds,
-        on_output: Callable[[bytes], None],
-        measured: Path,
-        *,
-        writable: Sequence[Path],
-        readable: Sequence[Path],
-        network: bool,
-    ) -> ProcessExit:
-        """Run the command of a set-up step: follows `kernel.harness.step_launch.StepLaunch`."""
-        if not self._isolates():
-            return process_tree.run(command, directory, environment, bounds, on_output, measured)
-        view = replace(_view((*self.readable, *readable), writable, ()), network=network)
-        try:
-            return self._started(command, directory, environment, bounds, on_output, measured, view)
-        finally:
-            for each in writable:
-                purge(each, links=False)  # nothing of the farm's reads through those that stay
-                _give(each, os.getuid())  # what it has made belongs to no user of the sandbox's any more
+            purge(access.place, links=not access.lasting)
+            if access.lasting:
+                _give(access.place, os.getuid())  # it belongs to no user of the sandbox's any more
 
     def _isolates(self) -> bool:
         """Whether there is a sandbox. Raises `PlatformUnavailableError` where one is required and there is none."""
@@ -211,13 +188,13 @@ def _hand_on(read: Callable[[int], bytes], on_output: Callable[[bytes], None]) -
     return total
 
 
-def _view(readable: Sequence[Path], writable: Sequence[Path], devices: Sequence[int]) -> View:
-    needs = [ascend_container.needs(device, os.environ) for device in devices]
+def _view(readable: Sequence[Path], access: Access) -> View:
+    needs = [ascend_container.needs(device, os.environ) for device in access.devices]
     shown = [path for path in readable if path.exists()]
     shown += [path for each in needs for path in (*each.read, *each.python)]
     read = {**trusted_packages(), **{path: path for path in shown}}
     nodes = dict.fromkeys(node for each in needs for node in each.devices)
-    return View(read, {each: each for each in writable}, tuple(nodes))
+    return View(read, {access.place: access.place}, tuple(nodes), network=access.network)
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:

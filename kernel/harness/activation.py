@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernel.errors import HarnessError
+from kernel.harness.launch import Access, Launcher
 from kernel.harness.process_tree import MARK, Bounds, ProcessExit, Stop
-from kernel.harness.step_launch import StepLaunch
 
 _SECONDS = 60.0
 _DISK_BYTES = 64 << 20
@@ -54,7 +54,7 @@ def change(
     environment: Mapping[str, str],
     before: Mapping[str, str],
     work: Path,
-    launch: StepLaunch,
+    launcher: Launcher,
     readable: Sequence[Path],
 ) -> EnvironmentChange:
     """Return `before` with what `scripts`, sourced one after the other by bash in `directory`, change.
@@ -65,7 +65,7 @@ def change(
         environment: The whole environment of the shell, but for `before`.
         before: Further variables, that steps of the repository have printed.
         work: An empty directory to write to.
-        launch: Starts the shell.
+        launcher: Starts the shell.
         readable: What the scripts may read.
 
     Raises:
@@ -90,9 +90,8 @@ def change(
 
     bounds = Bounds(_SECONDS, 1.0, _DISK_BYTES)
     command = printed_by_steps.around(["bash", "--noprofile", "--norc", "-c", "\n".join(lines)])
-    ended = launch(
-        command, directory, environment, bounds, keep, work, writable=(work,), readable=readable, network=False
-    )
+    access = Access(work, tuple(readable), lasting=True)
+    ended = launcher.run(command, directory, environment, bounds, keep, access)
     _require_end(ended, scripts, bytes(printed))
     return _difference(environment, _read(left, scripts))
 

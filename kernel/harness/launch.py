@@ -1,27 +1,35 @@
-"""How a suite's command is started: by whom its processes are kept in bounds, and what they see of the machine."""
+"""How a suite's commands are started: by whom their processes are kept in bounds, and what they see of the machine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from kernel.harness import process_tree
 from kernel.harness.process_tree import Bounds, ProcessExit
-from kernel.harness.step_launch import StepLaunch, unconfined
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one command may reach, where something confines it."""
+
+    place: Path  # it may write below it, and the disk quota is of what lies there
+    readable: tuple[Path, ...] = ()  # besides the system, Python and the launcher's own
+    devices: tuple[int, ...] = ()  # physical ids of those it may use; empty where they are simulated
+    network: bool = False
+    # What it writes outlasts it: libraries and environments consist of links, so those stay. Where it does not, the
+    # farm reads what is there, and a link would have it read what the command itself could not.
+    lasting: bool = False
 
 
 class Launcher(Protocol):
-    """Starts one command, hands on what it prints, and leaves no process behind."""
+    """Starts one command, of a trial or of a set-up step, and leaves no process behind."""
 
     @property
     def confined(self) -> bool:
         """Whether the command is somebody's commit: kept from everything that it is not shown."""
-        ...
-
-    @property
-    def step(self) -> StepLaunch:
-        """What starts the commands of set-up steps, kept apart in the same way."""
         ...
 
     def run(
@@ -31,15 +39,11 @@ class Launcher(Protocol):
         environment: Mapping[str, str],
         bounds: Bounds,
         on_output: Callable[[bytes], None],
-        measured: Path,
-        readable: Sequence[Path],
-        devices: Sequence[int],
+        access: Access,
     ) -> ProcessExit:
         """Run `command` in `directory` with `environment`.
 
-        It may write below `measured`, of which the disk quota is, and read below `readable`. `devices` are the physical
-        ids of those it may use; empty where they are simulated. `on_output` gets what it prints, stderr included.
-        Raises `OSError`.
+        `on_output` gets what it prints, stderr included. Raises `OSError`.
         """
         ...
 
@@ -49,11 +53,6 @@ class UnconfinedLauncher:
 
     confined = False
 
-    @property
-    def step(self) -> StepLaunch:
-        """Start them unconfined as well."""
-        return unconfined
-
     def run(
         self,
         command: Sequence[str],
@@ -61,9 +60,7 @@ class UnconfinedLauncher:
         environment: Mapping[str, str],
         bounds: Bounds,
         on_output: Callable[[bytes], None],
-        measured: Path,
-        readable: Sequence[Path],
-        devices: Sequence[int],
+        access: Access,
     ) -> ProcessExit:
         """Run it under `kernel.harness.process_tree`."""
-        return process_tree.run(command, directory, environment, bounds, on_output, measured)
+        return process_tree.run(command, directory, environment, bounds, on_output, access.place)

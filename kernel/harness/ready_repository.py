@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kernel.harness import set_up, step_files
+from kernel.harness.launch import Launcher
 from kernel.harness.profile import Profile
 from kernel.harness.set_up import SetupResult
-from kernel.harness.step_launch import StepLaunch
 from kernel.harness.step_record import SetupError
 
 # Of commits' trees, which do not change: a process that runs several in turn makes a platform for each trial.
@@ -18,13 +18,12 @@ _OF_COMMITS: dict[tuple[str, str, Path, Path], SetupResult] = {}
 class ReadyRepository:
     """What the trials of one platform run from. Without set-up steps it is the repository itself."""
 
-    def __init__(self, profile: Profile, platform: str, root: Path, launch: StepLaunch, *, of_commit: bool) -> None:
-        """`launch` starts the steps' commands. The files of `root` never change where it is `of_commit`."""
+    def __init__(self, profile: Profile, platform: str, root: Path, launcher: Launcher) -> None:
+        """`launcher` starts the steps' commands. The files of `root` never change where it confines them."""
         self._profile = profile
         self._platform = platform
         self._root = root
-        self._launch = launch
-        self._of_commit = of_commit
+        self._launcher = launcher
         self.result = None if profile.setup else SetupResult(root)
         self.cache: Path | None = None
         self.on_step: Callable[[str], None] = lambda what: None  # called with each step before it begins
@@ -50,12 +49,12 @@ class ReadyRepository:
                     self._platform,
                     self._root,
                     self.cache,
-                    self._launch,
+                    self._launcher,
                     self.on_step,
                     toolchain,
                     make=make,
                 )
-            if self._of_commit:
+            if self._launcher.confined:
                 _OF_COMMITS[key] = self.result
         return self.result
 

@@ -19,11 +19,11 @@ from filelock import FileLock, Timeout
 from kernel.errors import HarnessError
 from kernel.harness import activation, repository_copy, set_up_address, step_record
 from kernel.harness.activation import EnvironmentChange
+from kernel.harness.launch import Launcher, UnconfinedLauncher
 from kernel.harness.profile import Profile
 from kernel.harness.profile_setup import Setup
 from kernel.harness.repository_copy import Listing
 from kernel.harness.set_up_run import StepRun
-from kernel.harness.step_launch import StepLaunch, unconfined
 from kernel.harness.step_record import SetupError, SetupStep
 
 Progress = Callable[[str], None]
@@ -54,7 +54,7 @@ def prepare(
     platform: str,
     root: Path,
     cache: Path,
-    launch: StepLaunch = unconfined,
+    launcher: Launcher | None = None,
     on_progress: Progress = lambda what: None,
     toolchain: Mapping[str, str] | None = None,
     *,
@@ -67,7 +67,7 @@ def prepare(
         platform: One of the profile's.
         root: The repository, which is not changed.
         cache: Where the results are kept, shared by the processes of this machine.
-        launch: Starts the commands.
+        launcher: Starts the commands; without one nothing confines them.
         on_progress: Called with each step before it begins.
         toolchain: Versions of the profile's tools, part of every address.
         make: Whether a step that was not run yet is run, or an error.
@@ -81,7 +81,9 @@ def prepare(
     """
     if not profile.setup:
         return SetupResult(root)
-    work = _Preparation(profile, platform, cache.resolve(), launch, on_progress, toolchain or {}, root, make)
+    work = _Preparation(
+        profile, platform, cache.resolve(), launcher or UnconfinedLauncher(), on_progress, toolchain or {}, root, make
+    )
     return work.result()
 
 
@@ -92,7 +94,7 @@ class _Preparation:
     profile: Profile
     platform: str
     cache: Path
-    launch: StepLaunch
+    launcher: Launcher
     on_progress: Progress
     toolchain: Mapping[str, str]
     root: Path
@@ -165,7 +167,7 @@ class _Preparation:
         if not self.make:
             raise HarnessError("setup", f"set-up step {step.name} has not been run for these contents on this machine")
         step_record.refuse_what_failed_twice(place)
-        run = StepRun(step, self.profile, self.platform, place, self.launch)
+        run = StepRun(step, self.profile, self.platform, place, self.launcher)
         try:
             made = run.made(self.listing, self.mounts, self.scripts, self.captured)
         except HarnessError as error:
@@ -182,4 +184,4 @@ class _Preparation:
             base = set_up_address.environment(self.profile, self.platform, view, work)
             scripts = [str(view / script.format_map(known)) for script in self.scripts]
             readable = (view, *self.mounts.values())
-            return activation.change(scripts, view, base, self.captured, work, self.launch, readable)
+            return activation.change(scripts, view, base, self.captured, work, self.launcher, readable)

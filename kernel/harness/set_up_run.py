@@ -11,13 +11,13 @@ from pathlib import Path, PurePosixPath
 
 from kernel.harness import activation, process_tree, repository_copy, set_up_address, step_record
 from kernel.harness.bounded_log import BoundedLog
+from kernel.harness.launch import Access, Launcher
 from kernel.harness.process_tree import Bounds, ProcessExit
 from kernel.harness.profile import Profile, listed
 from kernel.harness.profile_setup import Setup
 from kernel.harness.reading import Reader, Seen
 from kernel.harness.repository_copy import Listing
 from kernel.harness.set_up_ending import StepOutput, unmade
-from kernel.harness.step_launch import StepLaunch
 from kernel.harness.step_record import LOG, STEP, TREE, SetupStep
 
 _Stamp = tuple[int, int, int, int]  # inode, size, and the times of contents and of the file itself
@@ -31,7 +31,7 @@ class StepRun:
     profile: Profile
     platform: str
     place: Path
-    launch: StepLaunch
+    launcher: Launcher
 
     def made(
         self, listing: Listing, mounts: Mapping[str, Path], scripts: Sequence[str], captured: Mapping[str, str]
@@ -71,7 +71,7 @@ class StepRun:
         given = set_up_address.environment(self.profile, self.platform, tree, work)
         sourced = [str(tree / script.format_map(known)) for script in scripts]
         readable = tuple(mounts.values())
-        changed = activation.change(sourced, tree, given, captured, work, self.launch, (tree, *readable))
+        changed = activation.change(sourced, tree, given, captured, work, self.launcher, (tree, *readable))
         words = changed.around([word.format_map(known) for word in self.step.command])
         heard = self._launched(words, tree, given, readable)
         if problem := unmade(self.step, self._problems(tree, before)):
@@ -103,17 +103,8 @@ class StepRun:
                 reader.feed(data)
                 heard.feed(data)
 
-            ended = self.launch(
-                words,
-                tree,
-                environment,
-                bounds,
-                take,
-                everything,
-                writable=(everything,),
-                readable=readable,
-                network=self.step.network,
-            )
+            access = Access(everything, tuple(readable), network=self.step.network, lasting=True)
+            ended = self.launcher.run(words, tree, environment, bounds, take, access)
         heard.close()
         self._require_end(heard, ended, reader.close(), tree)
         return heard

@@ -21,7 +21,7 @@ from kernel.harness import file_arguments, invocation, own_digests, repository_c
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.ending import require_measured
 from kernel.harness.kernel import HarnessCall, HarnessKernel
-from kernel.harness.launch import Launcher, UnconfinedLauncher
+from kernel.harness.launch import Access, Launcher, UnconfinedLauncher
 from kernel.harness.process_tree import Bounds, ProcessExit
 from kernel.harness.profile import Profile, Timing
 from kernel.harness.profile_sections import placeholders
@@ -58,8 +58,7 @@ class Command:
         self.root = root
         self._how = profile.platforms[platform]
         self._toolchain: dict[bool, dict[str, str]] = {}  # before and after the set-up
-        confined = self._launcher.confined
-        self.repository = ReadyRepository(profile, platform, root, self._launcher.step, of_commit=confined)
+        self.repository = ReadyRepository(profile, platform, root, self._launcher)
         self._asked: dict[str, list[str]] = {}  # digest of a file → the optional arguments it takes
         self.clock = Clock.MEASURED if self._how.clock is Timing.MEASURED else Clock.SIMULATED
 
@@ -107,9 +106,7 @@ class Command:
                 environment,
                 bounds,
                 lambda data: printed.extend(data[: max(0, _ASKED_BYTES - len(printed))]),
-                Path(place),
-                self._ready.readable,
-                (),
+                Access(Path(place), self._ready.readable),
             )
         return ended.exit_code, bytes(printed)
 
@@ -248,7 +245,8 @@ class Command:
             environment, change = {**environment, **taken}, change.without(taken)
             readable += [Path(call.replay)] if call.replay else []
         words = change.around(command)
-        return self._launcher.run(words, place, environment, bounds, on_output, work, readable, devices)
+        access = Access(work, tuple(readable), tuple(devices))
+        return self._launcher.run(words, place, environment, bounds, on_output, access)
 
     def _devices(self, device: int, call: HarnessCall) -> tuple[int, ...]:
         """Physical ids of the devices whose nodes the command must see."""

@@ -10,7 +10,7 @@ import pytest
 
 from kernel.errors import HarnessError
 from kernel.harness.activation import EnvironmentChange, change
-from kernel.harness.step_launch import unconfined
+from kernel.harness.launch import UnconfinedLauncher
 
 # As CANN's: appends to variables that may not be there, and asks where it lies itself.
 CANN = """
@@ -39,7 +39,7 @@ def left(place: Path, *texts: str, **environment: str) -> EnvironmentChange:
     work = place / "work"
     work.mkdir()
     given = {"PATH": os.environ["PATH"], **environment}
-    return change(scripts, place, given, {"PRINTED": "1"}, work, unconfined, (place,))
+    return change(scripts, place, given, {"PRINTED": "1"}, work, UnconfinedLauncher(), (place,))
 
 
 def test_scripts_as_they_are_in_the_field_leave_what_a_shell_would_have(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_script_that_is_not_there_is_the_repositorys_or_the_machines(below: st
     script = tmp_path / below / "set_env.sh"
 
     with pytest.raises(HarnessError, match=f"there is no {script} to activate") as caught:
-        change([str(script)], tmp_path / "repository", {}, {}, tmp_path, unconfined, ())
+        change([str(script)], tmp_path / "repository", {}, {}, tmp_path, UnconfinedLauncher(), ())
 
     assert caught.value.kind == kind
 
@@ -100,7 +100,7 @@ def test_a_script_that_is_not_there_is_the_repositorys_or_the_machines(below: st
 def test_without_scripts_nothing_is_started(tmp_path: Path) -> None:
     nowhere = tmp_path / "none"
 
-    assert change([], nowhere, {}, {"A": "1"}, nowhere, unconfined, ()) == EnvironmentChange({"A": "1"})
+    assert change([], nowhere, {}, {"A": "1"}, nowhere, UnconfinedLauncher(), ()) == EnvironmentChange({"A": "1"})
 
 
 def test_a_change_takes_effect_in_the_command_alone(tmp_path: Path) -> None:

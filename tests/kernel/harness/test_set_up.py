@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from kernel.harness import step_record
+from kernel.harness.launch import Access, Launcher, UnconfinedLauncher
 from kernel.harness.process_tree import Bounds, ProcessExit
 from kernel.harness.profile import Profile, parse
 from kernel.harness.set_up import SetupResult, prepare
-from kernel.harness.step_launch import StepLaunch, unconfined
 from kernel.harness.step_record import SetupError
 from tests.processes import MARK, running_for_this_test
 from tests.waiting import until
@@ -61,36 +61,40 @@ def repository(place: Path, script: str, **more: str) -> Path:
     return root
 
 
-def plainly(
-    command: Sequence[str],
-    directory: Path,
-    environment: Mapping[str, str],
-    bounds: Bounds,
-    on_output: Callable[[bytes], None],
-    measured: Path,
-    *,
-    writable: Sequence[Path],
-    readable: Sequence[Path],
-    network: bool,
-) -> ProcessExit:
-    """Follow `StepLaunch` without limits, for steps that end by themselves: it takes a tenth of the time."""
-    done = subprocess.run(
-        command, cwd=directory, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    on_output(done.stdout)
-    return ProcessExit(done.returncode)
+class PlainLauncher:
+    """Follows `Launcher` without limits, for steps that end by themselves: it takes a tenth of the time."""
+
+    confined = False
+
+    def run(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str],
+        bounds: Bounds,
+        on_output: Callable[[bytes], None],
+        access: Access,
+    ) -> ProcessExit:
+        done = subprocess.run(
+            command, cwd=directory, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        on_output(done.stdout)
+        return ProcessExit(done.returncode)
+
+
+PLAIN, BOUNDED = PlainLauncher(), UnconfinedLauncher()
 
 
 def prepared(
-    place: Path, made: Profile | None = None, said: list[str] | None = None, launch: StepLaunch = plainly
+    place: Path, made: Profile | None = None, said: list[str] | None = None, launcher: Launcher = PLAIN
 ) -> SetupResult:
     on_progress = (said if said is not None else []).append
-    return prepare(made or profile(), "a2a3", place / "repository", place / "cache", launch, on_progress)
+    return prepare(made or profile(), "a2a3", place / "repository", place / "cache", launcher, on_progress)
 
 
-def refused(place: Path, made: Profile | None = None, launch: StepLaunch = plainly) -> SetupError:
+def refused(place: Path, made: Profile | None = None, launcher: Launcher = PLAIN) -> SetupError:
     with pytest.raises(SetupError) as caught:
-        prepared(place, made, launch=launch)
+        prepared(place, made, launcher=launcher)
     return caught.value
 
 
@@ -103,7 +107,7 @@ def test_what_a_step_makes_is_in_its_place_for_the_trials_and_not_in_the_reposit
     before = listing(root)
     said: list[str] = []
 
-    made = prepared(tmp_path, said=said, launch=unconfined)
+    made = prepared(tmp_path, said=said, launcher=BOUNDED)
 
     assert said == ["set-up: build (1 of 1)"]
     assert (made.root / "out" / "made.txt").read_text() == "source\n"
@@ -130,7 +134,7 @@ def test_the_same_contents_are_made_once_on_a_machine(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["input", "mode", "command", "environment", "toolchain", "nothing"])
 def test_what_decides_a_step_makes_another_address_and_nothing_else_does(change: str, tmp_path: Path) -> None:
     root = repository(tmp_path, 'mkdir "$1"; echo x > "$1/made"', other="1")
-    first = prepare(profile(), "a2a3", root, tmp_path / "cache", plainly, toolchain={"cc": "1"})
+    first = prepare(profile(), "a2a3", root, tmp_path / "cache", PLAIN, toolchain={"cc": "1"})
     steps, tools = BUILD, {"cc": "1"}
     if change == "input":
         (root / "source.txt").write_text("another\n")
@@ -147,7 +151,7 @@ def test_what_decides_a_step_makes_another_address_and_nothing_else_does(change:
         own = changed.environment.model_copy(update={"set": {**changed.environment.set, "CC": "gcc"}})
         changed = changed.model_copy(update={"environment": own})
 
-    second = prepare(changed, "a2a3", root, tmp_path / "cache", plainly, toolchain=tools)
+    second = prepare(changed, "a2a3", root, tmp_path / "cache", PLAIN, toolchain=tools)
 
     assert second.steps[0].cached is (change == "nothing")
     assert (second.steps[0].address == first.steps[0].address) is (change == "nothing")
@@ -215,7 +219,7 @@ def test_a_failing_step_says_whose_fault_it_is_and_leaves_nothing(
 def test_a_program_that_is_not_installed_is_the_machines_fault(tmp_path: Path) -> None:
     repository(tmp_path, "")
 
-    error = refused(tmp_path, profile(BUILD.replace('"sh"', '"no-such-program"')), unconfined)
+    error = refused(tmp_path, profile(BUILD.replace('"sh"', '"no-such-program"')), BOUNDED)
 
     assert (error.kind, error.steps[-1].log) == ("platform-unavailable", error.steps[-1].log)
     assert "no-such-program" in str(error)
@@ -224,7 +228,7 @@ def test_a_program_that_is_not_installed_is_the_machines_fault(tmp_path: Path) -
 def test_a_step_that_hangs_is_killed_with_all_it_started(tmp_path: Path) -> None:
     repository(tmp_path, "echo compiling; sleep 1000 & sleep 1000")
 
-    error = refused(tmp_path, profile(BUILD + "limits = { seconds = 1 }\n"), unconfined)
+    error = refused(tmp_path, profile(BUILD + "limits = { seconds = 1 }\n"), BOUNDED)
 
     assert error.kind == "setup-hang"
     assert "no end within 1 s" in str(error)
@@ -243,7 +247,7 @@ def test_a_step_that_hangs_is_killed_with_all_it_started(tmp_path: Path) -> None
 def test_a_step_that_fills_its_quota_is_ended(script: str, tmp_path: Path) -> None:
     repository(tmp_path, f'mkdir "$1"; cd "$1"; {script}')
 
-    error = refused(tmp_path, profile(BUILD + "limits = { disk_mb = 1 }\n"), unconfined)
+    error = refused(tmp_path, profile(BUILD + "limits = { disk_mb = 1 }\n"), BOUNDED)
 
     assert error.kind == "disk-quota"
     assert "1 MB" in str(error)
