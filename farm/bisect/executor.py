@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from farm.bisect.metrics import Metric
+from farm.bisect.targets import CommitMetric
 from farm.errors import InfrastructureError
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
@@ -27,17 +27,18 @@ class CommitTest:
 
     position: int
     label: str  # names its log directories; unique within a round
-    head: TrialRequest  # the commit's program
+    head: TrialRequest  # the commit's program, without its target
     base: TrialRequest  # the good commit's
+    targets: tuple[str, ...]  # what is run of it, in this order
     trials: list[TrialRecord] = field(default_factory=list)
     attempt: int = 0
-    slot: int = -1  # where its trials are made; −1 before the first
+    slot: int = -1  # where its trials are made, but for those wanted elsewhere; −1 before the first
     began: float = 0.0  # time.monotonic()
     took_s: float = 0.0
 
     def begin(self) -> None:
         """Start from nothing: what another device measured cannot be paired with what follows."""
-        self.trials = []
+        self.trials, self.slot = [], -1
         self.began = self.began or time.monotonic()
 
     def end(self) -> None:
@@ -55,7 +56,7 @@ class BisectExecutor:
     lease: DeviceLease
     in_flight: InFlightTrials
     deadlines: RunDeadlines
-    metric: Metric
+    metric: CommitMetric
     _done: Done = field(default=lambda probe: None)
     _waiting: deque[CommitTest] = field(default_factory=deque)
     _own: dict[int, CommitTest] = field(default_factory=dict)  # slot → the commit whose next trial it makes
@@ -86,12 +87,17 @@ class BisectExecutor:
             probe = self._own.get(slot) or self._other(slot) or self._new()
             if probe is None:
                 continue
-            wanted = self.metric.wanted(probe.trials)
+            wanted = self.metric.wanted(probe.targets, probe.trials)
             assert wanted is not None, "a commit that needs no more trials has ended"
-            self._own[slot], probe.slot = probe, slot
-            request = probe.head if wanted.program is Arm.HEAD else probe.base
-            label = f"{probe.label}-{wanted.program.value}"
-            return TrialStart(probe, (slot,), label, request, wanted.repeat, probe.attempt)
+            self._own[slot] = probe
+            if probe.slot < 0:
+                probe.slot = slot
+            target, trial = wanted
+            program = probe.head if trial.program is Arm.HEAD else probe.base
+            part = f"-t{probe.targets.index(target) + 1}" if len(probe.targets) > 1 else ""
+            label = f"{probe.label}{part}-{trial.program.value}"
+            request = program.model_copy(update={"case": target})
+            return TrialStart(probe, (slot,), label, request, trial.repeat, probe.attempt)
         return None
 
     def ended(self, launch: TrialStart[CommitTest], outcome: TrialOutcome, *, may_retry: bool) -> Next:
@@ -101,12 +107,13 @@ class BisectExecutor:
         if may_retry:
             probe.attempt += 1
             return Next.REPLACE  # `replaced` starts the commit again, once there is a device
-        wanted = self.metric.wanted(probe.trials)
-        if wanted is None or wanted.elsewhere:
+        wanted = self.metric.wanted(probe.targets, probe.trials)
+        moves = wanted is not None and wanted[1].elsewhere and slot == probe.slot
+        if wanted is None or moves:
             del self._own[slot]
         if wanted is None:
             self._end(probe)
-        elif wanted.elsewhere:
+        elif moves:
             self._moving.append(probe)
         return Next.FREE if outcome.record.status is TrialStatus.OK else Next.RENEW
 

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from farm.bisect import commit_range, metrics
+from farm.bisect import commit_range
 from farm.bisect.executor import BisectExecutor, CommitTest
 from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, rounds_needed
+from farm.bisect.subject import Subject
+from farm.bisect.targets import CommitMetric
 from farm.errors import FarmError
 from farm.execution.session import Session
 from farm.gates.exact_time import contradictions, describe
-from farm.model.bisect import BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord, Serial, TestedRecord
+from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord, Serial, TestedRecord
 from farm.model.program_time import ProgramTime
 from farm.source.kernel_identity import recorded_name
 from farm.timestamps import now
@@ -30,12 +32,13 @@ class BisectState:
 
     id: str
     request: BisectRequest
+    searched: Subject
     line: commit_range.CommitRange
     held: Session
     directory: Path
     started_at: str
     observer: BisectObserver
-    metric: metrics.Metric
+    metric: CommitMetric
     bench: BisectExecutor
     template: TrialRequest
     search: BisectSearch
@@ -54,7 +57,7 @@ class BisectState:
         Raises `ContradictionError` where one program took two times on an exact clock.
         """
         self._require_one_time(probe)
-        judged = self.metric.judge(probe.trials, self.good)
+        judged = self.metric.judge(probe.targets, probe.trials, self.good)
         return CommitTestRecord(
             position=probe.position,
             commit=self.line.candidates[probe.position].commit,
@@ -64,6 +67,19 @@ class BisectState:
             reason=judged.reason,
             probe_s=probe.took_s,
             trials=[_tested(trial) for trial in probe.trials],
+        )
+
+    def untestable(self, position: int, number: int, why: str) -> CommitTestRecord:
+        """Return the record of a commit of which nothing can be run in round `number`."""
+        return CommitTestRecord(
+            position=position,
+            commit=self.line.candidates[position].commit,
+            round=number,
+            device="",
+            answer=Answer.SKIPPED,
+            reason=why,
+            probe_s=0.0,
+            trials=[],
         )
 
     def _require_one_time(self, probe: CommitTest) -> None:
@@ -137,4 +153,5 @@ def _tested(trial: TrialRecord) -> TestedRecord:
         wall_us=trial.wall_us,
         log=trial.log,
         failure=trial.failure,
+        case=trial.case,
     )

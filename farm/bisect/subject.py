@@ -1,11 +1,10 @@
-"""What a bisect searches the commits of: an installed kernel's program, or one file of a suite's repository."""
+"""What a bisect searches the commits of: an installed kernel's program, or one or several targets of a suite."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 from farm import paths
@@ -14,10 +13,11 @@ from farm.errors import UsageError
 from farm.execution import plan
 from farm.execution.resolved_run import ResolvedRun, resolve
 from farm.execution.session import SessionOptions
-from farm.harness import file_selection
+from farm.harness import file_selection, workflows
+from farm.harness.file_selection import Found
 from farm.harness.profile_check import check
 from farm.harness.worker import HarnessWorker
-from farm.model.bisect import BisectRequest
+from farm.model.bisect import BisectRequest, MetricName
 from farm.model.run import RunRecord, RunRequest, SourceRequest
 from farm.source import suite_commits
 from farm.source.git_repository import GitRepository, RefusedProgramError
@@ -53,6 +53,10 @@ class Subject(Protocol):
         """Return the request of a trial, without its commit."""
         ...
 
+    def targets(self, tree: Tree) -> tuple[str, ...]:
+        """Return what is run of a commit, in this order. Raises `UsageError` where there is nothing to run."""
+        ...
+
     def noisy(self, resolved: ResolvedRun) -> bool:
         """Return whether times differ from trial to trial."""
         ...
@@ -64,7 +68,7 @@ class Subject(Protocol):
 
 def subject(request: BisectRequest) -> Subject:
     """Return the subject of `request`. Raises `UsageError`, `UnknownNameError` or `ProfileError`."""
-    return SuiteFile(request) if request.suite else KernelProgram(request)
+    return SuiteTargets(request) if request.suite else KernelProgram(request)
 
 
 class KernelProgram:
@@ -91,6 +95,10 @@ class KernelProgram:
         """The kernel's case."""
         return plan.make(_run_request(self._request), warm_up=False).requests[self._request.case]
 
+    def targets(self, tree: Tree) -> tuple[str, ...]:
+        """The one case."""
+        return (self._request.case,)
+
     def noisy(self, resolved: ResolvedRun) -> bool:
         """As the platform is."""
         return resolved.platform.noisy
@@ -101,8 +109,8 @@ class KernelProgram:
         return validation.run(validation.resolve(wanted, options), options)
 
 
-class SuiteFile:
-    """One target of a suite."""
+class SuiteTargets:
+    """One target of a suite, or those of a task or workflow."""
 
     def __init__(self, request: BisectRequest) -> None:
         """Raises `UsageError` or `ProfileError`."""
@@ -111,15 +119,18 @@ class SuiteFile:
         if request.platform not in self._profile.platforms:
             known = ", ".join(sorted(self._profile.platforms))
             raise UsageError(f"suite {self._profile.name} has no platform '{request.platform}'; its platforms: {known}")
-        self._file = file_of(request.case, self._profile)
+        if request.workflow:
+            workflows.tasks_of(self._profile, request.workflow)
+        self._file = "" if request.workflow else file_of(request.case, self._profile)
         self._known: dict[str, bytes] = {}
+        self._held_to: tuple[str, ...] | None = None  # the only targets whose times have something to be held to
 
     def sought(self) -> Sought:
         """Every commit: what a file imports is known to nobody who does not run it."""
 
         def program(repository: GitRepository, commit: str) -> Tree:
             tree = whole_commit(repository, commit, self._known)
-            if self._file not in dict(tree.files):
+            if self._file and self._file not in dict(tree.files):
                 raise RefusedProgramError(f"commit {commit[:12]} has no {self._file}")
             return tree
 
@@ -129,13 +140,17 @@ class SuiteFile:
         """The commits' files, confined."""
         profile, request = self._profile, self._request
         check(profile, request.platform, options.timeouts.trial_s)
-        last = line.programs[len(line.candidates) - 1].unpack(paths.cache())
-        self._require_one_device(last)
+        good, bad = line.programs[0], line.programs[len(line.candidates) - 1]
+        if request.metric is MetricName.WALL:
+            self._held_to = self.targets(good)
+        if not request.workflow:
+            self._found(bad)  # refuses what it cannot be
+        cases, last = self.targets(bad), bad.unpack(paths.cache())
         confined = SuiteConfinement(profile, _once(line.programs.values()), request.require_sandbox)
         factory = functools.partial(Command, profile, request.platform, last, confined.launcher)
         return ResolvedRun(
-            _run_request(request),
-            HarnessKernel(profile, last, (request.case,)),
+            _run_request(request).model_copy(update={"cases": list(cases)}),
+            HarnessKernel(profile, last, cases),
             factory,
             factory(),
             simulated=profile.platforms[request.platform].simulated,
@@ -156,6 +171,16 @@ class SuiteFile:
             seed=request.seed,
         )
 
+    def targets(self, tree: Tree) -> tuple[str, ...]:
+        """The file; of a workflow what it has in that commit. A time needs the same target in the good commit."""
+        if not self._request.workflow:
+            return (self._request.case,)
+        found = tuple(self._found(tree).files)
+        known = found if self._held_to is None else tuple(each for each in found if each in self._held_to)
+        if not known:
+            raise UsageError(f"none of the targets of '{self._request.workflow}' is in the good commit as well")
+        return known
+
     def noisy(self, resolved: ResolvedRun) -> bool:
         """Unless its times are a cost model's."""
         return self._profile.platforms[self._request.platform].clock is not Timing.SIMULATED
@@ -164,23 +189,30 @@ class SuiteFile:
         """As `farm run --suite --source --base`, each device a witness."""
         request = self._request
         commits = suite_commits.read(source)
-        root = commits.head.unpack(paths.cache())
-        found = file_selection.discover(root, [self._file], self._profile, request.platform).only([request.case])
-        wanted = _run_request(request).model_copy(
-            update={"source": source, "repeats": repeats, "witnesses": request.devices}
-        )
-        asked = SuiteRequest(self._profile, request.suite, root, found, "the file that was searched", wanted, commits)
-        return suite.run(asked, options)
+        root, found = commits.head.unpack(paths.cache()), self._found(commits.head)
+        changes = {"source": source, "repeats": repeats, "witnesses": request.devices, "cases": list(found.files)}
+        wanted = _run_request(request).model_copy(update=changes)
+        selected = f"what was searched, {request.case}"
+        return suite.run(SuiteRequest(self._profile, request.suite, root, found, selected, wanted, commits), options)
 
-    def _require_one_device(self, root: Path) -> None:
-        found = file_selection.discover(root, [self._file], self._profile, self._request.platform)
+    def _found(self, tree: Tree) -> Found:
+        """What is searched, as the commit `tree` has it. Raises `UsageError` where it cannot be searched."""
+        profile, request, root = self._profile, self._request, tree.unpack(paths.cache())
+        patterns = [self._file] if self._file else []
+        found = file_selection.discover(root, patterns, profile, request.platform)
+        found = workflows.narrowed(found, profile, request.workflow) if request.workflow else self._one(found)
+        for target, head in found.files.items():
+            if head.devices > 1:
+                raise UsageError(f"{target} takes {head.devices} devices at once, and a bisect has one for each commit")
+        return found
+
+    def _one(self, found: Found) -> Found:
         case = self._request.case
         if case in found.skipped:
             raise UsageError(f"{case} is not for {self._request.platform}: it is {found.skipped[case]}")
         if case not in found.files:
             raise UsageError(f"{case} is no target of {self._profile.name}; its file's are: {', '.join(found.files)}")
-        if (devices := found.files[case].devices) > 1:
-            raise UsageError(f"{case} takes {devices} devices at once, and a bisect has one for each commit")
+        return found.only([case])
 
 
 def _once(trees: Iterable[Tree]) -> tuple[Tree, ...]:

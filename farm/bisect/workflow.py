@@ -13,12 +13,13 @@ from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, contradictions
 from farm.bisect.state import BisectState
 from farm.bisect.subject import Subject, subject
+from farm.bisect.targets import CommitMetric
 from farm.cluster import connection
 from farm.errors import FarmError, UsageError
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrials
 from farm.execution.session import Session, SessionOptions, leased
-from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome
+from farm.model.bisect import Answer, BisectRecord, BisectRequest, CommitOutcome, CommitTestRecord
 from farm.model.run import SourceRequest
 from farm.process import crash_log
 from farm.report.bisect import json_dump
@@ -82,7 +83,7 @@ def _begin(
     bisect_id = new_id()
     directory = (options.out / bisect_id).resolve()
     (directory / "logs").mkdir(parents=True)
-    metric = metrics.make(request.metric, searched.noisy(held.resolved))
+    metric = CommitMetric(metrics.make(request.metric, searched.noisy(held.resolved)))
     deadlines = RunDeadlines(options.timeouts, held.lease)
     in_flight = InFlightTrials(held.lease, directory, held.resolved.platform.clock, options.timeouts.trial_s)
     bench = BisectExecutor(held.lease, in_flight, deadlines, metric)
@@ -91,7 +92,20 @@ def _begin(
     search = search.after({test.position: test.answer for test in taken if test.round > 0})
     notes = [f"{line.candidates[at].commit[:12]} is passed over: {why}" for at, why in line.lacking.items()]
     going = BisectState(
-        bisect_id, request, line, held, directory, now(), observer, metric, bench, template, search, basis, notes=notes
+        bisect_id,
+        request,
+        searched,
+        line,
+        held,
+        directory,
+        now(),
+        observer,
+        metric,
+        bench,
+        template,
+        search,
+        basis,
+        notes=notes,
     )
     if resumed is not None:
         going.resumed_from, going.probes, going.rounds = resumed.bisect_id, taken, resumed.rounds
@@ -164,15 +178,20 @@ def _test(going: BisectState, positions: Sequence[int], number: int) -> Mapping[
     """Test `positions` at once; each answer narrows the search as it comes, so that an interrupt loses none."""
     before, answers = going.search, dict[int, Answer]()
 
-    def done(probe: CommitTest) -> None:
-        record = going.judged(probe, number)
+    def answered(record: CommitTestRecord) -> None:
         going.probes.append(record)
-        answers[probe.position] = record.answer
+        answers[record.position] = record.answer
         going.search = before.after(answers)
         _keep(going)
         going.observer.answered(record)
 
-    going.bench.test([_probe(going, position, number) for position in positions], done)
+    probes = []
+    for position in positions:
+        try:
+            probes.append(_probe(going, position, number))
+        except UsageError as error:  # this commit has nothing to run
+            answered(going.untestable(position, number, str(error)))
+    going.bench.test(probes, lambda probe: answered(going.judged(probe, number)))
     return answers
 
 
@@ -188,7 +207,8 @@ def _probe(going: BisectState, position: int, number: int) -> CommitTest:
         going.template.model_copy(update={"tree": going.line.programs[at].address, "arm": arm})
         for at, arm in ((position, Arm.HEAD), (0, Arm.BASE))
     )
-    return CommitTest(position, f"round{number}-{commit[:12]}", head, base)
+    targets = going.searched.targets(going.line.programs[position])
+    return CommitTest(position, f"round{number}-{commit[:12]}", head, base, targets)
 
 
 def _reported(

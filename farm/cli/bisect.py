@@ -54,7 +54,8 @@ class _Lines(BisectObserver):
         """Announce an answer."""
         subject = one_line(self._subjects[probe.commit], 60)
         told = f"{probe.commit[:12]} {probe.answer.value}: {one_line(probe.reason)}"
-        self._say(f"  {told} ({probe.device}, {probe.probe_s:.1f} s) {subject}")
+        where = f"{probe.device}, {probe.probe_s:.1f} s" if probe.device else "not run"
+        self._say(f"  {told} ({where}) {subject}")
 
     def reporting(self) -> None:
         """Announce the run that makes the report."""
@@ -70,6 +71,7 @@ _ASKED = {
     "file": "FILE",
     "kernel": "--kernel",
     "suite": "--suite",
+    "workflow": "--workflow",
     "metric": "--metric",
     "case": "--case",
     "source": "--source",
@@ -88,6 +90,7 @@ _ASKED = {
 @click.argument("file", required=False)
 @click.option("--kernel", default=options.DEFAULT_KERNEL, show_default=True, help="The kernel under test.")
 @click.option("--suite", metavar="NAME|FILE.toml", help="In place of a kernel: search for FILE of this suite.")
+@click.option("--workflow", metavar="NAME", help="In place of FILE: all targets of that task or workflow of the suite.")
 @click.option("--metric", type=click.Choice([name.value for name in MetricName]), default="wall", show_default=True)
 @click.option("--case", "-c", "case", help="Shape point. Default: the kernel's own.")
 @click.option(
@@ -120,6 +123,7 @@ def command(
     file: str | None,
     kernel: str,
     suite: str | None,
+    workflow: str | None,
     metric: str,
     case: str | None,
     source: Path,
@@ -147,7 +151,8 @@ def command(
     is one step of the line; programs run confined, as with `farm run --source`. Writes bisect.json, bisect.md and logs/
     into DIR/BISECT/. Ctrl-C or a kill loses no answer; --resume continues.
 
-    With --suite the commits of a suite's repository are searched for FILE, one of its targets.
+    With --suite the commits of a suite's repository are searched for FILE, one of its targets. With --workflow all of
+    its targets are run of each commit, one after the other on one device; the gravest answer is the commit's.
 
     \b
     Exit codes: 0 found, 2 nothing to search, 3 narrowed to several commits, interrupted or errored.
@@ -157,6 +162,7 @@ def command(
       farm bisect v1.2 main --case flash-s2
       farm bisect --resume latest
       farm bisect v1.2 main --suite pypto-lib models/deepseek/v4/qkv_proj_rope.py --metric verdict
+      farm bisect v1.2 main --suite ./mine.toml --workflow gate --metric verdict
       farm bisect 3f2a9c1 HEAD --metric tolerance --devices 7 --source ~/kernels
     """
     if schema:
@@ -172,9 +178,10 @@ def command(
         _carry_out(before.request, out, address, wait_s, timeouts, report, as_json, before)
     if good is None or bad is None:
         raise click.UsageError("name two commits: farm bisect GOOD BAD")
-    subject = _kernel(kernel, case, input_set) if suite is None else _suite(context, suite, file)
-    if suite is None and file is not None:
-        raise UsageError(f"FILE {file} is a suite's; name that with --suite")
+    subject = _kernel(kernel, case, input_set) if suite is None else _suite(context, suite, file, workflow)
+    if suite is None and (file is not None or workflow is not None):
+        given = f"FILE {file}" if file is not None else f"--workflow {workflow}"
+        raise UsageError(f"{given} is a suite's; name that with --suite")
     request = BisectRequest(
         repository=str(source),
         good=good,
@@ -201,8 +208,8 @@ def _kernel(kernel: str, case: str | None, input_set: str | None) -> dict[str, s
     return {"kernel": kernel, "case": case or found.default_case, "input_set": inputs}
 
 
-def _suite(context: click.Context, suite: str, file: str | None) -> dict[str, str]:
-    """What a request has of a suite's file."""
+def _suite(context: click.Context, suite: str, file: str | None, workflow: str | None) -> dict[str, str]:
+    """What a request has of a suite's file or workflow."""
     from kernel.harness import profiles
     from kernel.harness.kernel import INPUT_SET
 
@@ -214,11 +221,18 @@ def _suite(context: click.Context, suite: str, file: str | None) -> dict[str, st
     ):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise UsageError(f"{flag} is for a kernel, and --suite {suite} has files; give one of the two")
-    if file is None:
-        raise UsageError(f"--suite {suite} searches one file; name it: farm bisect GOOD BAD --suite {suite} FILE")
+    if file is None and workflow is None:
+        raise UsageError(
+            f"--suite {suite} searches FILE or --workflow NAME; give one: farm bisect GOOD BAD --suite {suite} FILE"
+        )
+    if file is not None and workflow is not None:
+        raise UsageError(
+            f"FILE {file} is one target, and --workflow {workflow} has targets of its own; give one of the two"
+        )
     profile = profiles.find(suite)
     named = str(Path(suite).resolve()) if profiles.is_path(suite) else suite
-    return {"kernel": profile.name, "case": file, "input_set": INPUT_SET, "suite": named}
+    searched = {"case": file} if file is not None else {"case": workflow or "", "workflow": workflow or ""}
+    return {"kernel": profile.name, "input_set": INPUT_SET, "suite": named, **searched}
 
 
 def _carry_out(

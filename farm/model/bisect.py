@@ -12,7 +12,7 @@ from pydantic import Field
 from jobs.records import Arm, Failure, Record, TimeUs, TrialStatus
 from kernel.clock import Clock
 
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION = "2.1"
 
 
 class MetricName(str, enum.Enum):
@@ -49,6 +49,7 @@ class BisectRequest(Record):
     tuning: dict[str, str] = Field(default_factory=dict)
     require_sandbox: bool = False
     suite: str = ""  # profile whose file `case` is searched: a name or an absolute path; "" for an installed kernel
+    workflow: str = ""  # of the profile: its targets in place of one file; `case` is its name then
 
 
 class CommitRecord(Record):
@@ -72,6 +73,7 @@ class TestedRecord(Record):
     wall_us: TimeUs
     log: str  # path relative to the bisect's directory
     failure: Failure | None
+    case: str = ""  # or target; "" in old records
 
 
 class CommitTestRecord(Record):
@@ -80,7 +82,7 @@ class CommitTestRecord(Record):
     position: int  # in the line of candidates; 0 is the good commit
     commit: str
     round: int  # 0 for the ends, which are tested before the search
-    device: str
+    device: str  # "" where nothing of it could be run
     answer: Answer
     reason: str  # one sentence
     probe_s: float  # host seconds from its first trial's start to its last one's end, building included

@@ -10,6 +10,7 @@ import pytest
 from farm.bisect.executor import CommitTest
 from farm.bisect.metrics import ExactWall
 from farm.bisect.state import BisectState, ContradictionError
+from farm.bisect.targets import CommitMetric
 from farm.model.bisect import Answer
 from farm.model.program_time import ProgramTime
 from jobs.records import TrialRequest
@@ -32,14 +33,14 @@ def state(*known: ProgramTime, noisy: bool = False) -> BisectState:
     made.line = cast("Any", SimpleNamespace(candidates=[SimpleNamespace(commit=str(each) * 40) for each in range(3)]))
     resolved = SimpleNamespace(platform=SimpleNamespace(noisy=noisy, name="sim"))
     made.held = cast("Any", SimpleNamespace(resolved=resolved, store=Past(list(known))))
-    made.metric, made.good, made.times = ExactWall(), (), []
+    made.metric, made.good, made.times = CommitMetric(ExactWall()), (), []
     return made
 
 
 def ended(position: int, us: float, program: str) -> CommitTest:
     request = TrialRequest(kernel="k", case=evidence.CASE, platform="sim", input_set="documented")
     trials = [evidence.trial("n/0", 0, wall_us=us, fingerprint=program)]
-    return CommitTest(position, f"commit-{position}", request, request, trials)
+    return CommitTest(position, f"commit-{position}", request, request, (evidence.CASE,), trials)
 
 
 def test_commits_with_one_program_and_two_times_end_it() -> None:

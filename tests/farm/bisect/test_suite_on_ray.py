@@ -29,6 +29,8 @@ command = ["{sys.executable}", "{{file}}", "{{device}}"]
 files = {{ include = ["kernels/*.py"] }}
 platforms = {{ model = {{ simulated = true, clock = "simulated" }} }}
 results = {{ by = "exit", failing = [3] }}
+task = [{{ name = "all" }}]
+workflow = [{{ name = "gate", tasks = ["all"] }}]
 lines = {{ time = '^took (?P<us>[0-9.]+) us$' }}
 limits = {{ seconds = 60 }}
 """
@@ -41,6 +43,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("repository")
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
     (place / "kernels").mkdir()
+    (place / "kernels" / "b.py").write_text("print('took 1 us')\n")
     (place / "kernels" / "a.py").write_text(
         "import common\nprint(f'took {common.US} us')\nraise SystemExit(common.CODE)\n"
     )
@@ -58,7 +61,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def asked(repository: Path, metric: MetricName, case: str = "kernels/a.py") -> BisectRequest:
+def asked(repository: Path, metric: MetricName, case: str = "kernels/a.py", workflow: str = "") -> BisectRequest:
     return BisectRequest(
         repository=str(repository),
         good=f"HEAD~{COMMITS}",
@@ -72,27 +75,34 @@ def asked(repository: Path, metric: MetricName, case: str = "kernels/a.py") -> B
         seed=0,
         require_sandbox=True,
         suite=str(repository / "mine.toml"),
+        workflow=workflow,
     )
 
 
 @pytest.mark.parametrize(
-    ("metric", "told"), [(MetricName.VERDICT, "exit code"), (MetricName.WALL, "worse: 12.00 µs, 10.00 µs")]
+    ("metric", "workflow", "told"),
+    [
+        (MetricName.VERDICT, "gate", "kernels/a.py: wrong: exit code"),
+        (MetricName.WALL, "", "worse: 12.00 µs, 10.00 µs"),
+    ],
+    ids=["workflow", "file"],
 )
 def test_three_devices_find_one_of_64_commits_in_three_rounds(
-    metric: MetricName, told: str, repository: Path, tmp_path: Path
+    metric: MetricName, workflow: str, told: str, repository: Path, tmp_path: Path
 ) -> None:
     how = SessionOptions(out=tmp_path, timeouts=Timeouts(trial_s=700))
 
-    record = bisect(asked(repository, metric), how, report=metric is MetricName.VERDICT)
+    searched = asked(repository, metric, workflow or "kernels/a.py", workflow)
+    record = bisect(searched, how, report=bool(workflow))
 
     assert (record.outcome, record.rounds) == (CommitOutcome.FOUND, 3), record.reason
     culprit = record.culprit
     assert culprit is not None
     assert culprit.subject == f"number {WORSE}"
     assert told in record.reason
-    if metric is MetricName.VERDICT:
+    if workflow:
         report = (tmp_path / record.run_id / "report.json").read_text()
-        assert "the merge base passes" in report
+        assert "the merge base passes" in report and "kernels/b.py" in report
 
 
 def test_a_file_that_a_commit_does_not_have_is_named_before_anything_is_leased(

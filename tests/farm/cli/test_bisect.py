@@ -43,6 +43,19 @@ def test_what_cannot_be_searched_is_refused_in_one_line(commits: Commits, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--suite", "pypto-lib"], "searches FILE or --workflow NAME"),
+        (["a.py", "--suite", "pypto-lib", "--workflow", "gate"], "FILE a.py is one target, and --workflow gate has"),
+        (["--workflow", "gate"], "--workflow gate is a suite's"),
+        (["--suite", "pypto-lib", "--workflow", "gate"], "unknown task or workflow of profile pypto-lib 'gate'"),
+    ],
+)
+def test_what_of_a_suite_is_searched_is_said_once(words: list[str], problem: str, commits: Commits) -> None:
+    assert_refused(farm(*commits.ids, *words, "--source", str(commits.path)), problem)
+
+
 def test_one_commit_is_not_enough(commits: Commits) -> None:
     result = farm(commits.ids[0], "--source", str(commits.path))
 

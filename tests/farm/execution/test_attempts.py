@@ -9,6 +9,7 @@ import pytest
 
 from farm.bisect.executor import BisectExecutor, CommitTest
 from farm.bisect.metrics import Determinism
+from farm.bisect.targets import CommitMetric
 from farm.execution import attempts
 from farm.execution.executor import TrialExecutor
 from farm.execution.observer import Observer
@@ -129,8 +130,10 @@ def sweep_once(trials: PaperTrials, where: Path) -> None:
 
 
 def bisect_once(trials: PaperTrials, where: Path) -> None:
-    probe = CommitTest(0, "c0", REQUEST, REQUEST)
-    BisectExecutor(trials.lease, trials.paper, NoDeadlines.paper(), Determinism()).test([probe], lambda ended: None)
+    probe = CommitTest(0, "c0", REQUEST, REQUEST, ("tiny",))
+    BisectExecutor(trials.lease, trials.paper, NoDeadlines.paper(), CommitMetric(Determinism())).test(
+        [probe], lambda ended: None
+    )
 
 
 def tune_once(trials: PaperTrials, where: Path) -> None:
