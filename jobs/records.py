@@ -197,6 +197,8 @@ class ModeTimeRecord(Record):
     median_us: float
     mean_us: float
     max_us: float
+    outliers: int = 0  # among the rounds, where each was printed; they are in the figures above as all others are
+    outliers_us: list[float] = Field(default_factory=list)  # those farthest from the median
 
     @model_validator(mode="after")
     def _require_times(self) -> ModeTimeRecord:

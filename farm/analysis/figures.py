@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
+from farm.analysis.time_remarks import odd_trials
 from farm.model.run import GateRecord, GateStatus, RunRecord
 from farm.text import counted
 from jobs.records import OutputRecord, TrialRecord, TrialStatus
@@ -27,6 +28,7 @@ class CaseTime:
     ratchet_us: float | None
     headroom: float | None  # share of the ceiling that is left; negative over budget
     against_ratchet: float | None  # relative difference to the best landed time; negative is faster
+    remarks: tuple[str, ...] = ()  # outliers, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,11 @@ def measured(record: RunRecord, case: str) -> list[TrialRecord]:
 
 def case_times(record: RunRecord) -> list[CaseTime]:
     """One entry per case of the run, in its order; without a median where nothing was measured."""
-    return [_case_time(record, case) for case in record.cases]
+    trials: dict[str, list[TrialRecord]] = defaultdict(list)
+    for trial in record.trials:
+        if trial.status is TrialStatus.OK:
+            trials[trial.case].append(trial)
+    return [_case_time(record, case, trials[case]) for case in record.cases]
 
 
 def worst_outputs(record: RunRecord, case: str) -> list[WorstOutput]:
@@ -139,7 +145,7 @@ def stood_in_for(record: RunRecord, trial: TrialRecord) -> bool:
     return len([other for other in record.trials if (other.case, other.repeat, other.attempt) == again]) >= len(lost)
 
 
-def _case_time(record: RunRecord, case: str) -> CaseTime:
+def _case_time(record: RunRecord, case: str, trials: list[TrialRecord]) -> CaseTime:
     median = record.median_us.get(case)
     budget = record.budget.get(case)
     overall = median.overall if median else None
@@ -160,6 +166,7 @@ def _case_time(record: RunRecord, case: str) -> CaseTime:
         ratchet_us=ratchet,
         headroom=_difference(ceiling, overall, clock, of=ceiling) if comparable else None,
         against_ratchet=_difference(overall, ratchet, clock, of=ratchet) if comparable else None,
+        remarks=tuple(odd_trials(trials)),
     )
 
 

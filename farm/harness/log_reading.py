@@ -175,7 +175,8 @@ def facts(seen: Seen) -> Iterator[str]:
         yield f"output {name}: {'PASS' if claim.passed else 'FAIL'} {claim.shape} {claim.dtype}".rstrip()
     for mode, time in seen.times.items():
         shown = time.problem or f"median {time.median_us:g} µs, mean {time.mean_us:g} µs of {time.rounds} rounds"
-        yield f"time of mode {mode}: {shown}"
+        odd = f", {time.outliers} of them outliers" if time.outliers else ""
+        yield f"time of mode {mode}: {shown}{odd}"
     for rank, sign in sorted(seen.signs.items()):
         yield f"signature {rank} ({sign.kind}): {sign.line}"
     if seen.losses:

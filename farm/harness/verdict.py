@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+from farm.analysis.time_remarks import remarks
 from farm.model.run import FileRecord, FileStatus, Finding, GateRecord, GateStatus, Verdict
 from farm.text import counted
 from jobs.records import Failure, TrialRecord, TrialStatus
@@ -76,19 +77,13 @@ def _status(
             return FileStatus.ERRORED, found
     outputs = {name for trial in trials for name in trial.claims}
     told = f"{counted(len(outputs), 'output')} in {counted(repeats, 'trial')}"
-    return FileStatus.PASSED, f"{told}{_claimed(trials)}{_untimed(trials)}"
+    return FileStatus.PASSED, f"{told}{_claimed(trials)}{''.join(f'; {each}' for each in remarks(trials))}"
 
 
 def _claimed(trials: Sequence[TrialRecord]) -> str:
     """Say where the bits were digested by the program itself; "" where they were not."""
     own = any(claim.digest_by == "process" for trial in trials for claim in trial.claims.values())
     return "; the digests are the program's own claim" if own else ""
-
-
-def _untimed(trials: Sequence[TrialRecord]) -> str:
-    """How many of the trials that passed have no time, and why; "" where all have one or none was wanted."""
-    why = [trial.untimed for trial in trials if trial.status is TrialStatus.OK and trial.untimed]
-    return f"; {len(why)} of {_measured(trials)} without a time: {why[0]}" if why else ""
 
 
 def _told(failure: Failure) -> str:

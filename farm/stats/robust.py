@@ -7,6 +7,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
+_FEWEST_OF_A_DEVICE = 3
+
 
 def median(samples: Sequence[float]) -> float:
     """Median of at least one sample; the mean of the two middle ones for an even count."""
@@ -17,6 +19,20 @@ def median_absolute_deviation(samples: Sequence[float]) -> float:
     """Median of |sample − median|, unscaled: 0 when more than half of the samples agree."""
     centre = median(samples)
     return median([abs(sample - centre) for sample in samples])
+
+
+def of_devices(samples: Sequence[tuple[str, float]]) -> list[float]:
+    """Return times, given as (device, µs), as shares of the median of their device: a slow device is not apart then.
+
+    Where a device has fewer than three samples, that median would be one of them; all are left as they are then.
+    """
+    by_device: dict[str, list[float]] = {}
+    for device, us in samples:
+        by_device.setdefault(device, []).append(us)
+    if any(len(of_device) < _FEWEST_OF_A_DEVICE for of_device in by_device.values()):
+        return [us for _, us in samples]
+    levels = {device: median(of_device) for device, of_device in by_device.items()}
+    return [us / levels[device] for device, us in samples]
 
 
 @functools.cache

@@ -6,7 +6,6 @@ Knows the profile's patterns and no harness. Whatever the size of the output, it
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -121,8 +120,7 @@ class Reader:
         self._rest = b""
         for mode, samples in list(self._samples.items())[:_MOST_TIMES]:
             if samples:
-                spread = min(samples), statistics.median(samples), statistics.fmean(samples), max(samples)
-                self._seen.times[mode] = ModeTime(len(samples), *spread)
+                self._seen.times[mode] = ModeTime.of(samples)
         for rank in self._also.keys() - self._also_seen:
             self._seen.signs.pop(rank, None)
         return self._seen
@@ -222,7 +220,8 @@ class Reader:
             known = [us for us in spread if us is not None]
             rounds = told.get("rounds") or str(self._lines.rounds)
             if len(known) == len(spread) and rounds.isdecimal():
-                self._seen.times[self._program.name] = ModeTime(int(rounds[:9]), *known)
+                least, middle, mean, most = known
+                self._seen.times[self._program.name] = ModeTime(int(rounds[:9]), least, middle, mean, most)
 
     def _us(self, text: str) -> float | None:
         number = finite(text)

@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import re
-import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,12 +63,12 @@ def times(work: Path, how: TimeFile) -> tuple[float, ModeTime]:
     ]
     if not samples:
         raise ResultsError(f"no row of {found[-1].name} counts")
-    spread = (min(samples), statistics.median(samples), statistics.fmean(samples), max(samples))
-    by_name = dict(zip(("min", "median", "mean", "max"), spread, strict=True))
     if how.aggregate == "sum":
         total = math.fsum(samples)
         return total, ModeTime(1, total, total, total, total)
-    return by_name[how.aggregate], ModeTime(len(samples), *spread)
+    spread = ModeTime.of(samples)
+    by_name = {"min": spread.min_us, "median": spread.median_us, "mean": spread.mean_us, "max": spread.max_us}
+    return by_name[how.aggregate], spread
 
 
 def _bounded(named: list[tuple[str, Claim]]) -> dict[str, Claim]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from kernel.clock import Clock, HostUs, WallTime, is_time
 from kernel.errors import NotATimeError
+from kernel.outliers import outliers
 from kernel.spec import Kernel, Tensors, Tuning
 
 # What a build or run leaves in the directory it is given, besides whatever else helps a person.
 LOG_NAME = "platform.log"  # everything printed meanwhile, native code and child processes included
 TRACE_NAME = "trace.json.gz"  # the run's tasks as Chrome trace events, compressed; Perfetto opens it as it is
 
+_MOST_OUTLIERS = 20  # that are named of one mode
 PRINTED_PRECISION = 1e-3  # relative: a mean that is printed with few digits may be rounded past the maximum
 
 
@@ -75,6 +78,16 @@ class ModeTime:
     median_us: float
     mean_us: float
     max_us: float
+    outliers: int = 0  # among the rounds, where each was printed
+    outliers_us: tuple[float, ...] = ()  # those farthest from the median; like all others they count
+
+    @classmethod
+    def of(cls, samples: Sequence[float]) -> ModeTime:
+        """Return the times of rounds that are known one by one."""
+        centre = statistics.median(samples)
+        odd = sorted((samples[place] for place in outliers(samples)), key=lambda us: -abs(us - centre))
+        spread = min(samples), centre, statistics.fmean(samples), max(samples)
+        return cls(len(samples), *spread, len(odd), tuple(odd[:_MOST_OUTLIERS]))
 
     @property
     def problem(self) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
+from farm.analysis.time_remarks import remarks
 from farm.model.run import FileRecord, FileStatus, HarnessRecord, RunRecord, SetupRecord
 from farm.stats.robust import median
 from jobs.records import Arm, TrialRecord, TrialStatus
@@ -21,6 +23,7 @@ class FileFigures:
     devices: tuple[str, ...]  # that ran it, in order
     host_s: float
     trials: tuple[TrialRecord, ...]  # every attempt
+    remarks: tuple[str, ...]  # on its times
 
     @property
     def told(self) -> str:
@@ -30,13 +33,15 @@ class FileFigures:
 
 def of(record: RunRecord, harness: HarnessRecord) -> list[FileFigures]:
     """Every file, the gravest first."""
+    by_file: dict[str, list[TrialRecord]] = defaultdict(list)
+    for trial in record.trials:
+        by_file[trial.case].append(trial)
     rows = []
     for file in harness.files:
-        trials = tuple(trial for trial in record.trials if trial.case == file.file)
+        trials = tuple(by_file[file.file])
         devices = tuple(dict.fromkeys(name for trial in trials for name in (trial.device, *trial.beside)))
-        rows.append(
-            FileFigures(file, _time(trials, harness.timing), devices, sum(trial.host_s for trial in trials), trials)
-        )
+        took_s = sum(trial.host_s for trial in trials)
+        rows.append(FileFigures(file, _time(trials, harness.timing), devices, took_s, trials, tuple(remarks(trials))))
     return sorted(rows, key=lambda row: (_GRAVEST_FIRST.index(row.file.status), row.file.file))
 
 

@@ -26,7 +26,7 @@ def files(record: RunRecord, harness: HarnessRecord) -> RenderableType:
     told = [
         Text.assemble((f"{one_line(row.file.file)}  ", "dim"), one_line(row.told))
         for row in rows
-        if row.file.status is not FileStatus.PASSED
+        if row.file.status is not FileStatus.PASSED or row.remarks
     ]
     notes = [harness.selected]
     notes += [

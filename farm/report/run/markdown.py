@@ -135,6 +135,7 @@ def _times(record: RunRecord) -> list[str]:
         for time in times
         if time.interval_us
     ]
+    intervals += [f"{code(time.case)}: {prose(remark)}" for time in times for remark in time.remarks]
     devices = list(dict.fromkeys(name for time in times for name in time.per_device))
     if devices:
         rows = [

@@ -36,6 +36,7 @@ def summary(record: RunRecord, history: Mapping[str, Sequence[float]] | None = N
     times = case_times(record)
     parts: list[RenderableType] = [_headline(record), _subject(record), Text()]
     parts.append(_times(times))
+    parts += [Text(one_line(f"{time.case}: {remark}"), "dim") for time in times for remark in time.remarks]
     parts += [_history(case, us, len(times) > 1) for case, us in (history or {}).items() if len(us) > 1]
     outputs = [worst for case in record.cases for worst in worst_outputs(record, case)]
     if outputs:
