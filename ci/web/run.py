@@ -29,11 +29,8 @@ from farm.store.run_store import Store
 router = APIRouter(prefix="/runs/{run_id}")
 
 _REPORT = "html"
-_CASES, _TASKS, _ROWS = (
-    12,
-    8000,
-    16,
-)  # on the page: cases, tasks drawn, rows of a table over devices; the report has more
+# On the page: cases, tasks drawn, rows of a table over devices, a suite's targets; the report has more.
+_CASES, _TASKS, _ROWS, _TARGETS = 12, 8000, 16, 2000
 # The report brings its scripts along, so it is shown in an origin of its own: nothing of this service is within reach.
 _APART = {
     "Content-Security-Policy": "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; "
@@ -63,7 +60,7 @@ def run(request: Request, gate: GateHere, who: Reader, run_id: RunId) -> Respons
         basis=basis,
         gates=sorted(record.gates, key=lambda gate: gate.status is GateStatus.PASSED),
         spent=time_spent(record),
-        **parts(record, case_views(record, most=_CASES, tasks=_TASKS), _ROWS),
+        **parts(record, case_views(record, most=_CASES, tasks=_TASKS), _ROWS, _TARGETS),
         files=_files(gate, run_id),
         has_report=_REPORT in FORMATS,
     )

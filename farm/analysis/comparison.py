@@ -119,15 +119,21 @@ def compare(left: RunRecord, right: RunRecord) -> RunComparison:
 
 def _case(left: RunRecord, right: RunRecord, case: str) -> CaseComparison:
     profiles = [profile(trial.tasks) if (trial := median_trial(run, case)) else None for run in (left, right)]
-    inputs = [(run.request.input_set, run.request.seed) for run in (left, right)]
+    differ = not _same_inputs(left, right)
     return CaseComparison(
         case=case,
         left=_side(left, case),
         right=_side(right, case),
         stages=tuple(stage_times(profiles[1], profiles[0])) if profiles[0] and profiles[1] else (),
-        digests=tuple(_digests(left, right, case)) if inputs[0] == inputs[1] else (),
-        inputs_differ=inputs[0] != inputs[1],
+        digests=() if differ else tuple(_digests(left, right, case)),
+        inputs_differ=differ,
     )
+
+
+def _same_inputs(left: RunRecord, right: RunRecord) -> bool:
+    """Whether both runs had the same operands. A suite's file draws its own in every run, unless a seed decides."""
+    same = (left.request.input_set, left.request.seed) == (right.request.input_set, right.request.seed)
+    return same and all(run.harness is None or run.harness.seeded for run in (left, right))
 
 
 def _side(run: RunRecord, case: str) -> Side:
@@ -138,8 +144,15 @@ def _side(run: RunRecord, case: str) -> Side:
         median_us=median.overall if median else None,
         interval_us=None if exact else median_interval(samples),
         samples=len(samples),
-        verdict=run.verdict.value if run.verdict else "running",
+        verdict=_verdict(run, case),
     )
+
+
+def _verdict(run: RunRecord, case: str) -> str:
+    """The run's; of a suite the status of the one target."""
+    files = run.harness.files if run.harness is not None else []
+    status = next((each.status.value for each in files if each.file == case), "")
+    return status or (run.verdict.value if run.verdict else "running")
 
 
 def _digests(left: RunRecord, right: RunRecord, case: str) -> list[DigestPair]:
@@ -148,6 +161,9 @@ def _digests(left: RunRecord, right: RunRecord, case: str) -> list[DigestPair]:
         for trial in measured(run, case):
             for name, output in trial.outputs.items():
                 found[side].setdefault(name, set()).add(output.sha256)
+            for name, claim in trial.claims.items():
+                if claim.sha256:
+                    found[side].setdefault(name, set()).add(claim.sha256)
     return [
         DigestPair(name, tuple(sorted(found[0].get(name, ()))), tuple(sorted(found[1].get(name, ()))))
         for name in {**found[0], **found[1]}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,7 @@ from rich.text import Text
 from farm import paths
 from farm.analysis.trends import CommitMedian, Trend, by_commit, find_trend, median_of, trend_cases
 from farm.cli import options
+from farm.errors import UsageError
 from farm.report.charts.sparkline import bar
 from farm.report.run.terminal import verdict_text
 from farm.source.kernel_identity import recorded_name
@@ -24,6 +26,7 @@ from farm.text import counted, microseconds, one_line, signed_share
 from jobs.kernel_process.described import kernel_of
 from kernel.clock import wall_time
 from kernel.errors import UnknownNameError
+from kernel.harness import profiles
 from kernel.registry import find_platform
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ _LATEST = 10  # runs of the table; the bars and the changes are of all
 
 @click.command("trends")
 @options.kernel_argument
-@click.option("--case", help="Only this case. Default: every case that was run.")
+@click.option("--suite", metavar="NAME|FILE.toml", help="In place of a kernel: the targets of this suite.")
+@click.option("--case", help="Only this case, or target. Default: every one that was run.")
 @options.platform_option
 @click.option(  # 500: the search for changes takes time with the square of it
     "--limit", type=click.IntRange(1, 500), default=200, show_default=True, help="How many runs, newest first."
@@ -47,23 +51,36 @@ _LATEST = 10  # runs of the table; the bars and the changes are of all
     help="What a bar or a line is of: a run, or all runs of a commit, in the order in which commits were first run.",
 )
 @options.json_option
-def command(kernel: str, case: str | None, platform: str, limit: int, by: str, as_json: bool) -> None:
+@click.pass_context
+def command(
+    context: click.Context,
+    kernel: str,
+    suite: str | None,
+    case: str | None,
+    platform: str,
+    limit: int,
+    by: str,
+    as_json: bool,
+) -> None:
     """Show how the medians of KERNEL went, run by run or commit by commit, and at which commits they changed.
 
     On a terminal bars, changes and the latest; into a pipe one a line, fields separated by tabs, times in UTC. JSON has
     both, whatever --by says.
     """
-    name = recorded_name(kernel)
+    if suite is not None and context.get_parameter_source("kernel") is ParameterSource.COMMANDLINE:
+        raise UsageError(f"--suite {suite} has targets of its own, and {kernel} is a kernel; give one of the two")
+    name = recorded_name(kernel) if suite is None else profiles.find(suite).name
     with Store.open(paths.store_url()) as store:
         wanted = [case] if case is not None else trend_cases(store, name, platform, limit)
         found = [find_trend(store, name, each, platform, limit) for each in wanted]
     trends = [trend for trend in found if trend is not None]
     if not trends:
-        _check(kernel, case, platform)
+        _check(kernel, case, platform) if suite is None else _check_suite(suite, platform)
     if as_json:
         click.echo(json.dumps([_json(trend) for trend in trends], indent=2))
     elif not trends:
-        click.echo(f"no finished runs of {one_line(kernel)} on {one_line(platform)} yet", err=True)
+        what = f"{suite} {case or ''}".strip() if suite is not None else kernel
+        click.echo(f"no finished runs of {one_line(what)} on {one_line(platform)} yet", err=True)
     elif not sys.stdout.isatty():
         for trend in trends:
             lines = _commit_fields(trend) if by == "commit" else [_fields(trend, n) for n in range(len(trend.points))]
@@ -100,6 +117,13 @@ def _check(kernel: str, case: str | None, platform: str) -> None:
     find_platform(platform)
     if case is not None and case not in found.cases:
         raise UnknownNameError("case", case, list(found.cases))
+
+
+def _check_suite(suite: str, platform: str) -> None:
+    """Nothing was found: raise `UnknownNameError` where the suite has no such platform. Its targets are its files."""
+    known = profiles.find(suite).platforms
+    if platform not in known:
+        raise UnknownNameError("platform", platform, sorted(known))
 
 
 def _bars(medians: Sequence[float], marks: Mapping[int, ChangePoint], width: int) -> list[Text]:

@@ -18,7 +18,7 @@ from jobs.records import Arm, BuildRecord, Failure, Record, TrialRecord, time_or
 from jobs.visible_text import made_visible
 from kernel.clock import Clock, is_time
 
-SCHEMA_VERSION = "1.6"
+SCHEMA_VERSION = "1.7"
 
 
 class Verdict(str, enum.Enum):
@@ -234,6 +234,7 @@ class HarnessRecord(Record):
     root: str  # the repository, as an absolute path on the machine that ran it
     exact: bool = False  # whether it was exactly its commit, with no file besides
     command: list[str]  # template
+    seeded: bool = False  # the same seed gives every run the same inputs
     timing: str  # what its times are: "measured" (a device's), "simulated" (a cost model's) or "host" (CPU time)
     selected: str  # how the files were chosen, one sentence
     setup: list[SetupRecord] = Field(

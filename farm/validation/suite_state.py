@@ -216,6 +216,7 @@ class SuiteRun:
                 root=str(asked.root) if commits is None else commits.request.repository,
                 exact=self.exact,
                 command=asked.profile.command,
+                seeded=asked.profile.data.seeded,
                 timing=self.timing.value,
                 selected=asked.selected,
                 setup=[*self.setup, *(records_of_trials(self.directory) if asked.profile.setup else [])],

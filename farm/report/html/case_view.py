@@ -12,10 +12,12 @@ from farm.report.charts.chart import Chart
 from farm.report.charts.errors import error_chart
 from farm.report.charts.timeline import MAX_TASKS, timeline_chart
 from farm.report.charts.wall_time import wall_chart
+from farm.report.harness import figures
 from jobs.records import BuildRecord, ClaimRecord, TrialRecord
 
 MAX_NEIGHBOURHOODS = 4  # of a case; outputs with wrong numbers come first
 MAX_CHARTED = 16  # cases with charts; the others have their tables
+MAX_CHARTED_TARGETS = 200  # of a suite; the page of more has the room for their rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +67,38 @@ class Knob:
 def case_views(
     record: RunRecord, baseline: RunRecord | None = None, called: str = "", most: int = 40, tasks: int = 2 * MAX_TASKS
 ) -> list[CaseView]:
-    """One entry a case, at most `most`. `baseline` is a run to compare with, `called` what to call it.
+    """One entry a case, at most `most`; of a suite those of the gravest targets. `baseline` is a run to compare with.
 
-    All timelines together draw at most `tasks`. Raises `TypeError` for a baseline of the other clock: simulated and
+    `called` is what to call the baseline. All timelines together draw at most `tasks`, and a run of more than
+    `MAX_CHARTED_TARGETS` of a suite has no charts. Raises `TypeError` for a baseline of the other clock: simulated and
     measured µs are never compared.
     """
     if baseline is not None and baseline.clock is not record.clock:
         raise TypeError(f"a {record.clock.value} run cannot be compared with a {baseline.clock.value} one")
-    times = case_times(record)[:most]
+    times = case_times(record)
+    charted = MAX_CHARTED
+    if record.harness is not None:
+        order = {row.file.file: place for place, row in enumerate(figures.of(record, record.harness))}
+        times.sort(key=lambda time: order.get(time.case, len(order)))
+        charted = MAX_CHARTED if len(times) <= MAX_CHARTED_TARGETS else 0
+    times = times[:most]
     each = min(MAX_TASKS, tasks // min(max(len(times), 1), MAX_CHARTED))
+    whose = called if baseline else ""
     return [
-        _view(record, time, number, baseline, called if baseline else "", each) for number, time in enumerate(times)
+        _view(record, time, number, baseline, whose, each, charted=number < charted)
+        for number, time in enumerate(times)
     ]
 
 
 def _view(
-    record: RunRecord, time: CaseTime, number: int, baseline: RunRecord | None, called: str, max_tasks: int
+    record: RunRecord,
+    time: CaseTime,
+    number: int,
+    baseline: RunRecord | None,
+    called: str,
+    max_tasks: int,
+    *,
+    charted: bool,
 ) -> CaseView:
     case = time.case
     trials = measured(record, case)
@@ -91,7 +109,6 @@ def _view(
     base_median = baseline.median_us.get(case) if baseline else None
     base_us = base_median.overall if base_median else None
     outputs = worst_outputs(record, case)
-    charted = number < MAX_CHARTED
     build = next((build for build in record.builds if build.case == case), None)
     return CaseView(
         name=case,

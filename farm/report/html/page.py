@@ -34,6 +34,7 @@ LIMIT_BYTES = 1_500_000
 # Cases, rows of each table over devices (those that need attention come first), and tasks drawn: what is tried in turn
 # until the page is small enough. The scripts take 1.2 MB of it.
 _DETAIL = ((40, 64, 8000), (40, 64, 1500), (40, 8, 1000), (12, 4, 0), (4, 4, 0))
+MAX_TARGETS = 4000  # rows of a suite's table, the gravest first: 250 bytes each
 MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.ERRORED: "!"}
 
 
@@ -51,7 +52,7 @@ def page(record: RunRecord, baseline: RunRecord | None = None, called: str = "")
 
 
 def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
-    scripts = _scripts()
+    scripts = _scripts(charts=any(case.wall or case.errors or case.timeline for case in cases))
     content: str = (
         environment()
         .get_template("report.html.j2")
@@ -73,12 +74,16 @@ def _render(record: RunRecord, cases: list[CaseView], rows: int) -> str:
     return content
 
 
-def parts(record: RunRecord, cases: list[CaseView], rows: int) -> dict[str, Any]:
-    """What the templates of a page's parts (why, program, case) show, for pages that show them elsewhere.
+def parts(record: RunRecord, cases: list[CaseView], rows: int, targets: int = MAX_TARGETS) -> dict[str, Any]:
+    """What the templates of a page's parts (why, targets, program, case) show, for pages that show them elsewhere.
 
-    `rows` is how many rows a table over devices has at most.
+    `rows` is how many rows a table over devices has at most, `targets` the same of a suite's targets.
     """
+    every = figures.of(record, record.harness) if record.harness else []
     return {
+        "targets": every[:targets],
+        "targets_left": max(0, len(every) - targets),
+        "statuses": list(dict.fromkeys(row.file.status.value for row in every)),
         "record": record,
         "cases": cases,
         "reasons": reasons(record, cases),
@@ -92,8 +97,9 @@ def parts(record: RunRecord, cases: list[CaseView], rows: int) -> dict[str, Any]
 
 
 @functools.cache
-def _scripts() -> tuple[Markup, ...]:
-    return Markup(text_of(PLOTLY)), Markup(text_of("report.js"))  # the program's own, no data
+def _scripts(*, charts: bool) -> tuple[Markup, ...]:
+    own = Markup(text_of("report.js"))
+    return (Markup(text_of(PLOTLY)), own) if charts else (own,)  # the program's own, no data
 
 
 @functools.cache

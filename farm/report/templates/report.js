@@ -1,5 +1,24 @@
 "use strict";
 (() => {
+  // Tables of many rows: those with a text, or with a status. Without scripts all rows are there.
+  for (const form of document.querySelectorAll("[data-narrows]")) {
+    const rows = [...document.getElementById(form.dataset.narrows).tBodies[0].rows];
+    const [text, status, count] = ["input", "select", "output"].map((name) => form.querySelector(name));
+    const narrow = () => {
+      const wanted = text.value.toLowerCase();
+      let shown = 0;
+      for (const row of rows) {
+        const fits = !status.value || row.querySelector(".status").textContent === status.value;
+        row.hidden = !(fits && row.textContent.toLowerCase().includes(wanted));
+        shown += row.hidden ? 0 : 1;
+      }
+      count.textContent = `${shown} of ${rows.length}`;
+    };
+    form.addEventListener("input", narrow);
+    form.hidden = false;
+    narrow();
+  }
+
   const root = document.documentElement;
   const config = { displayModeBar: false, responsive: true, doubleClick: "reset" };
   const plots = [...document.querySelectorAll("script[data-figure]")].map((source) => {

@@ -16,10 +16,11 @@ from farm import paths
 from farm.analysis.comparison import ClocksDifferError, compare
 from farm.cli.compare import command
 from farm.errors import UsageError
-from farm.model.run import MedianRecord, RunRecord
+from farm.model.run import FileRecord, FileStatus, HarnessRecord, MedianRecord, RunRecord
 from farm.report import comparison
 from farm.report.json_report import JsonReport
 from farm.store.run_store import Store
+from jobs.records import ClaimRecord
 from kernel.clock import Clock
 from tests.farm import planted, samples
 from tests.farm.report.test_markdown import with_names
@@ -198,3 +199,33 @@ def test_every_mistake_is_one_sentence(arguments: tuple[str, ...], said: str) ->
 def test_a_format_can_go_to_a_file(home: Path) -> None:
     assert typed("b.json", "b.json", "--format", "html", "--output", "deep/page.html").exit_code == 0
     assert (home / "deep" / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def of_suite(seeded: bool, sha256: str, status: FileStatus, us: float) -> RunRecord:
+    """A run of one target of a suite."""
+    run = samples.run(kernel="ours", clock=Clock.MEASURED, platform="a2a3")
+    claims = {"y": ClaimRecord(passed=True, sha256=sha256)}
+    trials = [trial.model_copy(update={"outputs": {}, "claims": claims, "tasks": []}) for trial in run.trials]
+    harness = HarnessRecord(
+        profile="ours",
+        profile_sha256="0" * 64,
+        root="/repo",
+        command=["python", "{file}"],
+        timing="measured",
+        selected="all 1 files",
+        seeded=seeded,
+        files=[FileRecord(file=samples.CASE, status=status, reason="as it is")],
+    )
+    return noisy(run.model_copy(update={"trials": trials, "harness": harness}), [us + step for step in range(9)])
+
+
+def test_targets_of_a_suite_are_compared_with_their_own_status_and_with_bits_where_a_seed_gives_the_inputs() -> None:
+    left = of_suite(True, "a" * 64, FileStatus.PASSED, 100.0)
+    right = of_suite(True, "b" * 64, FileStatus.FAILED, 200.0)
+
+    (case,) = compare(left, right).cases
+    (unseeded,) = compare(of_suite(False, "a" * 64, FileStatus.PASSED, 100.0), right).cases
+
+    assert (case.left.verdict, case.right.verdict, case.apart) == ("passed", "failed", True)
+    assert [(each.output, each.left, each.right) for each in case.digests] == [("y", ("a" * 64,), ("b" * 64,))]
+    assert unseeded.inputs_differ and unseeded.digests == ()

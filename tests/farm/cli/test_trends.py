@@ -229,3 +229,27 @@ def test_on_a_terminal_a_bar_is_of_a_commit_and_a_change_stands_below_the_first_
     assert len(lines[2].strip()) == 5
     assert lines[3][2:].index("▼") == 2
     assert max(len(line) for line in lines) <= 80
+
+
+def test_the_targets_of_a_suite_have_trends_of_their_own() -> None:
+    fill(MEASURED, Clock.MEASURED, "models/a.py", kernel="pypto-lib")
+    fill(US, Clock.MEASURED, "models/b.py", kernel="pypto-lib")
+
+    found = json.loads(farm("--suite", "pypto-lib", "--platform", "a2a3", "--json").stdout)
+    lines = farm("--suite", "pypto-lib", "--platform", "a2a3", "--case", "models/b.py").stdout.splitlines()
+
+    assert [each["case"] for each in found] == ["models/a.py", "models/b.py"]
+    assert len(found[0]["changes"]) == 1 and len(lines) == len(US)
+
+
+@pytest.mark.parametrize(
+    ("words", "expect", "said"),
+    [
+        (["--suite", "pypto-lib"], 0, "no finished runs of pypto-lib on a2a3sim yet"),
+        (["--suite", "pypto-lib", "--platform", "x"], 2, "unknown platform 'x'"),
+        (["qkv_proj_rope", "--suite", "pypto-lib"], 2, "give one of the two"),
+        (["--suite", "nope"], 2, "unknown harness 'nope'"),
+    ],
+)
+def test_a_suite_without_runs_is_no_unknown_kernel(words: list[str], expect: int, said: str) -> None:
+    assert said in farm(*words, expect=expect).stderr

@@ -14,6 +14,7 @@ from rich.console import Console
 from farm.model.run import FileRecord, FileStatus, HarnessRecord, RunRecord, SetupRecord
 from farm.model.serialization import parse
 from farm.report.formats import FORMATS
+from farm.report.html.page import LIMIT_BYTES
 from farm.report.run.terminal import summary
 from farm.report.write import write_reports
 from jobs.records import Arm, ClaimRecord, TrialRecord
@@ -122,6 +123,35 @@ def test_junit_has_a_test_case_a_file_with_the_evidence(tmp_path: Path) -> None:
     failed = next(case for case in cases if case.is_failure)
     assert "n/0 r0: output y: " in failed.result[0].text
     assert sum(case.is_skipped for case in cases) == 1
+
+
+def test_thousands_of_targets_are_one_table_failed_ones_first_without_the_weight_of_charts() -> None:
+    run = record()
+    assert run.harness is not None
+    names = [f"ops/kernel_{number:04d}.py" for number in range(3000)]
+    files = [
+        FileRecord(file=name, status=FileStatus.FAILED if name == names[-1] else FileStatus.PASSED, reason="as it is")
+        for name in names
+    ]
+    trials = [run.trials[0].model_copy(update={"case": name}) for name in names]
+    harness = run.harness.model_copy(update={"files": files})
+
+    page = FORMATS["html"].write(run.model_copy(update={"cases": names, "trials": trials, "harness": harness}))
+
+    assert isinstance(page, str)
+    table = page[page.index('<table id="targets-table">') : page.index("</table>", page.index("targets-table"))]
+    assert table.count("<tr>") == 3001
+    assert table.index(names[-1]) < table.index(names[0]) < table.index(names[1])
+    assert "and 2992 more" in page
+    assert len(page.encode()) < LIMIT_BYTES / 2
+
+
+def test_a_row_of_the_page_says_what_became_of_its_target() -> None:
+    page = FORMATS["html"].write(record())
+
+    assert isinstance(page, str)
+    assert '<span class="status skipped">skipped</span>' in page and "<option>failed</option>" in page
+    assert "38.50 host" in page and "<b>" not in page
 
 
 def test_the_record_survives_its_own_json() -> None:
