@@ -11,6 +11,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ci.config.secrets import loading, wrong
 from ci.config.section import Section, require_cases
+from farm.errors import UsageError
+from farm.harness import workflows
 from jobs.records import Record
 from kernel.errors import KernelLayerError
 from kernel.harness import profiles
@@ -29,6 +31,7 @@ class Target(Record):
     suite: str = ""  # or this: name of a shipped profile, or the path of one
     cases: list[str] = Field(default_factory=list)  # of the kernel; empty: its own choice
     files: list[str] = Field(default_factory=list)  # of the suite, as globs; empty: the profile's
+    workflow: str = ""  # task or workflow of the suite's profile; empty: every target
     paths: list[str] = Field(default_factory=list)  # further files that its run exercises, as git's globs
     platform: str
     devices: int
@@ -44,6 +47,7 @@ class Judge(Section):
     suite: str = ""
     cases: list[str] = Field(default_factory=list)
     files: list[str] = Field(default_factory=list)
+    workflow: str = ""
     paths: list[str] = Field(default_factory=list)
     witnesses: int = Field(default=0, ge=0, le=1024)
 
@@ -81,6 +85,16 @@ class Judge(Section):
                 raise wrong(f"'{pattern}' is no glob below the repository; write for example models/**/*.py")
         return [f"{pattern}/*" if pattern.endswith("**") else pattern for pattern in files]
 
+    @field_validator("workflow")
+    @classmethod
+    def _workflow_exists(cls, workflow: str, info: ValidationInfo) -> str:
+        if suite := info.data.get("suite"):  # an unknown suite is a problem of its own
+            try:
+                workflows.tasks_of(profiles.find(suite), workflow)
+            except UsageError as error:
+                raise wrong(str(error)) from error
+        return workflow
+
     def _require_one(self, kinds: int, of: str) -> None:
         if kinds != 1:
             raise wrong(f"takes exactly one of {of}")
@@ -88,6 +102,8 @@ class Judge(Section):
             raise wrong("cases belong to one kernel; remove them, or set kernel")
         if self.files and not self.suite:
             raise wrong("files belong to a suite; remove them, or set suite")
+        if self.workflow and not self.suite:
+            raise wrong("a workflow belongs to a suite; remove it, or set suite")
         if self.witnesses and not self.suite:
             raise wrong("witnesses belong to a suite; a kernel's cases run on every device. Remove them")
 
@@ -122,6 +138,7 @@ def targets_of(entry: Judge, name: str | None, platform: str, devices: int, repe
                 name=name or _named(entry.suite),
                 suite=entry.suite,
                 files=entry.files,
+                workflow=entry.workflow,
                 witnesses=entry.witnesses,
                 **terms,
             )

@@ -26,6 +26,8 @@ def run_command(
     words += ["--devices", str(devices)]
     if wanted.witnesses:
         words += ["--witnesses", str(min(devices, wanted.witnesses))]
+    if wanted.workflow:
+        words += ["--workflow", wanted.workflow]
     for case in [] if wanted.suite else options.cases or wanted.cases:
         words += ["--case", case]
     words += ["--priority", claim.priority.value, "--wait", f"{config.runner.wait_s:g}"]

@@ -36,6 +36,7 @@ async def concerned(commits: Commits, target: Target, changes: Sequence[str]) ->
         suite=target.suite,
         platform=target.platform,
         files=target.files,
+        workflow=target.workflow,
         changes=list(changes),
     )
     return await asyncio.to_thread(_answer, asked)

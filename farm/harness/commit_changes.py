@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import Field
 
 from farm.errors import FarmError, UsageError
-from farm.harness import changed_files, file_selection
+from farm.harness import changed_files, file_selection, workflows
 from farm.harness.import_graph import ImportGraph
 from farm.source.git_repository import GitRepository
 from farm.source.whole_commit import whole_commit
@@ -42,6 +42,7 @@ class ChangesRequest(Record):
     suite: str
     platform: str
     files: list[str]  # globs; empty: the profile's own
+    workflow: str = ""  # task or workflow of the profile; empty: every target
     changes: list[str]  # paths that differ, documents left out
 
 
@@ -96,7 +97,8 @@ def _targets(root: Path, asked: ChangesRequest, profile: Profile) -> list[str]:
             found.update(dict.fromkeys(file_selection.discover(root, patterns, profile, asked.platform).files))
         except UsageError:
             continue
-    return list(found)
+    tasks = workflows.tasks_of(profile, asked.workflow) if asked.workflow else []
+    return [each for each in found if not tasks or any(workflows.has(task, each, profile) for task in tasks)]
 
 
 def _targets_before(repository: GitRepository, asked: ChangesRequest, files: set[str], profile: Profile) -> set[str]:

@@ -58,6 +58,16 @@ def test_a_profile_lies_beside_the_configuration(tmp_path: Path) -> None:
     assert (target.name, target.suite) == ("ours", str(tmp_path / "ours.toml"))
 
 
+def test_a_workflow_is_one_of_the_suites_profile(tmp_path: Path) -> None:
+    (tmp_path / "ours.toml").write_text(f'task = [{{ name = "attention", files = ["models/attn*"] }}]\n{PROFILE}')
+    entry = '{ suite = "./ours.toml", workflow = "attention", name = "attn" }'
+
+    first, second = repository(tmp_path, f'targets = [{entry}, {{ suite = "./ours.toml" }}]').judged_by()
+
+    assert (first.name, first.workflow, second.workflow) == ("attn", "attention", "")
+    assert "task or workflow" in problem(tmp_path, 'suite = "./ours.toml"\nworkflow = "nope"')
+
+
 def test_several_targets_take_from_the_repository_what_they_do_not_say(tmp_path: Path) -> None:
     entries = '{ kernel = "*" }, { kernel = "qkv_proj_rope", name = "ours", cases = ["tiny"], repeats = 1 }'
     found = repository(tmp_path, f'targets = [{entries}, {{ suite = "pypto-lib", platform = "a5", devices = 8 }}]')
@@ -84,6 +94,7 @@ def test_several_targets_take_from_the_repository_what_they_do_not_say(tmp_path:
         ('suite = "pypto-lib"\nplatform = "nope"', "it has: a2a3, a2a3sim"),
         ('kernel = "qkv_proj_rope"\nplatform = "nope"', "no platform 'nope' for qkv_proj_rope; installed are: "),
         ('kernel = "qkv_proj_rope"\nwitnesses = 2', "witnesses belong to a suite"),
+        ('kernel = "qkv_proj_rope"\nworkflow = "gate"', "a workflow belongs to a suite"),
         ('suite = "pypto-lib"\nwitnesses = 4', "pypto-lib has 4 witnesses on 3 devices"),
         ("targets = [{}]", "exactly one of kernel and suite"),
         ('targets = [{ kernel = "nope" }]', "no such kernel"),

@@ -65,6 +65,11 @@ def test_a_suite_is_run_at_a_commit_against_its_base(tmp_path: Path) -> None:
     assert found["run_id"] == "20260101-000000-000001" and found["priority"] == "pull-request"
 
 
+def test_a_suites_workflow_is_handed_on(tmp_path: Path) -> None:
+    assert understood(words(tmp_path, {**SUITE, "workflow": "gate"}))["workflow"] == "gate"
+    assert understood(words(tmp_path, SUITE))["workflow"] is None
+
+
 def test_a_kernel_is_run_at_a_commit_with_its_cases(tmp_path: Path) -> None:
     found = understood(words(tmp_path, KERNEL))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from farm.harness.commit_changes import REFUSED, ChangesRequest, SuiteChanges, examine
+from kernel.harness import profiles
 from tests.fakes.git_remote import GitRemote
 
 MAIN = 'if __name__ == "__main__":\n    pass\n'
@@ -128,6 +129,16 @@ def test_a_file_that_the_parser_gives_up_on_is_run_and_proves_nothing(repository
     found = repository.ask({"models/two.py": f"import unused\n{deep}\n{MAIN}", "models/unused.py": "x = 2\n"})
 
     assert found.targets == ["models/two.py"] and found.exercised == ["models/two.py"]
+
+
+def test_of_a_workflow_only_its_targets_are_touched_or_new(repository: Repository, tmp_path: Path) -> None:
+    profile = tmp_path / "ours.toml"
+    profile.write_text(f'task = [{{ name = "t", files = ["*/t*"] }}]\n{profiles.text_of("pypto-lib")}')
+    asked = repository.request(dict.fromkeys(("models/one.py", "models/two.py", "models/new.py"), f"x = 2\n{MAIN}"))
+
+    found = examine(asked.model_copy(update={"suite": str(profile), "workflow": "t"}))
+
+    assert (found.targets, found.exercised, found.new) == (["models/two.py"], ["models/two.py"], [])
 
 
 def test_it_answers_as_a_program(repository: Repository) -> None:
