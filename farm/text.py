@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +32,16 @@ def visible(text: str) -> str:
 def slug(text: str) -> str:
     """`text` as one harmless part of a file name: letters, digits, `.`, `_` and `-`, never hidden, never `..`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip(".-")[:100] or "unnamed"
+
+
+def slugs(names: Iterable[str]) -> dict[str, str]:
+    """Return the `slug` of each name; those that would share one, in any letter case, end with a digest."""
+    plain = {name: slug(name) for name in names}
+    times = Counter(each.lower() for each in plain.values())
+    return {
+        name: f"{each}-{hashlib.sha256(name.encode()).hexdigest()[:12]}" if times[each.lower()] > 1 else each
+        for name, each in plain.items()
+    }
 
 
 def counting_order(name: str) -> tuple[str, int, str]:

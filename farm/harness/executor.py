@@ -23,7 +23,7 @@ from farm.execution.observer import Observer
 from farm.harness.turns import Turn, Witnesses
 from farm.leasing.device_lease import DeviceLease, Replaced, card_of
 from farm.model.run import DeviceRecord
-from farm.text import slug
+from farm.text import slugs
 from jobs.records import Arm, Failure, TrialRecord, TrialRequest, TrialStatus
 from kernel.harness.head import Head
 
@@ -53,6 +53,11 @@ class HarnessExecutor:
     _seats: dict[int, DeviceRecord] = field(default_factory=dict)  # slot → device, those being recovered included
     _kept_by: dict[str, int] = field(default_factory=dict)  # file → attempt whose data the others take
     _base_seen: set[str] = field(default_factory=set)  # files of which the merge base has been tried
+    _labels: dict[str, str] = field(init=False)  # file → its part of the names of directories
+
+    def __post_init__(self) -> None:
+        """Name each file's directories: two files never share one."""
+        self._labels = slugs(self.heads)
 
     def run(self) -> None:
         """Run every file; returns when each has ended or nothing is left to run it on.
@@ -150,7 +155,7 @@ class HarnessExecutor:
         """Where a file's frozen data are; each attempt of the first trial has a place of its own."""
         first = turn.repeat == 0 and turn.arm is Arm.HEAD
         attempt = turn.attempt if first else self._kept_by[turn.file]
-        return self.data / f"{slug(turn.file)}-a{attempt}"
+        return self.data / f"{self._labels[turn.file]}-a{attempt}"
 
     def _slots_for(self, turn: Turn, idle: Collection[int]) -> tuple[int, ...]:
         """Idle slots of one node for `turn`, those it should not avoid first; none where there are too few."""
@@ -202,7 +207,7 @@ class HarnessExecutor:
             self.witnesses.settle(turn, self._seats[slots[0]])
         update = {"case": turn.file, "tuning": tuning, "arm": turn.arm, "tree": self.trees.get(turn.arm, "")}
         request = self.template.model_copy(update=update)
-        label = slug(turn.file) if turn.arm is Arm.HEAD else f"{slug(turn.file)}-{turn.arm.value}"
+        label = self._labels[turn.file] + ("" if turn.arm is Arm.HEAD else f"-{turn.arm.value}")
         return TrialStart(turn, slots, label, request, turn.repeat, turn.attempt)
 
     def _follow_up(self, turn: Turn, device: str, *, measured: bool) -> None:

@@ -20,7 +20,7 @@ from farm.model.sweep import Cell, cell_of
 from farm.sweep.observer import SweepObserver
 from farm.sweep.schedule import SweepCell
 from farm.sweep.state import State
-from farm.text import slug
+from farm.text import slugs
 from jobs.records import Failure, TrialRecord, TrialRequest, TrialStatus
 
 MAX_FAILED_JOBS = 2  # in a row; then the device is left alone
@@ -52,6 +52,11 @@ class SweepExecutor:
     _stale: set[int] = field(default_factory=set)  # slots that get a fresh process before their next trial
     _warm: set[tuple[int, str]] = field(default_factory=set)  # (slot, case) the process has run before
     _failed: Counter[str] = field(default_factory=Counter)  # device → jobs failed in a row
+    _labels: dict[str, str] = field(init=False)  # case → its part of the names of directories
+
+    def __post_init__(self) -> None:
+        """Name each case's directories: two cases never share one."""
+        self._labels = slugs(self.state.plan.request.cases)
 
     def run(self) -> None:
         """Work until there is no more to do here. Raises what the lease, the deadlines and the journal raise."""
@@ -153,7 +158,7 @@ class SweepExecutor:
         cold = plan.noisy and not fresh and (slot, job.case) not in self._warm
         repeat = WARM_UP if cold else job.repeat
         self._used.add(slot)
-        return TrialStart(turn, (slot,), f"{slug(job.case)}-s{job.seed}", request, repeat, turn.attempt)
+        return TrialStart(turn, (slot,), f"{self._labels[job.case]}-s{job.seed}", request, repeat, turn.attempt)
 
     def _follow(
         self, launch: TrialStart[_SweepTurn], record: TrialRecord, *, may_retry: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farm.text import outliers
+from farm.text import outliers, slugs
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,14 @@ def test_outliers_are_counted_because_a_share_hides_one_of_many(
     share: float, allowed: float, total: int, told: str
 ) -> None:
     assert outliers(share, allowed, total) == told
+
+
+def test_names_of_directories_are_never_shared() -> None:
+    long = "models/" + "x" * 120
+    names = ["a/b.py", "a-b.py", "A-B.py", f"{long}/one.py", f"{long}/two.py", "plain.py"]
+
+    found = slugs(names)
+
+    assert len({each.lower() for each in found.values()}) == len(names)
+    assert found["plain.py"] == "plain.py" and found["a/b.py"].startswith("a-b.py-")
+    assert slugs(["a/b.py"]) == {"a/b.py": "a-b.py"}
