@@ -35,6 +35,10 @@ class PytestCall:
             "--maxfail=0",
         ]
 
+    def help_words(self, known: dict[str, str], arguments: Sequence[str]) -> list[str]:
+        """Return the command that prints which options the suite takes."""
+        return [*(word.format_map(known) for word in (*self.program, *self.options)), *arguments, "--help"]
+
 
 def of(profile: Profile) -> PytestCall:
     """Return how `profile` calls pytest. Raises `UsageError` where it calls something else."""

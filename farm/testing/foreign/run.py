@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm.errors import InfrastructureError, UsageError
 from farm.testing.foreign import worker_process
 from farm.testing.foreign.attempt import AttemptEnding, Place
 from farm.testing.foreign.board import Board, TestResult
+from farm.testing.foreign.suite_options import offered
 from farm.testing.foreign.worker_process import ForeignSuite, WorkerEnd
 from farm.text import one_line
 
@@ -98,6 +99,7 @@ def run(
     """
     claims = directory / "claims"
     claims.mkdir(parents=True)
+    suite = replace(suite, offered=offered(suite, places[0], directory))
     shared = _Shared(suite, Board(suite.profile, suite.limit_s, claims), directory)
     with ThreadPoolExecutor(len(places)) as pool:
         workers = [pool.submit(shared.work, place) for place in places]

@@ -15,6 +15,7 @@ from farm.testing.foreign import pytest_call
 from farm.testing.foreign.attempt import Attempt, Phase, Place, device_fault_lines
 from farm.testing.foreign.pytest_call import PytestCall
 from kernel.harness import invocation, process_tree, pytest_worker
+from kernel.harness.activation import EnvironmentChange
 from kernel.harness.bounded_log import BoundedLog
 from kernel.harness.kernel import HarnessCall
 from kernel.harness.process_tree import Bounds, ProcessExit
@@ -37,6 +38,7 @@ class ForeignSuite:
     ready: SetupResult
     arguments: tuple[str, ...]  # paths of tests, and options for pytest
     limit_s: float  # how long a worker may go without a word of a test
+    offered: tuple[str, ...] = ()  # words of the profile's `[[flags]]` that the suite takes
 
 
 @dataclass(slots=True)
@@ -129,18 +131,31 @@ def _started(
     suite: ForeignSuite, place: Place, work: Path, plugin: Path, asked: str
 ) -> tuple[list[str], dict[str, str], Path]:
     """The command, its environment and its directory."""
+    around = surroundings(suite, place, work)
+    path = around.change.applied(around.environment).get("PYTHONPATH", "")
+    added = {VARIABLE: asked, "PYTHONPATH": os.pathsep.join(each for each in (str(plugin), path) if each)}
+    words = suite.call.words(around.known, [*suite.offered, *suite.arguments])
+    return around.change.without(added).around(words), {**around.environment, **added}, around.directory
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process of the suite finds."""
+
+    known: dict[str, str]  # placeholder → what it stands for
+    environment: dict[str, str]
+    change: EnvironmentChange  # of the set-up
+    directory: Path
+
+
+def surroundings(suite: ForeignSuite, place: Place, work: Path) -> Surroundings:
+    """Return what a process on `place` finds that works in `work`."""
     profile, ready = suite.profile, suite.ready
     known = invocation.values(profile, ready.root, suite.platform, "", HarnessCall(), place.index, work)
     own = profile.platforms[suite.platform].set
-    environment = invocation.environment(profile, own, known)
     change = ready.change.without({*profile.environment.set, *own})
-    path = change.applied(environment).get("PYTHONPATH", "")
-    added = {VARIABLE: asked, "PYTHONPATH": os.pathsep.join(each for each in (str(plugin), path) if each)}
-    words = suite.call.words(known, suite.arguments)
-    return (
-        change.without(added).around(words),
-        {**environment, **added},
-        Path(profile.directory.format_map(known)),
+    return Surroundings(
+        known, invocation.environment(profile, own, known), change, Path(profile.directory.format_map(known))
     )
 
 

@@ -9,6 +9,7 @@ from kernel.harness.profile import Profile, parse
 _TEXT = """
 name = "small"
 summary = "a suite of the tests"
+flags = [{ option = "--level", values = ["2"] }, { option = "--absent" }]
 command = [INTERPRETER, "-m", "pytest", "{file}", "--card", "{index}", "--junitxml={workdir}/junit.xml"]
 [files]
 include = ["test_*.py"]

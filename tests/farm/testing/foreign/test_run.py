@@ -24,6 +24,7 @@ HERE = pathlib.Path(__file__).parent
 
 def pytest_addoption(parser):
     parser.addoption("--card")
+    parser.addoption("--level", type=int, help="of the recording")
 
 @pytest.fixture(autouse=True)
 def fresh_process():
@@ -33,6 +34,7 @@ def fresh_process():
 @pytest.fixture
 def device(request):
     assert request.config.getoption("--card") == "0"
+    assert request.config.getoption("--level") == 2, "an option of the profile that the suite takes"
     return os.environ["ASCEND_RT_VISIBLE_DEVICES"]
 
 @pytest.fixture
