@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -16,8 +17,13 @@ from ci.api import tokens
 from ci.store.states import JobState, Scope
 from ci.store.tables import JOB, OUTBOX
 from farm.model.run import Verdict
+from farm.process import identity
+from farm.store import lease_book
+from farm.store.lease_book import PersonLease
 from farm.store.run_store import Store
+from farm.timestamps import now, utc_now
 from tests.ci.api_client import Api
+from tests.farm import samples
 
 pytestmark = pytest.mark.service
 
@@ -44,6 +50,18 @@ ADMINISTERING = ["/api/v1/deliveries", "/api/v1/deliveries/github/d1"]
 def api(tmp_path: Path) -> Iterator[Api]:
     api = Api(tmp_path)
     yield api
+    api.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a service that nothing happens to, for tests of what is refused."""
+    directory = tmp_path_factory.mktemp("quiet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FARM_HOME", str(directory / "home"))
+        api = Api(directory)
+    with api.client(*Scope) as client:
+        yield client
     api.engine.dispose()
 
 
@@ -154,12 +172,11 @@ BAD_CURSORS = ["x", "é", "====", *map(_cursor, CONTENTS)]
 
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS)
-def test_a_cursor_from_elsewhere_is_refused(api: Api, cursor: str) -> None:
-    with api.client(Scope.READ, Scope.ADMIN) as client:
-        for path in ("runs", "jobs", "deliveries"):
-            refused = client.get(f"/api/v1/{path}", params={"after": cursor})
-            assert refused.status_code == 400
-            assert "cursor" in problem(refused)
+def test_a_cursor_from_elsewhere_is_refused(quiet: httpx.Client, cursor: str) -> None:
+    for path in ("runs", "jobs", "deliveries"):
+        refused = quiet.get(f"/api/v1/{path}", params={"after": cursor})
+        assert refused.status_code == 400
+        assert "cursor" in problem(refused)
 
 
 def test_a_submitted_commit_is_queued_and_the_forge_is_told_of_it(api: Api) -> None:
@@ -222,19 +239,19 @@ def test_retrying_lets_no_unapproved_commit_of_a_fork_run(api: Api) -> None:
         ({"priority": "merge-queue"}, "priority"),
     ],
 )
-def test_a_wrong_submission_is_told_and_queues_nothing(api: Api, change: dict[str, object], said: str) -> None:
-    with api.client(Scope.READ, Scope.SUBMIT) as client:
-        refused = client.post("/api/v1/jobs", json={**SUBMISSION, **change})
-        assert client.get("/api/v1/jobs").json()["items"] == []
+def test_a_wrong_submission_is_told_and_queues_nothing(
+    quiet: httpx.Client, change: dict[str, object], said: str
+) -> None:
+    refused = quiet.post("/api/v1/jobs", json={**SUBMISSION, **change})
 
+    assert quiet.get("/api/v1/jobs").json()["items"] == []
     assert refused.status_code == 422
     assert said in problem(refused)
 
 
 @pytest.mark.parametrize("body", ["", "{", "[" * 20_000, "null", "\x00", '"\\ud800"'])
-def test_a_body_that_is_no_submission_is_refused(api: Api, body: str) -> None:
-    with api.client(Scope.SUBMIT) as client:
-        refused = client.post("/api/v1/jobs", content=body, headers={"content-type": "application/json"})
+def test_a_body_that_is_no_submission_is_refused(quiet: httpx.Client, body: str) -> None:
+    refused = quiet.post("/api/v1/jobs", content=body, headers={"content-type": "application/json"})
 
     assert refused.status_code in (400, 422)
     problem(refused)
@@ -277,6 +294,26 @@ def test_devices_have_the_health_that_the_store_knows(api: Api) -> None:
     assert len(every) > 1 and {device["platform"] for device in every} == {"a2a3", "a2a3sim"}
     assert [(device["id"], device["state"], device["soc"]) for device in one] == [("n7/0", "healthy", "Ascend910B1")]
     assert {tuple(device["last_runs"]) for device in every if device["platform"] == "a2a3sim"} == {("r1",)}
+
+
+def test_a_device_names_the_run_or_the_person_that_has_it(api: Api) -> None:
+    api.add_runs("ended", "under-way", verdicts=[Verdict.PASSED, None])
+    until = (utc_now() + timedelta(hours=1)).isoformat(timespec="milliseconds")
+    lent = PersonLease("l1", "a2a3", ("n7/0",), "ann@n7", "bash", now(), until, identity.current())
+    store = Store(api.engine)
+    store.see("a2a3", [{"id": f"n7/{index}", "node": "n7", "soc": "", "card": ""} for index in range(2)])
+    lease_book.note(api.engine, lent)
+    with api.client(Scope.READ) as client:
+        found = {device["id"]: device for device in client.get("/api/v1/devices").json()}
+        lease_book.forget(api.engine, "l1")
+        store.finish(samples.run(run_id="under-way"))
+        after = client.get("/api/v1/devices").json()
+
+    lease = {"who": "ann@n7", "program": "bash", "since": lent.started_at, "until": until}
+    assert [(found[device]["run"], found[device]["lease"]) for device in ("n7/0", "n7/1")] == [("", lease), ("", None)]
+    held = {device.id for device in samples.run().devices}
+    assert {found[device]["run"] for device in held} == {"under-way"}
+    assert {(device["run"], device["lease"]) for device in after} == {("", None)}
 
 
 def test_metrics_count_what_is_in_the_store_and_how_long_webhooks_took(api: Api) -> None:
