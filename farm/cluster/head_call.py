@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from farm.errors import InfrastructureError
+from farm.process.background_call import BackgroundCall
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ T = TypeVar("T")
 ANSWER_S = 30.0
 
 _abandoned = threading.Event()
-_left: list[threading.Thread] = []
+_left: list[BackgroundCall[Any]] = []
 
 
 class HeadSilentError(InfrastructureError):
@@ -46,31 +47,16 @@ def bounded(doing: str, call: Callable[..., T], *arguments: Any, limit_s: float 
     Raises:
         HeadSilentError: `call` has not ended after `limit_s`.
     """
-    answer: list[T] = []
-    problem: list[BaseException] = []
-    ended = threading.Event()
-
-    def run() -> None:
-        try:
-            answer.append(call(*arguments))
-        except BaseException as error:  # noqa: BLE001 - not swallowed: raised again in the thread that asked
-            problem.append(error)
-        finally:
-            ended.set()
-
-    thread = threading.Thread(target=run, name=f"head-call: {doing}", daemon=True)
-    thread.start()
+    asked = BackgroundCall(f"head-call: {doing}", call, *arguments)
     try:
-        in_time = ended.wait(limit_s)
+        in_time = asked.ended(limit_s)
     except BaseException:  # Ctrl-C: the call goes on behind our back
-        _left.append(thread)
+        _left.append(asked)
         raise
     if not in_time:
-        _left.append(thread)
+        _left.append(asked)
         raise HeadSilentError(doing, limit_s)
-    if problem:
-        raise problem[0]
-    return answer[0]
+    return asked.result()
 
 
 def abandon() -> None:
@@ -80,4 +66,4 @@ def abandon() -> None:
 
 def left() -> bool:
     """Whether a call that was left goes on, or a connection was left as it is."""
-    return _abandoned.is_set() or any(thread.is_alive() for thread in _left)
+    return _abandoned.is_set() or any(call.under_way() for call in _left)

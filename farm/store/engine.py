@@ -21,6 +21,7 @@ from sqlalchemy.exc import (
 )
 
 from farm.errors import InfrastructureError, UsageError
+from farm.extras import MissingExtraError, named
 from farm.store.schema_migration import Migrations, migrate
 from farm.store.tables import REVISION
 from farm.timestamps import utc_now
@@ -45,6 +46,14 @@ class StoreError(InfrastructureError):
         detail = getattr(cause, "orig", None) or cause
         lines = str(detail).strip().splitlines() or [type(detail).__name__]
         super().__init__(f"the store could not be {doing}: {lines[0]}")
+
+
+class StoreSilentError(StoreError):
+    """The store's database has not answered in time: it is stopped, or the network swallows what is sent."""
+
+    def __init__(self, doing: str, limit_s: float) -> None:
+        super().__init__(doing, TimeoutError(f"its database has not answered within {limit_s:g} s"))
+        self.away = True
 
 
 def open_engine(url: str, warn: Warn) -> Engine:
@@ -95,6 +104,9 @@ def _engine(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError) as error:
         raise UsageError(f"the store's URL is not one: {error}; see $FARM_STORE") from error
     except ModuleNotFoundError as error:
+        missing = named(error)
+        if isinstance(missing, MissingExtraError):
+            raise missing from error
         raise UsageError(f"the store's URL needs the Python package '{error.name}'; install it") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)

@@ -2,6 +2,8 @@
 
 A thread of its own writes in the order of the calls. As long as the store answers at once, what a call wrote is durable
 when the call returns. Where it does not, the call returns all the same and the thread tries again, so trials go on.
+A read that is not answered ends with an error after a while: a database that is stopped takes questions and answers
+none.
 At the run's end the reports are written first, then the rest is waited for with a bound; what is not in the store by
 then is written into the run's own directory, and `farm runs import` brings it in.
 """
@@ -18,13 +20,15 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from farm.atomic_file import write_whole
 from farm.errors import UsageError
 from farm.model.device_health import Health, HealthEvent
 from farm.model.program_time import ProgramTime
 from farm.model.run import RunRecord
-from farm.store.engine import StoreError
+from farm.process.background_call import BackgroundCall
+from farm.store.engine import StoreError, StoreSilentError
 from farm.store.landed_times import landed_times
 from farm.store.program_times import program_times
 from farm.store.row_mapping import LoggedEvent
@@ -32,9 +36,12 @@ from farm.store.run_store import Store
 from jobs.records import TrialRecord
 from kernel.platforms.protocol import Platform
 
+T = TypeVar("T")
+
 UNSTORED = "unstored.json"  # in the run's directory: what `farm runs import` needs besides report.json
 WAIT_VARIABLE = "FARM_STORE_WAIT"
 WAIT_S = 60.0  # a database that restarts is back within seconds, one that is backed up within a minute
+READ_S = 45.0  # an answer takes milliseconds; a SQLite file that is locked says so after 30 s
 _PROMPT_S = 2.0  # a call waits so long for its own write, and no call waits while an earlier write is late
 _PAUSE_S = 1.0  # between two attempts
 BEAT_S = 15.0  # between two signs of life of the run
@@ -64,12 +71,19 @@ class RunWriter:
     """Follows `Store` in what one run writes, and is a `HealthBook`. Several threads may call it."""
 
     def __init__(
-        self, store: Store, *, prompt_s: float = _PROMPT_S, pause_s: float = _PAUSE_S, beat_s: float = BEAT_S
+        self,
+        store: Store,
+        *,
+        prompt_s: float = _PROMPT_S,
+        pause_s: float = _PAUSE_S,
+        beat_s: float = BEAT_S,
+        read_s: float = READ_S,
     ) -> None:
         self._store = store
         self._prompt_s = prompt_s
         self._pause_s = pause_s
         self._beat_s = beat_s
+        self._read_s = read_s
         self._changed = threading.Condition(threading.RLock())
         self._waiting: deque[_Write] = deque()
         self._late = False  # the store did not answer a write at once
@@ -103,7 +117,7 @@ class RunWriter:
     def health(self, platform: str) -> Mapping[str, Health]:
         """See `Store.health`; while the store is away, its last answer. Raises `StoreError` where there is none."""
         try:
-            self._known[platform] = self._store.health(platform)
+            self._known[platform] = self._read(self._store.health, platform)
         except StoreError as error:
             if not error.away or platform not in self._known:
                 raise
@@ -112,7 +126,7 @@ class RunWriter:
     def device_history(self, platform: str, device: str, limit: int) -> list[LoggedEvent]:
         """See `Store.device_history`; nothing while the store is away."""
         try:
-            return self._store.device_history(platform, device, limit)
+            return self._read(self._store.device_history, platform, device, limit)
         except StoreError:
             return []
 
@@ -121,18 +135,18 @@ class RunWriter:
     ) -> dict[str, list[ProgramTime]]:
         """See `farm.store.program_times`, for `platform` as it is here. Raises `StoreError`."""
         toolchain = platform.toolchain()
-        return program_times(self._store.engine, kernel, platform.name, platform.clock, toolchain, programs)
+        return self._read(program_times, self._store.engine, kernel, platform.name, platform.clock, toolchain, programs)
 
     def landed_times(
         self, kernel: str, platform: Platform, commits: Sequence[str]
     ) -> list[tuple[str, dict[str, float]]]:
         """See `farm.store.landed_times`, for `platform` as it is here. Raises `StoreError`."""
         toolchain = platform.toolchain()
-        return landed_times(self._store.engine, kernel, platform.name, platform.clock, toolchain, commits)
+        return self._read(landed_times, self._store.engine, kernel, platform.name, platform.clock, toolchain, commits)
 
     def identify(self, platform: str, device: str, identity: str) -> Health:
         """See `Store.identify`. A card nobody can be asked about gets no work: raises `StoreError`."""
-        return self._store.identify(platform, device, identity)
+        return self._read(self._store.identify, platform, device, identity)
 
     def conclude(
         self,
@@ -191,6 +205,13 @@ class RunWriter:
             self._closed = True
             self._waiting.clear()
             self._changed.notify_all()
+
+    def _read(self, read: Callable[..., T], *arguments: Any) -> T:
+        """Return what `read` returns. Raises what it raises, and `StoreSilentError`."""
+        asked = BackgroundCall("run-reader", read, *arguments)
+        if not asked.ended(self._read_s):
+            raise StoreSilentError("read", self._read_s)
+        return asked.result()
 
     def _put(self, action: Callable[[], None], events: tuple[HealthEvent, ...] = ()) -> None:
         with self._changed:

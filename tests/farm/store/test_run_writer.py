@@ -274,3 +274,23 @@ def test_a_devices_history_is_empty_while_the_store_is_away(away: Away) -> None:
 
         assert [event.kind for event in there] == [EventKind.DEVICE_FAULT]
         assert writer.device_history("a2a3", DEVICE, 10) == []
+
+
+def test_a_database_that_never_answers_ends_each_read_with_one_line(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped: it takes questions, and its connections stay open."""
+    thawed = threading.Event()
+    for name in ("health", "identify", "device_history"):
+        monkeypatch.setattr(store, name, lambda *asked: thawed.wait(60))
+    writer = RunWriter(store, read_s=0.1)
+
+    for read in (lambda: writer.identify("a2a3", DEVICE, "S1"), lambda: writer.health("a2a3")):
+        with pytest.raises(
+            StoreError, match=r"could not be read: its database has not answered within 0\.1 s"
+        ) as caught:
+            read()
+        assert caught.value.away
+    assert writer.device_history("a2a3", DEVICE, 10) == []
+    thawed.set()
+    writer.close()
