@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jobs.sandbox.protocol import AnsweredTask, SandboxAnswer, SandboxOrder, SandboxProblem
     from kernel.platforms.protocol import Built, Execution, Simulated
-    from kernel.spec import Kernel, Tensors
+    from kernel.spec import Kernel, Tensors, Tuning
 
 _PR_SET_PDEATHSIG = 1
 
@@ -113,14 +113,13 @@ def _work(job: SandboxOrder) -> SandboxAnswer:
 
 
 def _run(job: SandboxOrder) -> SandboxAnswer:
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    from jobs import poison
     from jobs.sandbox.protocol import SandboxAction, SandboxAnswer
 
     changed: list[str] = []
-    torch.set_num_threads(1)  # as in the worker: a sum's order must not depend on how many there are
+    if job.action is SandboxAction.RUN:
+        import torch  # seconds, and a build needs it only where its platform does
+
+        torch.set_num_threads(1)  # as in the worker: a sum's order must not depend on how many there are
     platform = _named(job.platform)()
     _share_cache(job)
     platform.prepare(job.cache)
@@ -132,14 +131,7 @@ def _run(job: SandboxOrder) -> SandboxAnswer:
     if job.action is SandboxAction.BUILD:
         done = platform.build(kernel, job.case, tuning, job.directory)
     else:
-        operands = load_file(job.operands)
-        inputs, outputs = _part(operands, "input/"), _part(operands, "output/")
-        before = poison.digests(inputs)
-        done = platform.run(kernel, job.case, tuning, inputs, outputs, job.device, job.directory)
-        changed = poison.changed(before, inputs)
-        fresh = job.directory / "outputs.safetensors"
-        save_file({name: tensor.contiguous() for name, tensor in outputs.items()}, fresh)
-        _copy(fresh, job.outputs)
+        done, changed = _on_operands(job, platform, kernel, tuning)
     if job.recording is not None:
         _copy(job.directory / platform.recording, job.recording)
     if job.graph is not None:
@@ -151,6 +143,23 @@ def _run(job: SandboxOrder) -> SandboxAnswer:
         changed_inputs=changed,
         tasks=_answered(done),
     )
+
+
+def _on_operands(job: SandboxOrder, platform: Any, kernel: Kernel, tuning: Tuning) -> tuple[Execution, list[str]]:
+    """Run it, and leave its outputs; also the inputs that it has changed."""
+    from safetensors.torch import load_file, save_file
+
+    from jobs import poison
+
+    operands = load_file(job.operands)
+    inputs, outputs = _part(operands, "input/"), _part(operands, "output/")
+    before = poison.digests(inputs)
+    done = platform.run(kernel, job.case, tuning, inputs, outputs, job.device, job.directory)
+    changed = poison.changed(before, inputs)
+    fresh = job.directory / "outputs.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in outputs.items()}, fresh)
+    _copy(fresh, job.outputs)
+    return done, changed
 
 
 def _share_cache(job: SandboxOrder) -> None:

@@ -88,7 +88,31 @@ def attempt(
     return run_trial(request(seed), 0, "node/0", 0, 0, confined, place / "trial", place / "cache", kernel=kernel)
 
 
-def built(tree: Tree, place: Path) -> BuildRecord:
-    """One build of `tree`."""
-    kernel, platform = under(tree, place)
-    return build(request(), platform, place / "cache", kernel=kernel)
+def built(
+    tree: Tree,
+    place: Path,
+    limits: SandboxLimits = LIMITS,
+    *,
+    require: bool = True,
+    platform: PlainPlatform | None = None,
+) -> BuildRecord:
+    """One build of `tree`, on `platform` where one is given."""
+    kernel, confined = under(tree, place, limits, require=require, platform=platform)
+    return build(request(), confined, place / "cache", kernel=kernel)
+
+
+def loaded(
+    source: str,
+    place: Path,
+    limits: SandboxLimits = LIMITS,
+    *,
+    require: bool = True,
+    platform: PlainPlatform | None = None,
+) -> BuildRecord:
+    """One build of a program that does `source` as soon as it is loaded.
+
+    Its process is confined as that of a trial, and ends seconds earlier: nothing in it imports torch.
+    """
+    text = f"{textwrap.dedent(source).strip()}\nentry = None\n{_KERNEL}"
+    tree = Tree.of("attacked.py", {"attacked.py": text.encode()})
+    return built(tree, place, limits, require=require, platform=platform)

@@ -1,6 +1,7 @@
 """Programs that try what they must not: each is contained, blamed right, and told of in one line.
 
-They run in the sandbox as a commit's program does, on a platform without PyPTO.
+They run in the sandbox as a commit's program does, on a platform without PyPTO: as one that is built where the process
+is the point, and as a trial where its outputs or its time are.
 """
 
 from __future__ import annotations
@@ -9,19 +10,21 @@ import dataclasses
 import json
 import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
-from jobs.records import Failure, Fault, TrialRecord, TrialStatus
+from jobs.records import BuildRecord, Failure, Fault, TrialRecord, TrialStatus
 from jobs.sandbox import bubblewrap, system_calls
 from jobs.sandbox.bubblewrap import Isolation
 from jobs.sandbox.limits import SandboxLimits
-from jobs.sandbox.source_tree import Tree
 from kernel.platforms.swimlane import read_trace
 from tests.fakes.plain_platform import TASKS, WALL_US
-from tests.jobs.hostile import LIMITS, attempt, built, program
+from tests.fakes.small_kernel import SmallKernel
+from tests.jobs.hostile import LIMITS, attempt, built, loaded, program
 
 pytestmark = pytest.mark.skipif(not bubblewrap.isolation().bubblewrap, reason=bubblewrap.isolation().lacks)
 
@@ -35,28 +38,109 @@ def forge(answer, outputs=b""):
 """
 
 
-def blamed(record: TrialRecord) -> Failure:
+def blamed(record: TrialRecord | BuildRecord) -> Failure:
     assert record.failure is not None
-    assert record.wall_us is None
-    assert record.outputs == {}
+    if isinstance(record, TrialRecord):
+        assert (record.wall_us, record.outputs) == (None, {})
+    else:
+        assert (record.predicted_us, record.fingerprint) == (None, "")
     assert "\n" not in record.failure.message
     assert len(record.failure.message) < 500
     return record.failure
 
 
-def assert_kernel(record: TrialRecord, kind: str, words: str) -> None:
+def assert_kernel(record: TrialRecord | BuildRecord, kind: str, words: str) -> None:
     failure = blamed(record)
-    assert (record.status, failure.fault, failure.kind) == (TrialStatus.FAILED, Fault.KERNEL, kind), failure
+    assert (failure.fault, failure.kind) == (Fault.KERNEL, kind), failure
+    assert isinstance(record, BuildRecord) or record.status is TrialStatus.FAILED
     assert words in failure.message
 
 
-def test_an_honest_program_is_measured_as_any_other(tmp_path: Path) -> None:
-    record = attempt("right(inputs, outputs); print('hello')", tmp_path)
+@dataclass(frozen=True, slots=True)
+class Prying:
+    """Two trials in a row of a program that is right, and looks around for what it must not see."""
 
-    assert (record.status, record.failure, record.wall_us, len(record.tasks)) == (TrialStatus.OK, None, WALL_US, 1)
-    assert all(output.tolerance.passed for output in record.outputs.values())
-    assert "hello" in (tmp_path / "trial" / record.log).read_text()
-    assert read_trace(tmp_path / "trial" / "trace.json.gz") == TASKS
+    records: list[TrialRecord]
+    found: list[dict[str, object]]  # what it found each time
+    trace: tuple[object, ...]  # of the last
+
+
+PRYING = """
+import json, os, pathlib, resource, signal, socket
+right(inputs, outputs)
+found = {{}}
+def attempt(name, what):
+    try:
+        found[name] = repr(what())[:300]
+    except Exception as error:
+        found[name] = None
+found["environment"] = "hunter2" in repr(dict(os.environ)) or "FARM_HOME" in os.environ
+attempt("network", lambda: socket.create_connection(("127.0.0.1", {port}), 3))
+attempt("outside", lambda: socket.create_connection(("192.0.2.1", 80), 3))
+attempt("store", lambda: open({store!r}).read())
+attempt("references", lambda: open({references!r}).read())
+attempt("home", lambda: os.listdir({home!r} + "/.ssh"))
+attempt("etc", lambda: open("/etc/shadow").read())
+attempt("write system", lambda: open("/usr/bin/planted", "w"))
+attempt("write installation", lambda: open(json.__file__, "a"))
+attempt("write farm", lambda: open("/run/farm/trusted/jobs/poison.py", "a"))
+attempt("write job", lambda: open("/run/farm/job", "a"))
+attempt("write root", lambda: open("/planted", "w"))
+attempt("other processes", lambda: os.kill({pid}, 0))
+found["processes"] = len([name for name in os.listdir("/proc") if name.isdigit()]) > 5
+found["root"] = os.getuid() == 0 and {root}
+most = {{"AS": 8 << 30, "CORE": 0, "CPU": {cpu_s}, "FSIZE": 64 << 20, "NOFILE": 1024}}
+found["limits"] = [each for each in most if resource.getrlimit(getattr(resource, "RLIMIT_" + each))[1] > most[each]]
+found["filter"] = {filtered} and "Seccomp:\\t2" not in open("/proc/self/status").read()
+found["remembered"] = [place for place in ("/tmp", "/dev/shm") if os.path.exists(place + "/remembered")]
+for place in ("/tmp", "/dev/shm"):
+    pathlib.Path(place, "remembered").write_text("outputs")
+print("FOUND" + json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def prying(tmp_path_factory: pytest.TempPathFactory) -> Prying:
+    place = tmp_path_factory.mktemp("prying")
+    store, other = place / "store.sqlite", place / "cache" / "references" / "golden.safetensors"
+    other.parent.mkdir(parents=True)
+    for file in (store, other):
+        file.write_text("secret")
+    records, found = [], []
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
+        patch.setenv("FARM_SECRET_TOKEN", "hunter2")
+        entry = PRYING.format(
+            port=listener.getsockname()[1],
+            store=str(store),
+            references=str(other),
+            home=str(Path.home()),
+            pid=os.getpid(),
+            root=os.getuid() == 0,
+            cpu_s=LIMITS.cpu_s,
+            filtered=bool(system_calls.compiled()[0]),
+        )
+        for _ in range(2):
+            record = attempt(entry, place)
+            assert record.failure is None, record.failure
+            lines = (place / "trial" / record.log).read_text().splitlines()
+            told = [line for line in lines if line.startswith("FOUND")]  # of all trials there so far
+            records.append(record)
+            found.append(json.loads(told[-1].removeprefix("FOUND")))
+    return Prying(records, found, tuple(read_trace(place / "trial" / "trace.json.gz")))
+
+
+def test_an_honest_program_is_measured_as_any_other(prying: Prying) -> None:
+    for record in prying.records:
+        assert (record.status, record.failure, record.wall_us, len(record.tasks)) == (TrialStatus.OK, None, WALL_US, 1)
+        assert all(output.tolerance.passed for output in record.outputs.values())
+        assert record.outputs
+    assert prying.trace == TASKS
+
+
+def test_nothing_of_the_farm_is_in_sight_and_nothing_is_remembered_from_run_to_run(prying: Prying) -> None:
+    for found in prying.found:
+        assert {name: value for name, value in found.items() if value} == {}
+        assert len(found) == 18
 
 
 def test_a_build_tells_the_knobs_in_force_and_is_made_once(tmp_path: Path) -> None:
@@ -68,54 +152,8 @@ def test_a_build_tells_the_knobs_in_force_and_is_made_once(tmp_path: Path) -> No
     assert first.predicted_us == WALL_US
 
 
-def test_nothing_of_the_farm_is_in_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FARM_SECRET_TOKEN", "hunter2")
-    store, other = tmp_path / "store.sqlite", tmp_path / "cache" / "references" / "golden.safetensors"
-    other.parent.mkdir(parents=True)
-    for file in (store, other):
-        file.write_text("secret")
-    listener = socket.create_server(("127.0.0.1", 0))
-    prying = f"""
-    import json, os, pathlib, resource, signal, socket
-    right(inputs, outputs)
-    found = {{}}
-    def attempt(name, what):
-        try:
-            found[name] = repr(what())[:300]
-        except Exception as error:
-            found[name] = None
-    found["environment"] = "hunter2" in repr(dict(os.environ)) or "FARM_HOME" in os.environ
-    attempt("network", lambda: socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}), 3))
-    attempt("outside", lambda: socket.create_connection(("192.0.2.1", 80), 3))
-    attempt("store", lambda: open({str(store)!r}).read())
-    attempt("references", lambda: open({str(other)!r}).read())
-    attempt("home", lambda: os.listdir({str(Path.home())!r} + "/.ssh"))
-    attempt("etc", lambda: open("/etc/shadow").read())
-    attempt("write system", lambda: open("/usr/bin/planted", "w"))
-    attempt("write installation", lambda: open(json.__file__, "a"))
-    attempt("write farm", lambda: open("/run/farm/trusted/jobs/poison.py", "a"))
-    attempt("write job", lambda: open("/run/farm/job", "a"))
-    attempt("write root", lambda: open("/planted", "w"))
-    attempt("other processes", lambda: os.kill({os.getpid()}, 0))
-    found["processes"] = len([name for name in os.listdir("/proc") if name.isdigit()]) > 5
-    found["root"] = os.getuid() == 0 and {os.getuid() == 0}
-    most = {{"AS": 8 << 30, "CORE": 0, "CPU": {LIMITS.cpu_s}, "FSIZE": 64 << 20, "NOFILE": 1024}}
-    found["limits"] = [each for each in most if resource.getrlimit(getattr(resource, "RLIMIT_" + each))[1] > most[each]]
-    found["filter"] = {bool(system_calls.compiled()[0])} and "Seccomp:\\t2" not in open("/proc/self/status").read()
-    print("FOUND" + json.dumps(found))
-    """
-
-    record = attempt(prying, tmp_path)
-
-    assert record.failure is None
-    line = next(each for each in (tmp_path / "trial" / record.log).read_text().splitlines() if each.startswith("FOUND"))
-    found = json.loads(line.removeprefix("FOUND"))
-    assert {name: value for name, value in found.items() if value} == {}
-    assert len(found) == 17
-
-
 def test_a_fork_bomb_hits_its_limit_and_is_gone(tmp_path: Path) -> None:
-    record = attempt("import os\nwhile True:\n    os.fork()", tmp_path, dataclasses.replace(LIMITS, time_s=60))
+    record = loaded("import os\nwhile True:\n    os.fork()", tmp_path, dataclasses.replace(LIMITS, time_s=60))
 
     failure = blamed(record)
     assert failure.kind in ("kernel-raised", "over-limit", "worker-died", "hang")
@@ -126,14 +164,14 @@ def test_a_fork_bomb_hits_its_limit_and_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_full_scratch_directory_is_the_programs_own(tmp_path: Path) -> None:
-    record = attempt("open('/tmp/big', 'wb').write(bytes(60 << 20))", tmp_path)
+    record = loaded("open('/tmp/big', 'wb').write(bytes(60 << 20))", tmp_path)
 
     assert_kernel(record, "kernel-raised", "No space left on device")
 
 
 @pytest.mark.parametrize("file", ["outputs", "answer", "log"])
 def test_files_it_answers_in_are_bounded(tmp_path: Path, file: str) -> None:
-    record = attempt(f"open('/run/farm/{file}', 'wb').write(bytes(100 << 20))", tmp_path)
+    record = loaded(f"open('/run/farm/{file}', 'wb').write(bytes(100 << 20))", tmp_path)
 
     assert blamed(record).fault is Fault.KERNEL
     written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
@@ -141,52 +179,50 @@ def test_files_it_answers_in_are_bounded(tmp_path: Path, file: str) -> None:
 
 
 def test_endless_printing_is_ended(tmp_path: Path) -> None:
-    record = attempt("while True:\n    print('x' * 100000)", tmp_path)
+    record = loaded("while True:\n    print('x' * 100000)", tmp_path)
 
     assert_kernel(record, "over-limit", "MB written")
-    assert (tmp_path / "trial" / "platform.log").stat().st_size <= 2 * LIMITS.log_bytes
+    (log,) = (tmp_path / "cache").rglob("platform.log")
+    assert log.stat().st_size <= 2 * LIMITS.log_bytes
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, memory_bytes=1 << 30)
 
-    record = attempt("hoard = []\nwhile True:\n    hoard.append(bytearray(32 << 20))", tmp_path, limits)
+    record = loaded("hoard = []\nwhile True:\n    hoard.append(bytearray(32 << 20))", tmp_path, limits)
 
     failure = blamed(record)
     assert (failure.fault, failure.kind) in [(Fault.KERNEL, "over-limit"), (Fault.KERNEL, "kernel-raised")]
 
 
 def test_a_hang_is_ended_as_one(tmp_path: Path) -> None:
-    record = attempt("import time\ntime.sleep(3600)", tmp_path, dataclasses.replace(LIMITS, time_s=8))
+    record = loaded("import time\ntime.sleep(3600)", tmp_path, dataclasses.replace(LIMITS, time_s=3))
 
     failure = blamed(record)
-    assert (record.status, failure.kind) == (TrialStatus.ERRORED, "hang")
-    assert "no answer within 8 s" in failure.message
+    assert (failure.fault is Fault.KERNEL, failure.kind) == (False, "hang")
+    assert "no answer within 3 s" in failure.message
 
 
 def test_a_crash_is_asked_of_another_device(tmp_path: Path) -> None:
-    record = attempt("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", tmp_path)
+    failure = blamed(loaded("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", tmp_path))
 
-    failure = blamed(record)
-    assert (record.status, failure.fault, failure.kind) == (TrialStatus.ERRORED, Fault.DEVICE, "worker-died")
+    assert (failure.fault, failure.kind) == (Fault.DEVICE, "worker-died")
 
 
 def test_exit_without_an_answer_is_no_answer(tmp_path: Path) -> None:
-    assert_kernel(attempt("import os\nos._exit(0)", tmp_path), "bad-answer", "ended without an answer")
+    assert_kernel(loaded("import os\nos._exit(0)", tmp_path), "bad-answer", "ended without an answer")
 
 
 def test_what_it_raises_is_one_plain_line(tmp_path: Path) -> None:
-    record = attempt(r"raise ValueError('\x1b[31mred\nand more\x00')", tmp_path)
+    record = loaded(r"raise ValueError('\x1b[31mred\nand more\x00')", tmp_path)
 
     assert_kernel(record, "kernel-raised", "ValueError: red and more?")
 
 
 def test_a_program_that_does_not_import_says_why(tmp_path: Path) -> None:
-    record = built(Tree.of("attacked.py", {"attacked.py": b"import nothing_like_it\n"}), tmp_path)
+    record = loaded("import nothing_like_it", tmp_path)
 
-    assert record.failure is not None
-    assert (record.failure.fault, record.failure.kind) == (Fault.KERNEL, "kernel-raised")
-    assert "No module named 'nothing_like_it'" in record.failure.message
+    assert_kernel(record, "kernel-raised", "No module named 'nothing_like_it'")
 
 
 def test_a_pickle_is_not_unpickled(tmp_path: Path) -> None:
@@ -202,18 +238,11 @@ def test_a_pickle_is_not_unpickled(tmp_path: Path) -> None:
     assert not planted.exists()
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ("{'wall_us': float('nan')}", "not in the form"),
-        ("{'wall_us': -1.0}", "not in the form"),
-        ("{'wall_us': 6.5, 'surprise': 1}", "not in the form"),
-        ("'[' * 100000", "not in the form"),
-        ("{'wall_us': 6.5}", "no safetensors file"),
-    ],
-)
-def test_an_answer_of_another_form_is_refused(tmp_path: Path, answer: str, words: str) -> None:
-    assert_kernel(attempt(f"{FORGE}forge({answer})", tmp_path), "bad-answer", words)
+def test_an_answer_of_another_form_is_refused(tmp_path: Path) -> None:
+    """`test_protocol.py` has the forms."""
+    record = loaded(f"{FORGE}forge({{'wall_us': 6.5, 'surprise': 1}})", tmp_path)
+
+    assert_kernel(record, "bad-answer", "not in the form")
 
 
 # A forged answer with right outputs: only its times are a lie.
@@ -231,51 +260,31 @@ def lie(wall_us, duration_us, recorded_us):
 )
 
 
-@pytest.mark.parametrize(
-    ("lie", "words"),
-    [
-        ("lie(1.0, 6.5, 6.5)", "its time is 1.00 µs, its tasks take 6.50 µs"),
-        ("lie(1.0, 1.0, 6.5)", "are not those of the platform's recording"),
-        ("lie(0.001, 0.001, 0.001)", "all cores together take to write the outputs"),
-    ],
-)
-def test_a_time_that_cannot_be_is_refused(tmp_path: Path, lie: str, words: str) -> None:
-    assert_kernel(attempt(LIE + lie, tmp_path), "bad-answer", words)
+def test_a_time_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    """Time, tasks and recording agree on this one; `test_validation.py` has those that contradict each other."""
+    record = attempt(f"{LIE}lie(0.001, 0.001, 0.001)", tmp_path)
+
+    assert_kernel(record, "bad-answer", "all cores together take to write the outputs")
+
+
+# A program that has learnt the outputs for seed 0 by heart.
+LEARNT = """
+import torch
+generator = torch.Generator().manual_seed(0)
+draw = lambda shape: torch.randint(-1, 2, shape, generator=generator).to(torch.bfloat16)
+learnt = {"x": draw((8, 2, 32)), "w": draw((32, 128))}
+"""
 
 
 def test_outputs_of_other_inputs_are_wrong_on_these(tmp_path: Path) -> None:
-    """A program that has learnt the outputs for seed 0 by heart."""
-    learnt = """
-    import torch
-    generator = torch.Generator().manual_seed(0)
-    draw = lambda shape: torch.randint(-1, 2, shape, generator=generator).to(torch.bfloat16)
-    right({"x": draw((8, 2, 32)), "w": draw((32, 128))}, outputs)
-    """
+    known: dict[str, dict[str, torch.Tensor]] = {}
+    exec(LEARNT, known)
+    inputs = SmallKernel().inputs("small", "integers", 0)
+    assert all(torch.equal(known["learnt"][name], inputs[name]) for name in inputs), "it is right on seed 0"
 
-    known = attempt(learnt, tmp_path / "known", seed=0)
-    drawn = attempt(learnt, tmp_path / "drawn", seed=11)
+    drawn = attempt(f"{LEARNT}right(learnt, outputs)", tmp_path, seed=11)
 
-    assert all(output.tolerance.passed for output in known.outputs.values())
-    assert not any(output.tolerance.passed for output in drawn.outputs.values())
-
-
-def test_nothing_is_remembered_from_run_to_run(tmp_path: Path) -> None:
-    """Wherever a program may write, the next run of it finds nothing."""
-    remember = """
-    import os, pathlib
-    right(inputs, outputs)
-    seen = [place for place in ("/tmp", "/dev/shm") if os.path.exists(place + "/remembered")]
-    print("SEEN", seen)
-    for place in ("/tmp", "/dev/shm"):
-        pathlib.Path(place, "remembered").write_text("outputs")
-    """
-
-    logs = []
-    for _ in range(2):
-        record = attempt(remember, tmp_path)
-        assert record.failure is None
-        logs.append((tmp_path / "trial" / record.log).read_text())
-    assert all("SEEN []" in log for log in logs)
+    assert drawn.outputs and not any(output.tolerance.passed for output in drawn.outputs.values())
 
 
 def test_unwritten_outputs_show_as_in_any_trial(tmp_path: Path) -> None:
@@ -296,7 +305,7 @@ class TestWithoutBubblewrap:
         monkeypatch.setattr(bubblewrap, "isolation", lambda: Isolation(False, "bubblewrap is not installed, so …"))
 
     def test_a_required_sandbox_is_refused(self, tmp_path: Path) -> None:
-        failure = blamed(attempt("right(inputs, outputs)", tmp_path))
+        failure = blamed(loaded("", tmp_path))
 
         assert (failure.fault, failure.kind) == (Fault.NODE, "platform-unavailable")
         assert "apt-get install bubblewrap" in failure.message
@@ -305,18 +314,18 @@ class TestWithoutBubblewrap:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("FARM_SECRET_TOKEN", "hunter2")
-        entry = "import os\nassert 'FARM_SECRET_TOKEN' not in os.environ\nright(inputs, outputs)"
+        source = "import os\nassert 'FARM_SECRET_TOKEN' not in os.environ"
 
-        record = attempt(entry, tmp_path, require=False)
+        record = loaded(source, tmp_path, require=False)
 
-        assert (record.failure, record.wall_us) == (None, WALL_US)
+        assert (record.failure, record.predicted_us) == (None, WALL_US)
 
     def test_a_hang_takes_its_children_along(self, tmp_path: Path) -> None:
-        limits = SandboxLimits(time_s=15)
+        limits = SandboxLimits(time_s=6)
         sleep = ["sleep", str(100_000 + os.getpid())]  # tests run side by side
-        entry = f"import subprocess, time\nsubprocess.Popen({sleep})\ntime.sleep(3600)"
+        source = f"import subprocess, time\nsubprocess.Popen({sleep})\ntime.sleep(3600)"
 
-        record = attempt(entry, tmp_path, limits, require=False)
+        record = loaded(source, tmp_path, limits, require=False)
 
         assert blamed(record).kind == "hang"
         left = [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == sleep]

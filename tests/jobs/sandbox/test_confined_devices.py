@@ -104,6 +104,6 @@ def test_only_the_leased_devices_node_is_there_and_can_be_written(
 def test_a_machine_that_lacks_a_node_still_starts_the_program(root: Path, tmp_path: Path) -> None:
     (root / "dev" / "davinci_manager").unlink()
 
-    told = found(root, tmp_path, "run")
+    told = found(root, tmp_path, "build")
 
-    assert told["listed"] == ["davinci1"]
+    assert told["listed"] == ["davinci2"]
