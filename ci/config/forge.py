@@ -11,10 +11,12 @@ from ci.config.section import RepositoryName, Section
 
 INSECURE = "OAUTHLIB_INSECURE_TRANSPORT"  # what oauthlib wants to see before it speaks plain http
 
-ForgeKind = Literal["github", "gitea", "gitlab"]
+ForgeKind = Literal["github", "gitea", "gitlab", "gitee", "gitcode"]
 
-_API_PATHS = {"gitea": "/api/v1", "gitlab": "/api/v4"}  # of the forges that people run themselves
-_NAMES = {"gitea": "Gitea and Forgejo", "gitlab": "projects of GitLab"}
+_API_PATHS = {"gitea": "/api/v1", "gitlab": "/api/v4", "gitee": "/api/v5", "gitcode": "/api/v5"}
+_NAMES = {"gitea": "Gitea and Forgejo", "gitlab": "projects of GitLab", "gitee": "Gitee", "gitcode": "GitCode"}
+_EXAMPLES = {"gitee": "https://gitee.com/api/v5", "gitcode": "https://api.gitcode.com/api/v5"}
+_WITHOUT_SIGN_IN = ("gitlab", "gitee", "gitcode")
 
 
 class SignIn(Section):
@@ -27,7 +29,7 @@ class SignIn(Section):
 
 
 class ForgeSection(Section):
-    """One forge; GitHub as an App or with a token, Gitea, Forgejo and GitLab with a token."""
+    """One forge; GitHub as an App or with a token, the others with a token."""
 
     kind: ForgeKind
     api_url: HttpUrl = HttpUrl("https://api.github.com/")
@@ -46,7 +48,8 @@ class ForgeSection(Section):
         """Where people see it, without a slash at the end."""
         suffix = _API_PATHS.get(self.kind)
         if suffix is not None:
-            return str(self.api_url).rstrip("/").removesuffix(suffix)
+            web = str(self.api_url).rstrip("/").removesuffix(suffix)
+            return web.replace("://api.", "://", 1) if self.kind == "gitcode" else web
         url = self.api_url  # "https://github.com" for api.github.com
         port = f":{url.port}" if url.port not in (None, 80, 443) else ""
         return f"{url.scheme}://{(url.host or '').removeprefix('api.')}{port}"
@@ -69,9 +72,11 @@ class ForgeSection(Section):
         if path is not None and (app or self.token is None):
             raise wrong(f"{_NAMES[self.kind]} take a token: set `token`, and neither `app_id` nor `private_key`")
         if path is not None and "api_url" not in self.model_fields_set:
-            raise wrong(f'set `api_url`, for example "https://git.example.org{path}"')
-        if self.kind == "gitlab" and self.sign_in is not None:
-            raise wrong("nobody can sign in with an account of GitLab; remove `sign_in`, and use tokens of the API")
+            example = _EXAMPLES.get(self.kind, f"https://git.example.org{path}")
+            raise wrong(f'set `api_url`, for example "{example}"')
+        if self.kind in _WITHOUT_SIGN_IN and self.sign_in is not None:
+            name = _NAMES[self.kind].rpartition(" ")[2]
+            raise wrong(f"nobody can sign in with an account of {name}; remove `sign_in`, and use tokens of the API")
         if app == (self.token is not None):
             raise wrong("set either `app_id` and `private_key` of a GitHub App, or `token`")
         if app and (self.app_id is None or self.private_key is None):

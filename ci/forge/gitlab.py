@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from urllib.parse import quote
 
@@ -20,6 +19,7 @@ from ci.forge.gitlab_payloads import (
     GitLabUser,
 )
 from ci.forge.json_api import JsonApi
+from ci.forge.markers import without_commands
 from ci.forge.protocol import Check, CheckStatus, Comment, Conclusion, Issue, Permission, Trail
 from ci.forge.webhook_payloads import PullRequest
 
@@ -45,10 +45,6 @@ _LEVELS = (
     (30, Permission.WRITE),
     (10, Permission.READ),
 )
-# GitLab executes lines such as "/merge" of a note or description with the rights of its author, and reports quote what
-# strangers wrote. "/farm" is none of its commands.
-_QUICK_ACTION = re.compile(r"(?m)^(?=/(?!farm\b))")
-_ZERO_WIDTH_SPACE = "\u200b"
 
 
 class GitLabForge:
@@ -103,7 +99,7 @@ class GitLabForge:
         if trail.uncertain and not note_id:
             note_id = await self._find_note(notes, comment)
         method, path = ("PUT", f"{notes}/{note_id}") if note_id else ("POST", notes)
-        answer = await self._api.call(method, path, {"body": _harmless(comment.text)})
+        answer = await self._api.call(method, path, {"body": without_commands(comment.text)})
         return str(GitLabNote.model_validate(answer).id)
 
     async def put_issue(self, repository: str, issue: Issue, trail: Trail) -> str:
@@ -112,7 +108,7 @@ class GitLabForge:
         number = trail.remote_id
         if trail.uncertain and not number:
             number = await self._find_issue(issues, issue)
-        content = {"title": _short(issue.title), "description": _harmless(issue.text)}
+        content = {"title": _short(issue.title), "description": without_commands(issue.text)}
         kept = None
         if number:
             try:
@@ -232,10 +228,6 @@ class GitLabForge:
 def _project(repository: str) -> str:
     """The path of a project, whose name is one part of it: "octo-org%2Fkernels"."""
     return f"/projects/{quote(repository, safe='')}"
-
-
-def _harmless(text: str) -> str:
-    return _QUICK_ACTION.sub(_ZERO_WIDTH_SPACE, text)
 
 
 def _description(check: Check) -> str:

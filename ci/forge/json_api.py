@@ -34,11 +34,14 @@ class JsonApi:
         self._rest = ForgeRest()
         self.traffic = ForgeTraffic()
 
-    async def call(
-        self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, str] | None = None
-    ) -> Any:
-        """Return the JSON of the answer."""
-        return (await self._send(method, f"{self._api_url}{path}", body, query)).json()
+    async def call(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
+        """Return the JSON of the answer; None where it has no content."""
+        response = await self._send(method, f"{self._api_url}{path}", body, query)
+        return response.json() if response.content else None
+
+    async def post_form(self, path: str, form: Mapping[str, str]) -> None:
+        """Send a form, for what takes no JSON."""
+        await self._send("POST", f"{self._api_url}{path}", None, None, form)
 
     async def pages(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
         """Yield every entry of a list, over all pages."""
@@ -53,14 +56,29 @@ class JsonApi:
                 return
             url, params = following["url"], None
 
+    async def numbered_pages(self, path: str, query: Mapping[str, str], size: int) -> AsyncIterator[dict[str, Any]]:
+        """Yield every entry of a list whose pages have numbers and no links; a page of less than `size` is the last."""
+        for number in range(1, _MAX_PAGES + 1):
+            params = {**query, "page": str(number), "per_page": str(size)}
+            entries = (await self._send("GET", f"{self._api_url}{path}", None, params)).json()
+            for each in entries:
+                yield each
+            if len(entries) < size:
+                return
+
     async def _send(
-        self, method: str, url: str, body: dict[str, Any] | None, query: dict[str, str] | None
+        self,
+        method: str,
+        url: str,
+        body: Any,
+        query: dict[str, str] | None,
+        form: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         doing = f"{method} {httpx.URL(url).path}"
         self._rest.require_over(doing)
         try:
             async with httpx.AsyncClient(timeout=self._timeout_s, verify=trusted()) as client:
-                response = await client.request(method, url, json=body, params=query, headers=self._headers)
+                response = await client.request(method, url, json=body, data=form, params=query, headers=self._headers)
         except httpx.HTTPError as error:
             self.traffic.unanswered()
             raise ForgeUnavailableError(f"{doing}: {type(error).__name__}") from error

@@ -16,7 +16,7 @@ from ci.queue.outcome import JobOutcome
 from ci.runner import annotations as remarks
 from ci.runner import examination, run_outcome
 from ci.runner.examination import Examination, TargetSelection
-from ci.runner.git_command import FetchError, FetchLimits, RefusedCommitError, Remote
+from ci.runner.git_command import USER, FetchError, FetchLimits, RefusedCommitError, Remote
 from ci.runner.git_mirror import Commits, Mirror
 from ci.store.states import JobKind
 from farm.analysis import plausible_gain
@@ -25,7 +25,15 @@ from farm.model.run import RunRecord
 LOG = logging.getLogger(__name__)
 
 # Where each kind of forge keeps the heads of pull requests.
-_HEADS: Mapping[ForgeKind, str] = {"github": "refs/pull", "gitea": "refs/pull", "gitlab": "refs/merge-requests"}
+_HEADS: Mapping[ForgeKind, str] = {
+    "github": "refs/pull",
+    "gitea": "refs/pull",
+    "gitlab": "refs/merge-requests",
+    "gitee": "refs/pull",
+    "gitcode": "refs/merge-requests",
+}
+# The user whose password is the token, where it is not the one that most forges take.
+_GIT_USERS: Mapping[ForgeKind, str] = {"gitee": "oauth2", "gitcode": "oauth2"}
 _MOST_READ = 50  # files of a commit that are searched for lines to annotate
 
 
@@ -45,10 +53,9 @@ class Sources:
         """
         base = "" if claim.kind is JobKind.BASELINE else claim.base_sha
         token = await self._forges[claim.repository.forge].fetch_token(claim.repository.name)
-        remote = Remote(self._config.git_url(claim.repository), token)
-        return await self._mirror(claim).bring(
-            remote, claim.head_sha, base, refs_of(claim, self._config.forge[claim.repository.forge].kind)
-        )
+        kind = self._config.forge[claim.repository.forge].kind
+        remote = Remote(self._config.git_url(claim.repository), token, _GIT_USERS.get(kind, USER))
+        return await self._mirror(claim).bring(remote, claim.head_sha, base, refs_of(claim, kind))
 
     async def select(self, claim: JobClaim, commits: Commits) -> TargetSelection:
         """Return what the job runs, and what its commit changes beside that. Raises what `examination.select` does."""

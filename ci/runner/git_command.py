@@ -36,6 +36,7 @@ _LIMITED = 'ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"'
 _MEMORY_KIB = 4 << 20  # a pack of some MB can hold a chain of deltas that unpacks to gigabytes
 _COMPLAINT_BYTES = 64 << 10
 _PIECE_BYTES = 64 << 10
+USER = "x-access-token"  # whose password a token is; most forges take any name
 MOST_OUTPUT_BYTES = 4 << 20  # of git's answers, unless a caller asks for less
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
@@ -86,6 +87,7 @@ class Remote:
 
     url: str  # https://…, http://… or file:///…
     token: SecretStr | None = None
+    user: str = USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ def environment(outer: Mapping[str, str], home: Path, remote: Remote | None) -> 
         parts = urlsplit(remote.url)
         scheme = parts.scheme
         if remote.token is not None and scheme in ("http", "https"):
-            pair = base64.b64encode(f"x-access-token:{remote.token.get_secret_value()}".encode()).decode()
+            pair = base64.b64encode(f"{remote.user}:{remote.token.get_secret_value()}".encode()).decode()
             settings[f"http.{scheme}://{parts.netloc}/.extraHeader"] = f"Authorization: Basic {pair}"
     given = {name: outer[name] for name in _PASSED_ON if name in outer}
     given |= {

@@ -163,7 +163,7 @@ def _answer(status: int, word: str, detail: str) -> JSONResponse:
 
 def _id(request: Request) -> str:
     """The delivery's id for the log; anything may stand there before it is checked."""
-    names = ("x-github-delivery", "idempotency-key", "x-gitlab-event-uuid")
+    names = ("x-github-delivery", "idempotency-key", "x-gitlab-event-uuid", "x-gitcode-delivery", "x-gitee-timestamp")
     return _shown(next((request.headers[name] for name in names if name in request.headers), "without an id"))
 
 

@@ -71,6 +71,8 @@ _PAGES: Mapping[ForgeKind, tuple[str, str, str]] = {
     "github": ("pull", "tree", "commit"),
     "gitea": ("pulls", "src/branch", "commit"),
     "gitlab": ("-/merge_requests", "-/tree", "-/commit"),
+    "gitee": ("pulls", "tree", "commit"),
+    "gitcode": ("merge_requests", "tree", "commits/detail"),
 }
 
 

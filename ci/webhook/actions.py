@@ -11,7 +11,8 @@ from ci.queue.job_queue import Queue
 from ci.queue.options import JobOptions
 from ci.store.states import JobKind
 from ci.webhook import commands
-from ci.webhook.events import Ask, Intent, Nothing, validation, wanted
+from ci.webhook.asked import Ask, Intent, Nothing
+from ci.webhook.events import validation, wanted
 from farm.model.audit import Actor, AuditAction
 from farm.report.run.markdown import code
 

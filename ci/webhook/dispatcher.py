@@ -23,7 +23,8 @@ from ci.queue.job_queue import Queue
 from ci.store.states import DeliveryState
 from ci.store.tables import DELIVERY
 from ci.webhook.actions import Action, action
-from ci.webhook.events import Nothing, PayloadError, intents
+from ci.webhook.asked import Nothing
+from ci.webhook.events import PayloadError, intents
 from farm import timestamps
 from farm.errors import FarmError
 from farm.store.engine import transaction

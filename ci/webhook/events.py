@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pydantic import ValidationError
 
-from ci.forge.gitlab_payloads import GitLabMergeRequestEvent, GitLabNoteEvent, GitLabPushEvent
 from ci.forge.markers import MARKER, RETRY_ACTION
 from ci.forge.webhook_payloads import (
     CheckRunEvent,
@@ -20,37 +19,14 @@ from ci.forge.webhook_payloads import (
 )
 from ci.queue.intents import Cancel, Rerun, Validate
 from ci.store.states import JobKind
-from ci.webhook.commands import Command, parse
+from ci.webhook.asked import Ask, Intent, Nothing, baseline
+from ci.webhook.commands import parse
+from ci.webhook.hooks import HOOKS
 from farm.model.priority import Priority
 
 
 class PayloadError(ValueError):
     """The payload is not what its event promises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Somebody commands something in a comment; whether they may is for the forge to say."""
-
-    number: int  # of the pull request
-    comment_id: int
-    login: str
-    command: Command
-
-    @property
-    def subject(self) -> str:
-        """The subject of the pull request's jobs."""
-        return f"pull/{self.number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """There is nothing to do, and why."""
-
-    reason: str
-
-
-Intent = Validate | Cancel | Rerun | Ask | Nothing
 
 
 def intents(event: str, body: str) -> list[Intent]:
@@ -149,21 +125,7 @@ def _push(body: str) -> list[Intent]:
     branch = event.repository.default_branch
     if event.deleted or event.ref != f"refs/heads/{branch}":
         return [Nothing("a push to another branch than the default one")]
-    return [_baseline(event.ref, branch, event.before, event.after)]
-
-
-def _baseline(ref: str, branch: str, before: str, after: str) -> Validate:
-    return Validate(
-        kind=JobKind.BASELINE,
-        subject=ref,
-        number=None,
-        head_sha=after,
-        base_sha="" if set(before) == {"0"} else before,
-        base_ref=branch,
-        from_fork=False,
-        author="",
-        priority=Priority.NIGHTLY,
-    )
+    return [baseline(event.ref, branch, event.before, event.after)]
 
 
 def _issue_comment(body: str) -> list[Intent]:
@@ -178,52 +140,6 @@ def _issue_comment(body: str) -> list[Intent]:
     asked: list[Intent] = [
         Ask(event.issue.number, comment.id, comment.user.login, command) for command in parse(comment.body)
     ]
-    return asked or [Nothing("a comment without a command")]
-
-
-# Each of these of a merge request may change what has to be judged; "update" does so only with some changes.
-_GITLAB_MOVING = ("open", "reopen", "close", "merge")
-
-
-def _gitlab_merge_request(body: str) -> list[Intent]:
-    event = GitLabMergeRequestEvent.model_validate_json(body)
-    found = event.object_attributes
-    if found.action not in _GITLAB_MOVING and not (found.action == "update" and event.is_update):
-        return [Nothing(f"merge request {found.action or 'without an action'}")]
-    asked = Validate(
-        kind=JobKind.PULL_REQUEST,
-        subject=f"pull/{found.iid}",
-        number=found.iid,
-        head_sha=found.last_commit.id,
-        base_sha="",  # not in the payload; the forge is asked for the merge request as it is now
-        base_ref=found.target_branch,
-        from_fork=found.source_project_id != found.target_project_id,
-        author="",
-        priority=Priority.PULL_REQUEST,
-        anew=found.action == "reopen",
-    )
-    return [asked]
-
-
-def _gitlab_push(body: str) -> list[Intent]:
-    event = GitLabPushEvent.model_validate_json(body)
-    branch = event.project.default_branch
-    if branch is None or event.ref != f"refs/heads/{branch}" or set(event.after) == {"0"}:
-        return [Nothing("a push to another branch than the default one")]
-    return [_baseline(event.ref, branch, event.before, event.after)]
-
-
-def _gitlab_note(body: str) -> list[Intent]:
-    event = GitLabNoteEvent.model_validate_json(body)
-    note = event.object_attributes
-    if note.action != "create":  # as at the other forges
-        return [Nothing(f"comment {note.action}")]
-    if note.noteable_type != "MergeRequest" or event.merge_request is None:
-        return [Nothing("a comment on something else than a merge request")]
-    if note.system or note.note.startswith(MARKER):
-        return [Nothing("a comment of a program")]
-    number, login = event.merge_request.iid, event.user.username
-    asked: list[Intent] = [Ask(number, note.id, login, command) for command in parse(note.note)]
     return asked or [Nothing("a comment without a command")]
 
 
@@ -243,8 +159,6 @@ EVENTS: dict[str, Callable[[str], list[Intent]]] = {
     "push": _push,
     "issue_comment": _issue_comment,
     "ping": _ping,
-    "merge_request_hook": _gitlab_merge_request,
-    "push_hook": _gitlab_push,
-    "note_hook": _gitlab_note,
     "installation": _installation,
+    **HOOKS,
 }

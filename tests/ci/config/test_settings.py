@@ -48,12 +48,14 @@ def test_every_commented_out_part_of_the_example_is_right_too(tmp_path: Path) ->
     secrets = {"FARM_WEBHOOK_SECRET": "0123456789abcdef", "CODEBERG_WEBHOOK_SECRET": "0123456789abcdef"}
     secrets |= {"OUR_WEBHOOK_SECRET": "0123456789abcdef", "FARM_SESSION_KEY": "0123456789abcdef", "CODEBERG_TOKEN": "t"}
     secrets |= {"GITLAB_WEBHOOK_SECRET": "0123456789abcdef", "GITLAB_TOKEN": "t"}
+    secrets |= {"GITEE_WEBHOOK_SECRET": "0123456789abcdef", "GITEE_TOKEN": "t"}
+    secrets |= {"GITCODE_WEBHOOK_SECRET": "0123456789abcdef", "GITCODE_TOKEN": "t"}
     secrets |= {"FARM_OAUTH_SECRET": "s"}
     secrets |= {"CHAT_WEBHOOK_URL": "https://chat.example.org/1", "OUR_WEBHOOK_URL": "https://ours.example.org/"}
     config = load(path, secrets)
 
     assert config.web.session_key
-    assert sorted(config.forge) == ["codeberg", "github", "lab"]
+    assert sorted(config.forge) == ["codeberg", "gitcode", "gitee", "github", "lab"]
     assert config.forge["github"].sign_in and config.forge["codeberg"].sign_in is None
     assert config.cluster.address
     assert [each.name for each in config.schedule] == ["nightly-sweep"]
@@ -172,6 +174,8 @@ def test_the_secret_of_the_sign_in_is_shown_nowhere(tmp_path: Path) -> None:
         ("gitea", "https://example.org/git/api/v1/", "https://example.org/git"),
         ("gitlab", "https://gitlab.com/api/v4", "https://gitlab.com"),
         ("gitlab", "https://example.org/lab/api/v4/", "https://example.org/lab"),
+        ("gitee", "https://gitee.com/api/v5", "https://gitee.com"),
+        ("gitcode", "https://api.gitcode.com/api/v5", "https://gitcode.com"),
     ],
 )
 def test_people_find_a_forge_where_its_api_is(tmp_path: Path, kind: str, api_url: str, web: str) -> None:
@@ -180,12 +184,17 @@ def test_people_find_a_forge_where_its_api_is(tmp_path: Path, kind: str, api_url
     assert written(tmp_path, text).forge["github"].web() == web
 
 
-def test_gitlab_needs_a_token_and_an_address_and_has_no_sign_in(tmp_path: Path) -> None:
-    lab = GOOD.replace('kind = "github"', 'kind = "gitlab"')
+@pytest.mark.parametrize(
+    ("kind", "api", "name"), [("gitlab", "v4", "GitLab"), ("gitee", "v5", "Gitee"), ("gitcode", "v5", "GitCode")]
+)
+def test_some_forges_need_a_token_and_an_address_and_have_no_sign_in(
+    tmp_path: Path, kind: str, api: str, name: str
+) -> None:
+    lab = GOOD.replace('kind = "github"', f'kind = "{kind}"')
 
-    assert 'api/v4"' in str(problems(tmp_path, lab.replace('api_url = "https://x.example"\n', "")))
+    assert f'api/{api}"' in str(problems(tmp_path, lab.replace('api_url = "https://x.example"\n', "")))
     assert "set `token`" in str(problems(tmp_path, lab.replace('token = { env = "TOKEN" }', "app_id = 7")))
-    assert "account of GitLab" in str(problems(tmp_path, lab + SIGN_IN, KEYS))
+    assert f"account of {name}" in str(problems(tmp_path, lab + SIGN_IN, KEYS))
 
 
 @pytest.mark.parametrize(("text", "said"), [("[server", "is not TOML"), ("", "missing")])

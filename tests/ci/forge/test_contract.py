@@ -15,6 +15,7 @@ from githubkit import AppAuthStrategy, TokenAuthStrategy
 from pydantic import SecretStr
 
 from ci.errors import ForgeRefusedError, ForgeUnavailableError
+from ci.forge.api_v5 import GITCODE, GITEE, ApiV5Forge
 from ci.forge.gitea import GiteaForge
 from ci.forge.github import GitHubForge
 from ci.forge.gitlab import GitLabForge
@@ -31,8 +32,9 @@ from ci.forge.protocol import (
     Trail,
 )
 from ci.forge.traffic import ForgeFailure
+from tests.fakes.api_v5 import ApiV5
 from tests.fakes.gitea_api import GiteaApi
-from tests.fakes.github_api import APP_ID, TOKEN, Fault, GitHubApi
+from tests.fakes.github_api import APP_ID, PAGE, TOKEN, Fault, GitHubApi
 from tests.fakes.gitlab_api import GitLabApi
 from tests.fakes.pulls import pull, sha
 from tests.fakes.served import served
@@ -55,7 +57,7 @@ class Side:
     """A forge and the server behind it."""
 
     forge: Forge
-    api: GitHubApi | GiteaApi | GitLabApi
+    api: GitHubApi | GiteaApi | GitLabApi | ApiV5
 
     def said(self) -> list[str]:
         """What lets or does not let a merge through, for each check there is."""
@@ -69,9 +71,12 @@ def key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-@pytest.fixture(params=["github-app", "github-token", "gitea", "gitlab"])
+API_V5 = {"gitee": GITEE, "gitcode": GITCODE}
+
+
+@pytest.fixture(params=["github-app", "github-token", "gitea", "gitlab", *API_V5])
 def side(request: pytest.FixtureRequest, key: rsa.RSAPrivateKey) -> Iterator[Side]:
-    api: GitHubApi | GiteaApi | GitLabApi
+    api: GitHubApi | GiteaApi | GitLabApi | ApiV5
     if request.param == "gitea":
         api = GiteaApi()
         with served(api.app()) as url:
@@ -80,6 +85,11 @@ def side(request: pytest.FixtureRequest, key: rsa.RSAPrivateKey) -> Iterator[Sid
         api = GitLabApi()
         with served(api.app()) as url:
             yield Side(GitLabForge(SecretStr(TOKEN), f"{url}/api/v4", timeout_s=2), api)
+    elif request.param in API_V5:
+        api, required = ApiV5(request.param), {REPOSITORY: "npu-kernel-farm"}
+        with served(api.app()) as url:
+            secret, dialect = SecretStr(TOKEN), API_V5[request.param]
+            yield Side(ApiV5Forge(secret, f"{url}/api/v5", required, dialect, timeout_s=2, page_size=PAGE), api)
     else:
         pem = serialization.Encoding.PEM
         private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()

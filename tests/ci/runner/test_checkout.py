@@ -40,6 +40,8 @@ def claim(directory: Path, kind: JobKind, subject: str, number: int | None) -> J
         ("github", "refs/pull/7/head"),
         ("gitea", "refs/pull/7/head"),
         ("gitlab", "refs/merge-requests/7/head"),
+        ("gitee", "refs/pull/7/head"),
+        ("gitcode", "refs/merge-requests/7/head"),
     ],
 )
 def test_the_head_of_a_pull_request_is_found_where_its_forge_keeps_it(

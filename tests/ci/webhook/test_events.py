@@ -15,8 +15,9 @@ from ci.forge import webhook_payloads
 from ci.queue.intents import Cancel, Rerun, Validate
 from ci.queue.options import JobOptions
 from ci.store.states import JobKind
+from ci.webhook.asked import Ask, Nothing
 from ci.webhook.commands import Approve, Help, Run
-from ci.webhook.events import EVENTS, Ask, Nothing, PayloadError, intents
+from ci.webhook.events import EVENTS, PayloadError, intents
 from farm.model.priority import Priority
 from tests.ci.published import DELIVERIES, Published, published
 from tests.fakes.pulls import pull, sha

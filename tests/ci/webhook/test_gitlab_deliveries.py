@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from ci.errors import RejectedDeliveryError
 from ci.queue.intents import Validate
 from ci.store.states import JobKind
+from ci.webhook.asked import Ask, Intent, Nothing
 from ci.webhook.commands import Run
-from ci.webhook.events import Ask, Intent, Nothing, PayloadError, intents
+from ci.webhook.events import PayloadError, intents
 from ci.webhook.intake import Delivery, read_delivery, read_headers
 from tests.fakes.pulls import sha
 
