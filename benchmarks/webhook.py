@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
+import aiohttp
 from githubkit.webhooks import sign
 
 from benchmarks.machine import watched
@@ -105,14 +105,19 @@ async def _send(url: str, rate: int, seconds: int, size: int, name: str) -> list
     body = json.dumps(payload).encode()
     headers = {"content-type": "application/json", "x-github-event": "pull_request"}
     headers["x-hub-signature-256"] = sign(SECRET, body, method="sha256")
-    async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=64)) as client:
+    # A client that is cheap beside the service: both have the same processors. httpx takes four times as much.
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=64), timeout=aiohttp.ClientTimeout(total=30 + seconds)
+    ) as client:
         begin = time.perf_counter() + 0.2  # from here on: a client takes a while to make
 
         async def one(number: int) -> float:
             due = begin + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            answer = await client.post(url, content=body, headers={**headers, "x-github-delivery": f"{name}-{number}"})
-            answer.raise_for_status()
+            sent = {**headers, "x-github-delivery": f"{name}-{number}"}
+            async with client.post(url, data=body, headers=sent) as answer:
+                answer.raise_for_status()
+                await answer.read()
             return time.perf_counter() - due
 
         return await asyncio.gather(*(one(number) for number in range(rate * seconds)))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import Connection, Engine, update
+from sqlalchemy import Connection, Engine, Executable, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ci.store.states import DeliveryState
@@ -19,6 +19,12 @@ from ci.store.tables import DELIVERY
 from ci.webhook.intake import Delivery
 from farm import timestamps
 from farm.store.engine import transaction
+
+# Made once: to build the statement takes longer than to execute it.
+_INSERTS: Mapping[str, Executable] = {
+    name: dialect.insert(DELIVERY).on_conflict_do_nothing(index_elements=["forge", "id"]).returning(DELIVERY.c.sequence)
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+}
 
 
 class Receipt(str, enum.Enum):
@@ -73,10 +79,8 @@ def _add(connection: Connection, delivery: Delivery) -> Receipt:
     fresh = {"state": DeliveryState.RECEIVED.value, "body": delivery.body, "outcome": "", "attempts": 0, "next_at": now}
     named = {"forge": delivery.forge, "id": delivery.id, "event": delivery.event, "action": delivery.action}
     values = {**named, "repository": delivery.repository, "received_at": now, **fresh}
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(DELIVERY).values(values).on_conflict_do_nothing(index_elements=["forge", "id"])
     # Not by the count of rows: PostgreSQL's driver does not tell it of such an insert.
-    if connection.execute(insert.returning(DELIVERY.c.sequence)).first():
+    if connection.execute(_INSERTS[connection.dialect.name], values).first():
         return Receipt.ACCEPTED
     failed = (
         DELIVERY.c.forge == delivery.forge,
