@@ -16,6 +16,8 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from farm import paths
+from farm.extras import MissingExtraError, named
+from farm.extras import remedy as extra_remedy
 from farm.process import ray_version
 from farm.text import counted
 from jobs.records import Record
@@ -182,8 +184,9 @@ def check_store(url: str) -> DoctorCheck:
         finally:
             engine.dispose()
     except ModuleNotFoundError as error:
-        remedy = f"pip install {error.name}"
-        return DoctorCheck(name="store", status=Status.PROBLEM, detail=f"{error.name} is missing", remedy=remedy)
+        missing = named(error)
+        how = extra_remedy(missing.extra) if isinstance(missing, MissingExtraError) else f"pip install {error.name}"
+        return DoctorCheck(name="store", status=Status.PROBLEM, detail=f"{error.name} is missing", remedy=how)
     except ArgumentError:
         remedy = "set FARM_STORE to a SQLAlchemy URL, or unset it for a SQLite file"
         return DoctorCheck(name="store", status=Status.PROBLEM, detail="FARM_STORE is no database URL", remedy=remedy)

@@ -28,6 +28,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "set-up.json"
 SUPPORTED = ((3, 12), (3, 11), (3, 10))  # in order of preference; PyPTO 0.2.0 has wheels for these
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # https://pytorch.org/get-started/locally, "CPU"
+EXTRAS = "service,tune,test"  # whatever a command of `farm` needs, without a database server
 CUDA_PACKAGE = re.compile(r"nvidia-|cuda-|triton$", re.IGNORECASE)
 
 PREREQUISITES = {  # command → Debian package
@@ -216,7 +217,7 @@ def install(python: str, dev: bool) -> None:
     if done.returncode != 0:
         raise SetUpError(f"cannot install pip {pinned(constraints, 'pip')}: {last_error(done)}")
     install_torch(constraints)
-    target = f"{ROOT}[dev]" if dev else str(ROOT)
+    target = f"{ROOT}[{'dev' if dev else EXTRAS}]"
     say("installing the farm and its dependencies")
     done = pip("install", "-c", str(constraints), "-e", target)
     if done.returncode != 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from ci.config.secrets import Secret, WebhookSecret, loading, wrong
 from ci.config.section import RepositoryName, Section
 from ci.store.states import Event
+from farm.extras import EXTRA_OF, MissingExtraError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SIGNING = ("feishu", "dingtalk")  # chats that check a signature
@@ -116,4 +118,20 @@ class EmailNotify(_Notify):
         return self
 
 
-Notify = Annotated[WebhookNotify | ChatNotify | EmailNotify, Field(discriminator="kind")]
+class AppriseNotify(_Notify):
+    """A message by Apprise, for services beside those above. Its address has the password in it."""
+
+    kind: Literal["apprise"]
+    url: Secret  # for example "tgram://BOT_TOKEN/CHAT"
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_sent(cls, url: SecretStr) -> SecretStr:
+        if importlib.util.find_spec("apprise") is None:
+            raise wrong(str(MissingExtraError("apprise", EXTRA_OF["apprise"])))
+        if "://" not in url.get_secret_value():
+            raise wrong('not an address of Apprise, which begins with a service, for example "tgram://"')
+        return url
+
+
+Notify = Annotated[WebhookNotify | ChatNotify | EmailNotify | AppriseNotify, Field(discriminator="kind")]

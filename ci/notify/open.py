@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ci.config.settings import Config
+from ci.notify.apprise_channel import AppriseChannel
 from ci.notify.channel import Channel
 from ci.notify.chat import ChatChannel
 from ci.notify.mail import EmailChannel
@@ -15,6 +16,7 @@ _MAKERS: Mapping[str, Callable[[Any], Channel]] = {
     "webhook": WebhookChannel,
     "chat": ChatChannel,
     "email": EmailChannel,
+    "apprise": AppriseChannel,
 }
 
 

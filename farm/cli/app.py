@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from farm import __version__
 from farm.cli.exit_codes import FarmGroup
 from farm.errors import UsageError
+from farm.extras import MissingExtraError, named
 
 COMMANDS = "farm.commands"  # entry points of packages that bring commands: name = "module:click command"
 
@@ -73,7 +74,7 @@ def _brought(entry: EntryPoint) -> click.Command:
         found = entry.load()
         problem = "" if isinstance(found, click.Command) else f"{entry.value} is no click command"
     except Exception as error:  # noqa: BLE001 - not swallowed: whoever calls the command is told; imports raise anything
-        found, problem = None, " ".join(f"{type(error).__name__}: {error}".split())
+        found, problem = None, _problem(error)
     if isinstance(found, click.Command):
         return found
     package = f" of {entry.dist.name}" if entry.dist else ""
@@ -84,6 +85,13 @@ def _brought(entry: EntryPoint) -> click.Command:
     anything = {"ignore_unknown_options": True, "allow_extra_args": True}
     text = "Cannot be loaded; call it to see why."
     return click.Command(entry.name, anything, callback=refuse, help=text, add_help_option=False)
+
+
+def _problem(error: Exception) -> str:
+    missing = named(error)
+    if isinstance(missing, MissingExtraError):
+        return str(missing)
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from farm.errors import FarmError, InfrastructureError, UsageError
+from farm.extras import named
 from kernel.errors import CompileError, DeviceError, KernelLayerError, UnwrittenOutputError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class FarmGroup(click.Group):
         except SystemExit as leaving:
             code = _of_exit(leaving.code)
         except Exception as error:  # noqa: BLE001 - shown, and kept in a log: the last place that sees it
-            code = show_error(error)
+            code = show_error(named(error))
         try:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -67,7 +67,9 @@ def _end_shared(directory: Path) -> None:
 def _farm_bench(request: pytest.FixtureRequest) -> Iterator[TestDevicePool]:
     for package in ("ray", "torch"):
         if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} is not installed, and devices are leased through it: pip install npu-kernel-farm")
+            pytest.skip(
+                f"{package} is not installed, and devices are leased through it; install the farm with what it needs"
+            )
     from farm.cluster.connection import simulated_devices
     from farm.testing.device_pool import TestDevicePool, shared_address
 

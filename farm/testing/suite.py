@@ -14,6 +14,7 @@ from pathlib import Path
 import junitparser
 
 from farm.errors import InfrastructureError, UsageError
+from farm.extras import EXTRA_OF, MissingExtraError
 from farm.process import installation
 from farm.report.junit.document import document
 from farm.report.junit.elements import JunitSuite
@@ -49,9 +50,9 @@ def run(arguments: Sequence[str], devices: int, options: Sequence[str], junit: P
     arguments or finds no test, and `InfrastructureError` where it was interrupted or broke, left no results, no test
     ran, or where none failed and not every collected test came to an outcome.
     """
-    for module, package in (("pytest", "pytest"), ("xdist", "pytest-xdist")):
+    for module in ("pytest", "xdist"):
         if importlib.util.find_spec(module) is None:
-            raise UsageError(f"{package} is not installed; pip install pytest pytest-xdist")
+            raise MissingExtraError(module, EXTRA_OF[module])
     junit.parent.mkdir(parents=True, exist_ok=True)
     part, note = (junit.with_name(f".{junit.name}.{end}").absolute() for end in ("part", "outcomes"))
     pinned = ("-p", "farm.testing.pinned_packages", "-p", "farm.testing.outcomes")
