@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,33 +19,15 @@ LOOSE = {  # files that lie directly in a package, and not in one of its own pac
     "farm": {"__init__", "__main__", "api", "doctor", "errors", "paths", "text", "timestamps", "atomic_file"},
     "ci": {"__init__"},
 }
-# Imports each module of the service in a process that has imported no other of them. It is forked from one that has
-# what takes most of the time, and is shown to have neither Ray nor torch.
-FRESH = """
-import contextlib, importlib, json, os, sys
-for name in '''fastapi githubkit.webhooks httpx uvicorn alembic rich.console prometheus_client psutil oauthlib.oauth2
-    sqlalchemy.dialects.sqlite sqlalchemy.dialects.postgresql apscheduler.triggers.cron
-    farm.store.run_store farm.report.write farm.report.sweep.write farm.model.sweep'''.split():
-    with contextlib.suppress(ImportError):
-        importlib.import_module(name)
-heavy = lambda: sorted({"ray", "torch"} & set(sys.modules))
-assert not heavy() and "ci" not in sys.modules
-found = {}
+# Imports every module of the service, and says after which of them something was loaded that none may load. What no
+# module has loaded once all are there, none of them loads alone.
+ALL_OF_THE_SERVICE = """
+import importlib, json, sys
+loaded = {}
 for name in sys.argv[1:]:
-    ours, theirs = os.pipe()
-    if os.fork() == 0:
-        try:
-            importlib.import_module(name)
-            answer = heavy()
-        except BaseException as error:
-            answer = [repr(error)]
-        os.write(theirs, json.dumps(answer).encode())
-        os._exit(0)
-    os.close(theirs)
-    with os.fdopen(ours) as pipe:
-        found[name] = json.loads(pipe.read() or '["no answer"]')
-    os.wait()
-print(json.dumps(found))
+    importlib.import_module(name)
+    loaded.update({heavy: name for heavy in ("ray", "torch") if heavy in sys.modules and heavy not in loaded})
+print(json.dumps(loaded))
 """
 
 
@@ -86,13 +69,40 @@ def test_every_other_file_lies_in_a_package_with_a_purpose(package: str) -> None
     assert {path.stem for path in (ROOT / package).glob("*.py")} - LOOSE[package] == set()
 
 
-def test_no_module_of_the_service_loads_ray_or_torch() -> None:
-    files = sorted((ROOT / "ci").rglob("*.py"))
-    modules = [str(path.relative_to(ROOT).with_suffix("")).replace("/", ".") for path in files]
-    modules = [name.removesuffix(".__init__") for name in modules if not name.endswith(".migrations.env")]
+def modules_of_the_service() -> dict[str, Path]:
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "ci").rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for path, name in sorted(names.items())}
 
-    done = subprocess.run([sys.executable, "-c", FRESH, *modules], cwd=ROOT, capture_output=True, text=True)
+
+def test_no_module_of_the_service_loads_ray_or_torch() -> None:
+    modules = [name for name in modules_of_the_service() if not name.endswith(".migrations.env")]
+
+    done = subprocess.run(
+        [sys.executable, "-c", ALL_OF_THE_SERVICE, *modules], cwd=ROOT, capture_output=True, text=True
+    )
 
     assert done.returncode == 0, done.stderr
     assert len(modules) > 80
-    assert {name: heavy for name, heavy in json.loads(done.stdout).items() if heavy} == {}
+    assert json.loads(done.stdout) == {}
+
+
+def test_modules_of_the_service_import_each_other_in_no_circle() -> None:
+    """So that each can be imported first."""
+    modules = modules_of_the_service()
+    needs: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        found = {imported for node in ast.parse(path.read_text()).body for imported in imports(node)}
+        needs[name] = (found & set(modules)) - {name}
+
+    order = tuple(TopologicalSorter(needs).static_order())  # raises CycleError with the modules of the circle
+
+    assert set(order) == set(modules) and sum(map(len, needs.values())) > 200
+
+
+def imports(node: ast.stmt) -> set[str]:
+    """Modules that a statement may import; what is no module is sorted out by who asks."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return set()
