@@ -24,7 +24,7 @@ limits = { seconds = 120 }
 SHELL = COMMON + 'command = ["sh", "{file}", "{workdir}"]\nresults = { by = "exit", failing = [3] }\n'
 TIMED = SHELL + 'times = [{ file = "prof/*.csv", column = "Task Duration(us)", where = { "Op Name" = "^MatMul" } }]\n'
 PYTEST = (
-    COMMON
+    COMMON.replace("set = { ", 'set = { PYTEST_DISABLE_PLUGIN_AUTOLOAD = "1", ')  # seconds, and none is needed
     + f'command = ["{sys.executable}", "-m", "pytest", "-q", "-p", "no:cacheprovider", '
     + '"{file}", "--junitxml={workdir}/j.xml"]\n'
     + 'results = { by = "junit", file = "j.xml" }\n'

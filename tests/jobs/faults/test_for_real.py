@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -20,10 +21,12 @@ from tests.fakes.quick_platform import QuickPlatform
 from tests.fakes.small_kernel import SmallKernel
 
 ROOT = Path(__file__).parents[3]
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV)
 
-# A trial in a process of its own, which goes wrong in the way its second argument says, in the middle of the run.
-TRIAL = """
-import faulthandler, os, resource, signal, sys
+# Trials in processes of their own, forked from one that has loaded everything. Each goes wrong in the middle of its run
+# in the way that an argument says, and leaves its record.
+TRIALS = """
+import faulthandler, json, os, resource, signal, sys
 from pathlib import Path
 import torch
 from jobs.records import TrialRequest
@@ -32,14 +35,13 @@ from kernel.platforms.capture import captured
 from tests.fakes.quick_platform import QuickPlatform
 from tests.fakes.small_kernel import SmallKernel
 
-place, trouble = Path(sys.argv[1]), sys.argv[2]
 GIGABYTE = 1 << 30
 
 def limit_memory():
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + GIGABYTE // 4,) * 2)
 
-def go_wrong(inputs, outputs):
+def go_wrong(trouble, place):
     if trouble == "python-memory":
         limit_memory()
         bytearray(GIGABYTE)
@@ -49,23 +51,48 @@ def go_wrong(inputs, outputs):
     elif trouble == "file-size":
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         (place / "big").write_bytes(bytes(8192))
-    elif trouble == "signal":
+    else:
         faulthandler.enable()
         with captured(place / "trial" / "platform.log"):
-            os.kill(os.getpid(), int(sys.argv[3]))
+            os.kill(os.getpid(), int(trouble))
 
-platform = QuickPlatform()
-platform.after_run = go_wrong
-request = TrialRequest(kernel="small", case="small", platform="quick", input_set="integers")
-record = run_trial(request, 0, "n/0", 0, 0, platform, place / "trial", place / "cache", kernel=SmallKernel())
-print(record.model_dump_json())
+def try_it(trouble, place):
+    platform = QuickPlatform()
+    platform.after_run = lambda inputs, outputs: go_wrong(trouble, place)
+    request = TrialRequest(kernel="small", case="small", platform="quick", input_set="integers")
+    record = run_trial(request, 0, "n/0", 0, 0, platform, place / "trial", place / "cache", kernel=SmallKernel())
+    (place / "record.json").write_text(record.model_dump_json())
+
+ended = {}
+for trouble in sys.argv[2:]:
+    place = Path(sys.argv[1]) / trouble
+    place.mkdir()
+    child = os.fork()
+    if child == 0:
+        try:
+            try_it(trouble, place)
+        finally:
+            os._exit(0)
+    ended[trouble] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(json.dumps(ended))
 """
+TROUBLES = ("python-memory", "torch-memory", "file-size", *(str(int(each)) for each in SIGNALS))
 
 
-def trial_elsewhere(place: Path, *trouble: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", TRIAL, str(place), *trouble], cwd=ROOT, capture_output=True, text=True, timeout=120
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+@pytest.fixture(scope="module")
+def ended(place: Path) -> dict[str, int]:
+    """How the process of each trial has ended; its files are below `place`."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRIALS, str(place), *TROUBLES], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, int] = json.loads(done.stdout)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -73,30 +100,30 @@ def trial_elsewhere(place: Path, *trouble: str) -> subprocess.CompletedProcess[s
     [("python-memory", "out-of-memory"), ("torch-memory", "out-of-memory"), ("file-size", "host-resources")],
 )
 def test_a_process_at_its_limits_still_gives_a_record_that_blames_the_node(
-    trouble: str, kind: str, tmp_path: Path
+    trouble: str, kind: str, place: Path, ended: dict[str, int]
 ) -> None:
-    done = trial_elsewhere(tmp_path, trouble)
-
-    assert done.returncode == 0, done.stderr
-    record = TrialRecord.model_validate_json(done.stdout)
+    assert ended[trouble] == 0
+    record = TrialRecord.model_validate_json((place / trouble / "record.json").read_text())
     assert record.status is TrialStatus.ERRORED
     assert record.failure is not None
     assert (record.failure.fault, record.failure.kind) == (Fault.NODE, kind)
 
 
 @pytest.mark.parametrize(("number", "kind"), [(signal.SIGKILL, "killed-9"), (signal.SIGTERM, "killed")])
-def test_a_process_that_is_killed_is_known_by_its_exit_code(number: signal.Signals, kind: str, tmp_path: Path) -> None:
-    done = trial_elsewhere(tmp_path, "signal", str(int(number)))
+def test_a_process_that_is_killed_is_known_by_its_exit_code(
+    number: signal.Signals, kind: str, ended: dict[str, int]
+) -> None:
+    code = ended[str(int(number))]
 
-    assert done.returncode == -number
-    assert diagnosis.of_exit(done.returncode).kind == kind
+    assert code == -number
+    assert diagnosis.of_exit(code).kind == kind
 
 
-def test_a_process_that_crashes_leaves_its_last_words_in_the_trials_log(tmp_path: Path) -> None:
-    done = trial_elsewhere(tmp_path, "signal", str(int(signal.SIGSEGV)))
-    assert diagnosis.of_exit(done.returncode).kind == "worker-died"
+def test_a_process_that_crashes_leaves_its_last_words_in_the_trials_log(place: Path, ended: dict[str, int]) -> None:
+    crash = str(int(signal.SIGSEGV))
+    assert diagnosis.of_exit(ended[crash]).kind == "worker-died"
 
-    found = failures.lost("ActorDiedError", "worker died", (tmp_path / "trial" / LOG_NAME).read_text())
+    found = failures.lost("ActorDiedError", "worker died", (place / crash / "trial" / LOG_NAME).read_text())
 
     assert found.kind == "worker-died"
     assert "Segmentation fault" in found.message
