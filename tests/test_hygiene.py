@@ -11,7 +11,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py") if "harness_repo" not in path
 SLEEPERS = {
     "waiting.py",  # the one place that waits
     "chaos/driver.py",  # a trial that takes its time
-    "chaos/monkey.py",  # kills at random times
+    "chaos/monkey.py",  # does harm at random times
     "ci/outbox/test_waiting.py",  # event loops of their own
     "ci/runner/test_git_mirror.py",
     "ci/runner/test_runner.py",
@@ -21,7 +21,7 @@ SLEEPERS = {
     "ci/server/test_schedule_process.py",
     "fakes/commit_platform.py",  # programs that hang or take their time
     "fakes/platforms.py",
-    "fakes/quick_farm.py",
+    "fakes/recorded_farm.py",
     "farm/sweep/test_on_ray.py",
     "farm/test_api_awaited.py",  # an event loop of its own
 }

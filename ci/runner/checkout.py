@@ -34,6 +34,7 @@ _HEADS: Mapping[ForgeKind, str] = {
 }
 # The user whose password is the token, where it is not the one that most forges take.
 _GIT_USERS: Mapping[ForgeKind, str] = {"gitee": "oauth2", "gitcode": "oauth2"}
+_MOST_KEPT = 100  # selections of jobs that are under way: each costs a process for every suite
 _MOST_READ = 50  # files of a commit that are searched for lines to annotate
 
 
@@ -45,6 +46,7 @@ class Sources:
         self._config = config
         self._forges = forges
         self._mirrors: dict[tuple[str, str], Mirror] = {}
+        self._selected: dict[tuple[str, Commits], TargetSelection] = {}  # by job; the newest ones
 
     async def bring(self, claim: JobClaim) -> Commits:
         """The commits of a job, fetched where they are not here.
@@ -59,7 +61,11 @@ class Sources:
 
     async def select(self, claim: JobClaim, commits: Commits) -> TargetSelection:
         """Return what the job runs, and what its commit changes beside that. Raises what `examination.select` does."""
-        return await examination.select(self._mirror(claim), commits, claim)
+        found = await examination.select(self._mirror(claim), commits, claim)
+        while len(self._selected) >= _MOST_KEPT:
+            self._selected.pop(next(iter(self._selected)))
+        self._selected[claim.id, commits] = found
+        return found
 
     async def judged(self, claim: JobClaim, runs: Sequence[TargetRun], records: Mapping[str, RunRecord]) -> JobOutcome:
         """Return the text of a job whose targets are over, with the remarks on its commit.
@@ -69,7 +75,8 @@ class Sources:
         mirror, found, texts = self._mirror(claim), Examination((), ()), {}
         try:
             commits = await mirror.local(claim.head_sha, claim.base_sha)
-            found = (await self.select(claim, commits)).found
+            selected = self._selected.pop((claim.id, commits), None)  # unless another service has begun the job
+            found = (selected or await self.select(claim, commits)).found
             touched = [path for path in await mirror.changed(commits, ["**"]) if path.endswith(remarks.READ)]
             texts = {path: await mirror.text(commits.head, path) for path in touched[:_MOST_READ]}
         except (FetchError, RefusedCommitError) as error:  # the verdict stands without them

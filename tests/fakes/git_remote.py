@@ -6,12 +6,13 @@ import os
 import subprocess
 from pathlib import Path
 
-SAYS = "kernel/qkv_proj_rope/says"  # what the quick farm reads its verdict from
+SAYS = "kernel/qkv_proj_rope/says"  # what the recorded farm reads its verdict from
 PROGRAM = "kernel/qkv_proj_rope/program.py"
+_SECONDS = 1767225600
 _WHO = {
     f"GIT_{role}_{what}": value
     for role in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "somebody"), ("EMAIL", "somebody@example.org"), ("DATE", "2026-01-01T00:00:00Z"))
+    for what, value in (("NAME", "somebody"), ("EMAIL", "somebody@example.org"), ("DATE", f"{_SECONDS} +0000"))
 }
 
 
@@ -26,9 +27,23 @@ class GitRemote:
 
     def commit(self, files: dict[str, str], *parents: str, ref: str = "") -> str:
         """A commit of `files` on top of the first parent's, where `ref` then points."""
+        if ref:
+            return self._imported(files, parents, ref)
         tree = dict(self._tree(parents[0])) if parents else {}
         tree |= {path: self.blob(text) for path, text in files.items()}
         return self.plant({path: ("100644", digest) for path, digest in tree.items()}, *parents, ref=ref)
+
+    def _imported(self, files: dict[str, str], parents: tuple[str, ...], ref: str) -> str:
+        """The same commit by one process in place of ten."""
+        who = f"{_WHO['GIT_COMMITTER_NAME']} <{_WHO['GIT_COMMITTER_EMAIL']}> {_SECONDS} +0000"
+        lines = [f"commit {ref}", "mark :1", f"committer {who}", "data 9", "a change", ""]
+        lines += [
+            f"{word} {parent}" for word, parent in zip(("from", *["merge"] * len(parents)), parents, strict=False)
+        ]
+        for path, text in files.items():
+            lines += [f"M 100644 inline {path}", f"data {len(text.encode())}", text]
+        stream = "\n".join([*lines, "", "get-mark :1", ""])
+        return self.git("-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", "--force", text=stream)
 
     def blob(self, text: str) -> str:
         """The object that holds a file's text."""

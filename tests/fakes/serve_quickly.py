@@ -1,4 +1,7 @@
-"""`farm serve` whose jobs are executed by the quick farm: python serve_quickly.py FARM.TOML."""
+"""`farm serve` whose jobs are executed by the recorded farm: python serve_quickly.py FARM.TOML.
+
+What that leaves is in the directory `evidence` beside FARM.TOML.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ from pathlib import Path
 from ci.config.settings import load
 from ci.server.process import serve
 from farm.errors import FarmError
-from tests.fakes import quick_farm
-
-FARM = (sys.executable, quick_farm.__file__)
+from tests.fakes import recorded_farm
 
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        serve(load(Path(sys.argv[1]), os.environ), FARM)
+        path = Path(sys.argv[1])
+        farm = (sys.executable, "-I", "-S", recorded_farm.__file__, str(path.with_name("evidence")))
+        serve(load(path, os.environ), farm)
     except FarmError as error:
         print(f"farm: {error}", file=sys.stderr)
         return 2

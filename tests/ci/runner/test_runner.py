@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ from farm.process.identity import ProcessIdentity
 from farm.store.engine import transaction
 from farm.store.run_store import Store
 from tests.ci.configuration import ENVIRONMENT, executing
-from tests.fakes import quick_farm
+from tests.fakes import recorded_runs
 from tests.fakes.git_remote import PROGRAM, SAYS, GitRemote
 from tests.fakes.github_api import TOKEN, GitHubApi
 from tests.fakes.served import served
@@ -42,14 +41,13 @@ from tests.farm import samples, sweep_samples
 
 pytestmark = pytest.mark.service
 
-FARM = (sys.executable, quick_farm.__file__)
-
 
 class Gate:
     """A runner and a sender over one store, and what they work for."""
 
-    def __init__(self, directory: Path, api: GitHubApi, url: str) -> None:
+    def __init__(self, directory: Path, api: GitHubApi, url: str, farm: tuple[str, ...]) -> None:
         self.api = api
+        self.farm = farm
         self.remote = GitRemote(directory / "remote.git")
         self.config: Config = executing(directory, url, self.remote.url)
         self.engine: Engine = open_database(os.environ["FARM_STORE"], print)
@@ -73,7 +71,7 @@ class Gate:
 
         async def both() -> None:
             sender = Sender(self.engine, self.forges)
-            runner = Runner(self.engine, self.config, self.forges, told=sender.wake, farm=FARM)
+            runner = Runner(self.engine, self.config, self.forges, told=sender.wake, farm=self.farm)
             tasks = [asyncio.create_task(work) for work in (runner.run(), sender.run())]
             end = time.monotonic() + seconds
             while not until() and time.monotonic() < end and not any(task.done() for task in tasks):
@@ -114,7 +112,7 @@ class Gate:
 
 
 @pytest.fixture
-def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evidence: Path) -> Iterator[Gate]:
     monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FARM_STORE", f"sqlite:///{tmp_path / 'store.sqlite'}")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
@@ -123,7 +121,7 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     monkeypatch.setenv("LC_SECRET", ENVIRONMENT["TOKEN"])  # of a name that is passed on
     api = GitHubApi()
     with served(api.app()) as url:
-        yield Gate(tmp_path, api, url)
+        yield Gate(tmp_path, api, url, recorded_runs.farm(evidence))
     assert api.problems == []
 
 
@@ -339,7 +337,7 @@ def test_a_dead_services_jobs_are_claimed_anew_followed_or_settled(gate: Gate) -
 
 
 def queue_sweep(gate: Gate, seeds: int) -> None:
-    """What a schedule queues; the quick farm tells by its seeds what becomes of it."""
+    """What a schedule queues; the recorded farm tells by its seeds what becomes of it."""
     asked = Validate(JobKind.SWEEP, "schedule/nightly", None, "", "", "", False, "", Priority.NIGHTLY)
     terms = SweepTerms(seeds=seeds, repeats=2, budget_minutes=10)
     with transaction(gate.engine, "written", write=True) as connection:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from ci.config.target import Target
 from ci.queue.claims import Claims, JobClaim
 from ci.queue.job_queue import Queue
 from ci.queue.job_targets import PlannedTarget
 from ci.queue.options import JobOptions
 from ci.queue.target_claims import TargetClaims
+from ci.runner import suite_selection
+from ci.runner.git_mirror import Commits
 from ci.store.states import JobKind
 from ci.store.tables import JOB_TARGET
+from farm.harness.commit_changes import ChangesRequest, SuiteChanges, examine
 from farm.model.audit import Actor
 from farm.model.run import Verdict
 from farm.store.engine import transaction
@@ -44,8 +48,22 @@ targets = [
 """
 
 
+async def concerned_here(commits: Commits, target: Target, changes: Sequence[str]) -> SuiteChanges:
+    """As `suite_selection.concerned`, without its process, which takes more than a second."""
+    asked = {"repository": str(commits.directory), "head": commits.head, "base": commits.base, "changes": [*changes]}
+    terms = {"suite": target.suite, "platform": target.platform, "files": target.files}
+    return examine(ChangesRequest.model_validate({**asked, **terms}))
+
+
 @pytest.fixture
-def several(gate: Gate, tmp_path: Path) -> Gate:
+def several(gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """As `whole`, where commits are examined in this process."""
+    monkeypatch.setattr(suite_selection, "concerned", concerned_here)
+    return configured(gate, tmp_path, TARGETS.format(checks="false"))
+
+
+@pytest.fixture
+def whole(gate: Gate, tmp_path: Path) -> Gate:
     """The gate of a repository with three targets, whose main branch has a file of each."""
     return configured(gate, tmp_path, TARGETS.format(checks="false"))
 
@@ -82,7 +100,8 @@ def approve(gate: Gate, head: str) -> None:
         Queue(connection, gate.config, gate.repository).approve("pull/7", head, "will", "a test")
 
 
-def test_a_commit_is_run_by_the_targets_that_it_touches_each_in_a_run_of_its_own(several: Gate) -> None:
+def test_a_commit_is_run_by_the_targets_that_it_touches_each_in_a_run_of_its_own(whole: Gate) -> None:
+    several = whole
     head = several.remote.pull(7, {PROGRAM: "faster", ALPHA: f"x = 1\n{MAIN}"})
     several.queue(head)
 
@@ -309,7 +328,7 @@ def test_a_commit_without_a_base_is_run_by_all_targets(several: Gate) -> None:
     ]
 
 
-def test_every_target_has_a_check_of_its_own_where_that_is_asked_for(gate: Gate, tmp_path: Path) -> None:
+def test_every_target_has_a_check_of_its_own_where_that_is_asked_for(several: Gate, gate: Gate, tmp_path: Path) -> None:
     found = configured(gate, tmp_path, TARGETS.format(checks="true"))
     head = found.remote.pull(7, {SAYS: "alpha=failed", ALPHA: f"x = 1\n{MAIN}"})
     found.queue(head)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import functools
 import json
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,19 +28,16 @@ from ci.server.service import create_service
 from ci.store.engine import open_database
 from ci.store.states import DeliveryState, OutboxState
 from ci.store.tables import DELIVERY, JOB, OUTBOX
-from farm.model.run import GainRecord, SourceRecord, Verdict
+from farm.model.run import Verdict
 from farm.store import health_store
 from farm.store.engine import transaction
-from farm.store.run_store import Store
-from kernel.clock import Clock
 from tests.ci.configuration import ENVIRONMENT, TEXT, written
-from tests.fakes import recorded_farm
+from tests.fakes import recorded_runs
 from tests.fakes.git_remote import GitRemote
 from tests.fakes.gitea_api import GiteaApi
 from tests.fakes.github_api import TOKEN, GitHubApi
 from tests.fakes.pulls import pull
 from tests.fakes.served import served
-from tests.farm import samples
 from tests.waiting import until
 
 GITHUB, GITEA = "octo-org/kernels", "tea-org/kernels"
@@ -72,35 +68,13 @@ def _empty_store() -> bytes:
         return path.read_bytes()
 
 
-@functools.cache
-def _evidence() -> bytes:
-    """A store with one recorded run for each thing that a commit's run may find."""
-    gain = GainRecord(case="tiny", clock=Clock.SIMULATED, before_us=40.0, after_us=20.0, landed=9, largest_gain=0.1)
-    source: dict[str, Any] = {"commit": "c" * 40, "tree": "", "place": "kernel"}
-    found: dict[str, dict[str, Any]] = {
-        "passed": {"verdict": Verdict.PASSED, "reason": "all gates passed"},
-        "failed": {"verdict": Verdict.FAILED, "reason": "tolerance: q differs on every device"},
-        "errored": {"verdict": Verdict.ERRORED, "reason": "3 of 9 trials were not measured"},
-        "hostile": {"verdict": Verdict.FAILED, "reason": HOSTILE},
-        "rules": {"verdict": Verdict.PASSED, "source": SourceRecord(**source, rule_changes=["kernel/rules.py"])},
-        "gains": {"verdict": Verdict.PASSED, "source": SourceRecord(**source, gains=[gain])},
-    }
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "evidence.sqlite"
-        path.write_bytes(_empty_store())
-        engine = open_database(f"sqlite:///{path}", print)
-        store = Store(engine)
-        for name, changes in found.items():
-            begun: dict[str, Any] = {
-                "run_id": f"recorded-{name}",
-                "commit": "c" * 40,
-                "directory": str(path),
-                "trials": [],
-            }
-            store.begin(samples.run(**begun, verdict=None))
-            store.finish(samples.run(**begun, **changes))
-        engine.dispose()
-        return path.read_bytes()
+# What the runs of a commit find, in words that the table's rows name.
+_FOUND: Mapping[str, Mapping[str, Any]] = {
+    "passed": {"verdict": Verdict.PASSED, "reason": "all gates passed"},
+    "failed": {"verdict": Verdict.FAILED, "reason": "tolerance: q differs on every device"},
+    "errored": {"verdict": Verdict.ERRORED, "reason": "3 of 9 trials were not measured"},
+    "hostile": {"verdict": Verdict.FAILED, "reason": HOSTILE},
+}
 
 
 class Farm:
@@ -112,8 +86,7 @@ class Farm:
         self.remote = GitRemote(directory / "remote.git")
         text = TEXT.format(api_url=urls[0], at_once=4) + _MORE.format(git=self.remote.url, gitea=urls[1])
         self.config: Config = written(directory, text)
-        for name, content in (("store.sqlite", _empty_store()), ("evidence.sqlite", _evidence())):
-            (directory / name).write_bytes(content)
+        (directory / "store.sqlite").write_bytes(_empty_store())
         store = self.config.store.model_copy(update={"url": f"sqlite:///{directory / 'store.sqlite'}"})
         runner = self.config.runner.model_copy(update={"fetch_bytes": 1 << 20})
         self.config = self.config.model_copy(update={"store": store, "runner": runner})
@@ -125,7 +98,7 @@ class Farm:
             "github": GitHubForge(TokenAuthStrategy(TOKEN), urls[0], "https://x.example", timeout_s=10),
             "gitea": GiteaForge(SecretStr(TOKEN), f"{urls[1]}/api/v1", timeout_s=10),
         }
-        farm = (sys.executable, "-I", "-S", recorded_farm.__file__, str(directory / "evidence.sqlite"))
+        farm = recorded_runs.farm(recorded_runs.record(directory / "evidence", _FOUND))
         self.app = create_service(self.config, self.engine, forges, farm)
         self.client = httpx.Client(timeout=60)
         self._number = 0
