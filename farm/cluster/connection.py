@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import ray
 
 from farm import paths
-from farm.cluster import endpoint_check, head_call, local, patience, ray_internals
+from farm.cluster import endpoint_check, head_call, head_watchdog, local, patience, ray_internals
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.cluster.workers import forked
 from farm.errors import InfrastructureError, UsageError
@@ -73,6 +73,7 @@ def connected(address: str | None, simulated: bool) -> Iterator[HeadWatchdog]:
     packages of the farm elsewhere than this process does.
     """
     installation.require_one()
+    head_watchdog.lost_after_s()  # a value that cannot be used is refused before anything starts
     if ray.is_initialized():
         installation.require_not_in(ray_internals.worker_path())
         with _watched() as held:
@@ -122,7 +123,7 @@ def _disconnect(watch: HeadWatchdog | None) -> None:
 
 @contextlib.contextmanager
 def _watched() -> Iterator[HeadWatchdog]:
-    watch = HeadWatchdog(ray.get_runtime_context().gcs_address)
+    watch = HeadWatchdog(ray.get_runtime_context().gcs_address, head_watchdog.lost_after_s())
     try:
         yield watch
     finally:

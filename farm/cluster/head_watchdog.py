@@ -8,25 +8,50 @@ answer of the head's service: the port of a head that is stopped stays open.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
 from farm.cluster import endpoint_check
-from farm.errors import InfrastructureError
+from farm.errors import InfrastructureError, UsageError
 
-# Ray gives up 60 s after it lost the head (gcs_rpc_server_reconnect_timeout_s), and a head with a durable store may be
-# back before that; between the two there must be time left to write the reports.
+# Ray gives up 60 s after it lost the head, and a head with a durable store may be back before that; between the two
+# there must be time left to write the reports.
 LOST_AFTER_S = 30.0
+VARIABLE = "FARM_HEAD_LOST_AFTER"
+_RAYS_VARIABLE = "RAY_gcs_rpc_server_reconnect_timeout_s"
+_RAYS_LIMIT_S = 60.0  # its default
+_REPORTING_S = 10.0
 _LOOK_S = 2.0
 _LEAVING_S = 2.0  # what a head may take to answer before it is worth asking it for an orderly end
+
+
+def lost_after_s() -> float:
+    """Seconds without an answer after which the head counts as lost: `$FARM_HEAD_LOST_AFTER`. Raises `UsageError`."""
+    text = os.environ.get(VARIABLE, f"{LOST_AFTER_S:g}")
+    most = _seconds(os.environ.get(_RAYS_VARIABLE, ""), _RAYS_LIMIT_S) - _REPORTING_S
+    seconds = _seconds(text, 0.0)
+    if not 1 <= seconds <= most:
+        raise UsageError(
+            f"{VARIABLE} is '{text}'; use a number of seconds from 1 to {most:g}, {_REPORTING_S:g} less than Ray's own "
+            f"limit, {_RAYS_VARIABLE}"
+        )
+    return seconds
+
+
+def _seconds(text: str, default: float) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return default
 
 
 class HeadLostError(InfrastructureError):
     """The cluster's head node does not answer any more."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, silent_s: float = LOST_AFTER_S) -> None:
         self.address = address
-        super().__init__(f"the head node of the cluster, {address}, has not answered for {LOST_AFTER_S:g} s")
+        super().__init__(f"the head node of the cluster, {address}, has not answered for {silent_s:g} s")
 
 
 class HeadWatchdog:
@@ -51,7 +76,7 @@ class HeadWatchdog:
     def check(self) -> None:
         """Raise `HeadLostError` where the head is lost."""
         if self.lost:
-            raise HeadLostError(self.address)
+            raise HeadLostError(self.address, self._lost_after_s)
 
     def answers(self) -> bool:
         """Ask the head now. False where it does not answer within two seconds."""

@@ -87,6 +87,7 @@ class RunWriter:
         self._changed = threading.Condition(threading.RLock())
         self._waiting: deque[_Write] = deque()
         self._late = False  # the store did not answer a write at once
+        self._silent = False  # it did not answer the last read at all
         self._why = ""  # what it said last
         self._problem: Exception | None = None  # another error than that the store is away
         self._run_id = ""  # of the run that is under way
@@ -208,9 +209,11 @@ class RunWriter:
 
     def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         """Return what `read` returns. Raises what it raises, and `StoreSilentError`."""
+        limit_s = min(self._read_s, self._prompt_s) if self._silent else self._read_s
         asked = BackgroundCall("run-reader", read, *arguments)
-        if not asked.ended(self._read_s):
-            raise StoreSilentError("read", self._read_s)
+        self._silent = not asked.ended(limit_s)
+        if self._silent:
+            raise StoreSilentError("read", limit_s)
         return asked.result()
 
     def _put(self, action: Callable[[], None], events: tuple[HealthEvent, ...] = ()) -> None:
