@@ -91,6 +91,7 @@ def environment(work: Path, data: Data, call: HarnessCall, disk_bytes: int, path
         "file": str(place / "digests.jsonl"),
         "function": wanted.function,
         "argument": wanted.argument,
+        "name": wanted.name,
         "inputs": wanted.inputs,
         "inputs_argument": wanted.inputs_argument,
         "save": str(place / "inputs") if frozen and call.save else "",

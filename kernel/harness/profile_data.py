@@ -41,6 +41,7 @@ class Digests(ProfileSection):
 
     function: Function = Field(min_length=1)  # that compares: "golden.validation:validate_golden"
     argument: str = Field(pattern=_IDENTIFIER)  # of it, with the outputs: a tensor, or a list or mapping of them
+    name: str = Field(default="", pattern=f"{_IDENTIFIER}|^$")  # of it, with the output's name where that is one tensor
     inputs: Function = ""  # that returns inputs: those of the first run are given to every later one
     inputs_argument: str = Field(default="", pattern=f"{_IDENTIFIER}|^$")  # where they are an argument of it instead
 

@@ -181,7 +181,8 @@ class Lines(ProfileSection):
 
     passed: Pattern = ""  # the pass line
     unvalidated: Pattern = ""  # in a pass line: it compared nothing, which is no pass
-    output: Pattern = ""  # with groups `name` and `verdict` (PASS or not); `shape`, `dtype`, `how` where there are
+    output: Pattern = ""  # with groups `name` and `verdict`; `shape`, `dtype`, `how` where there are
+    passing: Pattern = "^PASS$"  # what the group `verdict` holds where the output is right
     outputs_required: bool = True  # a pass that names no output is none
     mode: Pattern = ""  # a line that begins a further program; group `mode` names it, or they are counted
     mode_name: Pattern = ""  # with a group `mode`: a line that names the program that begins next

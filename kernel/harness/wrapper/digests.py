@@ -14,7 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from .frozen import Frozen, NotFrozenError
-from .tensors import described, named
+from .tensors import described
+from .tensors import named as outputs_of
 
 _MOST_OUTPUTS = 200_000  # of one process, some 40 MB of lines
 _MOST_PROBLEMS = 20
@@ -25,7 +26,7 @@ Function = Callable[..., Any]
 class DigestWriter:
     """What one process does: `asked` is the content of the environment variable.
 
-    Keys: `file`, `function`, `argument`, `inputs`, `inputs_argument`, `save`, `feed`, `most_bytes`.
+    Keys: `file`, `function`, `argument`, `name`, `inputs`, `inputs_argument`, `save`, `feed`, `most_bytes`.
     """
 
     def __init__(self, asked: dict[str, Any]) -> None:
@@ -77,16 +78,20 @@ class DigestWriter:
         function = found.__func__ if kind else found
         argument = self.asked["argument" if key == "function" else "inputs_argument"]
         signature = inspect.signature(function)
-        if argument and argument not in signature.parameters:
-            raise TypeError(f"it has no argument '{argument}'; it has: {', '.join(signature.parameters)}")
+        for needed in (argument, self.asked["name"] if key == "function" else ""):
+            if needed and needed not in signature.parameters:
+                raise TypeError(f"it has no argument '{needed}'; it has: {', '.join(signature.parameters)}")
         wrapper = (self._comparing if key == "function" else self._preparing)(function, signature, argument)
         setattr(owner, last, kind(wrapper) if kind else wrapper)
 
     def _comparing(self, function: Function, signature: inspect.Signature, argument: str) -> Function:
+        named = self.asked["name"]
+
         @functools.wraps(function)
         def compared(*args: Any, **kwargs: Any) -> Any:
             try:
-                self._observe(argument, _argument(signature, argument, args, kwargs))
+                label = str(_argument(signature, named, args, kwargs)) if named else argument
+                self._observe(label, _argument(signature, argument, args, kwargs))
             except Exception as error:  # noqa: BLE001  # the program must not see it
                 self.problem(f"{self.asked['function']}: {type(error).__name__}: {error}")
             return function(*args, **kwargs)
@@ -105,13 +110,13 @@ class DigestWriter:
 
         return prepared
 
-    def _observe(self, argument: str, value: Any) -> None:
+    def _observe(self, label: str, value: Any) -> None:
         with self._lock:
             if os.getpid() != self._pid:  # a child that was forked counts its own
                 self._pid, self._calls, self._outputs = os.getpid(), 0, 0
             self._calls += 1
             entries = []
-            for name, tensor in named(argument, value):
+            for name, tensor in outputs_of(label, value):
                 self._outputs += 1
                 if self._outputs > _MOST_OUTPUTS:
                     raise ValueError(f"more than {_MOST_OUTPUTS} outputs in one process")

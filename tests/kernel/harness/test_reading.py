@@ -48,6 +48,19 @@ def test_outputs_and_their_mismatches_are_read() -> None:
     assert "ratio_allclose fail" in qr.detail
 
 
+@pytest.mark.parametrize(
+    ("passing", "right"),
+    [("^PASS$", {"a": False, "b": False, "c": True}), ("^(?:OK|0)$", {"a": True, "b": True, "c": False})],
+)
+def test_the_word_of_an_output_that_is_right_is_the_profiles(passing: str, right: dict[str, bool]) -> None:
+    lines = Lines(passed="^all", output=r"^check (?P<name>\w+): (?P<verdict>\w+)", passing=passing)
+    reader = Reader(shipped().model_copy(update={"lines": lines}))
+
+    reader.feed(b"check a: OK\ncheck b: 0\ncheck c: PASS\n")
+
+    assert {name: claim.passed for name, claim in reader.close().claims.items()} == right
+
+
 @given(st.lists(st.integers(1, len(WRONG.encode())), max_size=8))
 def test_how_the_output_is_cut_into_pieces_does_not_matter(cuts: list[int]) -> None:
     data = WRONG.encode()
