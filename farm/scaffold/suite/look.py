@@ -44,6 +44,9 @@ class Looked:
     mentions: frozenset[str] = frozenset()  # of `_WORDS`, anywhere in the text
 
 
+# By which a suite's conftest.py takes a device; the first that it adds is the one.
+PYTEST_DEVICES = ("--device", "--device-id", "--npu", "--npu-id", "--card")
+
 _WORDS = (
     "ASCEND_RT_VISIBLE_DEVICES",
     "set_device",
@@ -120,11 +123,11 @@ def look(root: Path, style: Style | None = None) -> Looked:
 def _style(seen: _Reading, build: str) -> Style:
     """The way in which most of the repository is run on a device."""
     with_device = [each for each in seen.scripts if each.device]
-    if seen.tests and any("device" in option for option in seen.options):
+    if seen.tests and any(option in seen.options for option in PYTEST_DEVICES):
         return Style.PYTEST
     if with_device and len(with_device) >= len(seen.tests):
         return Style.SCRIPTS
-    if seen.runs or (build and "__aicore__" in seen.mentions):
+    if seen.runs or (build and ("__aicore__" in seen.mentions or not (seen.tests or seen.scripts))):
         return Style.ASCEND_C
     return Style.PYTEST if seen.tests else Style.SCRIPTS
 

@@ -15,6 +15,7 @@ class PassLines:
 
     passed: str
     output: str
+    passing: str  # "" where the word is the usual one
     unvalidated: str
 
 
@@ -34,6 +35,7 @@ def found_in(lines: Sequence[PrintedLine]) -> PassLines | None:
     return PassLines(
         passed=f"^{beginning}{re.escape(passed.word)}" + _behind(passed),
         output=f"^{name}(?P<verdict>{re.escape(output.word)}|FAIL\\w*)\\b",
+        passing="" if output.word == "PASS" else f"^{re.escape(output.word)}$",
         unvalidated="skipped" if skipped else "",
     )
 

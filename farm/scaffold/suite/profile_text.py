@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from farm.scaffold.suite import pass_lines
-from farm.scaffold.suite.look import Looked, Style
+from farm.scaffold.suite.look import PYTEST_DEVICES, Looked, Style
 from farm.scaffold.suite.script import Script
 
 OPEN = "# not found: "  # begins each line that somebody must look at
@@ -36,7 +36,15 @@ _SUMMARIES = {
 
 def of(name: str, found: Looked) -> str:
     """Return the profile, which `kernel.harness.profile.parse` takes as it is."""
-    parts = [_head(name, found), _files(found), _results(found), _platforms(found), _environment(found), _data(found)]
+    parts = [
+        _head(name, found),
+        _set_up(found),
+        _files(found),
+        _results(found),
+        _platforms(found),
+        _environment(found),
+        _data(found),
+    ]
     return "\n\n".join("\n".join(lines) for lines in map(list, parts) if lines) + "\n"
 
 
@@ -71,8 +79,9 @@ def _command(found: Looked) -> list[str]:
         profiled = ["msprof", "--output={workdir}/prof"] if "msprof" in found.mentions else []
         return [*profiled, "bash", "{file}"]
     if found.style is Style.PYTEST:
-        options = [f"--{key}" for key in ("platform", "device") if f"--{key}" in found.options]
-        words = [word for option in options for word in (option, f"{{{option.removeprefix('--')}}}")]
+        device = next((each for each in PYTEST_DEVICES if each in found.options), "")
+        words = ["--platform", "{platform}"] if "--platform" in found.options else []
+        words += [device, "{device}"] if device else []
         return [
             "python",
             "-m",
@@ -87,6 +96,16 @@ def _command(found: Looked) -> list[str]:
     platform, device = _usual(found, "platform"), _usual(found, "device")
     words = [*([platform, "{platform}"] if platform else []), *([device, "{device}"] if device else [])]
     return ["python", "{file}", *words]
+
+
+def _set_up(found: Looked) -> Iterator[str]:
+    if found.build and found.style is Style.ASCEND_C:
+        yield "[[setup]]"
+        yield 'name = "build"'
+        yield f"command = {listed(['bash', found.build])}"
+        yield f"{OPEN}which arguments {found.build} takes, and what it makes; write them into command and outputs"
+        yield 'outputs = ["build"]'
+        yield f"{OPEN}scripts of the toolkit; write activate = ['/usr/local/Ascend/ascend-toolkit/set_env.sh']"
 
 
 def _usual(found: Looked, key: str) -> str:
@@ -135,6 +154,8 @@ def _results(found: Looked) -> Iterator[str]:
         if shown.unvalidated:
             yield f"unvalidated = {quoted(shown.unvalidated)}"
         yield f"output = {quoted(shown.output)}"
+        if shown.passing:
+            yield f"passing = {quoted(shown.passing)}"
         yield f"{OPEN}a line with a time; write time = '...' with a group (?P<us>...), or median and rounds = N"
         return
     yield from ("[results]", 'by = "exit"')
@@ -157,8 +178,6 @@ def _times(found: Looked) -> Iterator[str]:
         )
     else:
         yield f"{OPEN}where its times are; write [[times]] with file and column, for example of op_summary_*.csv"
-    if found.build:
-        yield f"{OPEN}what {found.build} must have built before a file runs; build it on the hosts of the devices"
 
 
 def _platforms(found: Looked) -> Iterator[str]:

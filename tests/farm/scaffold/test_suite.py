@@ -61,6 +61,7 @@ ASCEND_C = {
     "add/add.cpp": 'extern "C" __global__ __aicore__ void add() {}\n',
     "add/test_add.py": NEVER_RUN,
 }
+SHELL = {"build.sh": "exit 1\n", "cases/add.sh": "exit 1\n"}
 PLAIN = {"softmax.py": NEVER_RUN + "if __name__ == '__main__':\n    print('done')\n", "notes.txt": "nothing"}
 
 
@@ -104,6 +105,7 @@ def farm(*arguments: str) -> Result:
             {"npu": False},
         ),
         (PLAIN, Style.SCRIPTS, ["python", "{file}"], ["*.py"], "exit", {"npu": False}),
+        (SHELL, Style.ASCEND_C, ["bash", "{file}"], ["build.sh"], "exit", {"npu": False}),
     ],
 )
 def test_each_style_gives_a_profile_that_is_good(
@@ -154,7 +156,7 @@ def test_a_profile_of_scripts_runs_them_as_it_is(tmp_path: Path) -> None:
     [
         (SCRIPTS, "the function that makes the inputs; write inputs = "),
         (PYTEST, "the names of its platforms; write one table for each"),
-        (ASCEND_C, "what build.sh must have built before a file runs"),
+        (ASCEND_C, "which arguments build.sh takes, and what it makes; write them into command and outputs"),
         (PLAIN, "lines that name each output with PASS or FAIL; with such, write [lines]"),
         (PLAIN, "how a file takes its device; the leased one is the only one visible"),
     ],
@@ -166,6 +168,17 @@ def test_what_the_files_do_not_show_is_a_line_that_says_what_to_write(
 
     assert any(told in sentence for sentence in written.open)
     assert all(f"# not found: {sentence}" in (tmp_path / "mine.toml").read_text() for sentence in written.open)
+
+
+def test_a_build_script_is_a_set_up_step_and_a_device_option_of_pytest_is_found_by_its_name(tmp_path: Path) -> None:
+    built = suite.write(repository(tmp_path / "a", ASCEND_C), tmp_path / "a.toml", None).profile
+    named = {**PYTEST, "tests/conftest.py": PYTEST["tests/conftest.py"].replace("--device", "--npu")}
+    tested = suite.write(repository(tmp_path / "b", named), tmp_path / "b.toml", None).profile
+
+    assert [(step.name, step.command, step.outputs) for step in built.setup] == [
+        ("build", ["bash", "build.sh"], ["build"])
+    ]
+    assert tested.command[4:6] == ["--npu", "{device}"]
 
 
 def test_the_style_can_be_named_and_must_have_something_to_run(tmp_path: Path) -> None:
