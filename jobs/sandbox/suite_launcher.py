@@ -203,6 +203,8 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in given.items() if name != "HOME" or value != os.environ.get("HOME")}
     # Programs of a directory that is not shown, of a home for example, are found where the farm's own Python is.
     kept["PATH"] = os.pathsep.join(filter(None, [kept.get("PATH"), own["PATH"]]))
+    # pytest would load the farm's plugin where it finds the farm's Python, and the farm is not shown.
+    kept["PYTEST_ADDOPTS"] = " ".join(filter(None, [kept.get("PYTEST_ADDOPTS"), "-p no:farm"]))
     return {"HOME": _HOME, "TMPDIR": _HOME, "USER": "farm", "LANG": "C.UTF-8", **kept}
 
 
