@@ -75,11 +75,9 @@ def postgres() -> Iterator[str]:
         pytest.skip("no PostgreSQL: none is installed, and FARM_TEST_POSTGRES names none")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'below' / 'store.sqlite'}"
+def _empty(kind: str, request: pytest.FixtureRequest, directory: Path) -> str:
+    if kind == "sqlite":
+        return f"sqlite:///{directory / 'below' / 'store.sqlite'}"
     found: str = request.getfixturevalue("postgres")
     engine = create_engine(found)
     with engine.begin() as connection:
@@ -87,6 +85,24 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         connection.exec_driver_sql("CREATE SCHEMA public")
     engine.dispose()
     return found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    return _empty(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """Which database `one_url` is of. What depends on the database is parametrized over the names of both."""
+    return "sqlite"
+
+
+@pytest.fixture
+def one_url(request: pytest.FixtureRequest, tmp_path: Path, database_kind: str) -> str:
+    """An empty database, for tests of what is the same on each kind."""
+    return _empty(database_kind, request, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ class Description:
         _let_null_be_null(description)
         self._description = description
         # That the description is itself one takes seconds to find, and is its publisher's to see to.
-        self._openapi = OpenAPI.from_dict(description, config=Config(spec_validator_cls=None))
+        unchecked = Config(spec_validator_cls=None)  # type: ignore[arg-type]  # which it takes
+        self._openapi = OpenAPI.from_dict(description, config=unchecked)
 
     def request_problems(self, request: Request, body: bytes) -> list[str]:
         """What of a request is not as described; fields that are not described count too."""

@@ -33,6 +33,8 @@ from tests.fakes.served import served
 pytestmark = pytest.mark.service
 
 REPOSITORY = "octo-org/kernels"
+# What locks, compares or claims rows, and so is another thing on each database.
+EACH_DATABASE = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
 
 
 class Gate:
@@ -96,8 +98,8 @@ class Gate:
 
 
 @pytest.fixture
-def gate(tmp_path: Path, url: str) -> Iterator[Gate]:
-    engine = open_database(url, print)
+def gate(tmp_path: Path, one_url: str) -> Iterator[Gate]:
+    engine = open_database(one_url, print)
     api = GitHubApi()
     api.permissions = {"will": "write", "rita": "read"}
     with served(api.app()) as address:
@@ -106,6 +108,7 @@ def gate(tmp_path: Path, url: str) -> Iterator[Gate]:
     assert api.problems == []
 
 
+@EACH_DATABASE
 def test_a_pull_request_is_queued_and_its_check_is_there_at_once(gate: Gate) -> None:
     gate.push(7, 5, "opened")
 
@@ -114,6 +117,7 @@ def test_a_pull_request_is_queued_and_its_check_is_there_at_once(gate: Gate) -> 
     assert gate.api.checks[1]["external_id"] == gate.jobs("id")[0]
 
 
+@EACH_DATABASE
 def test_a_newer_commit_cancels_the_older_run(gate: Gate) -> None:
     gate.push(7, 5, "opened")
     gate.push(8, 50, "opened")
@@ -143,6 +147,7 @@ def test_an_answer_is_a_sentence_that_links_to_the_job(gate: Gate) -> None:
     assert cancelled.splitlines()[1:] == ["Cancelled 1 job, by will."]
 
 
+@EACH_DATABASE
 def test_what_comments_ask_for_is_in_the_audit_log_obeyed_or_not(gate: Gate) -> None:
     gate.push(7, 5, "opened")
     gate.comment("/farm cancel", login="rita")
@@ -165,6 +170,7 @@ def test_what_comments_ask_for_is_in_the_audit_log_obeyed_or_not(gate: Gate) -> 
     assert found[1].subject == gate.jobs("id")[0]
 
 
+@EACH_DATABASE
 def test_the_same_commit_is_not_validated_twice_by_itself(gate: Gate) -> None:
     gate.push(7, 5, "opened")
     gate.push(7, 5, "ready_for_review")
@@ -191,6 +197,7 @@ def test_a_closed_pull_request_and_a_draft_free_their_place(gate: Gate) -> None:
     assert gate.jobs("state") == ["cancelled", "cancelled"]
 
 
+@EACH_DATABASE
 def test_a_fork_waits_until_exactly_its_commit_is_approved(gate: Gate) -> None:
     gate.push(7, 5, "opened", fork=True)
     assert gate.checks() == [("queued", None)]
@@ -253,6 +260,7 @@ def test_a_stranger_the_forge_does_not_know_is_not_obeyed(gate: Gate) -> None:
     assert gate.jobs("state") == ["queued"]
 
 
+@EACH_DATABASE
 def test_a_rerequested_check_gets_another_verdict_under_the_same_terms(gate: Gate) -> None:
     gate.push(7, 5, "opened")
     gate.comment("/farm run --devices 5")
@@ -264,6 +272,7 @@ def test_a_rerequested_check_gets_another_verdict_under_the_same_terms(gate: Gat
     assert gate.jobs("options")[-1] == gate.jobs("options")[-2]
 
 
+@EACH_DATABASE
 def test_a_merge_group_has_its_own_check_and_is_dropped_when_destroyed(gate: Gate) -> None:
     ref = "refs/heads/gh-readonly-queue/main/pr-7-abc"
     group = {"head_sha": sha(20), "head_ref": ref, "base_sha": sha(1), "base_ref": "refs/heads/main"}
@@ -274,6 +283,7 @@ def test_a_merge_group_has_its_own_check_and_is_dropped_when_destroyed(gate: Gat
     assert gate.jobs("state") == ["cancelled"]
 
 
+@EACH_DATABASE
 def test_a_delivery_waits_for_the_forge_and_holds_up_no_other(gate: Gate) -> None:
     gate.api.faults.append(Fault(502, method="GET"))
     gate.push(7, 5, "opened")
@@ -311,6 +321,7 @@ def test_a_refusal_that_is_not_about_something_gone_says_that_instead(gate: Gate
     assert gate.outcomes()[0][1].startswith("nothing was done: the forge refuses what it takes: ")
 
 
+@EACH_DATABASE
 def test_what_is_not_understood_is_kept_and_tried_again_when_redelivered(gate: Gate) -> None:
     gate.deliver("pull_request", {"action": "opened"}, delivery_id="odd")
     assert gate.outcomes()[0][0] == "failed"
@@ -321,6 +332,7 @@ def test_what_is_not_understood_is_kept_and_tried_again_when_redelivered(gate: G
     assert Inbox(gate.engine).add([again]) == [Receipt.REPLAYED]
 
 
+@EACH_DATABASE
 def test_a_delivery_is_acted_on_once_by_many_gates(gate: Gate) -> None:
     gate.api.pulls[7] = pull(7, 5)
     comment = {"id": 1, "body": "/farm run", "user": {"login": "will", "type": "User"}}
@@ -337,6 +349,7 @@ def test_a_delivery_is_acted_on_once_by_many_gates(gate: Gate) -> None:
     assert gate.jobs("state") == ["queued"]
 
 
+@EACH_DATABASE
 def test_what_was_missed_is_found_by_asking(gate: Gate) -> None:
     gate.push(7, 5, "opened")
     gate.push(8, 50, "opened")
@@ -371,6 +384,7 @@ def test_a_forge_that_is_away_at_start_stops_nothing(gate: Gate) -> None:
     assert gate.jobs("id") == []
 
 
+@EACH_DATABASE
 def test_everything_the_forge_is_told_of_a_job_is_told_in_order(gate: Gate) -> None:
     gate.push(7, 5, "opened", fork=True)
     gate.comment(f"/farm approve {sha(5)}")

@@ -15,7 +15,7 @@ from farm.model.run import Verdict
 from farm.process import identity
 from farm.store import audit_log
 from farm.store.engine import transaction
-from tests.ci.webhook.test_dispatcher import Gate, gate
+from tests.ci.webhook.test_dispatcher import EACH_DATABASE, Gate, gate
 from tests.fakes.pulls import sha
 
 pytestmark = pytest.mark.service
@@ -95,6 +95,7 @@ def test_a_push_to_a_branch_meets_no_pull_requests_check(gate: Gate) -> None:
     assert gate.api.checks[1]["conclusion"] == "success" and not gate.api.mergeable(sha(5))
 
 
+@EACH_DATABASE
 def test_a_retargeted_pull_request_is_judged_anew_and_approved_anew(gate: Gate) -> None:
     gate.push(7, 5, "opened", fork=True)
     gate.comment(f"/farm approve {sha(5)}")
@@ -116,6 +117,7 @@ def test_an_edited_title_changes_nothing(gate: Gate) -> None:
     assert gate.jobs("state") == ["cancelled"]
 
 
+@EACH_DATABASE
 def test_a_draft_again_and_a_closed_pull_request_stop_and_a_reopened_one_is_judged_anew(gate: Gate) -> None:
     gate.push(7, 5, "opened")
     gate.push(7, 5, "converted_to_draft", draft=True)
@@ -158,6 +160,7 @@ def test_of_two_pull_requests_with_one_head_both_must_pass(gate: Gate, bad: Verd
     assert gate.api.mergeable(sha(5)), "nobody waits for the other one any more"
 
 
+@EACH_DATABASE
 def test_both_of_one_head_pass_and_either_can_be_merged(gate: Gate) -> None:
     for number in (7, 8):
         gate.push(number, 5, "opened")
@@ -168,6 +171,7 @@ def test_both_of_one_head_pass_and_either_can_be_merged(gate: Gate) -> None:
     assert gate.api.checks[1]["output"]["title"].startswith("passed")
 
 
+@EACH_DATABASE
 def test_one_that_moves_on_to_another_head_holds_up_nobody(gate: Gate) -> None:
     for number in (7, 8):
         gate.push(number, 5, "opened")
@@ -177,6 +181,7 @@ def test_one_that_moves_on_to_another_head_holds_up_nobody(gate: Gate) -> None:
     assert gate.api.mergeable(sha(5)) and not gate.api.mergeable(sha(6))
 
 
+@EACH_DATABASE
 def test_five_clicks_on_retry_make_one_job_and_say_who_wanted_it(gate: Gate) -> None:
     gate.push(7, 5, "opened")
     end(gate, "pull/7", Verdict.ERRORED)
