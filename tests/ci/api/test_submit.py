@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from ci.api import tokens
 from ci.store.engine import open_database
 from ci.store.states import Scope
+from farm.cli.app import main
 from tests.ci.configuration import executing
 from tests.ci.farm_serve import FARM, FarmServe
-from tests.fakes import serve_quickly
+from tests.fakes import recorded_runs, serve_quickly
 from tests.fakes.git_remote import PROGRAM, SAYS, GitRemote
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.served import served
@@ -32,6 +34,7 @@ class Service:
     def __init__(self, directory: Path, forge_url: str) -> None:
         self.remote = GitRemote(directory / "remote.git")
         executing(directory, forge_url, self.remote.url)
+        recorded_runs.record(directory / "evidence")
         self.runs = directory / "home" / "service" / "runs"
         self.process = FarmServe(directory, sys.executable, "-m", serve_quickly.__name__)
         self.token = tokens.create(open_database(self.process.store, print), "me", [Scope.READ, Scope.SUBMIT])
@@ -39,11 +42,11 @@ class Service:
     def command(self, *words: str) -> list[str]:
         return [FARM, "run", "--server", self.process.url, "--repository", "octo-org/kernels", *words]
 
-    def run(self, *words: str, token: str = "") -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "FARM_TOKEN": token or self.token}
-        return subprocess.run(
-            self.command(*words), cwd=self.remote.path, env=env, capture_output=True, text=True, timeout=400
-        )
+    def run(self, *words: str, token: str = "") -> Result:
+        """The command, in this process."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.remote.path)
+            return CliRunner().invoke(main, self.command(*words)[1:], env={"FARM_TOKEN": token or self.token})
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def test_the_head_around_is_submitted_and_its_verdict_is_the_exit_code(service: 
     done = service.run("--json")
 
     record = json.loads(done.stdout)
-    assert (done.returncode, record["verdict"], record["commit"]) == (0, "passed", service.remote.main)
+    assert (done.exit_code, record["verdict"], record["commit"]) == (0, "passed", service.remote.main)
     assert "9 trials" in done.stderr  # the run's own words
     assert service.token not in done.stdout + done.stderr
 
@@ -69,7 +72,7 @@ def test_a_commit_is_run_against_the_base_it_was_submitted_with(service: Service
 
     done = service.run("--commit", "faster", "--base", ahead, "--case", "tiny", "--json")
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     words = json.loads((service.runs / json.loads(done.stdout)["run_id"] / "words.json").read_text())
     assert (words[words.index("--commit") + 1], words[words.index("--base") + 1]) == (head, service.remote.main)
     assert words[words.index("--case") + 1] == "tiny"
@@ -79,7 +82,7 @@ def test_a_commit_is_run_against_the_base_it_was_submitted_with(service: Service
 def test_a_base_that_does_not_exist_is_told_as_errored(service: Service) -> None:
     done = service.run("--commit", "main", "--base", "d" * 40)
 
-    assert done.returncode == 3
+    assert done.exit_code == 3
     assert "d" * 12 in done.stderr
 
 
@@ -118,5 +121,5 @@ def test_what_cannot_be_submitted_is_refused_in_one_line(
 ) -> None:
     done = service.run(*words, token=token)
 
-    assert (done.returncode, done.stdout) == (code, "")
+    assert (done.exit_code, done.stdout) == (code, "")
     assert len(done.stderr.splitlines()) == 1 and remedy in done.stderr
