@@ -9,7 +9,6 @@ from kernel.harness.profile import Profile, parse
 _TEXT = """
 name = "small"
 summary = "a suite of the tests"
-flags = [{ option = "--level", values = ["2"] }, { option = "--absent" }]
 command = [INTERPRETER, "-m", "pytest", "{file}", "--card", "{index}", "--junitxml={workdir}/junit.xml"]
 [files]
 include = ["test_*.py"]
@@ -25,6 +24,7 @@ PYTHONDONTWRITEBYTECODE = "1"
 """
 
 
-def small() -> Profile:
-    """A suite that finds its device in a variable, renumbered, and in an argument."""
-    return parse(_TEXT.replace("INTERPRETER", f'"{sys.executable}"'), "small.toml")
+def small(*, flags: bool = False) -> Profile:
+    """A suite that finds its device in a variable, renumbered, and in an argument; `flags`: with optional arguments."""
+    offered = 'flags = [{ option = "--level", values = ["2"] }, { option = "--absent" }]\n' if flags else ""
+    return parse(offered + _TEXT.replace("INTERPRETER", f'"{sys.executable}"'), "small.toml")

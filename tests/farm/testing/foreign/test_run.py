@@ -72,7 +72,9 @@ def test_skipped(): pass
 """
 
 
-def ended(tmp_path: Path, tests: str, places: tuple[Place, ...] = PLACES, limit_s: float = 60.0) -> list[TestResult]:
+def ended(
+    tmp_path: Path, tests: str, places: tuple[Place, ...] = PLACES, limit_s: float = 60.0, *, flags: bool = False
+) -> list[TestResult]:
     """Run a suite of `tests` in one file."""
     root = tmp_path / "repository"
     root.mkdir()
@@ -80,13 +82,13 @@ def ended(tmp_path: Path, tests: str, places: tuple[Place, ...] = PLACES, limit_
     (root / "test_all.py").write_text(tests)
     (root / "pytest.ini").write_text("[pytest]\naddopts = -x -p no:cacheprovider\n")
     suite = ForeignSuite(
-        small(), "npu", pytest_call.of(small()), SetupResult(root), (str(root / "test_all.py"),), limit_s
+        small(flags=flags), "npu", pytest_call.of(small()), SetupResult(root), (str(root / "test_all.py"),), limit_s
     )
     return run(suite, places, tmp_path / "logs")
 
 
 def test_each_worker_has_its_device_and_what_may_be_the_devices_fault_is_tried_on_another(tmp_path: Path) -> None:
-    results = ended(tmp_path, TESTS)
+    results = ended(tmp_path, TESTS, flags=True)
 
     found = {each.name.partition("::")[2]: each for each in results}
     assert {name: each.ending for name, each in found.items()} == {
