@@ -69,6 +69,11 @@ class Honest:
         return SimulatedUs(WALL_US)
 
 
+def hang() -> None:
+    """Not end within any limit."""
+    time.sleep(600)
+
+
 def flip_lowest_bit(tensor: torch.Tensor) -> None:
     """Flip the lowest bit of one element in the middle: within every tolerance, and not the same bits."""
     raw = tensor.view(torch.int16).flatten()
@@ -176,14 +181,33 @@ class HangsOnOneDevice(Honest):
 
     def disturb(self, outputs: Tensors, device: int) -> None:
         if device == 1:
-            time.sleep(600)
+            hang()
+
+
+class DiesOrHangs(Honest):
+    """The process on device 1 is gone in the middle of a run, device 0 never answers."""
+
+    def disturb(self, outputs: Tensors, device: int) -> None:
+        if device == 1:
+            os._exit(137)
+        if device == 0:
+            hang()
 
 
 class HangsEverywhere(Honest):
     """The kernel never ends."""
 
     def disturb(self, outputs: Tensors, device: int) -> None:
-        time.sleep(600)
+        hang()
+
+
+class TakesAllMemory(Honest):
+    """The process takes more and more memory until somebody ends it."""
+
+    def disturb(self, outputs: Tensors, device: int) -> None:
+        held = []
+        while True:
+            held.append(bytearray(os.urandom(1 << 20)) * 64)
 
 
 class FaultsOnOneDevice(Honest):
