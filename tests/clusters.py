@@ -1,4 +1,4 @@
-"""Ray clusters of several nodes on this machine, whose workers are forked as those of the farm's own clusters are."""
+"""Ray clusters on this machine, whose workers are forked as those of the farm's own clusters are."""
 
 from __future__ import annotations
 
@@ -14,14 +14,41 @@ HEAD = {"num_cpus": 2, "include_dashboard": False}
 
 
 @contextlib.contextmanager
-def cluster(nodes: int = 0, per_node: int = 2) -> Iterator[Any]:
-    """A head without devices and nodes "n0", "n1" … of `per_node` devices each, with this process connected to it."""
+def local(devices: int) -> Iterator[str]:
+    """A Ray of one node with so many simulated devices, with this process connected to it; its address."""
+    import ray
+
+    logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
+    with forked.workers(simulated=True):
+        patience.started(
+            lambda: ray.init(
+                address="local",  # or Ray joins the cluster of a test that runs beside this one
+                num_cpus=2,
+                resources={"NPU": devices},
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        )
+        try:
+            yield str(ray.get_runtime_context().gcs_address)
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def cluster(nodes: int = 0, per_node: int = 2, address: str = "") -> Iterator[Any]:
+    """A head without devices and nodes "n0", "n1" … of `per_node` devices each, with this process connected to it.
+
+    They have the IP `address` of this machine, where one is given.
+    """
     import ray
     from ray.cluster_utils import Cluster
 
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
     with forked.workers(simulated=True):
-        started = patience.started(lambda: Cluster(initialize_head=True, head_node_args=HEAD))
+        where = {"node_ip_address": address} if address else {}
+        started = patience.started(lambda: Cluster(initialize_head=True, head_node_args=HEAD | where))
         try:
             for number in range(nodes):
                 add_node(started, number, per_node)
@@ -35,4 +62,5 @@ def cluster(nodes: int = 0, per_node: int = 2) -> Iterator[Any]:
 def add_node(started: Any, number: int, devices: int = 2, **labels: str) -> Any:
     """Start node "n<number>" of the cluster `started`."""
     wanted = {"resources": {"NPU": devices}, "labels": {"farm-node": f"n{number}", **labels}}
+    wanted |= {"node_ip_address": started.address.rpartition(":")[0]}
     return patience.started(lambda: started.add_node(num_cpus=2, include_dashboard=False, **wanted))
