@@ -12,7 +12,7 @@ from ci.web import charts
 from ci.web.auth.access import Reader
 from ci.web.listing import Word
 from ci.web.pages import render
-from farm.analysis.trends import find_trend, trend_cases
+from farm.analysis.trends import find_trend, toolchain_changes, trend_cases
 from farm.store import run_queries
 from farm.store.run_store import Store
 
@@ -58,6 +58,7 @@ def kernel(
         trend=trend,
         cases=trend_cases(store, kernel, platform, _LATELY),
         changes=changes,
+        tools={change.index: toolchain_changes(trend, change) for change in trend.changes},
         newest=list(reversed(trend.points))[:_TABLE],
         by=by,
         chart=charts.medians(trend, by == "commit"),

@@ -46,6 +46,16 @@ class CommitMedian:
     us: float  # median of their medians, µs of the trend's clock
 
 
+def toolchain_changes(trend: Trend, change: ChangePoint) -> list[str]:
+    """Return what of the toolchain is other from `change` on than in the run before it: "name: old, now new"."""
+    before, after = (trend.points[index].toolchain for index in (change.index - 1, change.index))
+    return [
+        f"{name}: {before.get(name, 'none')}, now {after.get(name, 'none')}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
 def by_commit(trend: Trend) -> tuple[CommitMedian, ...]:
     """The trend commit by commit, in the order in which they were first run; a store knows no history of git's."""
     runs: dict[str, list[HistoryPoint]] = defaultdict(list)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from farm import paths
-from farm.analysis.trends import CommitMedian, Trend, by_commit, find_trend, median_of, trend_cases
+from farm.analysis.trends import CommitMedian, Trend, by_commit, find_trend, median_of, toolchain_changes, trend_cases
 from farm.cli import options
 from farm.errors import UsageError
 from farm.report.charts.sparkline import bar
@@ -186,6 +186,8 @@ def _changes(trend: Trend) -> Table:
             microseconds(change.after_us),
             Text(signed_share(change.change), _mark(change)[1]),
         )
+        for tool in toolchain_changes(trend, change):
+            table.add_row(Text(f"    toolchain {one_line(tool, 80)}", "dim"), "", "", "", "")
     return table
 
 
@@ -283,6 +285,7 @@ def _json(trend: Trend) -> dict[str, Any]:
                 "before_us": change.before_us,
                 "after_us": change.after_us,
                 "change": change.change,
+                "toolchain": toolchain_changes(trend, change),
             }
             for change in trend.changes
         ],

@@ -161,6 +161,7 @@ class BaseRecord(Record):
     commit: str  # full id
     tree: str  # content address of the program's files; "" where there was nothing to measure
     lacks: str = ""  # why there was nothing to measure
+    toolchain: dict[str, str] = Field(default_factory=dict)  # of a suite whose set-up makes it; else as the head's
     builds: list[BuildRecord] = Field(default_factory=list)
     trials: list[TrialRecord] = Field(default_factory=list)  # without their tasks
     comparison: dict[str, ComparisonRecord] = Field(default_factory=dict)  # by case

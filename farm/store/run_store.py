@@ -235,7 +235,7 @@ class Store:
         with self._read() as connection:
             records = self._readable(connection.execute(query))
         return [
-            HistoryPoint(record.run_id, record.started_at, record.commit, record.verdict, median)
+            HistoryPoint(record.run_id, record.started_at, record.commit, record.verdict, median, record.toolchain)
             for record in reversed(records)
             for median in [record.median_us.get(case)]
             if median is not None and median.overall is not None and record.verdict is not None

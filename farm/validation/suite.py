@@ -36,7 +36,7 @@ from farm.timestamps import now
 from farm.validation import resume
 from farm.validation.conduct import Judgement, conduct, make_directory
 from farm.validation.state import MAX_REPEATS_NOISY
-from farm.validation.suite_base import said_of_base
+from farm.validation.suite_base import other_tools, said_of_base
 from farm.validation.suite_other_cards import look_elsewhere
 from farm.validation.suite_state import SuiteRequest, SuiteRun
 from jobs.records import Arm
@@ -120,12 +120,15 @@ def run(
     """
     observer = observer or Observer()
     resolved = resolve(asked, options)
-    made = preparation.prepared(_platforms(asked, resolved), paths.cache(), observer.preparing)
+    platforms = _platforms(asked, resolved)
+    made = preparation.prepared(platforms, paths.cache(), observer.preparing)
     with leased(resolved, options, observer) as held:
         run_id, directory = make_directory(options)
         limits = RunDeadlines(options.timeouts, held.lease)
         going = SuiteRun(run_id, asked, held, directory, ProgressFile(directory, observer), limits, resumed)
         going.setup = preparation.records_of(made, directory)
+        if Arm.BASE in platforms and all(each.repository.result is not None for each in platforms.values()):
+            going.base_toolchain = platforms[Arm.BASE].toolchain()
         return conduct(going, functools.partial(_measure, going), functools.partial(_judge, going))
 
 
@@ -159,9 +162,11 @@ def _judge(going: SuiteRun, stopped: str) -> Judgement:
     planned = Counter(each.case for each in going.planned if each.arm is Arm.HEAD)
     found = going.asked.found
     judged_files = verdict.file_records(found.files, found.skipped, going.trials, gates, guilt, planned, unreached)
+    tools = other_tools(going.platform.toolchain(), going.base_toolchain)
     going.files = [
-        each.model_copy(update={"base": said_of_base(each.file, going.trials, going.base_trials)})
+        each.model_copy(update={"base": "; ".join(filter(None, (said, tools)))})
         for each in judged_files
+        for said in [said_of_base(each.file, going.trials, going.base_trials)]
     ]
     judged, reason = (Verdict.ERRORED, stopped) if stopped else verdict.verdict(going.files)
     return judged, reason, gates

@@ -70,6 +70,12 @@ def said_of_base(target: str, head: Sequence[TrialRecord], base: Sequence[TrialR
     return f"the merge base passes with {'the same' if ours == theirs else 'other'} bits"
 
 
+def other_tools(head: Mapping[str, str], base: Mapping[str, str]) -> str:
+    """Say which tools of the merge base have other versions than the head's; "" where none has, or none is known."""
+    differing = [f"{name} {base[name]}, now {head.get(name, 'none')}" for name in base if base[name] != head.get(name)]
+    return f"the toolchain of the merge base was another: {'; '.join(differing)}" if differing else ""
+
+
 def _bits(target: str, trials: Sequence[TrialRecord]) -> frozenset[tuple[str, str]]:
     return frozenset(
         (name, claim.sha256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -80,6 +81,7 @@ class SuiteRun:
     files: list[FileRecord] = field(default_factory=list)  # once judged
     looked_again: frozenset[str] = frozenset()
     setup: list[SetupRecord] = field(default_factory=list)  # what was made before the devices were leased
+    base_toolchain: Mapping[str, str] = field(default_factory=dict)  # of the merge base, where its set-up makes it
     executor: HarnessExecutor = field(init=False)
     exact: bool = field(init=False)  # the repository is its commit and nothing else
 
@@ -239,6 +241,7 @@ class SuiteRun:
             commit=commits.request.base,
             tree=commits.base.address if commits.base else "",
             lacks=commits.base_lacks,
+            toolchain=dict(self.base_toolchain),
             trials=self.base_trials,
             comparison={case: recorded(each) for case, each in compared.items()},
         )

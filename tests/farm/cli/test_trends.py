@@ -253,3 +253,19 @@ def test_the_targets_of_a_suite_have_trends_of_their_own() -> None:
 )
 def test_a_suite_without_runs_is_no_unknown_kernel(words: list[str], expect: int, said: str) -> None:
     assert said in farm(*words, expect=expect).stderr
+
+
+def test_a_change_of_level_names_what_of_the_toolchain_changed_with_it() -> None:
+    fill(US[:2], case="a", toolchain={"pypto": "0.1"})
+    with Store.open(paths.store_url()) as store:
+        for number, us in enumerate(US[2:4]):
+            median = MedianRecord(clock=Clock.SIMULATED, per_device={}, overall=us, mad_us=0.5, samples=[us])
+            started = f"2026-11-24T14:{number:02}:00.000+00:00"
+            changes: dict[str, Any] = {"run_id": f"b{number}", "started_at": started}
+            changes["toolchain"] = {"pypto": "0.2", "cc": "9"}
+            store.begin(samples.running(f"b{number}"))
+            store.finish(samples.run(cases=["a"], median_us={"a": median}, **changes))
+
+    [found] = json.loads(farm("--case", "a", "--json").stdout)
+
+    assert [each["toolchain"] for each in found["changes"]] == [["cc: none, now 9", "pypto: 0.1, now 0.2"]]

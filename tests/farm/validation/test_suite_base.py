@@ -11,7 +11,7 @@ from farm.gates.protocol import Evidence, PlannedMeasurement
 from farm.harness.file_selection import Found
 from farm.model.run import GateStatus, SourceRequest
 from farm.source.suite_commits import SuiteCommits
-from farm.validation.suite_base import regression, said_of_base, trials_of_base
+from farm.validation.suite_base import other_tools, regression, said_of_base, trials_of_base
 from jobs.records import Arm, ClaimRecord, Fault, TrialRecord
 from jobs.sandbox.source_tree import Tree
 from kernel.clock import Clock
@@ -124,3 +124,15 @@ def test_a_base_that_was_not_measured_says_why() -> None:
         said_of_base("a.py", [], [lost])
         == f"the merge base was not measured either: {lost.failure and lost.failure.message}"
     )
+
+
+@pytest.mark.parametrize(
+    ("base", "told"),
+    [
+        ({}, ""),
+        ({"cc": "1"}, ""),
+        ({"cc": "0", "ld": "3"}, "the toolchain of the merge base was another: cc 0, now 1; ld 3, now none"),
+    ],
+)
+def test_a_base_with_another_toolchain_is_said_to_have_it(base: dict[str, str], told: str) -> None:
+    assert other_tools({"cc": "1", "as": "2"}, base) == told
