@@ -15,7 +15,7 @@ from ci.store.states import OPEN, UNDER_WAY, JobState, Scope
 from ci.web import job_facts, logs
 from ci.web.auth.access import READER, Reader, Viewer, acting
 from ci.web.live import Drawn, LiveHere, stream
-from ci.web.pages import drawn, render
+from ci.web.pages import drawn, language_of, render
 from farm.model.audit import Actor, AuditAction
 from farm.monitor.active_runs import going
 from farm.store.engine import transaction
@@ -58,7 +58,8 @@ def job(request: Request, gate: GateHere, who: Reader, job_id: JobId) -> HTMLRes
 @router.get("/live", dependencies=[READER])
 def moving(request: Request, gate: GateHere, live: LiveHere, job_id: JobId) -> StreamingResponse:
     """The part of it that moves."""
-    return stream(request, live, lambda: _drawn(gate, job_id))
+    language = language_of(request)
+    return stream(request, live, language, lambda: _drawn(gate, language, job_id))
 
 
 @router.post("/cancel")
@@ -82,9 +83,9 @@ def retry(gate: GateHere, who: Retrier, origin: Origin, job_id: JobId) -> Redire
     return RedirectResponse(f"/jobs/{made.id}", 303)
 
 
-def _drawn(gate: ApiContext, job_id: str) -> Drawn:
+def _drawn(gate: ApiContext, language: str, job_id: str) -> Drawn:
     found = jobs.get_job(gate, job_id)
-    return drawn("job_live.html", over=found.state not in UNDER_WAY, **_moving(gate, found))
+    return drawn("job_live.html", language, over=found.state not in UNDER_WAY, **_moving(gate, found))
 
 
 def _moving(gate: ApiContext, found: Job) -> dict[str, Any]:

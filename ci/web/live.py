@@ -171,11 +171,14 @@ def _live(request: Request) -> Live:
 LiveHere = Annotated[Live, Depends(_live)]
 
 
-def stream(request: Request, live: Live, draw: Draw) -> StreamingResponse:
-    """The answer that is a stream of the part at the request's address. Of a worker thread, where it draws once."""
+def stream(request: Request, live: Live, language: str, draw: Draw) -> StreamingResponse:
+    """The answer that is a stream of the part at the request's address, drawn once for all readers of a language.
+
+    Of a worker thread, where it draws once.
+    """
     first = draw()  # what is wrong with the address is said in the ordinary way
     seen = request.headers.get("last-event-id", "")
-    events = live.follow(request.url.path, draw, first, seen, lambda: still_reads(request))
+    events = live.follow(f"{request.url.path} {language}", draw, first, seen, lambda: still_reads(request))
     return StreamingResponse(events, media_type=EVENTS, headers=_HEADERS)
 
 

@@ -13,7 +13,7 @@ from ci.queue.job_queue import JobRow
 from ci.web import job_facts
 from ci.web.auth.access import READER, Reader
 from ci.web.live import LiveHere, stream
-from ci.web.pages import drawn, render
+from ci.web.pages import drawn, language_of, render
 from ci.web.runs import jobs_of
 from farm.monitor.active_runs import going
 from farm.store import run_queries
@@ -58,7 +58,8 @@ def now(request: Request, gate: GateHere, who: Reader) -> HTMLResponse:
 @router.get("/now/live", dependencies=[READER])
 def moving(request: Request, gate: GateHere, live: LiveHere) -> StreamingResponse:
     """The part of it that moves."""
-    return stream(request, live, lambda: drawn("now_live.html", **_known(gate)))
+    language = language_of(request)
+    return stream(request, live, language, lambda: drawn("now_live.html", language, **_known(gate)))
 
 
 def _known(gate: ApiContext) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ci.web import assets
 from ci.web.auth.access import Viewer
 from ci.web.auth.session import Sessions
 from ci.web.live import Drawn
+from farm.report.html import words
 from farm.report.html.page import furnish
 from farm.text import microseconds, one_line, ordinal, share, signed_share
 from farm.timestamps import moment
@@ -54,12 +55,13 @@ def render(request: Request, template: str, who: Viewer, status: int = 200, **va
     """A page of `templates/` for `who`."""
     sessions: Sessions = request.app.state.sessions
     shown = {"who": who, "mark": sessions.mark(who.session), "path": request.url.path, **values}
-    return HTMLResponse(_ENVIRONMENT.get_template(template).render(shown), status)
+    text = _ENVIRONMENTS[language_of(request)].get_template(template).render(shown)
+    return HTMLResponse(text, status, {"Vary": "Accept-Language"})
 
 
-def drawn(template: str, over: bool = False, **values: Any) -> Drawn:
-    """A part of a page as it is now; `over`: it will not move any more. Nothing in it depends on who looks at it."""
-    text = _ENVIRONMENT.get_template(template).render(values)
+def drawn(template: str, language: str, over: bool = False, **values: Any) -> Drawn:
+    """A part of a page as it is now; `over`: it will not move any more. Its language alone depends on its reader."""
+    text = _ENVIRONMENTS[language].get_template(template).render(values)
     return Drawn(hashlib.sha256(text.encode()).hexdigest()[:32], text, over)
 
 
@@ -95,24 +97,35 @@ def _size(count: int) -> str:
     return f"{count} B" if count < 1024 else f"{count / 1024:,.0f} KiB"
 
 
-_ENVIRONMENT = Environment(
-    loader=ChoiceLoader([PackageLoader("ci.web"), PackageLoader("farm.report")]),  # a run's page has the report's parts
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-furnish(_ENVIRONMENT)
-_ENVIRONMENT.globals.update(asset=assets.address, nav=NAVIGATION)
-_ENVIRONMENT.filters.update(
-    line=_line,
-    moment=_moment,
-    span=_span,
-    query=query,
-    us=microseconds,
-    share=share,
-    signed=signed_share,
-    size=_size,
-    ordinal=ordinal,
-    sign=lambda word: SIGN.get(word, ""),
-)
+def language_of(request: Request) -> str:
+    """Return the language of what a browser gets: `FARM_LANG`'s, else the one that it prefers."""
+    return words.language(request.headers.get("accept-language", ""))
+
+
+def _environment(language: str) -> Environment:
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader("ci.web"), PackageLoader("farm.report")]),  # a run's page has report parts
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    furnish(made)
+    made.globals.update(asset=assets.address, nav=NAVIGATION)
+    made.filters.update(
+        line=_line,
+        moment=_moment,
+        span=_span,
+        query=query,
+        us=microseconds,
+        share=share,
+        signed=signed_share,
+        size=_size,
+        ordinal=ordinal,
+        sign=lambda word: SIGN.get(word, ""),
+    )
+    words.localize(made, language)
+    return made
+
+
+_ENVIRONMENTS = {language: _environment(language) for language in words.LANGUAGES}

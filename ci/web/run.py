@@ -15,7 +15,7 @@ from ci.queue.job_queue import JobRow
 from ci.store.states import OPEN, JobState
 from ci.web.auth.access import READER, Reader
 from ci.web.live import Drawn, LiveHere, stream
-from ci.web.pages import drawn, render
+from ci.web.pages import drawn, language_of, render
 from farm.analysis.figures import time_spent
 from farm.analysis.gate_basis import basis
 from farm.model.run import GateStatus, RunRecord
@@ -69,7 +69,8 @@ def run(request: Request, gate: GateHere, who: Reader, run_id: RunId) -> Respons
 @router.get("/live", dependencies=[READER])
 def moving(request: Request, gate: GateHere, live: LiveHere, run_id: RunId) -> StreamingResponse:
     """How far it is."""
-    return stream(request, live, lambda: _drawn(gate, run_id))
+    language = language_of(request)
+    return stream(request, live, language, lambda: _drawn(gate, language, run_id))
 
 
 @router.get("/report", dependencies=[READER])
@@ -80,9 +81,9 @@ def report(gate: GateHere, run_id: RunId) -> Response:
     return HTMLResponse(FORMATS[_REPORT].write(known(gate, run_id)), headers=_APART)
 
 
-def _drawn(gate: ApiContext, run_id: str) -> Drawn:
+def _drawn(gate: ApiContext, language: str, run_id: str) -> Drawn:
     record = Store(gate.engine).outline(run_id)
-    return drawn("run_live.html", over=record.verdict is not None, running=_running(gate, record))
+    return drawn("run_live.html", language, over=record.verdict is not None, running=_running(gate, record))
 
 
 def _running(gate: ApiContext, record: RunRecord) -> list[ActiveRun]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from ci.web.auth.access import Reader, SessionsHere, SignInNeededError, Viewer, require_mark
 from ci.web.log_readings import BusyError, LogReadings
-from ci.web.pages import drawn, render
+from ci.web.pages import drawn, language_of, render
 from farm.harness.log_reading import MOST_CPU_S, LogQuestion, LogReading
 from kernel.errors import UnknownNameError
 from kernel.harness import profiles
@@ -88,7 +88,9 @@ def tried(
     require_mark(who, sessions, form.mark)
     status, answer = _asked(request.app.state.readings, form)
     if request.headers.get("x-farm-live"):
-        return Response(drawn("suite_reading.html", **answer).text, status, {"X-Farm-Part": "1"}, "text/html")
+        return Response(
+            drawn("suite_reading.html", language_of(request), **answer).text, status, {"X-Farm-Part": "1"}, "text/html"
+        )
     return render(request, "suites.html", who, status, **_around(form), **answer)
 
 

@@ -107,6 +107,7 @@ def main() -> None:
       FARM_HOME         where the store and the caches are; default: the user's data directory
       FARM_STORE        SQLAlchemy URL of the store; default: a SQLite file in FARM_HOME
       FARM_SIM_DEVICES  devices of a local simulated cluster; default: 8
+      FARM_LANG         language of HTML reports: en or zh; default: en
 
     \b
     `farm COMMAND --help` explains each command; `farm completion --help` makes the shell complete them.

@@ -49,12 +49,12 @@ def test_every_extra_that_is_named_exists_and_is_no_part_of_the_base() -> None:
         assert not base & {Requirement(each).name for each in extras[extra]}
 
 
-def test_the_base_can_be_loaded_without_any_extra() -> None:
+def test_every_command_of_the_base_can_be_loaded_without_any_extra_and_without_pypto() -> None:
     code = (
         "import importlib\nfrom farm.cli.app import OWN\nimport farm, kernel.registry, farm.api\n"
         "for name in OWN: importlib.import_module(f'farm.cli.{name}')\nprint('loaded')"
     )
-    done = hidden(sorted(EXTRA_OF), code)
+    done = hidden(sorted([*EXTRA_OF, "pypto"]), code)
 
     assert done.stdout == "loaded\n", done.stderr[-800:]
 

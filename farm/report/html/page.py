@@ -22,6 +22,7 @@ from farm.analysis.figures import time_spent
 from farm.model.run import GateStatus, RunRecord, Verdict
 from farm.report.charts.errors import bin_names, outlier_share
 from farm.report.harness import figures
+from farm.report.html import words
 from farm.report.html.case_view import CaseView, case_views
 from farm.report.html.raw_files import MAX_FILES, raw_files
 from farm.report.run import merge_base, provenance
@@ -111,9 +112,14 @@ def policy(scripts: tuple[Markup, ...]) -> str:
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 
 
-@functools.cache
 def environment() -> jinja2.Environment:
-    """Templates of this package: everything is escaped, an unknown name is an error."""
+    """Templates of this package in the language that `FARM_LANG` names."""
+    return _environment(words.language())
+
+
+@functools.cache
+def _environment(language: str) -> jinja2.Environment:
+    """Everything is escaped, an unknown name is an error."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("farm.report"),
         autoescape=True,
@@ -122,6 +128,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     furnish(made)
+    words.localize(made, language)
     return made
 
 

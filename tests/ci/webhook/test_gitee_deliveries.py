@@ -103,7 +103,7 @@ def test_a_delivery_of_gitee_is_taken_by_the_signature_of_its_time() -> None:
 )
 def test_a_delivery_with_another_signature_is_not(changes: dict[str, str]) -> None:
     with pytest.raises(RejectedDeliveryError) as caught:
-        from_gitee(gitee("open"), **changes)
+        from_gitee(gitee("open"), NOW_S, **changes)
 
     assert caught.value.status == 401
     assert "signature key of the webhook" not in str(caught.value)
