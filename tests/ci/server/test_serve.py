@@ -2,84 +2,67 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 
 from ci.store.engine import open_database
+from farm.cli.app import main
 from tests.ci.configuration import ENVIRONMENT, configuration
 from tests.ci.farm_serve import FarmServe
 
-FARM = str(Path(sys.executable).with_name("farm"))
+pytestmark = pytest.mark.service
 
 
-def refused(directory: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    given = {**os.environ, **ENVIRONMENT, "FARM_STORE": f"sqlite:///{directory / 'store.sqlite'}", **env}
-    command = [FARM, "serve", "--config", str(directory / "farm.toml"), *words]
-    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=60)
+def refused(directory: Path, *words: str, **env: str) -> Result:
+    """What `farm serve` says in this process, where it does not come to serve."""
+    given = {**ENVIRONMENT, "FARM_STORE": f"sqlite:///{directory / 'store.sqlite'}", **env}
+    return CliRunner().invoke(main, ["serve", "--config", str(directory / "farm.toml"), *words], env=given)
 
 
-@pytest.mark.service
 def test_every_problem_of_the_configuration_is_told_at_once(tmp_path: Path) -> None:
     configuration(tmp_path)
 
     done = refused(tmp_path, SECRET="short", FARM_PUBLIC_URL="nonsense", FARM_PORT="99999")
 
     lines = done.stderr.splitlines()
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert lines[0].endswith("3 problems")
     assert len(lines) == 4 and "Traceback" not in done.stderr
 
 
-@pytest.mark.service
 def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
     configuration(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as other:
         done = refused(tmp_path, "--port", str(other.getsockname()[1]))
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "cannot listen on 127.0.0.1 port" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.service
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_makes_its_tables_serves_and_ends_in_order(tmp_path: Path, how: signal.Signals) -> None:
+def test_it_makes_its_tables_bounds_its_connections_and_ends_in_order(tmp_path: Path) -> None:
     configuration(tmp_path, "http://127.0.0.1:9")  # nobody answers there, and that stops nothing
+    text = (tmp_path / "farm.toml").read_text().replace("[server]", "[server]\nmax_connections = 8")
+    (tmp_path / "farm.toml").write_text(text)
     with FarmServe(tmp_path) as service:
         health = httpx.get(f"{service.url}/healthz")
         assert health.json()["status"] == "alive"
         assert "server" not in health.headers
-        service.process.send_signal(how)
-        assert service.process.wait(20) == 0
-
-    open_database(service.store, print).dispose()
-    assert "Traceback" not in service.log()
-    assert not [secret for secret in ENVIRONMENT.values() if secret in service.log()]
-
-
-@pytest.mark.service
-def test_more_connections_than_allowed_are_told_to_come_back(tmp_path: Path) -> None:
-    configuration(tmp_path, "http://127.0.0.1:9")
-    text = (tmp_path / "farm.toml").read_text().replace("[server]", "[server]\nmax_connections = 8")
-    (tmp_path / "farm.toml").write_text(text)
-    with FarmServe(tmp_path) as service:
         idle = [socket.create_connection(service.address) for _ in range(20)]
         try:
-            assert httpx.get(f"{service.url}/healthz").status_code == 503
+            assert httpx.get(f"{service.url}/healthz").status_code == 503, "it tells them to come back"
         finally:
             for connection in idle:
                 connection.close()
         service.wait()
+        assert_ends_in_order(service, signal.SIGINT)
 
 
-@pytest.mark.service
 def test_an_open_page_does_not_keep_it_from_ending(tmp_path: Path) -> None:
     configuration(tmp_path, "http://127.0.0.1:9")
     text = (
@@ -94,6 +77,14 @@ def test_an_open_page_does_not_keep_it_from_ending(tmp_path: Path) -> None:
             assert any("Nothing runs" in line for line in lines)
             service.process.send_signal(signal.SIGTERM)
             assert not [line for line in lines if line.startswith("event")]
-        assert service.process.wait(60) == 0
+        assert_ends_in_order(service)
 
+
+def assert_ends_in_order(service: FarmServe, how: signal.Signals | None = None) -> None:
+    """The service ends by this signal, or by one that it has got already, and has said nothing that it should not."""
+    if how is not None:
+        service.process.send_signal(how)
+    assert service.process.wait(60) == 0
+    open_database(service.store, print).dispose()
     assert "Traceback" not in service.log()
+    assert not [secret for secret in ENVIRONMENT.values() if secret in service.log()]

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from githubkit.webhooks import sign
 
+from ci.store.engine import open_database
 from tests.ci.configuration import ENVIRONMENT, configuration
 from tests.ci.published import published
 from tests.waiting import came_true, until
@@ -62,7 +63,8 @@ def service(directory: Path) -> Iterator[Service]:
         _wait(process, url)
         yield Service(process, url, directory)
     finally:
-        process.terminate()
+        if process.poll() is None:
+            process.terminate()
         process.wait(20)
 
 
@@ -227,49 +229,49 @@ def test_no_secret_is_in_the_log(running: Service) -> None:
 
 def test_nothing_acknowledged_is_lost_to_a_kill(tmp_path: Path) -> None:
     acknowledged = []
-    with service(tmp_path) as first:
-        for number in range(40):
-            assert first.post(OPENED.headers(f"d{number}"), OPENED.body).status_code == 202
-            acknowledged.append(f"d{number}")
-        os.kill(first.process.pid, signal.SIGKILL)
-        first.process.wait(10)
-
-    with service(tmp_path) as second:
-        assert [row[0] for row in second.deliveries()] == acknowledged
-        assert second.post(OPENED.headers("d0"), OPENED.body).json()["status"] == "replayed"
-
-
-def test_a_full_disk_is_said_so_and_the_delivery_is_taken_once_there_is_room(tmp_path: Path) -> None:
     with service(tmp_path) as it:
-        big = json.dumps({"repository": {"full_name": "octo-org/kernels"}, "filling": "x" * (3 << 20)})
-        # SQLite's own limit stands in for the disk's: the error is the same SQLITE_FULL.
-        with closing(sqlite3.connect(tmp_path / "full", timeout=5)) as marker:
-            marker.execute("CREATE TABLE full (x)")
-        answer = it.post(signed(big, "ping", "big"), big)
-        assert answer.status_code == 507
-        assert "full" in answer.json()["detail"] and "\n" not in answer.json()["detail"]
-        assert "Traceback" not in it.log()
+        for number in range(20):
+            assert it.post(OPENED.headers(f"d{number}"), OPENED.body).status_code == 202
+            acknowledged.append(f"d{number}")
+        os.kill(it.process.pid, signal.SIGKILL)
+        it.process.wait(10)
 
-        (tmp_path / "full").unlink()
-        assert it.post(signed(big, "ping", "big"), big).status_code == 202
+        assert [row[0] for row in it.deliveries()] == acknowledged
 
 
-def test_a_database_that_others_hold_is_answered_in_time(tmp_path: Path) -> None:
-    with service(tmp_path) as it, closing(sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)) as other:
+def test_a_full_disk_is_said_so_and_the_delivery_is_taken_once_there_is_room(running: Service) -> None:
+    big = json.dumps({"repository": {"full_name": "octo-org/kernels"}, "filling": "x" * (3 << 20)})
+    # SQLite's own limit stands in for the disk's: the error is the same SQLITE_FULL.
+    full = running.directory / "full"
+    with closing(sqlite3.connect(full, timeout=5)) as marker:
+        marker.execute("CREATE TABLE full (x)")
+    try:
+        answer = running.post(signed(big, "ping", "big"), big)
+    finally:
+        full.unlink()
+
+    assert answer.status_code == 507
+    assert "full" in answer.json()["detail"] and "\n" not in answer.json()["detail"]
+    assert "Traceback" not in running.log()
+    assert running.post(signed(big, "ping", "big"), big).status_code == 202
+
+
+def test_a_database_that_others_hold_is_answered_in_time(running: Service) -> None:
+    with closing(sqlite3.connect(running.directory / "store.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        answer = it.post(OPENED.headers("busy"), OPENED.body)
+        answer = running.post(OPENED.headers("busy"), OPENED.body)
         assert answer.status_code == 503
         assert answer.elapsed.total_seconds() < 10  # GitHub hangs up then
-        assert httpx.get(f"{it.url}/healthz", timeout=2).status_code == 200
+        assert httpx.get(f"{running.url}/healthz", timeout=2).status_code == 200
         other.execute("ROLLBACK")
 
-        came_true(lambda: ("busy", "pull_request", "Codertocat/Hello-World") in it.deliveries())
-        assert it.post(OPENED.headers("busy"), OPENED.body).status_code == 200  # it was kept after all
+        came_true(lambda: ("busy", "pull_request", "Codertocat/Hello-World") in running.deliveries())
+        assert running.post(OPENED.headers("busy"), OPENED.body).status_code == 200  # it was kept after all
 
 
 def test_a_database_of_a_newer_farm_stops_the_start_in_one_line(tmp_path: Path) -> None:
-    with service(tmp_path):
-        pass
+    configuration(tmp_path)
+    open_database(f"sqlite:///{tmp_path / 'store.sqlite'}", print).dispose()
     with closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection, connection:
         connection.execute("UPDATE ci_version SET version_num = '9999'")
 
