@@ -18,6 +18,7 @@ from benchmarks.arms import quantile
 from benchmarks.model_costs import MEASURED, Costs, Scenario
 from benchmarks.runs_model import DEVICES_A_RUN, Runs
 from benchmarks.sweep_model import Outcome, Sweep
+from farm.execution.slot_recovery import AT_ONCE
 
 LENGTHS_S = (1.0, 3.0, 10.0, 30.0)  # of a trial
 FAULT_RATES = (0.0, 1e-4, 1e-3, 1e-2)
@@ -53,8 +54,8 @@ def fed_devices(costs: Costs, length_s: float) -> float:
 
 
 def mended_rate(costs: Costs, scenario: Scenario) -> float:
-    """Faults a second that one driver can recover from: 1 / (two fresh workers with a canary each)."""
-    return 1 / (2 * (costs.head_device_s + costs.worker_start_s + costs.canary_s + scenario.open_s))
+    """Faults a second that one driver can recover from: `AT_ONCE` / (two fresh workers with a canary each)."""
+    return AT_ONCE / (2 * (costs.head_device_s + costs.worker_start_s + costs.canary_s + scenario.open_s))
 
 
 def simulated(asked: Scenario, costs: Costs) -> Scenario:

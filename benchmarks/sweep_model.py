@@ -8,7 +8,8 @@ What is modelled, as the farm does it (`farm.leasing.lease`, `farm.execution.exe
 * a trial needs a core for `host_s`, then its device for `device_s`; the first of a case on a node builds it, and the
   others wait for that build;
 * a driver works in rounds: take all that has landed, start those devices' next trials, make the batch durable, again;
-* a fault costs the worker: one slot after the other gets a new one, and the trial is made again, at most three times.
+* a fault costs the worker: its slot gets a new one, `AT_ONCE` slots side by side, and the trial is made again, at most
+  three times.
 
 Cores are first come, first served. Time is seconds of the model; everything random comes from the scenario's seed.
 """
@@ -24,6 +25,7 @@ from typing import Any
 import simpy
 
 from benchmarks.model_costs import Costs, Scenario
+from farm.execution.slot_recovery import AT_ONCE
 from farm.model.attempts import MAX_ATTEMPTS
 
 Steps = Generator[simpy.Event, Any, Any]
@@ -110,7 +112,7 @@ class Sweep:
         held = {
             "driver": self._scenario.drivers,
             "store": 1,
-            "mender": self._scenario.drivers,
+            "mender": self._scenario.drivers * AT_ONCE,
             "cores": self._scenario.nodes * self._scenario.node_cores,
             "devices": self._scenario.devices,
         }
@@ -133,7 +135,7 @@ class Sweep:
     def _share(self, number: int) -> _Driver:
         asked = self._scenario
         queues = {slot: self._trials() for slot in range(number, asked.devices, asked.drivers)}
-        return _Driver(queues, simpy.Resource(self._env, 1))
+        return _Driver(queues, simpy.Resource(self._env, AT_ONCE))
 
     def _trials(self) -> list[_Turn]:
         asked = self._scenario

@@ -1,4 +1,7 @@
-"""Gets slots new workers in the background, so that one lost device does not hold up the others."""
+"""Gets slots new workers in the background, so that one lost device holds up no other, working or lost.
+
+A recovery waits for Ray and for a process that starts, seconds on a device, and takes hardly any time of this process.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ from farm.errors import InfrastructureError
 from farm.leasing.device_lease import Replaced
 from jobs.records import Failure, Fault
 
+# A node that dies takes eight or sixteen devices along; each recovery beyond these waits for one of them to end.
+AT_ONCE = 32
+
 
 class SlotRecovery:
-    """Slots without a working worker, recovered one after the other: the lease is not for two threads at once."""
+    """Slots without a working worker, up to `AT_ONCE` of them recovered side by side."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mending")
+        self._pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="mending")
         self._slots: dict[int, Future[Replaced | None]] = {}
 
     def __enter__(self) -> SlotRecovery:
@@ -31,7 +37,7 @@ class SlotRecovery:
         return bool(self._slots)
 
     def begin(self, slot: int, mend: Callable[[int], Replaced | None]) -> None:
-        """Call `mend(slot)`, which may raise `InfrastructureError`, as soon as it is its turn."""
+        """Call `mend(slot)`, which may raise `InfrastructureError`, in a thread, where others may be under way."""
         self._slots[slot] = self._pool.submit(mend, slot)
 
     def done(self) -> tuple[dict[int, Replaced | None], dict[int, Failure]]:

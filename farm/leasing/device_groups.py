@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Collection, Sequence
 
@@ -17,9 +18,10 @@ _LOOK_S = 1  # whole seconds: Ray takes a fraction for zero
 
 
 class DeviceGroups:
-    """The groups one lease holds. The thread that recovers a slot and the one that releases the lease share it."""
+    """The groups one lease holds. The threads that recover slots and the one that releases the lease share it."""
 
     def __init__(self) -> None:
+        self._changing = threading.Lock()  # for the two lists, and never while Ray is asked
         self._held: list[PlacementGroup] = []
         self._settled: list[PlacementGroup] = []  # those of `_held` that Ray has had its time to place
         self._closed = False
@@ -32,18 +34,20 @@ class DeviceGroups:
         """Whether `group` was not removed."""
         return group in self._held
 
-    def ask(self, nodes: Sequence[str]) -> list[PlacementGroup]:
+    def ask(self, nodes: Sequence[str], into: list[PlacementGroup]) -> list[PlacementGroup]:
         """Return a device of each of `nodes` (Ray's ids), or none where Ray does not place all of them.
 
-        Those that were asked for in vain are still held: the caller removes them. Raises `InfrastructureError` where
-        the head does not answer, or the lease was given back meanwhile.
+        Those that were asked for in vain are still held. `into` gets every group as soon as it is asked for, whatever
+        ends the wait: the caller removes those that it does not keep. Raises `InfrastructureError` where the head does
+        not answer, or the lease was given back meanwhile.
         """
         if not nodes:
             return []
         groups: list[PlacementGroup] = []
-        head_call.bounded("place devices", self._create, nodes, groups)
+        head_call.bounded("place devices", self._create, nodes, groups, into)
         ready: bool = head_call.bounded("place devices", _ready, groups)
-        self._settled += groups
+        with self._changing:
+            self._settled += groups
         return groups if ready else []
 
     def remove(self, groups: Collection[PlacementGroup], limit_s: float = head_call.ANSWER_S) -> None:
@@ -51,19 +55,22 @@ class DeviceGroups:
         mine = [group for group in self._held if group in groups]
         if mine:
             head_call.bounded("free devices", self._remove, mine, limit_s=limit_s)
-            self._held = [group for group in self._held if group not in mine]
-            self._settled = [group for group in self._settled if group not in mine]
+            with self._changing:
+                self._held = [group for group in self._held if group not in mine]
+                self._settled = [group for group in self._settled if group not in mine]
 
     def close(self, limit_s: float) -> None:
         """Remove every group, and each that another thread is just asking for. Raises `HeadSilentError`."""
         self._closed = True
         self.remove(self.all(), limit_s)
 
-    def _create(self, nodes: Sequence[str], groups: list[PlacementGroup]) -> None:
+    def _create(self, nodes: Sequence[str], groups: list[PlacementGroup], into: list[PlacementGroup]) -> None:
         for node in nodes:
             group = placement_group([{"NPU": 1}], strategy="PACK", bundle_label_selector=[{_NODE_ID_LABEL: node}])
             groups.append(group)
-            self._held.append(group)  # before anything waits: whatever ends the wait, the group is known
+            with self._changing:
+                self._held.append(group)  # before anything waits: whatever ends the wait, the group is known
+            into.append(group)
             if self._closed:
                 self.remove([group])
                 raise InfrastructureError("the lease was given back while a device was asked for")

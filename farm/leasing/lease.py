@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -28,7 +29,7 @@ from farm.leasing.worker_pool import Workers
 from farm.model.attempts import MAX_ATTEMPTS
 from farm.model.device_health import Health, HealthBook, of_probe
 from farm.model.run import DeviceRecord
-from farm.model.selection import Selection
+from farm.model.selection import Selection, Spread
 from farm.timestamps import now
 from jobs.records import TrialRequest
 from jobs.sandbox.spec import Confinement
@@ -40,7 +41,10 @@ _CLOSE_S = 3.0  # for each step of giving everything back; a person who interrup
 
 
 class Lease:
-    """Follows `DeviceLease` with devices from Ray. A slot keeps its number when its device is replaced."""
+    """Follows `DeviceLease` with devices from Ray. A slot keeps its number when its device is replaced.
+
+    `replace` and `renew` may be called from several threads, each for a slot of its own.
+    """
 
     def __init__(
         self,
@@ -76,8 +80,12 @@ class Lease:
         self._locked: dict[str, str] = {}  # found so at the last look: device → who has locked it
         self._placement = Placement(selection, self._refused, together=together, on_locked=self._found_locked)
         self._unfit: set[str] = set()  # failed its canary here, or shares a card with a device of this lease
+        self._changing = threading.RLock()  # for all below; nobody holds it while waiting for a worker or for Ray
+        # Where devices must be apart from each other, two slots must not look for one at the same time.
+        self._looking = threading.Lock() if selection.spread is Spread.NODES else contextlib.nullcontext()
         self._places: dict[int, DeviceAllocation] = {}
         self._devices: dict[int, DeviceRecord] = {}
+        self._seated: set[int] = set()  # slots that hold the device that `_devices` has of them
         self._held: list[DeviceRecord] = []
         self.queue_s = 0.0  # seconds spent waiting for devices, so far
         self.since = 0.0  # time.monotonic() of the last acquire
@@ -167,7 +175,7 @@ class Lease:
         count = len(self._places)
         self._workers.stop(self._workers.slots)
         self._placement.release()
-        self._places, self._devices = {}, {}
+        self._places, self._devices, self._seated = {}, {}, set()
         self.acquire(count, math.inf, on_wait)
 
     def replace(self, slot: int) -> Replaced:
@@ -180,30 +188,34 @@ class Lease:
         left, left_device = self._places[slot], self._devices[slot]
         try:
             fit = self._still_fit(slot)
-            self._places[slot] = self._other_place(slot, fit)
+            self._take_other_place(slot, fit)
         except InfrastructureError:
+            self._seated.discard(slot)
             self._placement.give_back(left)
             raise
         if self._places[slot] != left:
+            self._seated.discard(slot)
             self._placement.give_back(left)
         self._ready([slot])
         return Replaced(self._places[slot].id != left.id, card_of(left_device) if fit is False else "")
 
-    def _other_place(self, slot: int, fit: bool | None) -> DeviceAllocation:
-        """Where `slot` goes on; `fit` is the result of the canary on its own device. Raises `InfrastructureError`."""
+    def _take_other_place(self, slot: int, fit: bool | None) -> None:
+        """Put `slot` where it goes on; `fit` is the result of the canary on its own device.
+
+        Raises `InfrastructureError`.
+        """
         left = self._places[slot]
         self._unfit.add(left.id)
         try:
-            spare = self._spare(slot)
+            moved = self._take_spare(slot)
         finally:
             self._unfit.discard(left.id)
-        if spare:
-            return spare[0]
+        if moved:
+            return
         if fit is False:
             raise InfrastructureError(f"device {left.id} fails its canary and no other is free")
         if not self._placement.still_there(left):
             raise InfrastructureError(f"device {left.id} is lost and no other is free")
-        return left
 
     def renew(self, slot: int) -> None:
         """A fresh process on the device of `slot`: a failed compile or run poisons what comes after it in its process.
@@ -258,8 +270,10 @@ class Lease:
         return told.canary.healthy
 
     def _found_locked(self, device: str, who: str) -> None:
-        if self._locked.get(device) != who:
+        with self._changing:
+            known = self._locked.get(device) == who
             self._locked[device] = who
+        if not known:
             self._on_locked(device, who)
 
     def _refused(self, device: str) -> bool:
@@ -307,6 +321,7 @@ class Lease:
         except InfrastructureError:
             self._workers.stop(waiting)
             for slot in waiting:
+                self._seated.discard(slot)
                 self._placement.give_back(self._places[slot])
             raise
 
@@ -326,13 +341,13 @@ class Lease:
             return f"has the card {told.identity}, which is quarantined: {known.why}"
         if not told.canary.healthy:
             return f"failed its canary: {told.canary.detail}"
-        node = self._places[slot].node.id
-        working = {other: held for other, held in self._devices.items() if other in self._workers.slots}
-        cards = {(held.node_id, held.card): held.id for other, held in working.items() if other != slot}
-        sharing = cards.get((node, told.card))
-        if self._witnesses and sharing:
-            return f"is on the same card as {sharing}"
-        self._take_over(slot, told)
+        with self._changing:  # of two slots that find themselves on one card, one is the first
+            held = [self._devices[other] for other in self._seated if other != slot]
+            cards = {(each.node_id, each.card): each.id for each in held}
+            sharing = cards.get((self._places[slot].node.id, told.card))
+            if self._witnesses and sharing:
+                return f"is on the same card as {sharing}"
+            self._take_over(slot, told)
         return ""
 
     def _identify(self, slot: int, told: Ready) -> Health:
@@ -348,20 +363,26 @@ class Lease:
         """Another device for a slot whose own is unfit. Raises `InfrastructureError` where there is none."""
         left = self._places[slot]
         self._unfit.add(left.id)
-        self._devices.pop(slot, None)
+        with self._changing:
+            self._seated.discard(slot)
+            self._devices.pop(slot, None)
         self._workers.stop([slot])
-        spare = self._spare(slot)
+        moved = self._take_spare(slot)
         if left.id in self._locked:  # that is over at some time, and the device as good as any
             self._unfit.discard(left.id)
-        if not spare:
+        if not moved:
             raise InfrastructureError(f"device {left.id}: {why}; no other is free")
-        self._places[slot] = spare[0]
         self._placement.give_back(left)
 
-    def _spare(self, slot: int) -> list[DeviceAllocation]:
-        mine = [place for other, place in self._places.items() if other != slot]
-        others = [place for place in mine if self._placement.holds(place)]
-        return self._placement.take(1, at_once(), others)
+    def _take_spare(self, slot: int) -> bool:
+        """Put `slot` on a device that is free; False where none is. Its old one is still held."""
+        with self._looking:
+            mine = [place for other, place in list(self._places.items()) if other != slot]
+            others = [place for place in mine if self._placement.holds(place)]
+            spare = self._placement.take(1, at_once(), others)
+            if spare:
+                self._places[slot] = spare[0]
+        return bool(spare)
 
     def _take_over(self, slot: int, told: Ready) -> None:
         place = self._places[slot]
@@ -378,5 +399,6 @@ class Lease:
             isolation=told.isolation,
         )
         self._devices[slot] = record
+        self._seated.add(slot)
         if record.id not in {held.id for held in self._held}:
             self._held.append(record)

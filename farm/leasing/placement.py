@@ -90,7 +90,7 @@ class _FailedAttempt:
 
 
 class Placement:
-    """The devices one lease holds. `give_back` gives up one of them, `release` all."""
+    """The devices one lease holds. `give_back` gives up one of them, `release` all. Several threads may use it."""
 
     def __init__(
         self,
@@ -170,13 +170,13 @@ class Placement:
 
     def _attempt(self, count: int, free: Mapping[str, int], avoid: Iterable[str]) -> list[DeviceAllocation]:
         """`count` devices of what is `free` right now, or none; what is not returned has been given back."""
-        before = self._groups.all()
+        asked_for: list[PlacementGroup] = []  # by this attempt; another thread may make one beside it
         kept: list[DeviceAllocation] = []
         left, taken = dict(free), set(avoid)
         try:
             while len(kept) < count:
                 nodes = self._choose(left, count - len(kept), taken, kept)
-                asked = self._groups.ask(nodes)
+                asked = self._groups.ask(nodes, asked_for)
                 if not asked:
                     kept = []
                     break
@@ -188,8 +188,8 @@ class Placement:
             kept = []
             raise
         finally:
-            using = [*before, *(place.group for place in kept)]
-            self._groups.remove([group for group in self._groups.all() if group not in using])
+            using = [place.group for place in kept]
+            self._groups.remove([group for group in asked_for if group not in using])
         return kept
 
     def _choose(self, free: Mapping[str, int], count: int, taken: set[str], kept: list[DeviceAllocation]) -> list[str]:

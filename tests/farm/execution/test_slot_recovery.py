@@ -1,4 +1,4 @@
-"""Slots are mended in the background, one after the other."""
+"""Slots are mended in the background, side by side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from farm.errors import InfrastructureError
-from farm.execution.slot_recovery import SlotRecovery
+from farm.execution.slot_recovery import AT_ONCE, SlotRecovery
 from farm.leasing.device_lease import Replaced
 from jobs.records import Failure
 from tests.waiting import until
@@ -49,18 +49,37 @@ def test_a_slot_that_cannot_be_helped_says_why() -> None:
     ]
 
 
-def test_two_slots_are_never_mended_at_once() -> None:
-    meeting = threading.Barrier(2)
+def test_the_devices_of_a_node_are_mended_side_by_side() -> None:
+    devices = 16
+    meeting = threading.Barrier(devices)
 
-    def alone(slot: int) -> None:
-        with pytest.raises(threading.BrokenBarrierError):
-            meeting.wait(timeout=0.02)  # a second one at the same time would come here too
-        meeting.reset()
+    def together(slot: int) -> None:
+        meeting.wait(timeout=60)  # for all the others, who come here only at the same time
 
     with SlotRecovery() as mending:
-        for slot in range(5):
-            mending.begin(slot, alone)
-        assert len(drained(mending)[0]) == 5
+        for slot in range(devices):
+            mending.begin(slot, together)
+        assert len(drained(mending)[0]) == devices
+
+
+def test_no_more_than_a_number_of_slots_are_mended_at_once() -> None:
+    under_way: set[int] = set()
+    most: list[int] = []
+    go_on = threading.Event()
+
+    def counted(slot: int) -> None:
+        under_way.add(slot)
+        most.append(len(under_way))
+        go_on.wait(60)
+        under_way.discard(slot)
+
+    with SlotRecovery() as mending:
+        for slot in range(AT_ONCE + 3):
+            mending.begin(slot, counted)
+        until(lambda: len(most) == AT_ONCE)
+        go_on.set()
+        assert len(drained(mending)[0]) == AT_ONCE + 3
+    assert max(most) == AT_ONCE
 
 
 def test_leaving_early_does_not_wait_for_what_is_under_way() -> None:

@@ -40,7 +40,7 @@ def test_a_group_that_is_asked_for_after_the_end_is_waited_for_and_then_removed(
     groups.close(30.0)
 
     with pytest.raises(InfrastructureError, match="the lease was given back"):
-        groups.ask(["n0"])
+        groups.ask(["n0"], [])
 
     assert calls == ["create", "wait", "remove"]
     assert groups.all() == []
@@ -48,7 +48,7 @@ def test_a_group_that_is_asked_for_after_the_end_is_waited_for_and_then_removed(
 
 def test_one_that_was_placed_is_removed_at_once(calls: list[str]) -> None:
     groups = DeviceGroups()
-    [group] = groups.ask(["n0"])
+    [group] = groups.ask(["n0"], [])
 
     groups.remove([group])
     groups.remove([group])
