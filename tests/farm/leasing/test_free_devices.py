@@ -111,14 +111,18 @@ def test_a_closed_placement_takes_nothing_more() -> None:
     assert free_within(DEVICES)
 
 
-def test_a_device_given_back_while_ray_places_it_is_not_lost() -> None:
-    """Ray loses one in about twenty that are removed within the first milliseconds."""
+@pytest.mark.parametrize("attempts", [15, pytest.param(100, marks=pytest.mark.long)])
+def test_a_device_given_back_while_ray_places_it_is_not_lost(attempts: int) -> None:
+    """Ray loses one in about twenty that are removed within the first milliseconds.
+
+    That none is removed so early is in `test_device_groups`.
+    """
     node = next(iter(connection.nodes()))
-    for attempt in range(100):
+    for attempt in range(attempts):
         groups = DeviceGroups()
         groups.close(30.0)
         with pytest.raises(InfrastructureError, match="the lease was given back"):
-            groups.ask([node])
+            groups.ask([node], [])
         assert free_within(DEVICES), f"lost at attempt {attempt}"
 
 
@@ -165,7 +169,7 @@ def validate(platform: PlatformFactory, out: Path, observer: Observer) -> RunRec
         cases=["tiny"],
         platform="fake",
         devices=2,
-        repeats=6,
+        repeats=4,
         input_set="documented",
         seed=0,
     )
