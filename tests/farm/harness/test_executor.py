@@ -10,7 +10,7 @@ import pytest
 from farm.execution.in_flight import TrialOutcome
 from farm.execution.observer import Observer
 from farm.harness.executor import HarnessExecutor
-from farm.harness.turns import Witnesses
+from farm.harness.turns import Turn, Witnesses
 from farm.leasing import preemption
 from jobs.records import Arm, Failure, Fault, TrialRecord, TrialRequest
 from kernel.harness.head import Head
@@ -184,6 +184,14 @@ def test_the_first_trial_keeps_the_data_that_the_others_take() -> None:
     knobs = [knobs for _, _, _, knobs in in_flight.flown]
     assert [sorted(each) for each in knobs] == [["beside", "save", "seed"], *[["beside", "replay", "seed"]] * 2]
     assert {each.get("save") or each.get("replay") for each in knobs} == {"/data/steady.py-a0"}
+
+
+def test_files_whose_names_differ_in_a_slash_alone_have_directories_of_their_own() -> None:
+    conductor, _, _ = conducted({"a/b.py": head(), "a-b.py": head(), "c.py": head()}, count=1)
+
+    places = {file: conductor.data_of(Turn(file, 0)).name for file in ("a/b.py", "a-b.py", "c.py")}
+
+    assert len(set(places.values())) == 3 and places["c.py"] == "c.py-a0"
 
 
 def test_where_the_first_trial_is_lost_no_other_waits_for_its_data() -> None:
