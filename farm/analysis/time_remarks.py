@@ -14,7 +14,7 @@ _NAMED = 3  # outliers in one remark; the record has every time
 
 
 def remarks(trials: Sequence[TrialRecord]) -> list[str]:
-    """Return what is to be said of the trials of one file, each in a few words."""
+    """Return the remarks on the trials of one file, each in a few words."""
     measured = [trial for trial in trials if trial.status is TrialStatus.OK]
     return [*_untimed(measured), *odd_trials(measured), *_odd_rounds(measured)]
 
