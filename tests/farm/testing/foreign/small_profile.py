@@ -21,6 +21,7 @@ clock = "measured"
 [environment.set]
 ASCEND_RT_VISIBLE_DEVICES = "{device}"
 PYTHONDONTWRITEBYTECODE = "1"
+PYTEST_DISABLE_PLUGIN_AUTOLOAD = "1"
 """
 
 
