@@ -182,6 +182,10 @@ def command(
     if suite is None and (file is not None or workflow is not None):
         given = f"FILE {file}" if file is not None else f"--workflow {workflow}"
         raise UsageError(f"{given} is a suite's; name that with --suite")
+    if suite is not None:
+        from kernel.harness import profiles
+
+        platform = options.suite_platform(context, platform, list(profiles.find(suite).platforms))
     request = BisectRequest(
         repository=str(source),
         good=good,

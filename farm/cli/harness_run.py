@@ -73,7 +73,9 @@ class OrHarness(click.Command):
 @options.limit_options
 @options.placement_options
 @options.json_option
+@click.pass_context
 def command(
+    context: click.Context,
     patterns: tuple[str, ...],
     harness: str,
     root: Path | None,
@@ -127,6 +129,7 @@ def command(
 
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
     profile = profiles.find(harness)
+    platform = options.suite_platform(context, platform, list(profile.platforms))
     check(profile, platform, timeouts.trial_s)
     if changed_only and base is None:
         raise UsageError("--changed-only compares a commit with its merge base; name them with --source and --base")

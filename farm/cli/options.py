@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,6 +34,12 @@ def kernel_argument(command: Command) -> Command:
         return absolute(value)
 
     return click.argument("kernel", default=DEFAULT_KERNEL, callback=read)(command)
+
+
+def suite_platform(context: click.Context, platform: str, known: Sequence[str]) -> str:
+    """Return `platform`; where it was not given, the only one of a suite that has one."""
+    given = context.get_parameter_source("platform") is not ParameterSource.DEFAULT
+    return platform if given or platform in known or len(known) != 1 else known[0]
 
 
 def platform_option(command: Command) -> Command:

@@ -21,6 +21,7 @@ from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.errors import UsageError
 from farm.model.timeouts import Timeouts
 from jobs.kernel_process.described import kernel_of
+from kernel.harness import profiles
 
 if TYPE_CHECKING:
     from farm.model.sweep import SweepRecord
@@ -126,6 +127,7 @@ def command(
         for name, flag in (("kernel", "KERNEL"), ("cases", "--case"), ("input_set", "--inputs-set")):
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"{flag} is for a kernel, and --suite {suite} has files; give one of the two")
+        platform = options.suite_platform(context, platform, list(profiles.find(suite).platforms))
         request = suite_subject.request(
             suite,
             repository(root),

@@ -69,7 +69,10 @@ def command(
     """
     if suite is not None and context.get_parameter_source("kernel") is ParameterSource.COMMANDLINE:
         raise UsageError(f"--suite {suite} has targets of its own, and {kernel} is a kernel; give one of the two")
-    name = recorded_name(kernel) if suite is None else profiles.find(suite).name
+    name = recorded_name(kernel)
+    if suite is not None:
+        profile = profiles.find(suite)
+        name, platform = profile.name, options.suite_platform(context, platform, list(profile.platforms))
     with Store.open(paths.store_url()) as store:
         wanted = [case] if case is not None else trend_cases(store, name, platform, limit)
         found = [find_trend(store, name, each, platform, limit) for each in wanted]

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from farm.cli.app import main
 from tests.fakes.harness import ROOT
+from tests.fakes.unseen_repositories import PYTHON
 
 REPOSITORY = Path(__file__).parents[3]
 SEEN = "[RUN] compile ...\n[RUN]   'y' PASS  shape=(1,) dtype=torch.int8\n[RUN] PASS (1.00s)\n"
@@ -18,6 +19,17 @@ SEEN = "[RUN] compile ...\n[RUN]   'y' PASS  shape=(1,) dtype=torch.int8\n[RUN] 
 
 def farm(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
+
+
+def test_the_only_platform_of_a_profile_need_not_be_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(PYTHON.profile)
+    named = ["run", "--suite", str(tmp_path / "mine.toml"), "--root", str(tmp_path), "nothing/*.py"]
+
+    plain, wrong = farm(*named), farm(*named, "--platform", "a2a3sim")
+
+    assert (plain.exit_code, wrong.exit_code) == (2, 2)
+    assert "matches 'nothing/*.py'" in plain.stderr
+    assert "harness python has no platform 'a2a3sim'; its platforms: npu" in wrong.stderr
 
 
 def test_help_tells_which_of_the_two_commands_it_is_for() -> None:

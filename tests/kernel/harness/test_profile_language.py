@@ -14,6 +14,7 @@ from kernel.harness.profile import Profile, ProfileError, parse
 from kernel.harness.targets import file_of, targets, variant_of
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "profile.schema.json"
+PAGE = DOCUMENT.with_name("suites.md")
 SMALL = """
 name = "mine"
 summary = "one"
@@ -40,6 +41,14 @@ def test_the_published_schema_is_the_codes() -> None:
     assert json.loads(DOCUMENT.read_text()) == Profile.model_json_schema(), (
         "farm suite schema > docs/profile.schema.json"
     )
+
+
+def test_the_whole_profile_of_the_page_is_one_and_has_at_most_25_lines() -> None:
+    page = PAGE.read_text()
+    text = page[page.index('```toml\nname = "python"') :].split("```")[1].removeprefix("toml\n")
+
+    assert parse(text, "docs/suites.md").name == "python"
+    assert len(text.splitlines()) <= 25
 
 
 @pytest.mark.parametrize("name", profiles.names())
