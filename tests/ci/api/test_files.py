@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -23,23 +24,39 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "runs" / "r1"
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[httpx.Client]:
-    api = Api(tmp_path)
+@contextmanager
+def reading(directory: Path) -> Iterator[httpx.Client]:
+    """A client of a service with two runs, and a secret beside them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FARM_HOME", str(directory / "home"))
+        api = Api(directory)
     api.add_runs("r1", "r2")
-    (tmp_path / "secret").write_text("the service's own")
+    (directory / "secret").write_text("the service's own")
     with api.client(Scope.READ) as client:
         yield client
     api.engine.dispose()
 
 
-def test_files_and_logs_are_listed_and_had(client: httpx.Client) -> None:
-    listed = client.get(f"{BASE}/artifacts").json()
-    log = client.get(f"{BASE}/logs/trial.log")
-    report = client.get(f"{BASE}/artifacts/report.json")
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[httpx.Client]:
+    with reading(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One for all tests that leave its files as they are."""
+    with reading(tmp_path_factory.mktemp("unchanged")) as made:
+        yield made
+
+
+def test_files_and_logs_are_listed_and_had(unchanged: httpx.Client) -> None:
+    listed = unchanged.get(f"{BASE}/artifacts").json()
+    log = unchanged.get(f"{BASE}/logs/trial.log")
+    report = unchanged.get(f"{BASE}/artifacts/report.json")
 
     assert [file["path"] for file in listed] == ["logs/trial.log", "report.json"]
-    assert client.get(f"{BASE}/logs").json() == [{"path": "trial.log", "size": 14}]
+    assert unchanged.get(f"{BASE}/logs").json() == [{"path": "trial.log", "size": 14}]
     assert log.text == "hello from r1\n" and log.headers["content-type"].startswith("text/plain")
     assert report.json() == {"run": "r1"}
     # What a kernel wrote must not act in a browser as a page of the service.
@@ -48,10 +65,10 @@ def test_files_and_logs_are_listed_and_had(client: httpx.Client) -> None:
     assert report.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_part_of_a_file_is_had_by_its_range(client: httpx.Client) -> None:
-    part = client.get(f"{BASE}/logs/trial.log", headers={"Range": "bytes=6-9"})
-    beyond = client.get(f"{BASE}/logs/trial.log", headers={"Range": "bytes=100-"})
-    nonsense = client.get(f"{BASE}/logs/trial.log", headers={"Range": "bytes=x"})
+def test_a_part_of_a_file_is_had_by_its_range(unchanged: httpx.Client) -> None:
+    part = unchanged.get(f"{BASE}/logs/trial.log", headers={"Range": "bytes=6-9"})
+    beyond = unchanged.get(f"{BASE}/logs/trial.log", headers={"Range": "bytes=100-"})
+    nonsense = unchanged.get(f"{BASE}/logs/trial.log", headers={"Range": "bytes=x"})
 
     assert (part.status_code, part.text) == (206, "from")
     assert (beyond.status_code, nonsense.status_code) == (416, 400)
@@ -81,12 +98,12 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("kind", ["artifacts", "logs"])
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_nothing_outside_the_runs_directory_is_had(client: httpx.Client, kind: str, path: str) -> None:
+def test_nothing_outside_the_runs_directory_is_had(unchanged: httpx.Client, kind: str, path: str) -> None:
     """Past httpx, which tidies paths up."""
-    url = client.base_url
+    url = unchanged.base_url
     with socket.create_connection((url.host, url.port or 80)) as connection:
         head = f"GET {BASE}/{kind}/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        connection.sendall(f"{head}Authorization: {client.headers['authorization']}\r\n\r\n".encode())
+        connection.sendall(f"{head}Authorization: {unchanged.headers['authorization']}\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
 
     status = int(answer.split(b" ", 2)[1])
