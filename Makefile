@@ -10,7 +10,7 @@ JOBS ?= 2
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-long test-fast test-lowest mutation lint docs lock record-release clean
+.PHONY: help setup setup-dev run test test-long test-fast test-lowest mutation lint docs lock dist audit record-release clean
 
 help: ## list these targets
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,15 @@ docs: setup-dev ## the documentation and the Python API as a static site, in sit
 
 lock: ## pin today's versions for every supported Python into constraints/
 	@$(BOOT) -m tools.lock
+
+dist: setup-dev ## wheel, source distribution, SHA256SUMS and bill of materials of the last commit, in dist/
+	@$(PY) -m tools.release
+
+audit: setup-dev ## report known vulnerabilities of the pinned packages; it fails nothing, and "skipped" means not looked up
+	@$(BOOT) -m venv .venv/audit
+	@.venv/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit==2.10.1"
+	@.venv/audit/bin/pip-audit --no-deps --disable-pip -r "constraints/$$($(PY) -c \
+		'import sys; print("py%d%d.txt" % sys.version_info[:2])')" || true
 
 record-release: setup-dev ## after a release: what is published now is what later changes are held to
 	@$(PY) -m tools.public_api > tests/released/api.txt

@@ -7,6 +7,7 @@ Nothing is resolved and nothing is downloaded, so `.venv` has to be set up with 
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import sys
 from collections.abc import Iterable
@@ -42,15 +43,22 @@ def closure(requirements: Iterable[str]) -> set[str]:
             if name == PROJECT or (name, extra) in seen:
                 continue
             seen.add((name, extra))
-            needs = [Requirement(each) for each in importlib.metadata.distribution(name).requires or []]
-            waiting += [each for each in needs if each.marker is None or each.marker.evaluate({"extra": extra})]
+            waiting += [each for each in needs(name) if each.marker is None or each.marker.evaluate({"extra": extra})]
     return {name for name, _ in seen}
 
 
-def base() -> set[str]:
+@functools.cache
+def needs(name: str) -> tuple[Requirement, ...]:
+    """Return what an installed package asks for, under whatever conditions."""
+    return tuple(Requirement(each) for each in importlib.metadata.distribution(name).requires or ())
+
+
+@functools.cache
+def base() -> frozenset[str]:
     """What the farm without extras brings on this Python."""
     wanted = [Requirement(each) for each in declared()["dependencies"]]
-    return closure(str(each).partition(";")[0] for each in wanted if each.marker is None or each.marker.evaluate())
+    present = (str(each).partition(";")[0] for each in wanted if each.marker is None or each.marker.evaluate())
+    return frozenset(closure(present))
 
 
 def extra(name: str) -> set[str]:
