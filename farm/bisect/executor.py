@@ -115,7 +115,8 @@ class BisectExecutor:
             self._end(probe)
         elif moves:
             self._moving.append(probe)
-        return Next.FREE if outcome.record.status is TrialStatus.OK else Next.RENEW
+        # Every program has a process of its own, so one that fails costs its device nothing; renewing runs a canary.
+        return Next.RENEW if outcome.record.status is TrialStatus.ERRORED else Next.FREE
 
     def replaced(self, slot: int, replaced: Replaced) -> None:
         """The commit of a slot that has a device again starts from nothing."""

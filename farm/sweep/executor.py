@@ -178,7 +178,8 @@ class SweepExecutor:
         cell = cell_of(record.model_copy(update={"repeat": turn.job.repeat}))
         self._failed[device] += record.status is TrialStatus.ERRORED
         if self._failed[device] < MAX_FAILED_JOBS:
-            return cell, Next.RENEW
+            own = bool(self.state.plan.request.suite) and record.status is TrialStatus.FAILED  # its process is gone
+            return cell, Next.FREE if own else Next.RENEW
         assert record.failure is not None
         self._leave_alone(slot, f"{MAX_FAILED_JOBS} trials in a row failed: {record.failure.message}")
         return cell, Next.LEAVE

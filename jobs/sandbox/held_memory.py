@@ -98,7 +98,10 @@ def _add_sizes(seen: _Seen, process: Path) -> None:
 
 def _add_mappings(seen: _Seen, process: Path) -> None:
     with contextlib.suppress(OSError):
-        for line in (process / "maps").read_text(errors="replace").splitlines():
+        text = (process / "maps").read_text(errors="replace")
+        if not any(kind in text for kind in _IN_MEMORY):
+            return  # torch alone has thousands of lines
+        for line in text.splitlines():
             parts = line.split(maxsplit=5)
             if len(parts) < 6 or not parts[5].startswith(_IN_MEMORY):
                 continue

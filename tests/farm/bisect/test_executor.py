@@ -83,3 +83,16 @@ def test_a_commit_with_several_targets_moves_once_for_all_of_them() -> None:
         made = [(trial.case, trial.repeat, trial.device) for trial in probe.trials]
         own = [(case, repeat, home) for case in ("a", "b") for repeat in range(3)]
         assert made == [*own, *((case, 3, others[0]) for case in ("a", "b"))]
+
+
+@pytest.mark.parametrize(("fault", "renewed"), [(Fault.KERNEL, []), (Fault.FARM, ["node0/0"])])
+def test_a_program_that_fails_leaves_the_workers_process_as_it_was(fault: Fault, renewed: list[str]) -> None:
+    wrong = Failure(fault=fault, kind="nothing-measured", message="as told")
+    trials = PaperTrials(PaperLease(fleet(1)), lambda *_: wrong)
+    probe = CommitTest(0, "c0", REQUEST, REQUEST, ("tiny",))
+
+    BisectExecutor(trials.lease, trials.paper, NoDeadlines.paper(), CommitMetric(Determinism())).test(
+        [probe], lambda ended: None
+    )
+
+    assert trials.on.renewed == renewed

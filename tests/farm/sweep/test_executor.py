@@ -19,7 +19,7 @@ Answer = Callable[[str, int, int], "Fault | None"]  # device, repeat, attempt â†
 
 
 def execute(
-    tmp_path: Path, lease: PaperLease, answer: Answer, *, planned: int, noisy: bool = False
+    tmp_path: Path, lease: PaperLease, answer: Answer, *, planned: int, noisy: bool = False, suite: str = ""
 ) -> tuple[State, list[tuple[str, int, int]]]:
     """What the state knows after the lease, and its trials: device, repeat, attempt."""
 
@@ -27,7 +27,7 @@ def execute(
         fault = answer(device, repeat, attempt)
         return Failure(fault=fault, kind="hang", message="as told") if fault else None
 
-    begun = plan(fleet(planned), noisy)
+    begun = plan(fleet(planned), noisy, suite=suite)
     journal = Journal(tmp_path / "s1")
     journal.begin(begun)
     state = State.load(begun, journal, deadline=float("inf"))
@@ -90,6 +90,15 @@ def test_a_kernels_failure_is_kept_and_never_tried_again(tmp_path: Path) -> None
 
     assert [(repeat, attempt) for _, repeat, attempt in started] == [(0, 0), (1, 0)]
     assert len(state.cells) == 2
+
+
+@pytest.mark.parametrize(("suite", "fresh"), [("", 2), ("mine.toml", 0)])
+def test_a_suites_file_that_fails_leaves_the_workers_process_as_it_was(suite: str, fresh: int, tmp_path: Path) -> None:
+    lease = PaperLease(fleet(1))
+
+    execute(tmp_path, lease, lambda *_: Fault.KERNEL, planned=1, suite=suite)
+
+    assert len(lease.renewed) == fresh
 
 
 def test_a_case_that_several_devices_cannot_run_is_given_up(tmp_path: Path) -> None:
