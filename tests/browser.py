@@ -17,6 +17,12 @@ CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 120_000  # a busy machine with two cores draws a page in some ten seconds
 
 Scheme = Literal["light", "dark"]
+COLOURS = ("color-contrast", "link-in-text-block")  # the rules of axe-core whose answer light and dark can change
+AXE = Axe().axe_script
+_VIOLATIONS = """options => axe.run(document, options).then(found => found.violations.map(
+    each => ({ id: each.id, nodes: each.nodes.map(node => node.html) })))"""
+_PAINTED = """[...document.querySelectorAll('[data-chart] .xtick text')].every(
+    each => getComputedStyle(each).fill === getComputedStyle(document.body).color)"""
 
 
 @dataclass
@@ -54,10 +60,18 @@ class Tab:
         if self.page.locator("[data-chart]").count():
             self.page.locator("[data-chart] svg.main-svg").first.wait_for()
 
-    def unfair(self) -> list[str]:
-        """What axe-core's accessibility rules have against the page as it is now."""
-        found = Axe().run(self.page).response["violations"]
-        return [f"{each['id']}: {[node['html'][:200] for node in each['nodes']][:3]}" for each in found]
+    def turn(self, scheme: Scheme) -> None:
+        """Have the page as it is now shown light or dark, and wait for its charts to follow."""
+        self.page.emulate_media(color_scheme=scheme)
+        until(self.page, _PAINTED)
+
+    def unfair(self, *rules: str) -> list[str]:
+        """What axe-core's accessibility rules have against the page as it is now: all of them, or those named."""
+        if not self.page.evaluate("typeof axe === 'object'"):
+            self.page.evaluate(AXE)
+        options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+        found = self.page.evaluate(_VIOLATIONS, options)
+        return [f"{each['id']}: {[html[:200] for html in each['nodes']][:3]}" for each in found]
 
     def _said(self, line: ConsoleMessage) -> None:
         if line.type in ("error", "warning"):
