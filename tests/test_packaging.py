@@ -54,7 +54,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (own / "lent.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install", "--quiet"]
     done = subprocess.run(
-        [*pip, "--no-deps", "--no-index", str(wheel)], capture_output=True, text=True, check=False, env=clean()
+        [*pip, "--no-deps", "--no-index", "--no-compile", str(wheel)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean(),
     )
     assert done.returncode == 0, done.stderr
     return environment

@@ -25,7 +25,9 @@ pytestmark = pytest.mark.service
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
-def test_whatever_is_sent_is_answered_as_documented(tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [6, pytest.param(50, marks=pytest.mark.long)])
+def test_whatever_is_sent_is_answered_as_documented(tmp_path: Path, examples: int) -> None:
+    """A few requests to every operation; the long form sends more."""
     api = Api(tmp_path)
     api.add_runs("r1")
     api.add_delivery("d1")
@@ -40,7 +42,7 @@ def test_whatever_is_sent_is_answered_as_documented(tmp_path: Path) -> None:
             GenerationMode.NEGATIVE,
         ):  # what the document allows, and what it does not
 
-            @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
             @given(case=operation.as_strategy(generation_mode=mode))
             def check(case: Any) -> None:
                 case.call_and_validate(checks=CHECKS, headers=headers)
