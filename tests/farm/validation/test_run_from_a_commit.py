@@ -1,4 +1,7 @@
-"""A whole run whose program comes from a commit, against its merge base, on a real local Ray."""
+"""Whole runs whose program comes from a commit, against its merge base: one confined on a real Ray, the others without.
+
+What is decided of a commit does not depend on the processes that ran it, so those others have their devices here.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,10 @@ from farm.source import programs
 from farm.validation import resume
 from jobs.sandbox import bubblewrap
 from tests.fakes import platforms
+from tests.farm import direct_lease
 from tests.farm.validated import run
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
+pytestmark = pytest.mark.usefixtures("at_home")
 
 PACKAGE = Path(kernel.qkv_proj_rope.__file__).parent
 BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
@@ -69,46 +73,75 @@ def interrupted(record: RunRecord) -> RunRecord:
     )
 
 
-@pytest.mark.parametrize("base_is_broken", [False, True])
-def test_head_and_base_are_run_confined_and_compared(tmp_path: Path, base_is_broken: bool) -> None:
-    repository = tmp_path / "repository"
-    subprocess.run(["git", "init", "-q", "-b", "main", str(repository)], check=True)
-    shutil.copytree(PACKAGE, repository / "kernel/qkv_proj_rope", ignore=shutil.ignore_patterns("__pycache__"))
-    whole = (PACKAGE / "__init__.py").read_text()
-    commit(repository, "__init__.py", "\nimport nothing_like_it\n" if base_is_broken else "")
-    (repository / "kernel/qkv_proj_rope/__init__.py").write_text(whole)
-    commit(repository, "golden.py", "# other rules\n")
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Two commits of the kernel, of which the second changes its rules."""
+    made = tmp_path / "repository"
+    subprocess.run(["git", "init", "-q", "-b", "main", str(made)], check=True)
+    shutil.copytree(PACKAGE, made / "kernel/qkv_proj_rope", ignore=shutil.ignore_patterns("__pycache__"))
+    commit(made, "__init__.py", "")
+    commit(made, "golden.py", "# other rules\n")
+    return made
 
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_head_and_base_are_run_confined_and_compared(repository: Path, tmp_path: Path) -> None:
     record = validate(repository, tmp_path / "out")
 
+    require_compared(record)
+    bare = not bubblewrap.isolation().bubblewrap
+    found = shown(record, tmp_path / "out")
+    assert found == {"rules": True, "gain": False, "isolation": bare, "merge base": False}
+    (gain,) = record.source.gains if record.source else ()
+    assert (gain.before_us is None, gain.landed) == (False, 0)
+
+
+def require_compared(record: RunRecord) -> None:
+    """Head and base were measured, on inputs that nobody knew."""
     gates = {gate.name: gate.status for gate in record.gates}
-    assert record.source is not None
-    assert record.base is not None
+    assert (record.verdict, gates["regression"]) == (Verdict.PASSED, GateStatus.PASSED), record.reason
+    assert (gates["tolerance"], gates["control"]) == (GateStatus.PASSED, GateStatus.PASSED)
+    assert record.source is not None and record.base is not None
     assert record.source.rule_changes == ["kernel/qkv_proj_rope/golden.py"]
     assert record.commit == record.source.commit
     assert record.request.seed != 0
     assert [trial.seed for trial in record.source.controls] != [record.request.seed]
-    assert gates["tolerance"] is GateStatus.PASSED
-    assert gates["control"] is GateStatus.PASSED
-    suites = {suite.name: suite for suite in JUnitXml.fromfile(str(tmp_path / "out" / record.run_id / "junit.xml"))}
-    shown = {case.name: bool(case.result) for name in ("program", "merge base") for case in suites[name]}
-    isolated = bubblewrap.isolation().bubblewrap
-    assert shown == {"rules": True, "gain": False, "isolation": not isolated, "merge base": base_is_broken}
-    (gain,) = record.source.gains
-    assert (gain.before_us is None, gain.landed) == (base_is_broken, 0)
-    if base_is_broken:
-        assert (record.verdict, gates["regression"]) == (Verdict.ERRORED, GateStatus.ERRORED)
-        assert "could not be built" in record.reason
-    else:
-        assert (record.verdict, gates["regression"]) == (Verdict.PASSED, GateStatus.PASSED)
-        assert record.base.comparison["tiny"].ratio == 1.0
-        _goes_on(interrupted(record), tmp_path / "out")
+    assert record.base.comparison["tiny"].ratio == 1.0
 
 
-def _goes_on(old: RunRecord, out: Path) -> None:
-    """The whole round of `old` is taken over, with its seed; the broken one and the control are measured."""
+def shown(record: RunRecord, out: Path) -> dict[str, bool]:
+    """Cases of JUnit's suites that are no target's, and whether each has a result to look at."""
+    suites = {suite.name: suite for suite in JUnitXml.fromfile(str(out / record.run_id / "junit.xml"))}
+    return {case.name: bool(case.result) for name in ("program", "merge base") for case in suites[name]}
+
+
+def test_a_base_that_cannot_be_built_is_no_pass_and_no_failure_of_the_head(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.validation.workflow.leased", direct_lease.leased(1, base_is_broken=True))
+
+    record = validate(repository, tmp_path / "out")
+
+    gates = {gate.name: gate.status for gate in record.gates}
+    assert (record.verdict, gates["regression"]) == (Verdict.ERRORED, GateStatus.ERRORED)
+    assert (gates["tolerance"], gates["control"]) == (GateStatus.PASSED, GateStatus.PASSED)
+    assert "could not be built" in record.reason
+    assert shown(record, tmp_path / "out")["merge base"]
+    (gain,) = record.source.gains if record.source else ()
+    assert (gain.before_us is None, gain.landed) == (True, 0)
+
+
+def test_a_run_of_a_commit_that_was_interrupted_takes_over_whole_rounds_and_its_seed(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.validation.workflow.leased", direct_lease.leased(1))
+    whole = validate(repository, tmp_path / "out")
+    require_compared(whole)
+    old = interrupted(whole)
+
     resume.require(old)
-    record = run(old.request, options(out), resumed=old)
+    record = run(old.request, options(tmp_path / "out"), resumed=old)
 
     assert (record.verdict, record.resumed_from) == (Verdict.PASSED, old.run_id), record.reason
     assert record.base is not None and record.source is not None and old.base is not None
