@@ -1,4 +1,4 @@
-"""Every row of the table of kinds in docs/numbers.md names a test that is there."""
+"""Every row of the table of kinds in docs/numbers-evidence.md names a test that is there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-PAGE = TESTS.parent / "docs" / "numbers.md"
+PAGE = TESTS.parent / "docs" / "numbers-evidence.md"
 
 
 def test_every_kind_is_held_by_a_test() -> None:

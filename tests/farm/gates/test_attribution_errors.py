@@ -129,7 +129,7 @@ def test_a_device_that_is_odd_alone_is_named_and_blamed_for_nothing(name: str, d
 
 
 def table(tries: int) -> None:
-    """Print what docs/numbers.md says."""
+    """Print what docs/numbers-evidence.md says."""
     for name in TRUTHS:
         for devices in DEVICES:
             found = rates(name, devices, tries)

@@ -163,7 +163,7 @@ def test_against_the_base_in_turn_is_better_than_three_runs_against_a_limit() ->
 
 
 def table(tries: int) -> None:
-    """Print what docs/numbers.md says."""
+    """Print what docs/numbers-regression.md says."""
     for name, noise in NOISES.items():
         held = ", ".join(f"{rounds}: {100 * coverage(noise, rounds, tries):.1f} %" for rounds in LOOKS)
         print(f"{name}: the interval holds the ratio after rounds {held}", flush=True)
