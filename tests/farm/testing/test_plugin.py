@@ -30,6 +30,7 @@ from tests.waiting import until
 pytest_plugins = ["pytester"]
 
 FARM = "from farm.cli.app import main; main()"
+PLUGINS = ("-p", "xdist.plugin", "-p", "farm.testing.plugin")  # where no other is loaded
 
 # In place of a lease, so that these tests need none.
 NO_LEASE = """
@@ -108,7 +109,7 @@ def test_without_ray_a_test_that_wants_a_device_is_skipped_with_the_reason(
     result = pytester.runpytest_inprocess("-rs")
 
     result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines(["*ray is not installed*pip install*"])
+    result.stdout.fnmatch_lines(["*ray is not installed*install the farm with what it needs*"])
 
 
 @pytest.mark.parametrize(
@@ -166,18 +167,24 @@ def write_suite(directory: Path, text: str) -> Path:
     return directory
 
 
-def farm_test(directory: Path, junit: Path, arguments: Sequence[str] = ()) -> tuple[int, str]:
-    done = CliRunner().invoke(
-        main, ["test", str(directory), "--devices", "2", "--junit", str(junit), "--json", "--", *arguments]
-    )
+@pytest.fixture
+def few_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of other packages take seconds to load in each process of a suite."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
+def farm_test(directory: Path, junit: Path, arguments: Sequence[str] = (), devices: int = 1) -> tuple[int, str]:
+    options = ["--devices", str(devices), "--junit", str(junit), "--json"]
+    done = CliRunner().invoke(main, ["test", str(directory), *options, "--", *PLUGINS, *arguments])
     return done.exit_code, done.output
 
 
+@pytest.mark.usefixtures("few_plugins")
 def test_farm_test_gathers_one_file_whose_properties_name_the_devices(tmp_path: Path) -> None:
     directory = write_suite(tmp_path / "suite", "def test_a(farm_devices): pass\ndef test_b(): pass\n")
     junit = tmp_path / "out" / "tests.xml"
 
-    code, said = farm_test(directory, junit)
+    code, said = farm_test(directory, junit, devices=2)
 
     assert code == 0
     told = json.loads(said[said.index("{") :])
@@ -191,6 +198,7 @@ def test_farm_test_gathers_one_file_whose_properties_name_the_devices(tmp_path: 
     assert list(junit.parent.iterdir()) == [junit]
 
 
+@pytest.mark.usefixtures("few_plugins")
 @pytest.mark.parametrize(
     ("text", "arguments", "code"),
     [
@@ -209,10 +217,11 @@ def test_an_interrupted_suite_is_errored_and_leaves_no_process(tmp_path: Path) -
     slow = "import pathlib, time\ndef test_a():\n    pathlib.Path('begun').touch()\n    time.sleep(600)\n"
     directory = write_suite(tmp_path / "suite", slow)
     home = str(tmp_path / "home")
+    command = [sys.executable, "-c", FARM, "test", str(directory), "--devices", "2"]
     with subprocess.Popen(
-        [sys.executable, "-c", FARM, "test", str(directory), "--devices", "2", "--junit", str(tmp_path / "tests.xml")],
+        [*command, "--junit", str(tmp_path / "tests.xml"), "--", *PLUGINS],
         cwd=tmp_path,
-        env={**os.environ, "FARM_HOME": home},
+        env={**os.environ, "FARM_HOME": home, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
