@@ -14,6 +14,7 @@ from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, InfrastructureError
 from farm.execution.device_probe import probe_devices
 from farm.execution.resolved_run import ResolvedRun
+from farm.leasing.device_lease import DeviceLease
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import DeviceWorker
@@ -74,7 +75,7 @@ class SweepDevices:
         return {device: health for device, health in self._book.health(self._platform).items() if not health.usable}
 
     @contextlib.contextmanager
-    def take(self, wanted: Sequence[str]) -> Iterator[Lease | None]:
+    def take(self, wanted: Sequence[str]) -> Iterator[DeviceLease | None]:
         """A lease of as many of `wanted` as can be had now, given back at the end of the block; None for none.
 
         Devices whose canary fails are put into `unfit`. Raises `InfrastructureError` where leases keep failing.

@@ -1,4 +1,4 @@
-"""A sweep over the files of a suite on a real local Ray: the same inputs everywhere, and whose bits are odd."""
+"""A sweep over the files of a suite, on threads as devices: the same inputs everywhere, and whose bits are odd."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from farm.model.sweep import Kind, SweepRequest
 from farm.model.timeouts import Timeouts
 from farm.sweep import suite_subject
 from farm.sweep.workflow import SweepOptions, resume, sweep
+from tests.farm.thread_lease import without_ray
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
+pytestmark = pytest.mark.usefixtures("at_home", "on_threads")
 
 PROFILE = f"""
 name = "mine"
@@ -31,6 +32,12 @@ limits = {{ seconds = 60 }}
 SAME = "import pathlib, sys\npathlib.Path(sys.argv[3], 'out.bin').write_text(sys.argv[2])\nprint('out PASS\\nPASS')\n"
 OWN = SAME.replace("argv[2]", "argv[1]")
 TIMEOUTS = Timeouts(trial_s=700)
+
+
+@pytest.fixture
+def on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices that are threads."""
+    without_ray(monkeypatch)
 
 
 @pytest.fixture

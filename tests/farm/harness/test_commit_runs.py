@@ -1,4 +1,4 @@
-"""A commit of a suite's repository against its merge base, confined, on a real local Ray."""
+"""A commit of a suite's repository against its merge base, confined, on devices that are threads."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from farm.validation.suite_state import SuiteRequest
 from jobs.records import Arm
 from jobs.sandbox import bubblewrap
 from kernel.harness.profile import parse
+from tests.farm.thread_lease import without_ray
 
 pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.usefixtures("local_ray", "at_home"),
+    pytest.mark.usefixtures("at_home", "on_threads"),
     pytest.mark.skipif(not bubblewrap.isolation().bubblewrap, reason=bubblewrap.isolation().lacks),
 ]
 
@@ -37,6 +37,12 @@ results = {{ by = "exit", failing = [3] }}
 lines = {{ time = '^took (?P<us>[0-9.]+) us$' }}
 limits = {{ seconds = 60 }}
 """
+
+
+@pytest.fixture
+def on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices that are threads."""
+    without_ray(monkeypatch)
 
 
 def commit(place: Path, files: dict[str, str]) -> str:

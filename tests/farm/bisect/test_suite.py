@@ -1,4 +1,4 @@
-"""A bisect over the commits of a suite's repository for one of its files, on a real local Ray, confined."""
+"""A bisect over the commits of a suite's repository, confined, on devices that are threads."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from farm.execution.session import SessionOptions
 from farm.model.bisect import BisectRequest, CommitOutcome, MetricName
 from farm.model.timeouts import Timeouts
 from jobs.sandbox import bubblewrap
+from tests.farm.thread_lease import without_ray
 
 pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.usefixtures("local_ray", "at_home"),
+    pytest.mark.usefixtures("at_home", "on_threads"),
     pytest.mark.skipif(not bubblewrap.isolation().bubblewrap, reason=bubblewrap.isolation().lacks),
 ]
 
@@ -35,6 +35,12 @@ lines = {{ time = '^took (?P<us>[0-9.]+) us$' }}
 limits = {{ seconds = 60 }}
 """
 COMMITS, WORSE = 64, 41
+
+
+@pytest.fixture
+def on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices that are threads."""
+    without_ray(monkeypatch)
 
 
 @pytest.fixture(scope="module")
