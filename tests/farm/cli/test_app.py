@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
 from farm.cli.app import main
+from farm.errors import CapacityError
+from farm.execution.session import Session
 from kernel.registry import find_kernel
 
 pytestmark = pytest.mark.usefixtures("at_home")
@@ -67,16 +70,15 @@ def test_run_refuses_a_kernel_file_before_anything_starts(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("method", "commands"),
+    ("method", "command"),
     [
-        ("input_specs(self, case)", (["run"], ["kernel", "show"])),
-        ("output_specs(self, case)", (["run"], ["kernel", "show"])),
-        ("tuning(self, case, overrides)", (["run"], ["kernel", "show"])),
+        ("input_specs(self, case)", ["kernel", "show"]),
+        ("output_specs(self, case)", ["run"]),
+        ("tuning(self, case, overrides)", ["run"]),
+        ("tuning(self, case, overrides)", ["kernel", "show"]),
     ],
 )
-def test_a_kernel_that_raises_is_refused_in_one_line(
-    tmp_path: Path, method: str, commands: tuple[list[str], ...]
-) -> None:
+def test_a_kernel_that_raises_is_refused_in_one_line(tmp_path: Path, method: str, command: list[str]) -> None:
     (tmp_path / "raising.py").write_text(
         "from pathlib import Path\n"
         "from tests.fakes.small_kernel import SmallKernel\n"
@@ -89,8 +91,7 @@ def test_a_kernel_that_raises_is_refused_in_one_line(
 
     (tmp_path / "budgets.toml").touch()
 
-    for command in commands:
-        assert_refused(farm(*command, str(tmp_path / "raising.py")), "ValueError: no such shape")
+    assert_refused(farm(*command, str(tmp_path / "raising.py")), "ValueError: no such shape")
 
 
 BUDGETED = """
@@ -103,24 +104,12 @@ KERNEL = Budgeted()
 """
 
 
-@pytest.mark.parametrize(
-    ("budgets", "words"),
-    [
-        (
-            "[a2a3sim.small]\nceilling_us = 5.0\n",
-            "[a2a3sim.small]: unknown key 'ceilling_us'; did you mean 'ceiling_us'",
-        ),
-        ("[a2a3sim.smal]\nlanded = [{us = 5.0}]\n", "unknown case 'smal'; did you mean 'small'"),
-        ("[a2a3simm.small]\nlanded = [{us = 5.0}]\n", "unknown platform 'a2a3simm'; did you mean 'a2a3sim'"),
-        ("[a2a3.small]\nlanded = [{us = 5.0}]\n", "times of 'a2a3' are measured"),
-    ],
-)
-def test_a_budget_file_with_a_mistake_is_refused_before_anything_starts(
-    tmp_path: Path, budgets: str, words: str
-) -> None:
+def test_a_budget_file_with_a_mistake_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    """`tests/farm/model/test_budgets.py` has every kind of mistake."""
     (tmp_path / "mine.py").write_text(BUDGETED)
-    (tmp_path / "budgets.toml").write_text(budgets)
+    (tmp_path / "budgets.toml").write_text("[a2a3sim.smal]\nlanded = [{us = 5.0}]\n")
     out = tmp_path / "out"
+    words = "unknown case 'smal'; did you mean 'small'"
 
     assert_refused(farm("budgets", "check", str(tmp_path / "mine.py")), words)
     assert_refused(farm("run", str(tmp_path / "mine.py"), "--out", str(out)), words)
@@ -133,13 +122,12 @@ def test_budgets_check_names_every_kernel_and_refuses_one_of_several(tmp_path: P
 
     good = farm("budgets", "check")
     mixed = farm("budgets", "check", str(tmp_path / "mine.py"), str(tmp_path / "absent.py"))
+    told = farm("budgets", "check", "--json", str(tmp_path / "mine.py"), str(tmp_path / "absent.py"))
 
     assert good.exit_code == 0, good.output
     assert "qkv_proj_rope: 8 budgets" in good.stdout.splitlines()
     assert (mixed.exit_code, mixed.stdout) == (2, f"{tmp_path / 'mine.py'}: 1 budget\n")
     assert "there is no file" in mixed.stderr
-
-    told = farm("budgets", "check", "--json", str(tmp_path / "mine.py"), str(tmp_path / "absent.py"))
     rows = json.loads(told.stdout)
     assert told.exit_code == 2
     assert [(Path(row["kernel"]).name, row["budgets"]) for row in rows] == [("mine.py", 1), ("absent.py", 0)]
@@ -175,9 +163,13 @@ def test_run_refuses_an_output_directory_it_cannot_write(tmp_path: Path) -> None
     assert_refused(result, "cannot be written")
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
-def test_run_refuses_more_devices_than_the_cluster_has(tmp_path: Path) -> None:
+def test_run_refuses_more_devices_than_the_cluster_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def too_few(*_: object, **__: object) -> Iterator[Session]:
+        raise CapacityError(5, 4, "the cluster has", "take fewer")
+        yield
+
+    monkeypatch.setattr("farm.validation.workflow.leased", too_few)
     out = tmp_path / "out"
 
     assert_refused(farm("run", "--case", "tiny", "--devices", "5", "--out", str(out)), "the cluster has 4")
