@@ -1,4 +1,7 @@
-"""Every workflow, started in a directory that has packages named like the farm's: none of them runs, in any process."""
+"""Every workflow, started in a directory that has packages named like the farm's: none of them runs, in any process.
+
+`test_whole_hostile_directory.py` has each command as a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,39 @@ from pathlib import Path
 import pytest
 
 from farm.process.installation import PACKAGES, root
-from tests.fakes.commits import KERNEL, program, versions
 from tests.fakes.installed import install
+from tests.fakes.suite_commits import FILE, SAME, SLOWER, profile, suite_versions
 
 FARM = str(Path(sys.executable).with_name("farm"))
-PLATFORMS = {"fake": "tests.fakes.platforms:Honest", "commit": "tests.fakes.commit_platform:CommitPlatform"}
+PLATFORMS = {"fake": "tests.fakes.platforms:Honest"}
 TEST = "def test_it(farm_trial):\n    assert farm_trial('qkv_proj_rope', 'tiny').failure is None\n"
+# What a notebook does that has connected Ray there by itself, and then one command after the other.
+NOTEBOOK = """
+import json, sys
+import farm, ray
+from click.testing import CliRunner
+from farm.cli.app import main
+from farm.cluster import local, ray_internals
+
+address, commands = sys.argv[1], json.loads(sys.argv[2])
+with ray_internals.token_from(local.at(address).token):
+    ray.init(address=address, log_to_driver=False)
+    try:
+        farm.run("qkv_proj_rope", cases=["tiny"], platform="fake", devices=1, repeats=1)
+    except farm.UsageError as error:
+        answers = [str(error)]
+    ray.shutdown()
+for words in commands:
+    done = CliRunner().invoke(main, [*words, "--address", address, "--json"])
+    answers.append([words[0], done.exit_code, done.stdout, done.stderr])
+print(json.dumps(answers))
+"""
 AWAITED = """
 import asyncio, farm
-options = dict(cases=["tiny"], platform="fake", devices=1, repeats=1, out="runs", wait_s=60)
-record = asyncio.run(farm.run_async("qkv_proj_rope", address={address!r}, **options))
-print(len(record.trials))
+try:
+    asyncio.run(farm.run_async("qkv_proj_rope", address="127.0.0.1:1", cases=["tiny"], platform="fake", out="runs"))
+except farm.InfrastructureError as error:
+    print(error)
 """
 
 pytestmark = pytest.mark.ray
@@ -52,16 +77,13 @@ class Checkout:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """With platforms, a kernel and a store of its own for every process that is started in it."""
+    """With a platform and a store of its own for every process that is started in it."""
     directory = tmp_path_factory.mktemp("hostile")
     with pytest.MonkeyPatch.context() as patch:
         site = directory / "site"
-        install(site, patch, PLATFORMS, {KERNEL: f"{KERNEL}:KERNEL"})
-        (site / f"{KERNEL}.py").write_text(program(-1, ""))
-        (site / "budgets.toml").touch()
+        install(site, patch, PLATFORMS)
         patch.setenv("FARM_HOME", str(directory / "home"))
         patch.setenv("FARM_STORE", f"sqlite:///{directory / 'store.sqlite'}")
-        patch.setenv("FARM_SIM_DEVICES", "3")
         for name in [name for name in os.environ if name.startswith("RAY_")]:
             patch.delenv(name)
         yield Checkout(directory / "checkout")
@@ -73,47 +95,36 @@ def address(checkout: Checkout) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    done = checkout.run(FARM, "cluster", "up", "--nodes", "1", "--devices-per-node", "3", "--port", port)
+    done = checkout.run(FARM, "cluster", "up", "--nodes", "1", "--devices-per-node", "1", "--port", port)
     assert done.returncode == 0, done.stderr
     yield f"127.0.0.1:{port}"
     checkout.run(FARM, "cluster", "down")
 
 
-def test_a_run_on_a_ray_of_its_own(checkout: Checkout) -> None:
-    options = ("--case", "tiny", "--platform", "fake", "--devices", "2", "--repeats", "1", "--json")
+def test_a_notebook_that_has_connected_ray_there_is_refused_and_commands_are_not(
+    checkout: Checkout, address: str, tmp_path: Path
+) -> None:
+    (tmp_path / "notebook.py").write_text(NOTEBOOK)
+    commits = suite_versions(tmp_path / "repo", [SAME, SLOWER])
+    kernel = ["--case", "tiny", "--platform", "fake", "--devices", "1"]
+    suite = ["--suite", str(profile(tmp_path)), "--platform", "model", "--source", str(commits.path), "--devices", "1"]
+    commands = [
+        ["run", *kernel, "--repeats", "1"],
+        ["sweep", *kernel, "--seeds", "1"],
+        ["tune", *kernel, "--trials", "1"],
+        ["devices", "probe", "--all", "--platform", "fake"],
+        ["bisect", *commits.ids, FILE, *suite, "--wait", "60", "--no-report"],
+    ]
 
-    done = checkout.run(FARM, "run", *options)
+    done = checkout.run(sys.executable, str(tmp_path / "notebook.py"), address, json.dumps(commands))
 
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert len(json.loads(done.stdout)["trials"]) == 2
-    assert checkout.imported == ""
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("sweep", "--case", "tiny", "--seeds", "1", "--json"),
-        ("tune", "--case", "tiny", "--trials", "1", "--devices", "1", "--json"),
-        ("devices", "probe", "--all", "--json"),
-    ],
-    ids=lambda words: words[0],
-)
-def test_a_command_on_a_shared_cluster(words: tuple[str, ...], checkout: Checkout, address: str) -> None:
-    done = checkout.run(FARM, *words, "--platform", "fake", "--address", address)
-
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert json.loads(done.stdout)
-    assert checkout.imported == ""
-
-
-def test_a_bisect(checkout: Checkout, address: str, tmp_path: Path) -> None:
-    commits = versions(tmp_path / "repo", ["wall_us = 40.0", "wall_us = 41.0"])
-    options = ("--kernel", KERNEL, "--platform", "commit", "--source", str(commits.path), "--address", address)
-
-    done = checkout.run(FARM, "bisect", *commits.ids, *options, "--wait", "60", "--no-report", "--json")
-
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert json.loads(done.stdout)["suspects"] == [commits.ids[1]]
+    assert done.returncode == 0, done.stderr
+    refused, *answers = json.loads(done.stdout.splitlines()[-1])
+    assert refused.startswith(f"Ray was started in {checkout.path}")
+    assert [(name, code) for name, code, *_ in answers] == [(words[0], 0) for words in commands], answers
+    told = {name: json.loads(printed) for name, _, printed, _ in answers}
+    assert len(told["run"]["trials"]) == 1
+    assert told["bisect"]["suspects"] == [commits.ids[1]]
     assert checkout.imported == ""
 
 
@@ -128,28 +139,14 @@ def test_a_pytest_suite_whose_directory_pytest_puts_first_on_the_path(checkout: 
     assert checkout.imported == ""
 
 
-def test_a_run_that_is_awaited(checkout: Checkout, address: str, tmp_path: Path) -> None:
-    (tmp_path / "awaited.py").write_text(AWAITED.format(address=address))
+def test_a_run_that_is_awaited(checkout: Checkout, tmp_path: Path) -> None:
+    """Its process answers, and so has imported all that it would need for a run."""
+    (tmp_path / "awaited.py").write_text(AWAITED)
 
     done = checkout.run(sys.executable, str(tmp_path / "awaited.py"))
 
-    assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr
-    assert checkout.imported == ""
-
-
-def test_a_notebook_that_has_started_ray_there_is_refused(checkout: Checkout, tmp_path: Path) -> None:
-    (tmp_path / "cell.py").write_text(
-        "import farm, ray\n"
-        "ray.init(address='local', num_cpus=1, resources={'NPU': 1}, include_dashboard=False, log_to_driver=False)\n"
-        "try:\n"
-        "    farm.run('qkv_proj_rope', cases=['tiny'], platform='fake', devices=1, repeats=1)\n"
-        "except farm.UsageError as error:\n"
-        "    print('refused:', error)\n"
-    )
-
-    done = checkout.run(sys.executable, str(tmp_path / "cell.py"))
-
-    assert done.stdout.startswith(f"refused: Ray was started in {checkout.path}"), done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "127.0.0.1:1" in done.stdout
     assert checkout.imported == ""
 
 
