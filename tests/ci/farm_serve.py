@@ -37,7 +37,8 @@ class FarmServe:
         """Start it, and wait until it is ready."""
         command = [*self._command, str(self._directory / "farm.toml")]
         env = {**os.environ, **ENVIRONMENT, "FARM_STORE": self.store, "FARM_PORT": str(self.address[1])}
-        env |= {"FARM_HOME": str(self._directory / "home"), "PYTHONPATH": str(ROOT)}  # of commands that are tests' own
+        path = [str(ROOT), *filter(None, [env.get("PYTHONPATH")])]  # of commands that are tests' own
+        env |= {"FARM_HOME": str(self._directory / "home"), "PYTHONPATH": os.pathsep.join(path)}
         with (self._directory / "log").open("a") as log:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         self.wait()

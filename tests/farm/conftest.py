@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from farm.cluster import patience
-from farm.cluster.workers import forked
 from farm.store.run_store import Store
+from tests import clusters
 
 DEVICES = 4
 
@@ -39,19 +37,5 @@ def store(url: str) -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """A real local Ray with `DEVICES` simulated NPUs; `farm.cluster.connection.connected` uses it as it is."""
-    import ray
-
-    logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
-    with forked.workers(simulated=True):
-        patience.started(
-            lambda: ray.init(
-                address="local",  # or Ray joins the cluster of a test that runs beside this one
-                num_cpus=2,
-                resources={"NPU": DEVICES},
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        )
+    with clusters.local(DEVICES):
         yield
-        ray.shutdown()

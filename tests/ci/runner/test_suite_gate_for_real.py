@@ -9,21 +9,20 @@ import pytest
 from jobs.sandbox import bubblewrap
 from tests.ci.configuration import TEXT, written
 from tests.ci.farm_serve import FarmServe
-from tests.ci.runner.test_gate_for_real import PATIENCE_S, propose
+from tests.ci.runner.test_gate_for_real import PASSES, WRONG, await_checks, propose, without_a_pass
 from tests.fakes.git_remote import GitRemote
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.harness import ROOT
 from tests.fakes.served import served
-from tests.waiting import came_true
 
-pytestmark = [pytest.mark.service, pytest.mark.ray, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.service, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1200)]
 
 KEYS = 'suite = "pypto-lib"\nfiles = ["models/**"]\ndevices = 2\nwitnesses = 2\nrepeats = 1\n'
-PASSES, WRONG = "models/passes.py", "models/two_programs.py"
 
 
 @pytest.mark.skipif(not bubblewrap.isolation().bubblewrap, reason="bubblewrap is not here, or does not work")
 def test_pull_requests_are_judged_by_the_files_that_they_touch(tmp_path: Path) -> None:
+    """Each run starts a Ray of its own. `test_gate_for_real.py` has the same in small, on one Ray."""
     files = {
         "golden/__init__.py": (ROOT / "golden/__init__.py").read_text(),
         PASSES: (ROOT / PASSES).read_text(),
@@ -37,19 +36,10 @@ def test_pull_requests_are_judged_by_the_files_that_they_touch(tmp_path: Path) -
         written(tmp_path, f'{head}{KEYS}git = "{remote.url}"\n')
         with FarmServe(tmp_path) as service:
             harmless = propose(service, api, remote, 1, base, {PASSES: f"{files[PASSES]}# nothing else\n"})
-            no_pass = files[WRONG].replace('passed(["kv", "qr"])', "wrong()").replace("passed,", "wrong,")
-            no_pass = no_pass.replace("passed, ran", "ran, wrong")
-            broken = propose(service, api, remote, 2, base, {WRONG: no_pass})
+            broken = propose(service, api, remote, 2, base, {WRONG: without_a_pass(files[WRONG])})
             golden = propose(service, api, remote, 3, base, {"golden/__init__.py": f"{files['golden/__init__.py']}#\n"})
             new = propose(service, api, remote, 4, base, {"models/new.py": files[PASSES]})
-
-            def told() -> bool:
-                assert service.process.poll() is None, service.log()[-3000:]
-                titles = [str(check["output"]["title"]) for check in api.checks.values()]
-                over = [check for check in api.checks.values() if check["status"] == "completed"]
-                return len(over) == 2 and titles.count("Waits for an approval") == 2
-
-            assert came_true(told, PATIENCE_S), service.log()[-3000:]
+            await_checks(service, api, completed=2, held=2)
             log = service.log()
 
     checks = {str(check["head_sha"]): check for check in api.checks.values()}
