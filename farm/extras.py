@@ -1,4 +1,4 @@
-"""The optional parts of the installation: which extra brings a package that is missing, said in one line."""
+"""The optional parts of the installation: a package that is missing is reported with the extra that brings it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ LONGEST = 400  # lines; past this a file holds more than one thing
 PACKAGES = ("kernel", "jobs", "farm", "ci", "tools")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LOOSE = {  # files that lie directly in a package, and not in one of its own packages
-    "farm": {"__init__", "__main__", "api", "doctor", "errors", "paths", "text", "timestamps", "atomic_file"},
+    "farm": {"__init__", "__main__", "api", "doctor", "errors", "extras", "paths", "text", "timestamps", "atomic_file"},
     "ci": {"__init__"},
 }
 # Imports every module of the service, and says after which of them something was loaded that none may load. What no

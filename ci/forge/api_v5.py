@@ -140,7 +140,7 @@ class ApiV5Forge:
         return head
 
     async def permission(self, repository: str, login: str) -> Permission:
-        """What somebody may do. Who is no member may do nothing."""
+        """What somebody may do; nothing, for anybody who is not a member."""
         path = f"{_path(repository)}/collaborators/{quote(login, safe='')}/permission"
         try:
             answer = await self._api.call("GET", path)

@@ -40,7 +40,7 @@ class V5Issue(Part):
     user: User | None = None
 
 
-class _Commit(Part):
+class _V5Commit(Part):
     id: Sha | None = None
     sha: Sha | None = None
 
@@ -48,7 +48,7 @@ class _Commit(Part):
 class V5Branch(Part):
     """A branch with its newest commit, whose hash Gitee calls `sha` and GitCode `id`."""
 
-    commit: _Commit
+    commit: _V5Commit
 
     @property
     def head(self) -> str:
@@ -149,7 +149,7 @@ class _GitCodeAttributes(Part):
     source_project_id: int | None = None
     target_project_id: int
     target_branch: RefName
-    last_commit: _Commit
+    last_commit: _V5Commit
 
 
 class GitCodeMergeRequestEvent(Part):
