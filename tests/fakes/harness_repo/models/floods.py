@@ -1,4 +1,4 @@
-"""Prints 20 MB before it passes."""
+"""Prints 8 MB before it passes."""
 
 import sys
 
@@ -8,7 +8,7 @@ if __name__ == "__main__":
     arguments()
     begin("Floods")
     line = "x" * 1023 + "\n"
-    for _ in range(20 << 10):
+    for _ in range(8 << 10):
         sys.stdout.write(line)
     ran()
     passed()
