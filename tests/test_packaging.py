@@ -15,6 +15,8 @@ import pytest
 import tomlkit
 from packaging.requirements import Requirement
 
+from tools.closure import EXTRAS
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("kernel", "jobs", "farm", "ci")
 # Read by people and by other programs, out of the source distribution or the repository.
@@ -26,6 +28,13 @@ def tracked(*below: str) -> set[str]:
         ["git", "-C", str(ROOT), "ls-files", "-z", "--", *below], capture_output=True, text=True, check=True
     )
     return {path for path in told.stdout.split("\0") if path and (ROOT / path).is_file()}
+
+
+def shipped_requirements() -> list[str]:
+    """Of the base and of the extras for users."""
+    project = tomlkit.parse((ROOT / "pyproject.toml").read_text()).unwrap()["project"]
+    extras = project["optional-dependencies"]
+    return [*project["dependencies"], *(line for each in EXTRAS for line in extras[each])]
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +130,7 @@ def test_the_wheel_declares_what_the_project_does(wheel: Path) -> None:
         assert all(f"{name} = {value}" in entry_points for name, value in entries.items())
 
 
-@pytest.mark.parametrize(
-    "line", tomlkit.parse((ROOT / "pyproject.toml").read_text()).unwrap()["project"]["dependencies"]
-)
+@pytest.mark.parametrize("line", shipped_requirements())
 def test_every_dependency_has_a_lower_and_an_upper_bound(line: str) -> None:
     operators = {bound.operator for bound in Requirement(line).specifier}
 
