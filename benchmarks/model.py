@@ -71,6 +71,7 @@ def sweeps(asked: Scenario, costs: Costs) -> Iterator[tuple[str, Scenario]]:
     for rate in FAULT_RATES:
         if rate != asked.fault_rate:
             yield f"a2a3, fault rate {rate:g}", replace(asked, fault_rate=rate)
+    yield "a2a3, 10 s, 1 in 1,000 lost", replace(asked, host_s=10.0, fault_rate=1e-3)
 
 
 def changes(asked: Scenario) -> Iterator[tuple[str, Scenario]]:
