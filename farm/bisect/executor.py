@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 from farm.bisect.targets import CommitMetric
 from farm.errors import InfrastructureError
+from farm.execution import failure_policy
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
 from farm.execution.observer import Observer
 from farm.leasing.device_lease import DeviceLease, Replaced
 from farm.model.run import DeviceRecord
-from jobs.records import Arm, Failure, TrialRecord, TrialRequest, TrialStatus
+from jobs.records import Arm, Failure, TrialRecord, TrialRequest
 
 
 @dataclass(slots=True, eq=False)
@@ -115,8 +116,8 @@ class BisectExecutor:
             self._end(probe)
         elif moves:
             self._moving.append(probe)
-        # Every program has a process of its own, so one that fails costs its device nothing; renewing runs a canary.
-        return Next.RENEW if outcome.record.status is TrialStatus.ERRORED else Next.FREE
+        # Every program has a process of its own; whether its device is still well after a failure, a canary tells.
+        return Next.FREE if failure_policy.leaves_device_well(outcome.record) else Next.RENEW
 
     def replaced(self, slot: int, replaced: Replaced) -> None:
         """The commit of a slot that has a device again starts from nothing."""

@@ -11,11 +11,21 @@ from dataclasses import dataclass, field
 
 from jobs.faults import diagnosis
 from jobs.faults.model import Action
-from jobs.records import Failure, Fault, TrialRecord
+from jobs.records import Failure, Fault, TrialRecord, TrialStatus
+from kernel.clock import Clock
 
 WITNESSES = 2
 
 _AMBIGUOUS = (Action.ASK_ANOTHER_CARD, Action.RETRY_ONCE)
+
+
+def leaves_device_well(trial: TrialRecord) -> bool:
+    """Whether its device needs no canary after `trial`, whose program had a process of its own.
+
+    A simulated device has no state that a program's own failure could spoil; a real one may have.
+    """
+    own = trial.status is TrialStatus.FAILED and trial.clock is Clock.SIMULATED
+    return own or trial.status is TrialStatus.OK
 
 
 @dataclass(slots=True)

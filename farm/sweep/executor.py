@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from farm.execution import failure_policy
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.dispatch_loop import DispatchLoop, FreshProcess, Next, TrialStart
 from farm.execution.in_flight import InFlightTrials, TrialOutcome
@@ -178,8 +179,8 @@ class SweepExecutor:
         cell = cell_of(record.model_copy(update={"repeat": turn.job.repeat}))
         self._failed[device] += record.status is TrialStatus.ERRORED
         if self._failed[device] < MAX_FAILED_JOBS:
-            own = bool(self.state.plan.request.suite) and record.status is TrialStatus.FAILED  # its process is gone
-            return cell, Next.FREE if own else Next.RENEW
+            own = bool(self.state.plan.request.suite)  # each trial of a file has a process of its own
+            return cell, Next.FREE if own and failure_policy.leaves_device_well(record) else Next.RENEW
         assert record.failure is not None
         self._leave_alone(slot, f"{MAX_FAILED_JOBS} trials in a row failed: {record.failure.message}")
         return cell, Next.LEAVE

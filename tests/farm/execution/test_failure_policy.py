@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from farm.execution.failure_policy import FailurePolicy
-from jobs.records import Failure, Fault
+from farm.execution.failure_policy import FailurePolicy, leaves_device_well
+from jobs.records import Failure, Fault, TrialStatus
+from kernel.clock import Clock
 from tests.farm.evidence import lost, trial
 
 
@@ -169,3 +170,24 @@ def test_a_campaign_of_a_hundred_thousand_trials_is_weighed_in_seconds() -> None
 
     assert time.process_time() - begin < 5
     assert sorted(kinds(blame)) == ["device-507014", "hang"]
+
+
+@pytest.mark.parametrize(
+    ("clock", "fault", "well"),
+    [
+        (Clock.SIMULATED, None, True),
+        (Clock.SIMULATED, Fault.KERNEL, True),
+        (Clock.SIMULATED, Fault.NODE, False),
+        (Clock.MEASURED, None, True),
+        (Clock.MEASURED, Fault.KERNEL, False),  # the device may have an error left that spoils the next program
+        (Clock.MEASURED, Fault.NODE, False),
+    ],
+)
+def test_a_real_device_gets_a_canary_after_each_failure(clock: Clock, fault: Fault | None, well: bool) -> None:
+    if fault is None:
+        ended = trial("d0", 0)
+    else:
+        status = TrialStatus.FAILED if fault is Fault.KERNEL else TrialStatus.ERRORED
+        ended = lost("d0", 0, "hang", fault).model_copy(update={"status": status})
+
+    assert leaves_device_well(ended.model_copy(update={"clock": clock})) is well
