@@ -43,7 +43,7 @@ def repacked(packed: bytes, epoch: int) -> bytes:
     return out.getvalue()
 
 
-def build(out: Path, commit: str = "HEAD") -> dict[str, str]:
+def build(out: Path, commit: str) -> dict[str, str]:
     """Build both distributions of a commit into `out`; return file name → SHA-256.
 
     The wheel is made from the source distribution as it is packed in the end. Raises `CalledProcessError`.
@@ -86,10 +86,16 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True).stdout
 
 
+def newest() -> str:
+    """The commit that the working tree is at."""
+    return _git("rev-parse", "HEAD").strip()
+
+
 def differences() -> list[str]:
     """Build twice in two places; return the names of the files whose bytes differ."""
+    commit = newest()
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory(prefix="elsewhere-") as second:
-        one, other = build(Path(first)), build(Path(second))
+        one, other = build(Path(first), commit), build(Path(second), commit)
     return sorted(name for name in {**one, **other} if one.get(name) != other.get(name))
 
 
@@ -101,9 +107,9 @@ def main(arguments: list[str]) -> int:
         found = differences()
         print(f"differs: {', '.join(found)}" if found else "both builds have the same bytes")
         return 1 if found else 0
-    out = ROOT / "dist"
-    sums = build(out)
-    epoch = int(_git("show", "--no-patch", "--format=%ct", "HEAD"))
+    out, commit = ROOT / "dist", newest()
+    sums = build(out, commit)
+    epoch = int(_git("show", "--no-patch", "--format=%ct", commit))
     (out / "sbom.cdx.json").write_text(json.dumps(sbom.bill(epoch), indent=1, sort_keys=True) + "\n")
     (out / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
     print((out / "SHA256SUMS").read_text(), end="")
