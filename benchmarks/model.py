@@ -54,8 +54,8 @@ def fed_devices(costs: Costs, length_s: float) -> float:
 
 
 def mended_rate(costs: Costs, scenario: Scenario) -> float:
-    """Faults a second that one driver can recover from: `AT_ONCE` / (two fresh workers with a canary each)."""
-    return AT_ONCE / (2 * (costs.head_device_s + costs.worker_start_s + costs.canary_s + scenario.open_s))
+    """Faults a second that a sweep's driver can recover from: `AT_ONCE` / (a fresh worker with its canary)."""
+    return AT_ONCE / (costs.head_device_s + costs.worker_start_s + costs.canary_s + scenario.open_s)
 
 
 def simulated(asked: Scenario, costs: Costs) -> Scenario:

@@ -219,12 +219,11 @@ class Sweep:
         return slot, False
 
     def _mend(self, driver: _Driver, slot: int) -> Steps:
-        """Two fresh workers with a canary each: on the device that is left, and on the one that is taken."""
+        """A fresh worker and its canary, on the same device: a sweep moves no trial."""
         with driver.mender.request() as turn:
             yield turn
             begun = self._env.now
-            for _ in range(2):
-                yield from self._begin(slot)
+            yield from self._begin(slot)
             self._busy["mender"] += self._env.now - begun
         driver.mending -= 1
         driver.mended.append(slot)
