@@ -1,6 +1,6 @@
 """A service that executes jobs, killed at random moments over a stream of deliveries: one verdict a commit, told once.
 
-`FARM_TEST_KILLS` says how often it is killed, `FARM_TEST_SEED` from which number chance begins.
+`FARM_TEST_KILLS` says how often it is killed in the long form, `FARM_TEST_SEED` from which number chance begins.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from farm.store.run_store import Store
 from tests.ci.configuration import executing
 from tests.ci.deliveries import deliver
 from tests.ci.farm_serve import FarmServe
-from tests.fakes import serve_quickly
+from tests.fakes import recorded_runs, serve_quickly
 from tests.fakes.git_remote import PROGRAM, SAYS, GitRemote
 from tests.fakes.github_api import GitHubApi
 from tests.fakes.pulls import pull
@@ -35,7 +35,7 @@ from tests.waiting import came_true
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1200)]
 
-KILLS = int(os.environ.get("FARM_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("FARM_TEST_KILLS", "12"))
 SEED = int(os.environ.get("FARM_TEST_SEED", "20260101"))
 VERDICTS = ("passed", "failed", "errored", "passed")
 CONCLUSIONS = {"passed": "success", "failed": "failure", "errored": "action_required"}
@@ -47,6 +47,7 @@ class Stream:
     def __init__(self, directory: Path, api: GitHubApi, url: str) -> None:
         self.remote = GitRemote(directory / "remote.git")
         executing(directory, url, self.remote.url, at_once=2)
+        recorded_runs.record(directory / "evidence")
         self.api = api
         self.service = FarmServe(directory, sys.executable, "-m", serve_quickly.__name__)
         self.says: dict[str, str] = {}  # by commit
@@ -74,12 +75,17 @@ class Stream:
         return all(checks.get(head) == "completed" for head in self.says)
 
 
-def test_killed_at_random_moments_it_judges_every_commit_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [len(VERDICTS), pytest.param(KILLS, marks=pytest.mark.long)])
+def test_killed_at_random_moments_it_judges_every_commit_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int
+) -> None:
+    """A kill for each verdict; the long form has many more."""
+    monkeypatch.setenv("FARM_SIM_DEVICES", "10")  # tenths of a second that a run takes
     chance = random.Random(SEED)
     api = GitHubApi()
     with served(api.app()) as url:
         stream = Stream(tmp_path, api, url)
-        for number in range(1, KILLS + 1):
+        for number in range(1, kills + 1):
             stream.push(number)
             time.sleep(chance.uniform(0, 1.5))  # what is to be hit, and not what is waited for
             stream.kill()
@@ -88,7 +94,7 @@ def test_killed_at_random_moments_it_judges_every_commit_once(tmp_path: Path) ->
             assert stream.service.process.poll() is None, stream.service.log()[-3000:]
             return stream.settled()
 
-        assert came_true(settled, 60 + 10 * KILLS), stream.service.log()[-3000:]
+        assert came_true(settled, 60 + 10 * kills), stream.service.log()[-3000:]
         stream.service.end(signal.SIGTERM)
 
     assert api.problems == []

@@ -26,7 +26,6 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.service
 
-KILLS = 2
 NIGHTS = """
 [[schedule]]
 name = "sweep"
@@ -42,7 +41,8 @@ repository = "octo-org/kernels"
 """
 
 
-def test_a_service_killed_at_random_queues_each_missed_night_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.long)])
+def test_a_service_killed_at_random_queues_each_missed_night_once(tmp_path: Path, kills: int) -> None:
     engine = open_database(f"sqlite:///{tmp_path / 'store.sqlite'}", print)
     moment, api = random.Random(20261125), GitHubApi()
     api.heads = {"main": sha(7)}
@@ -50,7 +50,7 @@ def test_a_service_killed_at_random_queues_each_missed_night_once(tmp_path: Path
         (tmp_path / "farm.toml").write_text(TEXT.format(api_url=url, at_once=0) + NIGHTS)
         miss_nights(engine)
         service = FarmServe(tmp_path)
-        for _ in range(KILLS):
+        for _ in range(kills):
             time.sleep(moment.uniform(0, 0.4))
             service.end(signal.SIGKILL)
             settle(engine)
@@ -65,7 +65,7 @@ def test_a_service_killed_at_random_queues_each_missed_night_once(tmp_path: Path
     for kind in ("sweep", "baseline"):
         mine = [job for job in found if job.kind == kind]
         assert len([job for job in mine if job.state != JobState.DONE.value]) == 1, "doubled"
-        assert len(mine) <= KILLS + 1, "doubled"
+        assert len(mine) <= kills + 1, "doubled"
 
 
 def miss_nights(engine: Engine) -> None:

@@ -35,20 +35,20 @@ def test_killed_at_any_moment_it_loses_no_delivery_and_makes_no_check_twice(tmp_
     with served(api.app()) as url:
         configuration(tmp_path, url)
         process = FarmServe(tmp_path)
-        for number in range(1, 13):
+        for number in range(1, 7):
             api.pulls[number] = pull(number, 100 + number)
             deliver(process.url, api.pulls[number])
-            if number % 4 == 0:
+            if number % 3 == 0:
                 process.end(signal.SIGKILL)
                 _expire_claims(process.store)
                 process.start()
-        until(lambda: len(api.checks) >= 12)
+        until(lambda: len(api.checks) >= 6)
         process.end(signal.SIGTERM)
 
     heads = sorted(str(check["head_sha"]) for check in api.checks.values())
-    assert heads == [sha(100 + number) for number in range(1, 13)]
+    assert heads == [sha(100 + number) for number in range(1, 7)]
     with transaction(open_database(process.store, print), "read") as connection:
-        assert sorted(connection.execute(select(JOB.c.number)).scalars()) == list(range(1, 13))
+        assert sorted(connection.execute(select(JOB.c.number)).scalars()) == list(range(1, 7))
 
 
 def _expire_claims(store: str) -> None:
