@@ -11,9 +11,10 @@ from farm.analysis.comparison import compare
 from farm.model.run import RunRecord
 from farm.report import comparison
 from farm.report.html.page import page
-from tests.browser import Scheme, opened, until
+from tests.browser import COLOURS, opened, until
 from tests.farm import planted, samples
 from tests.farm.report.test_markdown import with_names
+from tests.farm.report.test_suite_reports import record as of_suite
 
 ATTACKS = [
     "</script><script>alert(1)</script>",
@@ -28,14 +29,11 @@ def written(record: RunRecord, directory: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_draws_its_charts_and_breaks_no_accessibility_rule(
-    browser: Browser, tmp_path: Path, scheme: Scheme
-) -> None:
+def test_the_page_draws_its_charts_and_breaks_no_accessibility_rule(browser: Browser, tmp_path: Path) -> None:
     source = samples.from_commit(rule_changes=samples.CHANGED).source
     of_commit = planted.wrong_numbers().model_copy(update={"source": source, "base": samples.merge_base()})
     path = written(of_commit, tmp_path)
-    seen = opened(browser, path, scheme)
+    seen = opened(browser, path)
     shown = seen.page
 
     assert shown.locator(".plot .main-svg").count() >= 3
@@ -43,6 +41,23 @@ def test_the_page_draws_its_charts_and_breaks_no_accessibility_rule(
     assert (seen.complaints, seen.requests) == ([], [path.as_uri()])
     shown.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")  # checked too
     assert seen.unfair() == []
+    seen.turn("dark")
+    ink = "getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()"
+    until(shown, f"document.getElementById('timeline-0').layout.font.color === {ink}")
+    assert seen.unfair(*COLOURS) == []
+
+
+def test_the_targets_of_a_suite_are_narrowed_by_text_and_status(browser: Browser, tmp_path: Path) -> None:
+    seen = opened(browser, written(of_suite(), tmp_path))
+    shown = seen.page
+    rows = shown.locator("#targets-table tbody tr:visible")
+
+    assert rows.count() == 3 and seen.unfair() == []
+    shown.get_by_label("Status").select_option("failed")
+    assert (rows.count(), shown.locator("output").inner_text()) == (1, "1 of 3")
+    shown.get_by_label("Status").select_option("any")
+    shown.get_by_label("Only with").fill("A.PY")
+    assert (rows.count(), seen.complaints) == (1, [])
 
 
 def test_nothing_hostile_runs_or_is_fetched(browser: Browser, tmp_path: Path) -> None:
@@ -135,13 +150,12 @@ def test_charts_keep_their_height_when_the_window_changes(browser: Browser, tmp_
     assert shown.evaluate(over) == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_of_a_comparison_breaks_no_accessibility_rule(
-    browser: Browser, tmp_path: Path, scheme: Scheme
-) -> None:
+def test_the_page_of_a_comparison_breaks_no_accessibility_rule(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "compare.html"
     path.write_text(comparison.html(compare(planted.passed(), planted.race())), encoding="utf-8")
-    seen = opened(browser, path, scheme)
+    seen = opened(browser, path, "dark")
 
     assert "2 different results in B" in seen.page.locator("main").inner_text()
-    assert (seen.unfair(), seen.complaints, seen.requests) == ([], [], [path.as_uri()])
+    assert seen.unfair() == []
+    seen.turn("light")
+    assert (seen.unfair(*COLOURS), seen.complaints, seen.requests) == ([], [], [path.as_uri()])
