@@ -72,8 +72,8 @@ def bill(epoch: int) -> dict[str, Any]:
 def _component(name: str, version: str, scope: str) -> dict[str, Any]:
     purl = _purl(name, version)
     made = {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl, "scope": scope}
-    licence = importlib.metadata.metadata(name).get("License-Expression")
-    return {**made, "licenses": [{"expression": licence}]} if licence else made
+    licences = importlib.metadata.metadata(name).get_all("License-Expression") or []
+    return {**made, "licenses": [{"expression": licences[0]}]} if licences else made
 
 
 def _purl(name: str, version: str) -> str:
