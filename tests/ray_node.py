@@ -111,10 +111,12 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 def main() -> None:
     from ray.scripts import scripts
 
+    from farm.cluster import patience
     from farm.cluster.workers import forked
 
+    words = ["start", "--block", "--disable-usage-stats", *sys.argv[1:]]
     with forked.workers(simulated=True):
-        scripts.cli.main(["start", "--block", "--disable-usage-stats", *sys.argv[1:]], standalone_mode=False)
+        patience.started(lambda: scripts.cli.main(words, standalone_mode=False))
 
 
 if __name__ == "__main__":
