@@ -1,8 +1,8 @@
 """Repositories that the farm has never seen, gated through the service: Python files, pytest, a build script and CSV.
 
-Real commits, `farm serve`, and runs in the sandbox on one Ray; the forge is a stand-in. All of it is long: what a trial of
-each makes is in tests/jobs/sandbox/test_unseen_repositories.py, a check of a suite's pull request in test_gate_for_real.py,
-and how gates judge what is slower or races in tests/farm/harness.
+Real commits, `farm serve`, and runs in the sandbox on one Ray; the forge is a stand-in. All of it is long: what a trial
+of each makes is in tests/jobs/sandbox/test_unseen_repositories.py, a check of a suite's pull request in
+test_gate_for_real.py, and how gates judge what is slower or races in tests/farm/harness.
 """
 
 from __future__ import annotations
