@@ -28,7 +28,7 @@ def main(request: ClusterRequest) -> None:
     """Start the nodes one after another, report them, and hold them until SIGTERM."""
     logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
     cluster = Cluster(shutdown_at_exit=True)
-    with forked.workers(simulated=True):
+    with forked.workers(simulated=True, lasting=True):
         _hold(cluster, request)
 
 

@@ -1,9 +1,9 @@
 """The process from which workers are forked: `python -m farm.cluster.workers.fork_server REQUEST`.
 
-It loads what every worker needs and what is nobody's to change: torch, and PyPTO for simulated devices. The farm's own
-packages and kernels are loaded by each worker itself, so that a cluster that stays up never runs old ones; and so is
-Ray, which reads the environment of its worker while it is loaded. Forking is safe because nothing loaded here has
-started a thread; where something has, the server refuses, and each worker then loads everything itself.
+It loads what every worker needs: torch, PyPTO for simulated devices, and the farm's own packages where the cluster ends
+with one command. Where a cluster stays up they may change, so each worker loads them itself; and it always loads Ray,
+which reads the environment of its worker while it is loaded. Forking is safe because nothing loaded here has started a
+thread; where something has, the server refuses, and each worker then loads everything itself.
 
 It ends with the process that started it, and a worker ends with the process that Ray started for it (`launcher`).
 """

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from farm.cluster import ray_internals
@@ -25,39 +25,67 @@ _EVERY_WORKER = (
     *("colorama", "filelock", "jsonschema", "msgpack", "requests", "setproctitle", "tqdm.auto", "yaml"),
 )
 _SIMULATED = ("pypto",)  # on a machine with NPUs it may open them, which a process that is forked must not have done
+_OWN = ("farm.leasing.preloaded",)
 _END_S = 5.0  # its end is at hand, unless it is still loading
 
 
 @contextlib.contextmanager
-def workers(simulated: bool) -> Iterator[None]:
+def workers(simulated: bool, *, lasting: bool = False) -> Iterator[None]:
     """Have every Ray that is started within the block fork its workers; the server ends with the block.
 
-    Started before Ray, the server loads its modules while Ray starts.
+    Started before Ray, the server loads its modules while Ray starts. A cluster that is `lasting` may be used by later
+    versions of the farm, so the server loads nothing of the farm's own.
+    """
+    with server(modules(simulated, lasting=lasting)) as path, used(path):
+        yield
+
+
+def modules(simulated: bool, *, lasting: bool = False) -> list[str]:
+    """Return what the server loads for workers on such devices."""
+    return [*_EVERY_WORKER, *(_SIMULATED if simulated else ()), *(() if lasting else _OWN)]
+
+
+@contextlib.contextmanager
+def server(loaded: Sequence[str]) -> Iterator[Path | None]:
+    """Run a fork server that loads the modules `loaded` within the block.
+
+    Yields its socket, None where its path would be too long.
     """
     directory = Path(tempfile.mkdtemp(prefix="farm-fork-"))
     path = directory / "socket"
     if len(os.fsencode(path)) > _LONGEST:  # each worker loads everything itself then
         directory.rmdir()
-        yield
+        yield None
         return
     ending, lifeline = os.pipe()
-    before = os.environ.get(launcher.SOCKET)
     try:
-        with _server(path, ending, simulated), ray_internals.worker_script(launcher.__file__):
-            os.environ[launcher.SOCKET] = str(path)
-            yield
+        with _server(path, ending, loaded):
+            yield path
     finally:
-        os.environ.pop(launcher.SOCKET, None)
-        if before is not None:
-            os.environ[launcher.SOCKET] = before
         os.close(lifeline)
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _server(path: Path, ending: int, simulated: bool) -> Iterator[None]:
-    modules = [*_EVERY_WORKER, *(_SIMULATED if simulated else ())]
-    request = fork_server.ForkServerRequest(socket=str(path), modules=modules, lifeline=ending)
+def used(path: Path | None) -> Iterator[None]:
+    """Have every node of Ray that is started within the block fork its workers from the server at `path`."""
+    if path is None:
+        yield
+        return
+    before = os.environ.get(launcher.SOCKET)
+    os.environ[launcher.SOCKET] = str(path)
+    try:
+        with ray_internals.worker_script(launcher.__file__):
+            yield
+    finally:
+        os.environ.pop(launcher.SOCKET, None)
+        if before is not None:
+            os.environ[launcher.SOCKET] = before
+
+
+@contextlib.contextmanager
+def _server(path: Path, ending: int, loaded: Sequence[str]) -> Iterator[None]:
+    request = fork_server.ForkServerRequest(socket=str(path), modules=list(loaded), lifeline=ending)
     with (path.parent / "log").open("wb") as log, _no_interrupts():
         server = subprocess.Popen(
             installation.module_command("farm.cluster.workers.fork_server", request.model_dump_json()),
