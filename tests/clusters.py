@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from farm.cluster import patience
 from farm.cluster.workers import forked
+from tests.processes import importing_tests
 
 HEAD = {"num_cpus": 2, "include_dashboard": False}
 
@@ -34,6 +36,28 @@ def local(devices: int) -> Iterator[str]:
             yield str(ray.get_runtime_context().gcs_address)
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def standing(devices: int, site: Path) -> Iterator[str]:
+    """A Ray of one node with simulated devices that runs on its own; nobody is connected to it. Yields its address.
+
+    Its workers can import `tests`, and find what is installed in `site`. Nothing else that is started meanwhile is
+    changed by it.
+    """
+    from ray.cluster_utils import Cluster
+
+    logging.getLogger("ray._private.accelerators.npu").setLevel(logging.CRITICAL)
+    head = {**HEAD, "resources": {"NPU": devices}}
+    with importing_tests(site), contextlib.ExitStack() as stack:
+        with forked.used(stack.enter_context(forked.server(forked.modules(simulated=True)))):
+            started = patience.started(lambda: Cluster(initialize_head=True, head_node_args=head))
+        after = stack.pop_all()
+    with after:
+        try:
+            yield started.address
+        finally:
+            started.shutdown()
 
 
 @contextlib.contextmanager

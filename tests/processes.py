@@ -13,10 +13,13 @@ MARK = "FARM_TESTED_BY"  # in the environment of processes a test starts: its ow
 
 
 @contextlib.contextmanager
-def importing_tests() -> Iterator[None]:
-    """Let processes of a cluster that is started within it import `tests`: no worker imports from where a driver is."""
+def importing_tests(*others: Path) -> Iterator[None]:
+    """Let processes of a cluster that is started within it import `tests`: no worker imports from where a driver is.
+
+    What is in the directories `others` is found as well.
+    """
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (*others, Path(__file__).parents[1])))
     try:
         yield
     finally:

@@ -17,6 +17,12 @@ def install(
     kernels: Mapping[str, str] | None = None,
 ) -> None:
     """Register `platforms` and `kernels` (name → "module:object") for this process and every one it starts."""
+    write(directory, platforms, kernels)
+    use(directory, monkeypatch)
+
+
+def write(directory: Path, platforms: Mapping[str, str], kernels: Mapping[str, str] | None = None) -> None:
+    """Write the package that registers them into `directory`, for whoever has that on Python's path."""
     package = directory / "fakes-1.0.dist-info"
     package.mkdir(parents=True)
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: fakes\nVersion: 1.0\n")
@@ -27,6 +33,10 @@ def install(
         for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))
     ]
     (package / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+
+def use(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is registered in `directory` found by this process and every one it starts."""
     here = str(Path(__file__).parents[2])
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(directory), here, *inherited]))

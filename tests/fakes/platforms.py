@@ -184,16 +184,6 @@ class HangsOnOneDevice(Honest):
             hang()
 
 
-class DiesOrHangs(Honest):
-    """The process on device 1 is gone in the middle of a run, device 0 never answers."""
-
-    def disturb(self, outputs: Tensors, device: int) -> None:
-        if device == 1:
-            os._exit(137)
-        if device == 0:
-            hang()
-
-
 class HangsEverywhere(Honest):
     """The kernel never ends."""
 
