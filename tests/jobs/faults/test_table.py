@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -74,3 +75,13 @@ def test_what_a_second_card_decides_is_a_devices_until_then_a_set_up_or_an_endin
 def test_every_row_has_its_reason() -> None:
     assert all(row.reason.endswith(".") and len(row.reason) < 130 for row in TABLE)
     assert all(row.kind and " " not in row.kind for row in TABLE)
+
+
+def test_every_row_of_what_breaks_names_what_happens_how_it_was_tried_and_its_test() -> None:
+    section = DOCUMENT.read_text().partition("\n## What breaks, and what happens\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| what breaks")]
+    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+
+    assert len(rows) > 40
+    assert [row for row, found in zip(rows, cells, strict=True) if len(found) != 4 or not all(found)] == []
+    assert [found[3] for found in cells if not re.fullmatch(r"`[\w/]+\.py::test_\w+`", found[3])] == []
