@@ -5,6 +5,7 @@ What a bisect asks, answers and keeps is in `test_workflow.py`, on devices that 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -88,7 +89,10 @@ def test_a_kernels_commits_run_confined_and_the_one_found_is_to_be_run_against_t
 
 def files_of_round_1() -> set[str]:
     """Working directories of the files that run for this test in the first round."""
-    words = {word for process in running_for_this_test() for word in process.cmdline()}
+    words: set[str] = set()
+    for process in running_for_this_test():
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            words.update(process.cmdline())
     return {word for word in words if "/logs/round1-" in word}
 
 
