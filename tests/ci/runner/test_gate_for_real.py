@@ -58,7 +58,7 @@ PASSES, WRONG = "models/passes.py", "models/two_programs.py"
 TARGETS = """devices = 2
 repeats = 1
 targets = [
-    {{ kernel = "{kernel}", platform = "commit" }},
+    {{ kernel = "{kernel}", platform = "commit", devices = 1 }},
     {{ suite = "pypto-lib", files = ["models/**"], witnesses = 2 }},
 ]
 git = "{git}"
