@@ -126,7 +126,7 @@ def test_a_sqlite_file_that_another_process_holds_until_the_reports_are_written_
 def nothing_under_way(store: Store) -> bool:
     asked = "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state NOT LIKE 'idle%%'"
     with store.engine.connect() as connection:
-        return connection.exec_driver_sql(asked).scalar_one() == 0
+        return int(connection.exec_driver_sql(asked).scalar_one()) == 0
 
 
 @contextlib.contextmanager
