@@ -17,7 +17,7 @@ from farm.store.run_store import Store
 router = APIRouter(prefix="/devices", tags=["devices"], dependencies=[READER])
 
 
-class Lease(BaseModel):
+class DeviceBooking(BaseModel):
     """A device that a person has for a program of their own (`farm lease`)."""
 
     who: str  # "user@host"
@@ -26,7 +26,7 @@ class Lease(BaseModel):
     until: str  # the same; earlier, where the program ends before
 
     @classmethod
-    def of(cls, lease: PersonLease) -> Lease:
+    def of(cls, lease: PersonLease) -> DeviceBooking:
         """What is shown of `lease`."""
         return cls(who=lease.who, program=lease.program, since=lease.started_at, until=lease.until)
 
@@ -47,7 +47,7 @@ class Device(BaseModel):
     trials: int  # those that `faults` are of
     faults: int
     run: str  # id of the run under way that has it; "" where none of this store's has
-    lease: Lease | None  # of a person
+    lease: DeviceBooking | None  # of a person
 
 
 @router.get("", summary="List devices")
@@ -84,5 +84,5 @@ def _device(report: DeviceReport, run: str, lease: PersonLease | None) -> Device
         trials=report.trials,
         faults=report.faults,
         run=run,
-        lease=Lease.of(lease) if lease else None,
+        lease=DeviceBooking.of(lease) if lease else None,
     )

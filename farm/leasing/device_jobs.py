@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 import jobs.build
 import jobs.probe
 import jobs.trial
+from farm.model.run import DeviceRecord
 from farm.process import installation
 from farm.process.installation import Installation
 from jobs.records import BuildRecord, ProbeRecord, TrialRecord, TrialRequest
@@ -20,6 +22,9 @@ from jobs.sandbox import bubblewrap
 from jobs.sandbox.spec import Confinement
 from kernel.platforms.protocol import Identified, Platform
 from kernel.spec import Kernel
+
+if TYPE_CHECKING:
+    from farm.leasing.placement import DeviceAllocation  # loads Ray
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,21 @@ class Ready:
     identity: str = ""  # what the device is called wherever it is plugged in; "" where nothing tells
     locked: str = ""  # who has locked the device outside of the farm, so that nothing ran on it; "" where nobody has
     holds_lock: bool = False  # of the device, which others respect; False where the farm takes no locks
+
+    def device(self, platform: str, place: DeviceAllocation) -> DeviceRecord:
+        """The device at `place`, as a run records it."""
+        return DeviceRecord(
+            id=place.id,
+            node=place.node.name,
+            node_id=place.node.id,
+            index=place.index,
+            soc=self.soc,
+            platform=platform,
+            pid=self.pid,
+            card=self.card,
+            canary=self.canary.detail,
+            isolation=self.isolation,
+        )
 
 
 class DeviceJobs:

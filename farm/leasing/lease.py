@@ -385,19 +385,7 @@ class Lease:
         return bool(spare)
 
     def _take_over(self, slot: int, told: Ready) -> None:
-        place = self._places[slot]
-        record = DeviceRecord(
-            id=place.id,
-            node=place.node.name,
-            node_id=place.node.id,
-            index=place.index,
-            soc=told.soc,
-            platform=self._platform,
-            pid=told.pid,
-            card=told.card,
-            canary=told.canary.detail,
-            isolation=told.isolation,
-        )
+        record = told.device(self._platform, self._places[slot])
         self._devices[slot] = record
         self._seated.add(slot)
         if record.id not in {held.id for held in self._held}:
