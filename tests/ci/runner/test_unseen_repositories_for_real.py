@@ -2,7 +2,7 @@
 
 Real commits, `farm serve`, and runs in the sandbox on one Ray; the forge is a stand-in. All of it is long: what a trial
 of each makes is in tests/jobs/sandbox/test_unseen_repositories.py, a check of a suite's pull request in
-test_gate_for_real.py, and how gates judge what is slower or races in tests/farm/harness.
+test_gate_for_real.py, and a run of each against its base in tests/farm/harness/test_unseen_repository.py.
 """
 
 from __future__ import annotations
