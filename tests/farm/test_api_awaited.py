@@ -1,4 +1,4 @@
-"""Awaited runs: a real child process and a real Ray, on a platform that answers at once or never."""
+"""Awaited runs: a real child process that leases from a real Ray, on a platform that answers at once or never."""
 
 from __future__ import annotations
 
@@ -9,28 +9,20 @@ from pathlib import Path
 import pytest
 
 import farm
-from tests.fakes.installed import install
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "fakes")]
 
 LIMIT_S = 240
 
 
-@pytest.fixture(autouse=True)
-def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"fake": "tests.fakes.platforms:Honest", "hangs": "tests.fakes.platforms:HangsEverywhere"}
-    install(tmp_path / "site", monkeypatch, known)
-    monkeypatch.setenv("FARM_SIM_DEVICES", "2")
-
-
-def awaited(platform: str, out: Path) -> asyncio.Task[farm.RunRecord]:
-    run = farm.run_async(cases=["tiny"], platform=platform, devices=1, repeats=1, out=out, wait_s=60)
+def awaited(platform: str, out: Path, address: str) -> asyncio.Task[farm.RunRecord]:
+    run = farm.run_async(cases=["tiny"], platform=platform, devices=1, repeats=1, out=out, address=address, wait_s=60)
     return asyncio.ensure_future(run)
 
 
-def test_an_awaited_run_gives_the_record_that_is_in_the_store(tmp_path: Path) -> None:
+def test_an_awaited_run_gives_the_record_that_is_in_the_store(tmp_path: Path, standing_ray: str) -> None:
     async def validate() -> farm.RunRecord:
-        return await awaited("fake", tmp_path / "runs")
+        return await awaited("fake", tmp_path / "runs", standing_ray)
 
     record = asyncio.run(validate())
 
@@ -38,9 +30,9 @@ def test_an_awaited_run_gives_the_record_that_is_in_the_store(tmp_path: Path) ->
     assert farm.load(record.run_id) == record == farm.load(tmp_path / "runs" / record.run_id)
 
 
-def test_cancelling_interrupts_the_run_and_keeps_its_record(tmp_path: Path) -> None:
+def test_cancelling_interrupts_the_run_and_keeps_its_record(tmp_path: Path, standing_ray: str) -> None:
     async def begin_and_cancel() -> None:
-        task = awaited("hangs", tmp_path / "runs")
+        task = awaited("hangs", tmp_path / "runs", standing_ray)
         deadline = time.monotonic() + LIMIT_S
         while not farm.runs() and not task.done() and time.monotonic() < deadline:
             await asyncio.sleep(0.2)
@@ -54,9 +46,11 @@ def test_cancelling_interrupts_the_run_and_keeps_its_record(tmp_path: Path) -> N
     assert (left.verdict, left.reason) == (farm.Verdict.ERRORED, "interrupted")
 
 
-def test_what_the_child_refuses_is_raised_with_its_words(tmp_path: Path) -> None:
+def test_what_the_child_refuses_is_raised_with_its_words(tmp_path: Path, standing_ray: str) -> None:
     async def ask_for_too_many() -> farm.RunRecord:
-        return await farm.run_async(cases=["tiny"], platform="fake", devices=3, out=tmp_path / "runs")
+        return await farm.run_async(
+            cases=["tiny"], platform="fake", devices=5, out=tmp_path / "runs", address=standing_ray
+        )
 
-    with pytest.raises(farm.UsageError, match="3 devices asked for, the cluster has 2"):
+    with pytest.raises(farm.UsageError, match="5 devices asked for, the cluster has 4"):
         asyncio.run(ask_for_too_many())

@@ -1,11 +1,10 @@
-"""What becomes of a run when a process or a resource is lost: real processes, and a stated outcome for each."""
+"""What becomes of a run when a resource is lost: a real Ray, a real file system, and a stated outcome for each."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,33 +12,18 @@ import pytest
 from click.testing import CliRunner
 
 from farm.cli.app import main
+from farm.execution.session import SessionOptions
+from farm.model.budgets import Budget
+from farm.model.run import RunRequest, Verdict
+from jobs.records import Fault
+from tests import clusters
+from tests.fakes import platforms
+from tests.farm.validated import run
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home")]
 
-FARM = [sys.executable, "-c", "from farm.cli.app import main; main()"]
 HEADROOM_BYTES = 2 << 30  # what the machine may still use before Ray's memory monitor kills somebody
-
-# A driver of its own, because Ray reads its memory settings when it starts.
-GREEDY = """
-import os, sys
-from pathlib import Path
-from farm.model.budgets import Budget
-from farm.execution.session import SessionOptions
-from farm.model.run import RunRequest
-from tests.farm.validated import run
-from tests.fakes import platforms
-
-class Greedy(platforms.Honest):
-    def disturb(self, outputs, device):
-        held = []
-        while True:
-            held.append(bytearray(os.urandom(1 << 20)) * 64)
-
-request = RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=1, repeats=1,
-                     input_set="documented", seed=0)
-budgets = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
-print(run(request, SessionOptions(out=Path(sys.argv[1]), platform=Greedy, budgets=budgets)).model_dump_json())
-"""
+BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
 
 
 def memory() -> tuple[int, int]:
@@ -49,25 +33,38 @@ def memory() -> tuple[int, int]:
     return 1024 * (kilobytes["MemTotal"] - kilobytes["MemAvailable"]), 1024 * kilobytes["MemTotal"]
 
 
-def test_out_of_memory_is_the_nodes_fault_and_is_tried_elsewhere(tmp_path: Path) -> None:
+@pytest.fixture
+def low_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a node that ends who uses much memory: Ray reads its limit when it starts."""
     used, total = memory()
-    environment = {
-        **os.environ,
-        "RAY_memory_usage_threshold": f"{(used + HEADROOM_BYTES) / total:.4f}",
-        "RAY_memory_monitor_refresh_ms": "50",
-        "FARM_SIM_DEVICES": "3",
-        "PYTHONPATH": str(Path(__file__).parents[3]),  # workers do not import from where their driver is
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", GREEDY, str(tmp_path)], capture_output=True, text=True, check=False, env=environment
-    )
-    record = json.loads(done.stdout.strip().splitlines()[-1])
+    monkeypatch.setenv("RAY_memory_usage_threshold", f"{(used + HEADROOM_BYTES) / total:.4f}")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "50")
+    with clusters.standing(3, tmp_path) as address:
+        yield address
 
-    failures = [trial["failure"] for trial in record["trials"]]
-    assert record["verdict"] == "errored"
-    assert {failure["kind"] for failure in failures} == {"out-of-memory"}
-    assert {failure["fault"] for failure in failures} == {"node"}
-    assert [trial["attempt"] for trial in record["trials"]] == [0, 1, 2]
+
+def test_out_of_memory_is_the_nodes_fault_and_is_tried_elsewhere(low_memory: str, tmp_path: Path) -> None:
+    request = RunRequest(
+        kernel="qkv_proj_rope",
+        cases=["tiny"],
+        platform="fake",
+        devices=1,
+        repeats=1,
+        input_set="documented",
+        seed=0,
+    )
+
+    options = SessionOptions(
+        out=tmp_path / "out", address=low_memory, platform=platforms.TakesAllMemory, budgets=BUDGETS
+    )
+
+    record = run(request, options)
+
+    failures = [trial.failure for trial in record.trials]
+    assert record.verdict is Verdict.ERRORED
+    assert {failure and failure.kind for failure in failures} == {"out-of-memory"}
+    assert {failure and failure.fault for failure in failures} == {Fault.NODE}
+    assert [trial.attempt for trial in record.trials] == [0, 1, 2]
 
 
 @pytest.fixture
@@ -82,32 +79,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(mounted)], check=True)
 
 
-def test_a_disk_that_fills_up_loses_reports_and_no_verdict(small_disk: Path) -> None:
-    asked = ["run", "--case", "tiny", "--devices", "1", "--repeats", "1", "--out", str(small_disk)]
-    done = subprocess.run([*FARM, *asked], capture_output=True, text=True, check=False)
+@pytest.mark.usefixtures("fakes")
+def test_a_disk_that_fills_up_loses_reports_and_no_verdict(small_disk: Path, standing_ray: str) -> None:
+    asked = ["run", "--platform", "fake", "--case", "tiny", "--devices", "1", "--repeats", "1"]
+    done = CliRunner().invoke(main, [*asked, "--address", standing_ray, "--out", str(small_disk)])
     listed = json.loads(CliRunner().invoke(main, ["runs", "--json"]).stdout)
 
-    assert done.returncode == 3, done.stdout + done.stderr
-    assert "No space left on device" in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.exit_code == 3, done.output
+    assert "No space left on device" in done.output
+    assert "Traceback" not in done.output
     assert [run["verdict"] for run in listed] == ["errored"]
-
-
-def test_a_killed_driver_is_resumed_and_repeats_nothing(tmp_path: Path) -> None:
-    asked = ["run", "--case", "tiny", "--devices", "2", "--repeats", "4", "--out", str(tmp_path / "runs")]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen([*FARM, *asked], stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        assert any("repeat 1 " in line for line in process.stdout)
-        process.kill()
-    before = json.loads(CliRunner().invoke(main, ["report", "latest", "--format", "json"]).stdout)
-    resumed = subprocess.run([*FARM, "resume", "latest", "--json"], capture_output=True, text=True, check=False)
-    after = json.loads(resumed.stdout)
-
-    assert before["verdict"] == "errored"
-    assert before["reason"].startswith("interrupted: process")
-    assert (resumed.returncode, after["verdict"], after["resumed_from"]) == (0, "passed", before["run_id"])
-    assert before["trials"]
-    assert all(trial in after["trials"] for trial in before["trials"])
-    assert len(after["trials"]) == 8
-    assert all((Path(after["directory"]) / trial["log"]).is_file() for trial in after["trials"])
