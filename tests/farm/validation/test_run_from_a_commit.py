@@ -93,7 +93,8 @@ def test_head_and_base_are_run_confined_and_compared(repository: Path, tmp_path:
     bare = not bubblewrap.isolation().bubblewrap
     found = shown(record, tmp_path / "out")
     assert found == {"rules": True, "gain": False, "isolation": bare, "merge base": False}
-    (gain,) = record.source.gains if record.source else ()
+    assert record.source is not None
+    (gain,) = record.source.gains
     assert (gain.before_us is None, gain.landed) == (False, 0)
 
 
@@ -128,7 +129,8 @@ def test_a_base_that_cannot_be_built_is_no_pass_and_no_failure_of_the_head(
     assert (gates["tolerance"], gates["control"]) == (GateStatus.PASSED, GateStatus.PASSED)
     assert "could not be built" in record.reason
     assert shown(record, tmp_path / "out")["merge base"]
-    (gain,) = record.source.gains if record.source else ()
+    assert record.source is not None
+    (gain,) = record.source.gains
     assert (gain.before_us is None, gain.landed) == (True, 0)
 
 
