@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from farm.execution.session import SessionOptions
 from farm.leasing import queue_client
 from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.device_queue import QueueEntry
+from farm.leasing.placement import DeviceAllocation, Placement, at_once
 from farm.model.budgets import Budget
 from farm.model.device_health import EventKind, HealthEvent
 from farm.model.priority import Priority
@@ -39,12 +41,12 @@ from tests.waiting import came_true, until
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "nodes")]
 
 BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
-NODES, PER_NODE = 3, 2
+NODES, PER_NODE = 2, 2
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
-    """A head without devices, and three nodes of two: two with soc=new, one with soc=old."""
+    """A head without devices, and two nodes of two: one with soc=old, one with soc=new."""
     with importing_tests(), cluster() as started:  # some drivers are other processes
         for number in range(NODES):
             add_node(started, number)
@@ -63,7 +65,7 @@ def validate(
     platform: PlatformFactory,
     out: Path,
     *,
-    devices: int = 3,
+    devices: int,
     repeats: int = 2,
     wait_s: float = 0.0,
     priority: Priority = Priority.INTERACTIVE,
@@ -96,25 +98,33 @@ class FailsCanaryOnDevice0(platforms.Honest):
         return Probe(device != 0, "canary: wrong answer" if device == 0 else "canary: right")
 
 
-def test_each_device_on_a_node_of_its_own(tmp_path: Path) -> None:
-    record = validate(platforms.Honest, tmp_path, selection=Selection(spread=Spread.NODES))
+@contextlib.contextmanager
+def taken(count: int, selection: Selection, refused: Collection[str] = ()) -> Iterator[list[DeviceAllocation]]:
+    """Devices as a lease takes them, before any worker is started on them."""
+    placement = Placement(selection, refused.__contains__)
+    placement.require(count)
+    try:
+        yield placement.take(count, at_once())
+    finally:
+        placement.close(30.0)
 
-    assert record.verdict is Verdict.PASSED
-    assert len({device.node_id for device in record.devices}) == NODES
+
+def test_each_device_on_a_node_of_its_own() -> None:
+    with taken(NODES, Selection(spread=Spread.NODES)) as places:
+        assert {place.node.name for place in places} == {name(0), name(1)}
+        assert [place.index for place in places] == [0, 0]
 
 
 def test_more_than_there_are_nodes_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(CapacityError, match="4 devices asked for, nodes that can give one are 3"):
-        validate(platforms.Honest, tmp_path, devices=4, selection=Selection(spread=Spread.NODES))
+    with pytest.raises(CapacityError, match="3 devices asked for, nodes that can give one are 2"):
+        validate(platforms.Honest, tmp_path, devices=3, selection=Selection(spread=Spread.NODES))
     assert not list(tmp_path.glob("20*"))
 
 
-def test_by_label_and_by_node(tmp_path: Path) -> None:
-    by_label = choose(tmp_path, 4, Selection(soc="new"))
-    by_node = choose(tmp_path, 2, Selection(nodes=[name(1)]))
-
-    assert {device.node for device in by_label.devices} == {name(1), name(2)}
-    assert {device.node for device in by_node.devices} == {name(1)}
+def test_by_label_and_by_node() -> None:
+    with taken(2, Selection(soc="new")) as by_label, taken(1, Selection(nodes=[name(0)])) as by_node:
+        assert {place.node.name for place in by_label} == {name(1)}
+        assert {place.node.name for place in by_node} == {name(0)}
 
 
 @pytest.mark.parametrize(
@@ -127,28 +137,24 @@ def test_by_label_and_by_node(tmp_path: Path) -> None:
 )
 def test_what_nobody_has_is_one_clear_line(tmp_path: Path, selection: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        choose(tmp_path, 1, Selection(**selection))
+        validate(platforms.Honest, tmp_path, devices=1, selection=Selection(**selection))
 
 
-def choose(out: Path, count: int, selection: Selection) -> RunRecord:
-    return validate(platforms.Honest, out, devices=count, repeats=1, selection=selection)
+def test_named_devices_and_no_others() -> None:
+    chosen = {f"{name(0)}/1", f"{name(1)}/1"}
 
-
-def test_named_devices_and_no_others(tmp_path: Path) -> None:
-    chosen = [f"{name(0)}/1", f"{name(2)}/1"]
-    record = choose(tmp_path, 2, Selection(devices=chosen))
-
-    assert {device.id for device in record.devices} == set(chosen)
+    with taken(2, Selection(devices=sorted(chosen))) as places:
+        assert {place.id for place in places} == chosen
     assert wait_for_free(NODES * PER_NODE)
 
 
 def test_two_dies_of_one_card_are_one_witness(tmp_path: Path) -> None:
-    record = validate(TwoDiesACard, tmp_path, devices=3)
+    record = validate(TwoDiesACard, tmp_path, devices=2)
 
     assert record.verdict is Verdict.PASSED
-    assert len({(device.node_id, device.card) for device in record.devices}) == 3
+    assert len({(device.node_id, device.card) for device in record.devices}) == 2
     with pytest.raises(InfrastructureError, match="is on the same card as"):
-        validate(TwoDiesACard, tmp_path, devices=4)
+        validate(TwoDiesACard, tmp_path, devices=3)
     assert wait_for_free(NODES * PER_NODE)
 
 
@@ -157,15 +163,15 @@ def test_a_quarantined_device_gets_no_work(tmp_path: Path) -> None:
     with Store.open(paths.store_url()) as store:
         store.observe([HealthEvent(bad, "fake", now(), EventKind.QUARANTINED, "smells of smoke")])
 
-    record = validate(platforms.Honest, tmp_path, devices=5, repeats=1)
+    record = validate(platforms.Honest, tmp_path, devices=1, repeats=1, selection=Selection(nodes=[name(1)]))
 
-    assert bad not in {device.id for device in record.devices}
+    assert [device.id for device in record.devices] == [f"{name(1)}/1"]
     with pytest.raises(CapacityError, match="1 more are quarantined"):
-        validate(platforms.Honest, tmp_path, devices=6)
+        validate(platforms.Honest, tmp_path, devices=4)
 
 
 def test_a_device_that_fails_its_canary_is_passed_over(tmp_path: Path) -> None:
-    record = validate(FailsCanaryOnDevice0, tmp_path, devices=3, repeats=1)
+    record = validate(FailsCanaryOnDevice0, tmp_path, devices=2, repeats=1)
 
     assert record.verdict is Verdict.PASSED
     assert {device.index for device in record.devices} == {1}
@@ -176,7 +182,7 @@ def test_a_device_that_fails_its_canary_is_passed_over(tmp_path: Path) -> None:
 
 
 class Waits(Observer):
-    """Notes when its run waited, and tells when it has measured something."""
+    """Notes when its run waited, and shows when it has measured something."""
 
     def __init__(self) -> None:
         self.began_at = 0.0
@@ -238,10 +244,8 @@ import sys, time
 from farm.execution.resolved_run import resolve
 from farm.execution.session import SessionOptions, leased
 from farm.model.run import RunRequest
-from tests import clusters
-from tests.clusters import cluster
 from tests.fakes import platforms
-request = RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=6, repeats=1,
+request = RunRequest(kernel="qkv_proj_rope", cases=["tiny"], platform="fake", devices=2, repeats=1,
                      input_set="documented", seed=0)
 with leased(resolve(request, factory=platforms.Honest), SessionOptions(address=sys.argv[1])):
     print("held", flush=True)
@@ -253,24 +257,22 @@ def test_a_dead_owner_frees_its_devices(tmp_path: Path, nodes: Any) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, nodes.address], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert any(said.strip() == "held" for said in holder.stdout)
-        with pytest.raises(CapacityError, match="free now are 0"):
-            validate(platforms.Honest, tmp_path, devices=1)
+        with pytest.raises(CapacityError, match="free now are 2"):
+            validate(platforms.Honest, tmp_path, devices=3)
         holder.kill()
 
-    record = validate(platforms.Honest, tmp_path, devices=6, repeats=1, wait_s=60)
-
-    assert record.verdict is Verdict.PASSED
+    assert wait_for_free(NODES * PER_NODE)
 
 
 def test_a_killed_raylet_costs_trials_and_no_verdict(tmp_path: Path, nodes: Any) -> None:
-    extra = add_node(nodes, 3)
+    extra = add_node(nodes, NODES)
     until(lambda: connection.free_count() == (NODES + 1) * PER_NODE)
     seen = Waits()
-    doomed = name(3)
+    doomed = name(NODES)
     killer = threading.Thread(target=lambda: (seen.first.wait(60), nodes.remove_node(extra, allow_graceful=False)))
     killer.start()
 
-    record = validate(TakesASecond, tmp_path, devices=6, repeats=4, observer=seen)
+    record = validate(TakesASecond, tmp_path, devices=3, repeats=4, observer=seen)
     killer.join()
 
     lost = [trial for trial in record.trials if trial.failure]
