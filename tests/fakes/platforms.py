@@ -81,9 +81,15 @@ def flip_lowest_bit(tensor: torch.Tensor) -> None:
 
 
 class TakesASecond(Honest):
-    """Right, after a second."""
+    """Right, after a second, with a log."""
 
     seconds = 1.0
+
+    def run(
+        self, kernel: Kernel, case: str, tuning: Tuning, inputs: Tensors, outputs: Tensors, device: int, directory: Path
+    ) -> Execution:
+        (directory / LOG_NAME).write_text("takes its time\n")
+        return super().run(kernel, case, tuning, inputs, outputs, device, directory)
 
     def disturb(self, outputs: Tensors, device: int) -> None:
         time.sleep(float(os.environ.get(SECONDS, self.seconds)))
