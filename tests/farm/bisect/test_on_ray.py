@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -88,12 +89,12 @@ def test_a_kernels_commits_run_confined_and_the_one_found_is_to_be_run_against_t
 
 
 def files_of_round_1() -> set[str]:
-    """Working directories of the files that run for this test in the first round."""
-    words: set[str] = set()
+    """Names of the directories in which files of the first round run for this test."""
+    words: list[str] = []
     for process in running_for_this_test():
         with contextlib.suppress(psutil.Error):  # it has just ended
-            words.update(process.cmdline())
-    return {word for word in words if "/logs/round1-" in word}
+            words += process.cmdline()
+    return set(re.findall(r"/logs/(round1-[^/\s\"]+)", " ".join(words)))
 
 
 def interrupt_round_1() -> None:
