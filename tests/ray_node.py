@@ -21,7 +21,7 @@ from farm.cluster import endpoint_check
 from tests.waiting import until
 
 _START_S = 120.0
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_AUTH_MODE": "disabled"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 # A node that is silent is given up after about six seconds in place of Ray's minute.
 IMPATIENT = {
     "RAY_health_check_initial_delay_ms": "1000",
@@ -40,7 +40,9 @@ def start(
     """
     command = [*before, sys.executable, "-m", "tests.ray_node", *arguments]
     root = str(Path(__file__).parents[1])
-    inherited = {**os.environ, "PYTHONPATH": root, **QUIET, **(environment or {})}
+    # Once a local Ray was started in this process, all that it starts asks for a token, and its clusters do too.
+    token = os.environ.get("RAY_AUTH_MODE", "disabled")
+    inherited = {**os.environ, "PYTHONPATH": root, **QUIET, "RAY_AUTH_MODE": token, **(environment or {})}
     with log.open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=inherited)
 
