@@ -241,7 +241,7 @@ def test_an_interrupted_suite_is_errored_and_leaves_no_process(tmp_path: Path) -
 def test_farm_test_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("farm.testing.suite.importlib.util.find_spec", lambda name: None if name == "xdist" else name)
 
-    with pytest.raises(UsageError, match="pytest-xdist is not installed"):
+    with pytest.raises(UsageError, match="'xdist' is not installed; install the farm with its extra 'test'"):
         suite.run(["."], 2, [], tmp_path / "tests.xml", quiet=True)
 
 
