@@ -65,17 +65,23 @@ class Cluster:
     environment: dict[str, str]
     directory: Path
     heads: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
 
     def start_head(self) -> None:
         """Start the head, or start it again at the same address."""
         log = self.directory / f"head-{len(self.heads)}.log"
-        self.heads.append(ray_node.start(log, self.arguments, environment=self.environment))
+        # A directory for each: in one that has the address of a head, Ray takes the node on this machine for that head.
+        own = tempfile.mkdtemp(prefix="farm-")
+        self.directories.append(own)
+        self.heads.append(ray_node.start(log, [*self.arguments, f"--temp-dir={own}"], environment=self.environment))
         ray_node.answers(self.heads[-1], self.address, log)
 
     def end(self) -> None:
         """End its heads."""
         for head in self.heads:
             ray_node.kill(head)
+        for own in self.directories:
+            shutil.rmtree(own, ignore_errors=True)
 
 
 @pytest.fixture
