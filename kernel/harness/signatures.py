@@ -50,6 +50,7 @@ MACHINE = (
         r"Environment variable '\w+' is not set",
         r"undefined symbol: \w+",
         r"cannot open shared object file",
+        r"^(?:E +)?AttributeError: module 'torch' has no attribute 'npu'",  # torch_npu is not installed
         r"version `(?:GLIBC|GLIBCXX|CXXABI)_[\d.]+' not found",
         r"^(?:E +)?ModuleNotFoundError: No module named '(?:pypto|torch|torch_npu|simpler|triton|tilelang|acl|tbe)\b",
         r"^(?:E +)?ImportError: .*\b(?:pypto|torch|torch_npu|simpler|triton|acl)\b",
