@@ -16,9 +16,9 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from farm import paths
-from farm.extras import MissingExtraError, named
-from farm.extras import remedy as extra_remedy
 from farm.process import ray_version
+from farm.process.extras import MissingExtraError, named
+from farm.process.extras import remedy as extra_remedy
 from farm.text import counted
 from jobs.records import Record
 from jobs.sandbox import bubblewrap

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from ci.config.secrets import Secret, WebhookSecret, loading, wrong
 from ci.config.section import RepositoryName, Section
 from ci.store.states import Event
-from farm.extras import EXTRA_OF, MissingExtraError
+from farm.process.extras import EXTRA_OF, MissingExtraError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SIGNING = ("feishu", "dingtalk")  # chats that check a signature

@@ -100,7 +100,7 @@ class Sender:
         if channel is None:
             raise ChannelRefusedError(f"no [[notify]] of the name in {letter.forge} is configured any more")
         if timestamps.utc_now() - datetime.fromisoformat(notice.at) > timedelta(seconds=STALE_S):
-            raise ChannelRefusedError("it has not got through for a day, and is no news any more")
+            raise ChannelRefusedError("it could not be sent for a day and is out of date")
         await channel.tell(notice)
         return ""
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from farm.process import identity, termination
 from farm.process.identity import ProcessIdentity
 
-# A shell that becomes the command once it is told to; where its service dies first, it reads an end of file and ends.
+# A shell that waits for one line and then becomes the command. If its service dies first, it reads end of file and exits.
 _GATE = 'read -r go && exec "$@" </dev/null'
 
 # Of the service's environment. A kernel's build and the drivers of devices need the long tail of prefixes; whatever
@@ -45,7 +45,7 @@ class Child:
     def go(self) -> None:
         """Let it begin."""
         assert self._process.stdin is not None, "opened above"
-        with contextlib.suppress(BrokenPipeError):  # killed already; whoever follows it finds that out
+        with contextlib.suppress(BrokenPipeError):  # killed already, which `wait` reports
             self._process.stdin.write(b"go\n")
             self._process.stdin.close()
 

@@ -27,7 +27,7 @@ from farm.store.engine import StoreError
 
 LOG = logging.getLogger(__name__)
 
-MOST_ATTEMPTS = 5  # of one job, before what keeps it from being judged is told instead
+MOST_ATTEMPTS = 5  # of one job; then its check says why it could not be judged
 
 _POLL_S = 0.2
 _LOOK_S = 2.0  # between two looks at the job's row, and two signs of life

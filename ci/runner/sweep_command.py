@@ -23,7 +23,7 @@ from farm.sweep.journal import PLAN
 def command(
     farm: Sequence[str], repository: RepositorySection, options: JobOptions, address: str, out: Path
 ) -> list[str]:
-    """The command that begins the sweep, or goes on with the one in `out`."""
+    """The command that starts the sweep, or resumes the one in `out`."""
     terms = options.sweep or SweepTerms(seeds=3, repeats=2, budget_minutes=240)
     words = [*farm, "sweep", "--out", str(out), "--budget-minutes", f"{terms.budget_minutes:g}"]
     if address:

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from farm import __version__
 from farm.cli.exit_codes import FarmGroup
 from farm.errors import UsageError
-from farm.extras import MissingExtraError, named
+from farm.process.extras import MissingExtraError, named
 
 COMMANDS = "farm.commands"  # entry points of packages that bring commands: name = "module:click command"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from farm.errors import FarmError, InfrastructureError, UsageError
-from farm.extras import named
+from farm.process.extras import named
 from kernel.errors import CompileError, DeviceError, KernelLayerError, UnwrittenOutputError
 
 if TYPE_CHECKING:

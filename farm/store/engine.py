@@ -21,7 +21,7 @@ from sqlalchemy.exc import (
 )
 
 from farm.errors import InfrastructureError, UsageError
-from farm.extras import MissingExtraError, named
+from farm.process.extras import MissingExtraError, named
 from farm.store.schema_migration import Migrations, migrate
 from farm.store.tables import REVISION
 from farm.timestamps import utc_now

@@ -14,8 +14,8 @@ from pathlib import Path
 import junitparser
 
 from farm.errors import InfrastructureError, UsageError
-from farm.extras import EXTRA_OF, MissingExtraError
 from farm.process import installation
+from farm.process.extras import EXTRA_OF, MissingExtraError
 from farm.report.junit.document import document
 from farm.report.junit.elements import JunitSuite
 from farm.testing import outcomes

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from farm.process.installation import PACKAGES, root
+from farm.process.installation import root
 from tests.fakes.installed import install
 from tests.fakes.suite_commits import FILE, SAME, SLOWER, profile, suite_versions
+from tests.farm.hostile_checkout import FARM, Checkout
 
-FARM = str(Path(sys.executable).with_name("farm"))
 PLATFORMS = {"fake": "tests.fakes.platforms:Honest"}
 TEST = "def test_it(farm_trial):\n    assert farm_trial('qkv_proj_rope', 'tiny').failure is None\n"
 # What a notebook does that has connected Ray there by itself, and then one command after the other.
@@ -54,27 +52,6 @@ except farm.InfrastructureError as error:
 pytestmark = pytest.mark.ray
 
 
-class Checkout:
-    """A directory with foreign packages, and commands that are run in it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.witness = path.parent / "witness"
-        for package in PACKAGES:
-            (path / package).mkdir(parents=True)
-            (path / package / "__init__.py").write_text(
-                f"open({str(self.witness)!r}, 'a').write('{package}')\nraise ImportError('of a stranger')\n"
-            )
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False, timeout=400)
-
-    @property
-    def imported(self) -> str:
-        """Names of the foreign packages that some process has imported."""
-        return self.witness.read_text() if self.witness.exists() else ""
-
-
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """With a platform and a store of its own for every process that is started in it."""
@@ -92,13 +69,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 @pytest.fixture(scope="module")
 def address(checkout: Checkout) -> Iterator[str]:
     """A cluster that is started in the hostile directory too."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    done = checkout.run(FARM, "cluster", "up", "--nodes", "1", "--devices-per-node", "1", "--port", port)
-    assert done.returncode == 0, done.stderr
-    yield f"127.0.0.1:{port}"
-    checkout.run(FARM, "cluster", "down")
+    with checkout.cluster(1) as at:
+        yield at
 
 
 def test_a_notebook_that_has_connected_ray_there_is_refused_and_commands_are_not(

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from farm.process.installation import PACKAGES
 from tests.fakes.commits import KERNEL, program, versions
 from tests.fakes.installed import install
+from tests.farm.hostile_checkout import FARM, Checkout
 
-FARM = str(Path(sys.executable).with_name("farm"))
 PLATFORMS = {"fake": "tests.fakes.platforms:Honest", "commit": "tests.fakes.commit_platform:CommitPlatform"}
 AWAITED = """
 import asyncio, farm
@@ -29,27 +26,6 @@ print(len(record.trials))
 """
 
 pytestmark = [pytest.mark.long, pytest.mark.ray]
-
-
-class Checkout:
-    """A directory with foreign packages, and commands that are run in it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.witness = path.parent / "witness"
-        for package in PACKAGES:
-            (path / package).mkdir(parents=True)
-            (path / package / "__init__.py").write_text(
-                f"open({str(self.witness)!r}, 'a').write('{package}')\nraise ImportError('of a stranger')\n"
-            )
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False, timeout=400)
-
-    @property
-    def imported(self) -> str:
-        """Names of the foreign packages that some process has imported."""
-        return self.witness.read_text() if self.witness.exists() else ""
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +48,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 @pytest.fixture(scope="module")
 def address(checkout: Checkout) -> Iterator[str]:
     """A cluster that is started in the hostile directory too."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    done = checkout.run(FARM, "cluster", "up", "--nodes", "1", "--devices-per-node", "3", "--port", port)
-    assert done.returncode == 0, done.stderr
-    yield f"127.0.0.1:{port}"
-    checkout.run(FARM, "cluster", "down")
+    with checkout.cluster(3) as at:
+        yield at
 
 
 def test_a_run_on_a_ray_of_its_own(checkout: Checkout) -> None:

@@ -10,34 +10,31 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from farm import paths
 from farm.cluster import connection
-from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.lease import Lease
 from farm.leasing.queue_client import QueueClient
-from farm.model.device_health import DeviceState, Health
+from farm.model.device_health import DeviceState
 from farm.model.priority import Priority
 from farm.model.run import Verdict
 from farm.model.selection import Selection
-from farm.model.sweep import Cell, Kind, SweepRecord, SweepRequest
+from farm.model.sweep import Cell, Kind
 from farm.store.run_store import Store
 from farm.sweep.observer import SweepObserver
-from farm.sweep.workflow import SweepOptions, sweep
 from kernel.clock import SimulatedUs, WallTime
 from kernel.platforms.protocol import Probe
 from kernel.spec import Tensors
 from tests.clusters import cluster
 from tests.fakes import platforms
+from tests.farm.swept import REPEATS, SEEDS, health_of, sweep_all
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("six_devices")]
 
 NODES, PER_NODE = 2, 3
 UNSTEADY, SLOW, DYING, UNFIT = "n1/1", "n1/2", "n0/0", "n0/2"
-SEEDS, REPEATS = [0, 1], 2
 SWEPT = 2  # by the sweep that gives way
 
 
@@ -88,26 +85,6 @@ def name(planted: str) -> str:
     """The id of a planted device in the cluster."""
     label, index = planted.split("/")
     return next(f"{node.name}/{index}" for node in connection.nodes().values() if node.name.endswith(f"-{label}"))
-
-
-def health_of(device: str) -> Health:
-    with Store.open(paths.store_url()) as store:
-        return store.health("fake")[device]
-
-
-def sweep_all(
-    platform: PlatformFactory, out: Path, observer: SweepObserver | None = None, **changes: Any
-) -> SweepRecord:
-    asked = SweepRequest(
-        kernel="qkv_proj_rope",
-        cases=["tiny"],
-        platform="fake",
-        seeds=SEEDS,
-        repeats=REPEATS,
-        input_set="documented",
-    )
-    options = SweepOptions(out=out, platform=platform, budget_minutes=10.0)
-    return sweep(asked.model_copy(update=changes), options, observer)
 
 
 def test_troubles_of_four_devices_are_told_apart_and_the_next_sweep_leaves_out_two(tmp_path: Path) -> None:

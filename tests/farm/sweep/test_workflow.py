@@ -6,29 +6,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from farm import paths
 from farm.errors import UsageError
-from farm.leasing.device_lease import PlatformFactory
-from farm.model.device_health import DeviceState, EventKind, Health, HealthEvent
+from farm.model.device_health import DeviceState, EventKind, HealthEvent
 from farm.model.run import Verdict
-from farm.model.sweep import Cell, Kind, SweepRecord, SweepRequest
+from farm.model.sweep import Cell, Kind
 from farm.store.run_store import Store
 from farm.sweep.journal import CELLS
 from farm.sweep.observer import SweepObserver
-from farm.sweep.workflow import SweepOptions, resume, sweep
+from farm.sweep.workflow import SweepOptions, resume
 from farm.timestamps import now
 from kernel.spec import Tensors
 from tests.fakes import platforms
+from tests.farm.swept import REPEATS, SEEDS, health_of, sweep_all
 from tests.farm.thread_lease import ThreadDevices, without_ray
 
 pytestmark = pytest.mark.usefixtures("on_threads")
 
 BAD = "n1/1"
-SEEDS, REPEATS = [0, 1], 2
 TRIALS = len(SEEDS) * REPEATS
 
 
@@ -64,26 +62,6 @@ class Newer(platforms.Honest):
 
     def toolchain(self) -> dict[str, str]:
         return {"fake": "1.1"}
-
-
-def health_of(device: str) -> Health:
-    with Store.open(paths.store_url()) as store:
-        return store.health("fake")[device]
-
-
-def sweep_all(
-    platform: PlatformFactory, out: Path, observer: SweepObserver | None = None, **changes: Any
-) -> SweepRecord:
-    asked = SweepRequest(
-        kernel="qkv_proj_rope",
-        cases=["tiny"],
-        platform="fake",
-        seeds=SEEDS,
-        repeats=REPEATS,
-        input_set="documented",
-    )
-    options = SweepOptions(out=out, platform=platform, budget_minutes=changes.pop("budget_minutes", 10.0))
-    return sweep(asked.model_copy(update=changes), options, observer)
 
 
 class Watcher(SweepObserver):

@@ -13,43 +13,18 @@ from farm.cluster import connection
 from farm.errors import CapacityError
 from farm.execution.session import SessionOptions
 from farm.leasing.device_lease import PlatformFactory
-from farm.model.budgets import Budget
-from farm.model.run import GateStatus, RunRecord, RunRequest, Verdict
-from farm.model.timeouts import Timeouts
+from farm.model.run import GateStatus, RunRequest, Verdict
 from jobs.records import TrialStatus
 from tests.fakes import platforms
 from tests.farm.conftest import DEVICES
-from tests.farm.validated import run
+from tests.farm.validated import run, validate
 from tests.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("joined_ray", "at_home")]
 
-BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
-
-
-def validate(
-    platform: PlatformFactory, out: Path, *, devices: int = 3, repeats: int = 2, timeout_s: float = 60
-) -> RunRecord:
-    request = RunRequest(
-        kernel="qkv_proj_rope",
-        cases=["tiny"],
-        platform="fake",
-        devices=devices,
-        repeats=repeats,
-        input_set="documented",
-        seed=0,
-    )
-    options = SessionOptions(
-        out=out,
-        timeouts=Timeouts(trial_s=timeout_s),
-        platform=platform,
-        budgets=BUDGETS,
-    )
-    return run(request, options)
-
 
 def test_a_clean_run_passes_with_all_its_evidence_and_gives_every_device_back(tmp_path: Path) -> None:
-    record = validate(platforms.Honest, tmp_path)
+    record = validate(platforms.Honest, tmp_path, repeats=2)
 
     assert (record.verdict, len(record.trials)) == (Verdict.PASSED, 6)
     assert {judged.status for judged in record.gates} == {GateStatus.PASSED}

@@ -9,46 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from farm.execution.session import SessionOptions
-from farm.leasing.device_lease import PlatformFactory
-from farm.model.budgets import Budget
-from farm.model.run import GateRecord, GateStatus, RunRecord, RunRequest, Verdict
-from farm.model.timeouts import Timeouts
+from farm.model.run import GateRecord, GateStatus, RunRecord, Verdict
 from jobs.records import Fault, TrialStatus
 from tests.fakes import platforms
 from tests.farm import direct_lease
-from tests.farm.validated import run
+from tests.farm.validated import validate
 
 pytestmark = pytest.mark.usefixtures("devices", "at_home")
-
-BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
 
 
 @pytest.fixture
 def devices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four devices."""
     monkeypatch.setattr("farm.validation.workflow.leased", direct_lease.leased(4))
-
-
-def validate(
-    platform: PlatformFactory, out: Path, *, devices: int = 3, repeats: int = 3, timeout_s: float = 60
-) -> RunRecord:
-    request = RunRequest(
-        kernel="qkv_proj_rope",
-        cases=["tiny"],
-        platform="fake",
-        devices=devices,
-        repeats=repeats,
-        input_set="documented",
-        seed=0,
-    )
-    options = SessionOptions(
-        out=out,
-        timeouts=Timeouts(trial_s=timeout_s),
-        platform=platform,
-        budgets=BUDGETS,
-    )
-    return run(request, options)
 
 
 def gate(record: RunRecord, name: str) -> GateRecord:

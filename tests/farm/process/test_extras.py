@@ -12,11 +12,11 @@ import tomlkit
 from packaging.requirements import Requirement
 
 from farm.errors import InfrastructureError
-from farm.extras import EXTRA_OF, MissingExtraError, named
+from farm.process.extras import EXTRA_OF, MissingExtraError, named
 from farm.store.engine import open_engine
 from farm.testing.suite import run
 
-PROJECT = tomlkit.parse((Path(__file__).parents[2] / "pyproject.toml").read_text()).unwrap()["project"]
+PROJECT = tomlkit.parse((Path(__file__).parents[3] / "pyproject.toml").read_text()).unwrap()["project"]
 HIDING = "import sys\nfor module in {hidden}: sys.modules[module] = None\n"  # then importing it raises
 
 
