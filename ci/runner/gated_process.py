@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from farm.process import identity, termination
 from farm.process.identity import ProcessIdentity
 
-# A shell that waits for one line and then becomes the command. If its service dies first, it reads end of file and exits.
+# A shell that waits for one line and then becomes the command. If its service dies first, it reads end of file and
+# exits.
 _GATE = 'read -r go && exec "$@" </dev/null'
 
 # Of the service's environment. A kernel's build and the drivers of devices need the long tail of prefixes; whatever
