@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from farm.errors import InfrastructureError
@@ -17,16 +18,20 @@ class ReportWriteError(InfrastructureError):
         super().__init__(f"report {path} could not be written: {cause.strerror or cause}")
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write `path` so that no reader ever sees half of it, making its directory. Raises `ReportWriteError`."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
+def write_whole(path: Path, content: str | bytes | Iterable[str]) -> None:
+    """Write `path` so that no reader ever sees half of it, making its directory. Raises `ReportWriteError`.
+
+    `content` may come in pieces, which are never held together.
+    """
+    pieces = [content] if isinstance(content, (str, bytes)) else content
     scratch: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         scratch = Path(name)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece.encode("utf-8") if isinstance(piece, str) else piece)
             file.flush()
             os.fsync(handle)
         scratch.chmod(0o666 & ~_umask())  # mkstemp's 0600 would keep an artifact uploader of another user out

@@ -6,6 +6,7 @@ A record is a value: a trial returns its record and writes to no store.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,6 +14,8 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    GetPydanticSchema,
+    PlainSerializer,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -224,6 +227,14 @@ class BuildRecord(Record):
     _times = field_validator("predicted_us", mode="wrap")(time_or_none)
 
 
+# A list, or what stands for one: `jobs.packed_tasks`.
+Tasks = Annotated[
+    Sequence[TaskRecord],
+    GetPydanticSchema(lambda _, schema: schema(list[TaskRecord])),
+    PlainSerializer(list, return_type=list[TaskRecord]),
+]
+
+
 class TrialRecord(Record):
     """One (case, device, repeat)."""
 
@@ -237,7 +248,7 @@ class TrialRecord(Record):
     clock: Clock
     wall_us: float | None = None
     outputs: dict[str, OutputRecord] = Field(default_factory=dict)
-    tasks: list[TaskRecord] = Field(default_factory=list)
+    tasks: Tasks = Field(default_factory=list)
     fingerprint: str = ""  # of the program this trial compiled, where the platform compiles per process
     host_s: float = 0.0  # host seconds the whole trial took, never gated
     log: str = ""  # path relative to the run's directory

@@ -118,7 +118,7 @@ def compare(left: RunRecord, right: RunRecord) -> RunComparison:
 
 
 def _case(left: RunRecord, right: RunRecord, case: str) -> CaseComparison:
-    profiles = [profile(trial.tasks) if (trial := median_trial(run, case)) else None for run in (left, right)]
+    profiles = [profile(list(trial.tasks)) if (trial := median_trial(run, case)) else None for run in (left, right)]
     differ = not _same_inputs(left, right)
     return CaseComparison(
         case=case,

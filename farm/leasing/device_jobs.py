@@ -17,6 +17,7 @@ import jobs.trial
 from farm.model.run import DeviceRecord
 from farm.process import installation
 from farm.process.installation import Installation
+from jobs.packed_tasks import packed
 from jobs.records import BuildRecord, ProbeRecord, TrialRecord, TrialRequest
 from jobs.sandbox import bubblewrap
 from jobs.sandbox.spec import Confinement
@@ -24,7 +25,7 @@ from kernel.platforms.protocol import Identified, Platform
 from kernel.spec import Kernel
 
 if TYPE_CHECKING:
-    from farm.leasing.placement import DeviceAllocation  # loads Ray
+    from farm.leasing.allocation import DeviceAllocation  # loads Ray
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class DeviceJobs:
     def trial(self, request: TrialRequest, device_id: str, repeat: int, attempt: int, directory: str) -> TrialRecord:
         """Run one trial on the leased device."""
         kernel, under = self._of(request)
-        return jobs.trial.run_trial(
+        record = jobs.trial.run_trial(
             request,
             device=self._index,
             device_id=device_id,
@@ -115,6 +116,7 @@ class DeviceJobs:
             on_stage=self._note,
             kernel=kernel,
         )
+        return packed(record)  # before it is sent: nobody who only hands it on pays for objects of thousands of tasks
 
     def _of(self, request: TrialRequest) -> tuple[Kernel | None, Platform]:
         """The kernel, None for the installed one, and the platform it runs under."""

@@ -8,6 +8,7 @@ finds the owner gone and settles the run as errored.
 from __future__ import annotations
 
 import builtins
+import difflib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from jobs.records import TrialRecord
 
 # A run gives a sign of life every 15 s. A database that is away for minutes takes those of all its runs with it.
 SILENT_S = 600.0
+_ROWS = 200  # trials that are written at once
+_NEWEST = 200  # runs among which a mistyped id is looked for
 
 
 class VerdictExistsError(InfrastructureError):
@@ -348,8 +351,9 @@ def _see(connection: Connection, record: RunRecord) -> None:
 
 
 def _add_trials(connection: Connection, run_id: str, trials: list[TrialRecord]) -> None:
-    if trials:
-        connection.execute(insert(TRIAL), [row_mapping.of_trial(run_id, trial) for trial in trials])
+    for first in range(0, len(trials), _ROWS):  # the rows of thousands of trials are never held together
+        rows = [row_mapping.of_trial(run_id, trial) for trial in trials[first : first + _ROWS]]
+        connection.execute(insert(TRIAL), rows)
 
 
 def _refuse_finished(connection: Connection, run_id: str) -> None:
@@ -368,7 +372,17 @@ def resolve(connection: Connection, prefix: str) -> str:
     query = select(RUN.c.id).where(RUN.c.id.startswith(prefix, autoescape=True)).order_by(RUN.c.id)
     found = [str(run_id) for run_id in connection.execute(query).scalars() if run_id.startswith(prefix)]
     if not prefix or not found:
-        raise UnknownRunError(prefix)
+        raise UnknownRunError(prefix, _nearest(connection, prefix))
     if len(found) > 1:
         raise AmbiguousRunError(prefix, found[:5])
     return found[0]
+
+
+def _nearest(connection: Connection, typed: str) -> str:
+    """The newest run whose id is, or begins with, nearly what was typed; "" where none does."""
+    newest = select(RUN.c.id).order_by(RUN.c.started_at.desc(), RUN.c.id.desc()).limit(_NEWEST)
+    by_beginning: dict[str, str] = {}
+    for run_id in connection.execute(newest).scalars():
+        by_beginning.setdefault(str(run_id)[: max(len(typed), 1)], str(run_id))
+    near = difflib.get_close_matches(typed, by_beginning, n=1, cutoff=0.8)
+    return by_beginning[near[0]] if near else ""

@@ -22,6 +22,7 @@ from farm.timestamps import now
 from farm.validation import past_times, resume, second_look
 from farm.validation.conduct import Judgement, conduct, make_directory
 from farm.validation.state import RunState
+from jobs.packed_tasks import packed
 from jobs.records import Arm
 from kernel.spec import Kernel
 
@@ -124,7 +125,7 @@ def _take_over(going: RunState, whole: Plan) -> Plan:
     taken = going.taken
     resume.copy_logs(going.resumed, taken, going.directory)
     going.held.store.save_trials(going.id, list(taken.head))
-    going.trials.extend(taken.head)
+    going.trials.extend(map(packed, taken.head))
     going.base_trials.extend(taken.base)
     cards = {device.id: card_of(device) for device in going.resumed.devices}
     for trial in taken.head:

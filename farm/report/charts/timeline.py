@@ -31,16 +31,16 @@ _HOVER = (
 def timeline_chart(chart_id: str, trial: TrialRecord, of: StageProfile, max_tasks: int = MAX_TASKS) -> Chart:
     """The timeline of `trial`, whose tasks `of` holds; x is µs from its start. Of more than `max_tasks` the longest."""
     path = {id(step.task) for step in of.path}
-    drawn = sorted(trial.tasks, key=lambda task: (id(task) not in path, -task.duration_us))[:max_tasks]
+    drawn = sorted(of.tasks, key=lambda task: (id(task) not in path, -task.duration_us))[:max_tasks]
     by_stage: dict[str, list[TaskRecord]] = defaultdict(list)
     for task in drawn:
         by_stage[task.stage].append(task)
     times = stage_times(of)
     stages = [stage.stage for stage in sorted(times, key=lambda stage: -stage.total_us)]
     fill = fills(stages)
-    first_us = min(task.start_us for task in trial.tasks)
+    first_us = min(task.start_us for task in of.tasks)
     bars = [_bars(stage, by_stage[stage], first_us, path, fill[stage]) for stage in stages]
-    cores = core_times(trial.tasks)
+    cores = core_times(of.tasks)
     lanes = {
         "type": "category",
         "categoryorder": "array",
@@ -56,7 +56,7 @@ def timeline_chart(chart_id: str, trial: TrialRecord, of: StageProfile, max_task
         plot_bgcolor="rgba(128,128,128,0.18)",
         xaxis={
             "title": {"text": f"{trial.clock.value} µs from the first task on"},
-            "range": [0, wall_us(trial.tasks)],
+            "range": [0, wall_us(of.tasks)],
             "zeroline": False,
         },
         yaxis=lanes | ({"dtick": 1} if len(cores) <= MAX_NAMED_LANES else {}),
@@ -93,7 +93,7 @@ def _said(trial: TrialRecord, of: StageProfile, cores: list[CoreTime], stages: l
     busy = sum(core.busy_share for core in cores) / len(cores)
     words = [
         f"Timeline of case {one_line(trial.case)} on {one_line(trial.device)}, repeat {trial.repeat}: "
-        f"{len(trial.tasks)} tasks on {len(cores)} cores over {microseconds(wall_us(trial.tasks))} "
+        f"{len(trial.tasks)} tasks on {len(cores)} cores over {microseconds(wall_us(of.tasks))} "
         f"{trial.clock.value} µs; the cores work {share(busy)} of that time on average"
     ]
     if stages and stages[0].critical_share is not None:

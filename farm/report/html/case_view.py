@@ -103,7 +103,7 @@ def _view(
     case = time.case
     trials = measured(record, case)
     trial = median_trial(record, case)
-    tasks = trial.tasks if trial else []
+    tasks = list(trial.tasks) if trial else []
     found = profile(tasks)
     base_trial = median_trial(baseline, case) if baseline else None
     base_median = baseline.median_us.get(case) if baseline else None
@@ -118,7 +118,7 @@ def _view(
         claims=_claims(record, case),
         matrix=matrix(trials),
         trial=trial,
-        stages=tuple(stage_times(found, profile(base_trial.tasks) if base_trial else None)),
+        stages=tuple(stage_times(found, profile(list(base_trial.tasks)) if base_trial else None)),
         cores=tuple(core_times(tasks)),
         waiting_us=waiting_us(found),
         waiting_share=waiting_share(found),

@@ -11,7 +11,7 @@ from farm.analysis.stages import StageTime, profile, stage_times
 from farm.model.run import GateRecord, GateStatus, RunRecord
 from farm.report.run.attribution import attribution
 from farm.report.run.finding_groups import FindingGroup, grouped
-from farm.text import microseconds, one_line, share
+from farm.text import counted, microseconds, one_line, share
 
 MAX_FINDINGS = 20  # of one gate
 _SILENT = (GateStatus.PASSED, GateStatus.NOT_APPLICABLE)
@@ -60,7 +60,7 @@ def reasons(record: RunRecord, cases: Sequence[Staged]) -> list[Reason]:
         groups = grouped(judged.findings)
         sentences = [_sentence(group) for group in groups[:MAX_FINDINGS]]
         if len(groups) > MAX_FINDINGS:
-            sentences.append(f"And {len(groups) - MAX_FINDINGS} more findings; report.json has them all.")
+            sentences.append(f"And {counted(len(groups) - MAX_FINDINGS, 'more finding')}; report.json has them all.")
         sentences += explanation(record, judged, cases)[:MAX_FINDINGS]
         found.append(Reason(f"{one_line(judged.name)}: {judged.status.value}", tuple(sentences)))
     failures = [build.failure for build in record.builds] + [trial.failure for trial in record.trials]
@@ -91,7 +91,7 @@ def median_stages(record: RunRecord) -> list[MedianStages]:
     """The stages of each case's median trial, without a baseline; none of a case without a profile."""
     trials = {case: median_trial(record, case) for case in record.cases}
     return [
-        MedianStages(case, tuple(stage_times(profile(trial.tasks))))
+        MedianStages(case, tuple(stage_times(profile(list(trial.tasks)))))
         for case, trial in trials.items()
         if trial is not None
     ]

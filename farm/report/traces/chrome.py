@@ -6,6 +6,7 @@ The files are compressed, which both open as they are: on a card a trial has tho
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from farm.model.run import RunRecord
@@ -16,12 +17,14 @@ from kernel.platforms.compressed import SUFFIX
 _SUFFIX = f".json{SUFFIX}"
 
 
-def traces(record: RunRecord) -> dict[str, str]:
-    """File name → trace, of every trial that has tasks. Names are `<case>-<device>-r<repeat>.json.gz`.
+def traces(record: RunRecord) -> Iterator[tuple[str, str]]:
+    """File name and trace of every trial that has tasks, made one after the other.
 
-    A trial that was moved also carries its attempt, `-a1`; names that would still collide are numbered.
+    Names are `<case>-<device>-r<repeat>.json.gz`. A trial that was moved also carries its attempt, `-a1`; names that
+    would still collide are numbered.
     """
-    return {name: trace(record, record.trials[number]) for number, name in trace_names(record).items()}
+    for number, name in trace_names(record).items():
+        yield name, trace(record, record.trials[number])
 
 
 def trace_names(record: RunRecord) -> dict[int, str]:
@@ -37,14 +40,13 @@ def trace_names(record: RunRecord) -> dict[int, str]:
 
 def trace(record: RunRecord, trial: TrialRecord) -> str:
     """The trace of one trial. Times are µs of the trial's clock."""
-    cores = {
-        core: number for number, core in enumerate(sorted({task.core for task in trial.tasks}, key=counting_order), 1)
-    }
+    tasks = list(trial.tasks)
+    cores = {core: number for number, core in enumerate(sorted({task.core for task in tasks}, key=counting_order), 1)}
     events: list[dict[str, Any]] = [_metadata("process_name", 0, f"{trial.device} ({trial.clock.value})")]
     for core, thread in cores.items():
         events.append(_metadata("thread_name", thread, core))
         events.append({**_metadata("thread_sort_index", thread, core), "args": {"sort_index": thread}})
-    for task in sorted(trial.tasks, key=lambda task: (task.start_us, cores[task.core])):
+    for task in sorted(tasks, key=lambda task: (task.start_us, cores[task.core])):
         events.append(
             {
                 "name": task.name,

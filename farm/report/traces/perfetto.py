@@ -59,7 +59,7 @@ def perfetto_trace(traced: Sequence[Traced]) -> bytes:
 def _trial(
     trace: schema.Trace, traced: Traced, rank: int, uuids: Iterator[int], flows: Iterator[int]
 ) -> list[tuple[int, schema.TrackEvent]]:
-    tasks = traced.trial.tasks
+    tasks = list(traced.trial.tasks)
     first_us = min(task.start_us for task in tasks)
     top = _track(trace, uuids, traced.name, 0, rank)
     events: list[tuple[int, schema.TrackEvent]] = []
