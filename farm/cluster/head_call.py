@@ -11,13 +11,11 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from farm.cluster import head_watchdog
 from farm.errors import InfrastructureError
 from farm.process.background_call import BackgroundCall
 
 T = TypeVar("T")
-
-# An answer takes milliseconds, a second on a full machine. As long as the watchdog waits before it calls the head lost.
-ANSWER_S = 30.0
 
 _abandoned = threading.Event()
 _left: list[BackgroundCall[Any]] = []
@@ -35,18 +33,27 @@ class HeadSilentError(InfrastructureError):
         )
 
 
-def bounded(doing: str, call: Callable[..., T], *arguments: Any, limit_s: float = ANSWER_S) -> T:
+def answer_s() -> float:
+    """Seconds for an answer, which takes milliseconds, a second on a full machine; never less than the watchdog's.
+
+    A head that is given longer to come back gives its answers later too. Raises `UsageError`.
+    """
+    return max(head_watchdog.LOST_AFTER_S, head_watchdog.lost_after_s())
+
+
+def bounded(doing: str, call: Callable[..., T], *arguments: Any, limit_s: float | None = None) -> T:
     """Return what `call` returns, or raise what it raises.
 
     Args:
         doing: What the head is asked for, as the end of "asked to …".
         call: A function of Ray.
         arguments: Its arguments.
-        limit_s: Seconds after which it is left.
+        limit_s: Seconds after which it is left; None for `answer_s()`.
 
     Raises:
         HeadSilentError: `call` has not ended after `limit_s`.
     """
+    limit_s = answer_s() if limit_s is None else limit_s
     asked = BackgroundCall(f"head-call: {doing}", call, *arguments)
     try:
         in_time = asked.ended(limit_s)

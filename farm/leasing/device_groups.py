@@ -50,7 +50,7 @@ class DeviceGroups:
             self._settled += groups
         return groups if ready else []
 
-    def remove(self, groups: Collection[PlacementGroup], limit_s: float = head_call.ANSWER_S) -> None:
+    def remove(self, groups: Collection[PlacementGroup], limit_s: float | None = None) -> None:
         """Give the devices of `groups` back. Unknown ones are removed already. Raises `HeadSilentError`."""
         mine = [group for group in self._held if group in groups]
         if mine:

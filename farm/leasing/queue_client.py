@@ -19,7 +19,6 @@ from farm.model.priority import Priority
 
 # The number changes with the methods of Turnstile: runs of two versions of the farm must not share an actor.
 _NAME, _NAMESPACE = "farm-device-queue-2", "farm"
-_ANSWER_S = 30.0  # an answer takes milliseconds; a turnstile whose node died is restarted elsewhere within seconds
 
 
 class QueueClient:
@@ -67,7 +66,7 @@ class QueueClient:
 
     def _call(self, method: str, *arguments: object) -> Any:
         try:
-            return ray.get(getattr(self._turnstile, method).remote(*arguments), timeout=_ANSWER_S)
+            return ray.get(getattr(self._turnstile, method).remote(*arguments), timeout=head_call.answer_s())
         except (RayError, GetTimeoutError) as error:
             raise InfrastructureError(f"the line for devices does not answer: {type(error).__name__}") from error
 
@@ -76,7 +75,7 @@ def waiting() -> list[QueueEntry]:
     """Return all tickets of the connected cluster's queue, the first one first; empty where none was ever drawn."""
     try:
         turnstile = head_call.bounded("find the device queue", ray.get_actor, _NAME, _NAMESPACE)
-        return list(ray.get(turnstile.line.remote(), timeout=_ANSWER_S))
+        return list(ray.get(turnstile.line.remote(), timeout=head_call.answer_s()))
     except (ValueError, RayError):
         return []
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from farm.cluster import head_call
+from farm.cluster import head_call, head_watchdog
+from farm.process.background_call import BackgroundCall
 
 
 def test_an_answer_and_an_error_are_those_of_the_call() -> None:
@@ -34,6 +35,25 @@ def test_a_call_without_an_answer_is_left() -> None:
 
     assert "did not answer within 0.1 s (asked to wait)" in said
     assert said.endswith("True\n")
+
+
+@pytest.mark.parametrize(("lost_after_s", "answer_s"), [("45", 45.0), ("5", 30.0)])
+def test_a_head_that_is_given_longer_to_come_back_is_waited_for_as_long(
+    monkeypatch: pytest.MonkeyPatch, lost_after_s: str, answer_s: float
+) -> None:
+    waited: list[float] = []
+
+    class Silent(BackgroundCall[None]):
+        def ended(self, limit_s: float) -> bool:
+            waited.append(limit_s)
+            return True
+
+    monkeypatch.setattr(head_call, "BackgroundCall", Silent)
+    monkeypatch.setenv(head_watchdog.VARIABLE, lost_after_s)
+
+    head_call.bounded("answer", lambda: None)
+
+    assert waited == [answer_s]
 
 
 def test_ctrl_c_ends_the_wait_and_the_process() -> None:
