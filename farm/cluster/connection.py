@@ -24,7 +24,7 @@ from farm.cluster import endpoint_check, head_call, head_watchdog, local, patien
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.cluster.workers import forked
 from farm.errors import InfrastructureError, UsageError
-from farm.process import installation
+from farm.process import installation, start_limit
 from farm.text import one_line
 
 # A server of the kind the kernels run on carries eight NPUs, so that is what a laptop simulates.
@@ -73,7 +73,8 @@ def connected(address: str | None, simulated: bool) -> Iterator[HeadWatchdog]:
     packages of the farm elsewhere than this process does.
     """
     installation.require_one()
-    head_watchdog.lost_after_s()  # a value that cannot be used is refused before anything starts
+    for limit in (head_watchdog.lost_after_s, start_limit.limit_s_of_idle):
+        limit()  # a value that cannot be used is refused before anything starts
     if ray.is_initialized():
         installation.require_not_in(ray_internals.worker_path())
         with _watched() as held:

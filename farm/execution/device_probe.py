@@ -17,6 +17,7 @@ from farm.model.device_health import EventKind, Health, HealthBook, HealthEvent
 from farm.model.priority import Priority
 from farm.model.selection import Selection
 from farm.model.timeouts import Timeouts
+from farm.process.start_limit import HostOverloadedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,9 @@ def _probe(
         why = error  # one of them is in use, its worker did not start, or its canary failed, which is noted by now
     finally:
         lease.release()
+    if isinstance(why, HostOverloadedError):  # each other device of that host would wait as long, one after the other
+        late = [device for device in devices if device.rpartition("/")[0] == why.host]
+        notes.said.update({device: Probed(device, None, str(why)) for device in late if device not in notes.said})
     missing = [device for device in devices if device not in notes.said]
     if len(devices) > 1:
         for device in missing:

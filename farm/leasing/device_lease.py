@@ -100,8 +100,11 @@ class DeviceLease(Protocol):
         """Put `slot` on another device, or on its own with a fresh process. Raises `InfrastructureError`."""
         ...
 
-    def renew(self, slot: int) -> None:
-        """A fresh process on the device of `slot`. Raises `InfrastructureError`."""
+    def renew(self, slot: int) -> Replaced | None:
+        """A fresh process on the device of `slot`, or its new place where that cannot be used.
+
+        Raises `InfrastructureError`.
+        """
         ...
 
     def release(self) -> None:

@@ -19,18 +19,20 @@ from farm.cluster.head_call import HeadSilentError
 from farm.cluster.head_watchdog import HeadWatchdog
 from farm.errors import CapacityError, InfrastructureError
 from farm.leasing import worker_pool
+from farm.leasing.allocation import DeviceAllocation, nodes_first
 from farm.leasing.device_jobs import Ready
 from farm.leasing.device_lease import PlatformFactory, Replaced, Waiting, card_of
 from farm.leasing.device_queue import QueueEntry
-from farm.leasing.placement import DeviceAllocation, Locked, Placement, at_once
+from farm.leasing.examination import Examination, problem
+from farm.leasing.placement import Locked, Placement, at_once
 from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import DeviceKeeper, DeviceWorker
 from farm.leasing.worker_pool import Workers
 from farm.model.attempts import MAX_ATTEMPTS
-from farm.model.device_health import Health, HealthBook, of_probe
+from farm.model.device_health import Health, HealthBook
 from farm.model.run import DeviceRecord
 from farm.model.selection import Selection, Spread
-from farm.timestamps import now
+from farm.process.start_limit import HostOverloadedError
 from jobs.records import TrialRequest
 from jobs.sandbox.spec import Confinement
 
@@ -62,14 +64,17 @@ class Lease:
         worker: type[DeviceWorker] = DeviceWorker,
         confinement: Confinement | None = None,
         on_locked: Locked = lambda device, who: None,
+        ahead: Sequence[TrialRequest] = (),
     ) -> None:
         """`name` is the platform's; `environment` is added to that of every worker, each of which is a `worker`.
 
         With `witnesses` no two devices are of one physical card: two reports of a card count once. With `together`
         they come from as few nodes as possible. `confinement` has the programs that are not installed. `on_locked` is
         called with each device that is passed over because a program outside of Ray has locked it, and with who it is.
+        `ahead` is built on each node while devices are still being leased.
         """
-        self._workers = Workers(platform, cache, environment, worker, confinement)
+        self._workers = Workers(platform, cache, environment, worker, confinement, ahead)
+        self._examination = Examination(self._workers, name, book)
         self._platform = name
         self._book = book
         self._health: Mapping[str, Health] = {}
@@ -112,7 +117,7 @@ class Lease:
         self.since = time.monotonic()
         self._places = dict(enumerate(places))
         try:
-            self._ready(self._places)
+            self._ready(nodes_first(self._places))
         except InfrastructureError:
             self._workers.stop(self._workers.slots)
             self._placement.release()
@@ -182,27 +187,36 @@ class Lease:
         """Put `slot` on another device, or on its own with a fresh process where none is free.
 
         The device that is left gets a canary first, in a fresh process: a device that fails it bears no witness against
-        the kernel. Raises `InfrastructureError` where even the old device is unavailable.
+        the kernel. That process is the slot's where it stays. Raises `InfrastructureError` where even the old device is
+        unavailable.
         """
         self._workers.stop([slot])
         left, left_device = self._places[slot], self._devices[slot]
+        found = self._examined(slot)
+        fit = found[0].canary.healthy if found is not None else None
         try:
-            fit = self._still_fit(slot)
-            self._take_other_place(slot, fit)
+            moved = self._take_other_place(slot, fit)
+            if found is not None and not moved:
+                why = self._problem(slot, *found)
+                if why is None:
+                    return Replaced(False, "")
+                self._move(slot, why)
         except InfrastructureError:
+            self._workers.stop([slot])
             self._seated.discard(slot)
             self._placement.give_back(left)
             raise
         if self._places[slot] != left:
+            self._workers.stop([slot])
             self._seated.discard(slot)
             self._placement.give_back(left)
         self._ready([slot])
         return Replaced(self._places[slot].id != left.id, card_of(left_device) if fit is False else "")
 
-    def _take_other_place(self, slot: int, fit: bool | None) -> None:
-        """Put `slot` where it goes on; `fit` is the result of the canary on its own device.
+    def _take_other_place(self, slot: int, fit: bool | None) -> bool:
+        """Put `slot` where it goes on, and return whether that is elsewhere.
 
-        Raises `InfrastructureError`.
+        `fit` is the result of the canary on its own device. Raises `InfrastructureError`.
         """
         left = self._places[slot]
         self._unfit.add(left.id)
@@ -211,19 +225,24 @@ class Lease:
         finally:
             self._unfit.discard(left.id)
         if moved:
-            return
+            return True
         if fit is False:
             raise InfrastructureError(f"device {left.id} fails its canary and no other is free")
         if not self._placement.still_there(left):
             raise InfrastructureError(f"device {left.id} is lost and no other is free")
+        return False
 
-    def renew(self, slot: int) -> None:
+    def renew(self, slot: int) -> Replaced | None:
         """A fresh process on the device of `slot`: a failed compile or run poisons what comes after it in its process.
 
-        Raises `InfrastructureError`.
+        Returns the new place where the device is unfit, or its host overloaded. Raises `InfrastructureError`.
         """
+        left, left_device = self._places[slot], self._devices[slot]
         self._workers.stop([slot])
         self._ready([slot])
+        if self._places[slot] == left:
+            return None
+        return Replaced(True, card_of(left_device) if self._examination.failed(left.id) else "")
 
     def hand_over(self) -> bool:
         """Have each device held by a process that does not use it, for a program that is none of the farm's.
@@ -252,22 +271,17 @@ class Lease:
             with contextlib.suppress(HeadSilentError):
                 close(limit_s)
 
-    def _still_fit(self, slot: int) -> bool | None:
-        """Whether the device of `slot` passes its canary in a fresh process; None where it cannot be asked any more."""
+    def _examined(self, slot: int) -> tuple[Ready, Health] | None:
+        """What a fresh process, which goes on, says of the device of `slot`; None where it cannot be asked any more."""
         if not self._placement.still_there(self._places[slot]):
             return None
         self._workers.start(slot, self._places[slot])
-        try:
-            told = self._workers.ready(slot, self._places[slot])
-            self._identify(slot, told)
-        except InfrastructureError:
-            return None  # its node is gone, or so busy that nothing can be said of the device
-        finally:
-            self._workers.stop([slot])
-        if told.locked:
-            return None
-        self._note(slot, told)
-        return told.canary.healthy
+        with contextlib.suppress(InfrastructureError):  # its node is gone, or too busy to say anything of the device
+            found = self._examination.ask(slot, self._places[slot])
+            if not found[0].locked:
+                return found
+        self._workers.stop([slot])
+        return None
 
     def _found_locked(self, device: str, who: str) -> None:
         with self._changing:
@@ -317,7 +331,7 @@ class Lease:
                 if not waiting:
                     return
             last = next(iter(unfit.values()))
-            raise InfrastructureError(f"{MAX_ATTEMPTS} devices in a row were unfit: the last {last}")
+            raise InfrastructureError(f"{MAX_ATTEMPTS} devices in a row could not be used; the last: {last}")
         except InfrastructureError:
             self._workers.stop(waiting)
             for slot in waiting:
@@ -325,53 +339,47 @@ class Lease:
                 self._placement.give_back(self._places[slot])
             raise
 
-    def _unfitness(self, slot: int) -> str:
-        """Why the device of `slot` cannot be used, in a few words; "" where it can, and is the slot's from now on."""
+    def _unfitness(self, slot: int) -> InfrastructureError | None:
+        """Why the device of `slot` cannot be used; None where it can, and is the slot's from now on."""
         try:
-            told = self._workers.ready(slot, self._places[slot])
-            known = self._identify(slot, told)
+            return self._problem(slot, *self._examination.ask(slot, self._places[slot]))
         except InfrastructureError as error:
-            return str(error)
+            return error
+
+    def _problem(self, slot: int, told: Ready, known: Health) -> InfrastructureError | None:
+        """The same, once its worker has answered."""
+        device = self._places[slot].id
         if told.locked:
-            self._found_locked(self._places[slot].id, told.locked)
-            return told.locked
-        self._locked.pop(self._places[slot].id, None)
-        self._note(slot, told)
-        if not known.usable:
-            return f"has the card {told.identity}, which is quarantined: {known.why}"
-        if not told.canary.healthy:
-            return f"failed its canary: {told.canary.detail}"
+            self._found_locked(device, told.locked)
+        else:
+            self._locked.pop(device, None)
+        if (found := problem(device, told, known)) is not None:
+            return found
         with self._changing:  # of two slots that find themselves on one card, one is the first
             held = [self._devices[other] for other in self._seated if other != slot]
             cards = {(each.node_id, each.card): each.id for each in held}
             sharing = cards.get((self._places[slot].node.id, told.card))
             if self._witnesses and sharing:
-                return f"is on the same card as {sharing}"
+                return InfrastructureError(f"device {device} is on the same card as {sharing}")
             self._take_over(slot, told)
-        return ""
+        return None
 
-    def _identify(self, slot: int, told: Ready) -> Health:
-        """How fit the card in the device of `slot` is, wherever it was before."""
-        if not told.identity:
-            return Health()
-        return self._book.identify(self._platform, self._places[slot].id, told.identity)
-
-    def _note(self, slot: int, told: Ready) -> None:
-        self._book.observe([of_probe(told.canary, self._places[slot].id, self._platform, now())])
-
-    def _move(self, slot: int, why: str) -> None:
+    def _move(self, slot: int, why: InfrastructureError) -> None:
         """Another device for a slot whose own is unfit. Raises `InfrastructureError` where there is none."""
         left = self._places[slot]
         self._unfit.add(left.id)
+        if isinstance(why, HostOverloadedError):
+            self._placement.pass_over(left.node.id)
         with self._changing:
             self._seated.discard(slot)
             self._devices.pop(slot, None)
         self._workers.stop([slot])
         moved = self._take_spare(slot)
-        if left.id in self._locked:  # that is over at some time, and the device as good as any
+        overloaded = isinstance(why, HostOverloadedError)
+        if overloaded or left.id in self._locked:  # that is over at some time, and the device as good as any
             self._unfit.discard(left.id)
         if not moved:
-            raise InfrastructureError(f"device {left.id}: {why}; no other is free")
+            raise why if overloaded else InfrastructureError(f"{why}; no other device is free")
         self._placement.give_back(left)
 
     def _take_spare(self, slot: int) -> bool:

@@ -23,6 +23,8 @@ from farm.errors import InfrastructureError
 from farm.leasing import local_worker
 from farm.leasing.device_lease import PlatformFactory, WorkerLostError
 from farm.model.run import DeviceRecord
+from farm.process import start_limit
+from farm.process.start_limit import HostLoad, HostOverloadedError
 from jobs.kernel_process.messages import KernelAnswer, KernelQuestion
 from jobs.records import ProbeRecord
 from jobs.warm.client import WarmProcess, WarmProcessError, WarmServer
@@ -31,7 +33,6 @@ from kernel.platforms.protocol import Platform
 
 NODE = "local"
 INDEX = 0
-START_S = 240.0  # for the canary, on a machine that is full
 _LOOK_S = 0.05
 _MOST_PRINTED_BYTES = 16 << 20
 _MOST_ANSWER_BYTES = 64 << 20
@@ -116,9 +117,7 @@ class LocalDevice:
         """A fresh worker, its device, and what its canary found. Raises `InfrastructureError` where none starts."""
         worker, self._spare = self._spare or self._start(), None
         try:
-            told = worker.answer(local_worker.READY, START_S)
-            if told is None:
-                raise WorkerLostError("hang", f"no answer within {START_S:g} s")
+            told = _ready(worker)
             canary = ProbeRecord.model_validate(told["canary"])
             return worker, self._record(told, canary), canary
         except (WorkerLostError, ValidationError, KeyError) as error:
@@ -178,6 +177,22 @@ class LocalDevice:
             card=told["card"],
             canary=canary.detail,
         )
+
+
+def _ready(worker: LocalWorker) -> Any:
+    """What `worker` says of the device. Raises `WorkerLostError` and `HostOverloadedError`."""
+    told: list[Any] = []
+
+    def ended(seconds: float) -> bool:
+        if (answer := worker.answer(local_worker.READY, seconds)) is not None:
+            told.append(answer)
+        return bool(told)
+
+    limit_s = start_limit.exceeded(ended, HostLoad.here())
+    if limit_s is not None:
+        worker.end()
+        raise HostOverloadedError(socket.gethostname(), "the worker of this machine's device", limit_s, HostLoad.here())
+    return told[0]
 
 
 def _over(process: WarmProcess, limit_s: float, bounded: dict[Path, int]) -> str:

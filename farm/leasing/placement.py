@@ -20,49 +20,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-import ray
-from ray.exceptions import GetTimeoutError, RayError
 from ray.util.placement_group import PlacementGroup
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from farm.cluster import connection
 from farm.cluster.connection import Node
 from farm.errors import CapacityError, InfrastructureError, UsageError
+from farm.leasing.allocation import DeviceAllocation, identify
 from farm.leasing.device_groups import DeviceGroups
 from farm.leasing.node_choice import choose
 from farm.model.selection import Selection, Spread
-from farm.process import device_lock
+from farm.process.start_limit import HostOverloadedError
 
-_LOCK_WAIT_S = 2.0  # the process that had the device last may take a moment to end
-_IDENTIFY_S = 60.0  # a fresh worker process on a busy machine
+_PASSED_OVER_S = 300.0  # for a host that did not start a process in time
 # Ray places what is free within 0.1 s; longer means somebody else holds the devices.
 SPARE_GRACE_S = 2.0
 _LOOK_S = 0.5  # how often to ask Ray what is free, while waiting
 # An attempt that failed with as many devices free as now would fail again, unless one device was freed while another
 # was taken. That cannot be seen, so it is tried again after this time.
 _AGAIN_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceAllocation:
-    """One device Ray has given: a placement group of one bundle, and what is behind it."""
-
-    group: PlacementGroup
-    node: Node
-    index: int  # of the device on its node, as Ray numbers it
-    locked: str = field(default="", compare=False)  # who had locked it outside of Ray when Ray gave it; "" for nobody
-
-    @property
-    def id(self) -> str:
-        """The device's id, "node/index"."""
-        return f"{self.node.name}/{self.index}"
-
-    @property
-    def strategy(self) -> PlacementGroupSchedulingStrategy:
-        """For an actor or task that shall run on this device."""
-        return _strategy(self.group)
 
 
 Refuse = Callable[[str], bool]  # device id → True where it may not be used
@@ -109,6 +85,7 @@ class Placement:
         self._together = together
         self._refuse = refuse
         self._groups = DeviceGroups()
+        self._passed_over: dict[str, float] = {}  # Ray's node id → time.monotonic() until which it is asked for nothing
 
     def require(self, count: int) -> None:
         """Raise `UsageError` or `CapacityError` where the cluster, all of it free, could not give `count` devices."""
@@ -131,13 +108,14 @@ class Placement:
         """Return `count` devices that may be used, or none where they were not free together when `go_on` says no.
 
         `beside` are those the lease keeps: where each device needs a node of its own, theirs are taken. Raises
-        `InfrastructureError` where Ray gives a device it cannot reach, or does not answer.
+        `InfrastructureError` where Ray gives a device it cannot reach, or does not answer, and `HostOverloadedError`
+        where a host does not start the process that looks at its device and the others have not enough.
         """
         avoid = {place.node.id for place in beside}
         failed = _FailedAttempt()
         while True:
             free = self._free()
-            if failed.worth_another(free) and (places := self._attempt(count, free, avoid)):
+            if failed.worth_another(free) and (places := self._attempt_elsewhere(count, free, avoid)):
                 return places
             if failed.worth_another(free):
                 failed = _FailedAttempt(free, time.monotonic() + random.uniform(_LOOK_S, _AGAIN_S))
@@ -152,6 +130,10 @@ class Placement:
     def holds(self, place: DeviceAllocation) -> bool:
         """Whether the device at `place` was not given back."""
         return self._groups.holds(place.group)
+
+    def pass_over(self, node_id: str) -> None:
+        """Ask a node that is overloaded for no device for a while."""
+        self._passed_over[node_id] = time.monotonic() + _PASSED_OVER_S
 
     def give_back(self, place: DeviceAllocation) -> None:
         """Give one device back. Safe to call twice."""
@@ -168,6 +150,17 @@ class Placement:
         """
         self._groups.close(limit_s)
 
+    def _attempt_elsewhere(self, count: int, free: Mapping[str, int], avoid: Iterable[str]) -> list[DeviceAllocation]:
+        """As `_attempt`; a host that is overloaded is left out where the others have enough."""
+        while True:
+            try:
+                return self._attempt(count, free, avoid)
+            except HostOverloadedError as error:
+                self.pass_over(error.node_id)
+                free = {node: number for node, number in free.items() if node != error.node_id}
+                if sum(free.values()) < count:
+                    raise
+
     def _attempt(self, count: int, free: Mapping[str, int], avoid: Iterable[str]) -> list[DeviceAllocation]:
         """`count` devices of what is `free` right now, or none; what is not returned has been given back."""
         asked_for: list[PlacementGroup] = []  # by this attempt; another thread may make one beside it
@@ -181,7 +174,9 @@ class Placement:
                     kept = []
                     break
                 left = {node: number - nodes.count(node) for node, number in left.items()}
-                fresh = [place for place in _identify(asked) if not self._unwanted(place) and not self._locked(place)]
+                fresh = [
+                    place for place in identify(asked, nodes) if not self._unwanted(place) and not self._locked(place)
+                ]
                 kept.extend(fresh)
                 taken.update(place.node.id for place in fresh)
         except InfrastructureError:
@@ -208,8 +203,9 @@ class Placement:
 
     def _free(self) -> dict[str, int]:
         """Free devices of each node that may give some."""
-        free = connection.free_by_node()
-        return {node.id: free.get(node.id, 0) for node in self._eligible(connection.nodes().values())}
+        free, now = connection.free_by_node(), time.monotonic()
+        eligible = [node.id for node in self._eligible(connection.nodes().values())]
+        return {node: free.get(node, 0) for node in eligible if self._passed_over.get(node, 0.0) <= now}
 
     def _unwanted(self, place: DeviceAllocation) -> bool:
         listed = self._selection.devices
@@ -234,36 +230,6 @@ class Placement:
             and (not wanted.nodes or node.name in wanted.nodes)
             and (not wanted.devices or any(self._devices(node)))
         ]
-
-
-def _strategy(group: PlacementGroup) -> PlacementGroupSchedulingStrategy:
-    return PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=0)
-
-
-def _identify(groups: list[PlacementGroup]) -> list[DeviceAllocation]:
-    """What is behind each group; asked by a task that runs there, since only there Ray reports the device's index."""
-    task = ray.remote(_where_am_i)
-    references = [
-        task.options(num_cpus=0, resources={"NPU": 1}, max_retries=3, scheduling_strategy=_strategy(group)).remote()
-        for group in groups
-    ]
-    try:
-        answers: list[tuple[str, int, str]] = ray.get(references, timeout=_IDENTIFY_S)
-    except (RayError, GetTimeoutError) as error:
-        raise InfrastructureError(f"a device Ray gave could not be reached: {type(error).__name__}") from error
-    nodes = connection.nodes()
-    if gone := [node_id for node_id, *_ in answers if node_id not in nodes]:
-        raise InfrastructureError(f"a device Ray gave is on node {gone[0]}, which has left the cluster")
-    return [
-        DeviceAllocation(group, nodes[node_id], index, locked)
-        for group, (node_id, index, locked) in zip(groups, answers, strict=True)
-    ]
-
-
-def _where_am_i() -> tuple[str, int, str]:
-    context: Any = ray.get_runtime_context()
-    index = int(context.get_accelerator_ids()["NPU"][0])
-    return context.get_node_id(), index, device_lock.obstacle(index, _LOCK_WAIT_S)
 
 
 def _require_known(selection: Selection, nodes: list[Node]) -> None:

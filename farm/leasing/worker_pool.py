@@ -10,17 +10,17 @@ from ray.exceptions import GetTimeoutError, RayError
 
 from farm.cluster import head_call
 from farm.errors import InfrastructureError
+from farm.leasing.allocation import DeviceAllocation
 from farm.leasing.device_jobs import Ready
 from farm.leasing.device_lease import PlatformFactory, WorkerLostError
-from farm.leasing.placement import DeviceAllocation
 from farm.leasing.stage_board import StageBoard
 from farm.leasing.worker import DeviceWorker
-from farm.process import installation
+from farm.process import installation, start_limit
+from farm.process.start_limit import HostOverloadedError
 from farm.text import one_line
+from jobs.records import TrialRequest
 from jobs.sandbox.spec import Confinement
 
-# A fresh process imports torch and PyPTO and runs the canary: seconds alone, more on a machine that is full.
-START_S = 240.0
 _FETCH_S = 60.0  # for a record that is ready; one on a node that is stopped never comes
 
 
@@ -34,17 +34,22 @@ class Workers:
         environment: Mapping[str, str],
         kind: type[DeviceWorker] = DeviceWorker,
         confinement: Confinement | None = None,
+        ahead: Sequence[TrialRequest] = (),
     ) -> None:
         """`environment` is added to that of every worker, each of which is a `kind`.
 
-        `confinement` has the programs that are not installed.
+        `confinement` has the programs that are not installed. The first worker of each node builds what `ahead` asks
+        for right after its canary, while other workers still start: their trials find it built.
         """
         self._kind = kind
         self._confinement = ray.put(confinement)  # once, however many workers there are
         self._platform = platform
         self._cache = cache
         self._environment = dict(environment)
+        self._ahead = ahead
+        self._building: set[str] = set()  # Ray's ids of the nodes on which a worker was asked to build ahead
         self._actors: dict[int, Any] = {}
+        self._answers: dict[int, Any] = {}  # slot → reference to what its worker says of its device
         self._closed = False
         board = ray.remote(StageBoard).options(num_cpus=0)
         self._board = head_call.bounded("start the stage board", board.remote)
@@ -75,18 +80,30 @@ class Workers:
             raise InfrastructureError("the lease was given back while a worker was started")
         told = (slot, self._platform, self._cache, self._board, self._confinement)
         actor = head_call.bounded("start a worker", worker.remote, *told)
-        actor.ready.remote()  # workers started one after the other run their canaries side by side
+        # Asked at once: workers that are started one after the other run their canaries side by side.
+        self._answers[slot] = actor.ready.remote()
         self._actors[slot] = actor
+        if place.node.id not in self._building:
+            self._building.add(place.node.id)
+            for request in self._ahead:
+                actor.build.remote(request)
 
     def ready(self, slot: int, place: DeviceAllocation) -> Ready:
         """What the worker of `slot`, started at `place`, says of its device.
 
-        Raises `InfrastructureError`, and `InstallationError` where its code of the farm is not this process's.
+        Raises `InfrastructureError`, `HostOverloadedError` where it does not answer within its start limit, and
+        `InstallationError` where its code of the farm is not this process's.
         """
         try:
-            told: Ready = ray.get(self._actors[slot].ready.remote(), timeout=START_S)
+            answer = self._answers[slot]
+            limit_s = start_limit.exceeded(lambda seconds: bool(ended([answer], seconds)), place.load)
+            if limit_s is None:
+                told: Ready = ray.get(answer, timeout=_FETCH_S)
         except (RayError, GetTimeoutError, KeyError) as error:  # KeyError: killed meanwhile, by a release
             raise InfrastructureError(f"the worker of {place.id} did not start: {_cause(error)}") from error
+        if limit_s is not None:
+            load = place.load.now() if place.load is not None else None
+            raise HostOverloadedError(place.node.name, f"the worker of {place.id}", limit_s, load, place.node.id)
         installation.require_same(getattr(told, "code", None), f"the worker of {place.id}")
         return told
 
@@ -99,15 +116,18 @@ class Workers:
 
     def stop(self, slots: Iterable[int]) -> None:
         """Kill the workers of `slots`; those that have none are well. Raises `HeadSilentError`."""
-        self._kill(slots, head_call.ANSWER_S)
+        self._kill(slots)
 
     def release(self, limit_s: float) -> None:
         """Kill all workers, and what belongs to them, and start none any more. Raises `HeadSilentError`."""
         self._closed = True
-        self._kill(self.slots, limit_s, self._board)
+        self._kill(self.slots, self._board, limit_s=limit_s)
 
-    def _kill(self, slots: Iterable[int], limit_s: float, *others: Any) -> None:
-        found = [self._actors.pop(slot, None) for slot in list(slots)]
+    def _kill(self, slots: Iterable[int], *others: Any, limit_s: float | None = None) -> None:
+        slots = list(slots)
+        for slot in slots:
+            self._answers.pop(slot, None)
+        found = [self._actors.pop(slot, None) for slot in slots]
         actors = [actor for actor in (*found, *others) if actor is not None]
         if actors:
             head_call.bounded("end workers", _kill_all, actors, limit_s=limit_s)

@@ -18,9 +18,10 @@ from farm.errors import CapacityError, InfrastructureError, UsageError
 from farm.execution.observer import Observer
 from farm.execution.session import SessionOptions
 from farm.leasing import queue_client
+from farm.leasing.allocation import DeviceAllocation
 from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.device_queue import QueueEntry
-from farm.leasing.placement import DeviceAllocation, Placement, at_once
+from farm.leasing.placement import Placement, at_once
 from farm.model.budgets import Budget
 from farm.model.device_health import EventKind, HealthEvent
 from farm.model.priority import Priority
