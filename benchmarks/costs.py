@@ -12,7 +12,9 @@ import argparse
 import asyncio
 import json
 import os
+import pickle
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -53,6 +55,7 @@ DRIVEN = (
 )
 BATCHES = (1, 3, 10, 30, 100, 300)
 BATCH_TIMES = 9
+TASKS_TIMES = 999
 HEAD_DEVICES = 24
 
 Told = dict[str, dict[str, float | str]]
@@ -146,7 +149,7 @@ def _driver() -> Told:
         echo = ray.remote(Echo).options(num_cpus=0, max_concurrency=20_000)
         actors = [echo.remote(arms.full_record(TASKS)) for _ in range(ACTORS)]
         driven = [_drive(actors, board, *each) for each in DRIVEN]
-        start_s, bulk_s = _start(actors, board), _bulk(actors)
+        start_s, bulk_s, tasks_s = _start(actors, board), _bulk(actors), _tasks()
     finally:
         ray.shutdown()
     # Divided by trials, or the longest pass would decide alone.
@@ -157,6 +160,7 @@ def _driver() -> Told:
     return {
         "start_s": _told(start_s, "main thread's CPU of Flights.start, mean of 1,000 slots"),
         "trial_s": _told(trial_s, f"{how}: for each trial"),
+        "tasks_s": _told(tasks_s, f"main thread's CPU of unpickling {TASKS} tasks, median of {TASKS_TIMES}"),
         "round_s": _told(round_s, f"{how}: for each round"),
         "round_device_s": _told(device_s, f"{how}: for each round and slot with a trial under way"),
         "bulk_trial_s": _told(bulk_s, f"main thread's CPU of ray.wait and ray.get, {BULK} records an answer, each"),
@@ -192,6 +196,18 @@ def _drive(actors: list[Any], board: Any, devices: int, mean_s: float, trials: i
     each = f"{told.trials / told.rounds:.1f} land in a round, {1e3 * told.cpu_s / told.trials:.3f} ms a trial"
     print(f"costs: {devices} slots, {each}", file=sys.stderr, flush=True)
     return told
+
+
+def _tasks() -> float:
+    record = arms.full_record(TASKS)
+    texts = [pickle.dumps(each) for each in (record, record.model_copy(update={"tasks": []}))]
+
+    def seconds(text: bytes) -> float:
+        begun = time.thread_time()
+        pickle.loads(text)
+        return time.thread_time() - begun
+
+    return max(0.0, statistics.median(seconds(texts[0]) - seconds(texts[1]) for _ in range(TASKS_TIMES)))
 
 
 def _start(actors: list[Any], board: Any, count: int = 1000) -> float:

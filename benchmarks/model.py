@@ -50,7 +50,11 @@ def fed_devices(costs: Costs, length_s: float) -> float:
 
     In the limit of large rounds, where what a round costs by itself is shared by many trials.
     """
-    return length_s / (costs.trial_s + costs.store_trial_s)
+    return length_s / _driver_trial_s(costs)
+
+
+def _driver_trial_s(costs: Costs) -> float:
+    return costs.trial_s - costs.tasks_s + costs.store_trial_s
 
 
 def mended_rate(costs: Costs, scenario: Scenario) -> float:
@@ -85,7 +89,7 @@ def changes(asked: Scenario) -> Iterator[tuple[str, Scenario]]:
 
 
 def _say_limits(costs: Costs) -> None:
-    print(f"a driver has {1 / (costs.trial_s + costs.store_trial_s):.0f} trials/s, so it keeps busy")
+    print(f"a driver has {1 / _driver_trial_s(costs):.0f} trials/s, so it keeps busy")
     for length_s in LENGTHS_S:
         print(f"  {fed_devices(costs, length_s):6.0f} devices with trials of {length_s:g} s")
     print(f"the head leases {1 / costs.head_device_s:.0f} devices/s")

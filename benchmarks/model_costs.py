@@ -23,6 +23,7 @@ class Costs:
 
     start_s: float  # driver: hand one trial to its worker
     trial_s: float  # driver: one trial from there to its record weighed, `start_s` included
+    tasks_s: float  # the part of `trial_s` for objects of the record's tasks, which now come packed
     round_s: float  # driver: one round of its loop, whatever has landed
     round_device_s: float  # the same, more for each device with a trial under way
     bulk_trial_s: float  # driver: one record of eight that one answer brings, all of the driver's work but the weighing

@@ -2,12 +2,13 @@
 
 What is modelled, as the farm does it (`farm.leasing.lease`, `farm.execution.executor`, `farm.execution.slot_recovery`):
 
-* lease: the head places each device and makes its worker; the worker's start and canary need a core of its node, and
-  its device takes `open_s`; the driver writes down each canary, one after the other, and starts no trial before the
-  last;
-* a trial needs a core for `host_s`, then its device for `device_s`; the first of a case on a node builds it, and the
-  others wait for that build;
-* a driver works in rounds: take all that has landed, start those devices' next trials, make the batch durable, again;
+* lease: the head places each device and makes its worker, a device of each node before a second of any; the worker's
+  start and canary need a core of its node, and its device takes `open_s`; the driver writes down each canary, one after
+  the other, and starts no trial before the last;
+* the first worker of a node builds every case, one after the other, as soon as it has started;
+* a trial needs a core for `host_s`, then its device for `device_s`, once its case is built on its node;
+* a driver works in rounds: take all that has landed, whose tasks are packed, start those devices' next trials, make the
+  batch durable, again;
 * a fault costs the worker: its slot gets a new one, `AT_ONCE` slots side by side, and the trial is made again, at most
   three times.
 
@@ -170,7 +171,8 @@ class Sweep:
 
     def _lease(self, driver: _Driver) -> Steps:
         """Get the devices and their workers, and write down that each is fit."""
-        starting = [self._env.process(self._begin(slot)) for slot in driver.queues]
+        places = sorted(driver.queues, key=lambda slot: (slot % self._scenario.node_devices, slot))
+        starting = [self._env.process(self._begin(slot)) for slot in places]
         for started in starting:
             yield started
             yield from self._spend("driver", self._costs.start_s)
@@ -183,6 +185,15 @@ class Sweep:
         yield from self._use("head", self._head, self._costs.head_device_s)
         yield from self._use("cores", self._node(slot).cores, self._costs.worker_start_s + self._costs.canary_s)
         yield self._env.timeout(self._scenario.open_s)
+        if self._scenario.build_s and not self._node(slot).built:
+            node = self._node(slot)
+            node.built = {case: self._env.event() for case in range(self._scenario.cases)}
+            self._env.process(self._build(node))
+
+    def _build(self, node: _Node) -> Steps:
+        for built in node.built.values():
+            yield from self._use("cores", node.cores, self._scenario.build_s)
+            built.succeed()
 
     def _start(self, driver: _Driver, slot: int) -> Steps:
         yield from self._spend("driver", self._costs.start_s)
@@ -191,11 +202,7 @@ class Sweep:
 
     def _trial(self, driver: _Driver, slot: int, turn: _Turn) -> Steps:
         asked, node = self._scenario, self._node(slot)
-        if asked.build_s and turn.case not in node.built:
-            node.built[turn.case] = self._env.event()
-            yield from self._use("cores", node.cores, asked.build_s)
-            node.built[turn.case].succeed()
-        elif asked.build_s and not node.built[turn.case].triggered:
+        if asked.build_s and not node.built[turn.case].triggered:
             yield node.built[turn.case]
         yield from self._use("cores", node.cores, asked.host_s * turn.seconds)
         yield self._env.timeout(asked.device_s * turn.seconds)
@@ -233,7 +240,7 @@ class Sweep:
         """Seconds of the driver's thread for a round in which `landed` trials end, their next starts apart."""
         costs, asked = self._costs, self._scenario
         answers = driver.under_way / asked.bulk
-        each_s = costs.trial_s - costs.start_s if asked.bulk == 1 else costs.bulk_trial_s
+        each_s = costs.trial_s - costs.start_s - costs.tasks_s if asked.bulk == 1 else costs.bulk_trial_s
         return costs.round_s + costs.round_device_s * answers + max(0.0, each_s) * landed
 
     def _write(self, records: int) -> Steps:

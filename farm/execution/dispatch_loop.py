@@ -67,7 +67,7 @@ class Workload(Protocol[Subject]):
         ...
 
     def next(self, idle: Collection[int]) -> TrialStart[Subject] | FreshProcess | None:
-        """Return what to start now on slots of `idle`; None where nothing can be started on them."""
+        """Return what to start now on slots of `idle`, which ascend; None where nothing can be started on them."""
         ...
 
     def ended(self, launch: TrialStart[Subject], outcome: TrialOutcome, *, may_retry: bool) -> Next:
@@ -135,18 +135,20 @@ class DispatchLoop(Generic[Subject]):
         return True
 
     def _start(self, work: Workload[Subject], recovery: SlotRecovery) -> None:
-        while self._idle:
-            chosen = work.next(frozenset(self._idle))
+        idle = dict.fromkeys(sorted(self._idle))  # sorted once: for each of thousands it would cost more than the start
+        while idle:
+            chosen = work.next(idle.keys())
             if chosen is None:
                 return
+            slots = (chosen.slot,) if isinstance(chosen, FreshProcess) else chosen.slots
             if isinstance(chosen, FreshProcess):
-                self._idle.discard(chosen.slot)
                 recovery.begin(chosen.slot, self.lease.renew)
-                continue
-            first = chosen.slots[0]
-            self.in_flight.start(first, chosen.label, chosen.request, chosen.repeat, chosen.attempt)
-            self._launches[first] = chosen
-            self._idle.difference_update(chosen.slots)
+            else:
+                self.in_flight.start(slots[0], chosen.label, chosen.request, chosen.repeat, chosen.attempt)
+                self._launches[slots[0]] = chosen
+            self._idle.difference_update(slots)
+            for slot in slots:
+                del idle[slot]
 
     def _yield(self, work: Workload[Subject]) -> bool:
         """Give the devices to who goes first, and go on with as many afterwards; False where that is not wanted."""

@@ -64,8 +64,8 @@ class TrialExecutor:
             self._stale -= devices.keys()
 
     def next(self, idle: Collection[int]) -> TrialStart[_Turn] | FreshProcess | None:
-        """The next trial of the first idle slot that has one."""
-        for slot in sorted(idle):
+        """The next trial of the first slot of `idle` that has one."""
+        for slot in idle:
             queue = self._queues.get(slot)
             if not queue:
                 continue

@@ -21,7 +21,9 @@ from farm.leasing.worker import DeviceWorker
 from farm.model.device_health import Health, HealthBook
 from farm.model.selection import Selection
 from farm.model.timeouts import Timeouts
+from farm.process.start_limit import HostOverloadedError
 from farm.timestamps import moment, now
+from jobs.records import TrialRequest
 
 # A lease that fails names no device by itself; so many in a row that no canary explains are no device's fault.
 _MAX_FAILED_LEASES = 3
@@ -49,6 +51,7 @@ class SweepDevices:
         self._line = line
         self._failed = 0  # leases in a row
         self.unfit: dict[str, str] = {}  # device → what its canary found; it gets no work in this sweep
+        self._overloaded: dict[str, str] = {}  # host → why; its devices get no work in this sweep
 
     @property
     def real(self) -> bool:
@@ -68,7 +71,8 @@ class SweepDevices:
     def out_of_service(self) -> dict[str, str]:
         """Devices that get no work now, and why."""
         barred = {device: f"quarantined: {health.why}" for device, health in self.quarantined().items()}
-        return barred | {device: f"its canary failed: {why}" for device, why in self.unfit.items()}
+        late = {each: why for each in self.present() if (why := self._overloaded.get(_host(each)))}
+        return late | barred | {device: f"its canary failed: {why}" for device, why in self.unfit.items()}
 
     def quarantined(self) -> dict[str, Health]:
         """The devices that may not be given work."""
@@ -78,7 +82,8 @@ class SweepDevices:
     def take(self, wanted: Sequence[str]) -> Iterator[DeviceLease | None]:
         """A lease of as many of `wanted` as can be had now, given back at the end of the block; None for none.
 
-        Devices whose canary fails are put into `unfit`. Raises `InfrastructureError` where leases keep failing.
+        Devices whose canary fails are put into `unfit`; a host that cannot start workers in time gets no more work.
+        Raises `InfrastructureError` where leases keep failing.
         """
         lease = self._acquire(wanted)
         try:
@@ -96,7 +101,8 @@ class SweepDevices:
 
     def _acquire(self, wanted: Sequence[str]) -> Lease | None:
         present, barred = set(self.present()), self.quarantined()
-        wanted = [each for each in wanted if each in present and each not in barred and each not in self.unfit]
+        left_out = {*barred, *self.unfit, *(each for each in present if _host(each) in self._overloaded)}
+        wanted = [each for each in wanted if each in present and each not in left_out]
         count = min(len(wanted), connection.free_count())
         while count > 0:
             lease = self._lease(wanted)
@@ -107,6 +113,10 @@ class SweepDevices:
                 # Ray tells how many devices are free, not which: ask for half as many until it has them.
                 lease.release()
                 count //= 2
+            except HostOverloadedError as error:
+                lease.release()
+                self._overloaded[error.host] = str(error)
+                return None
             except InfrastructureError as error:
                 lease.release()
                 self._explain(wanted, begun, error)
@@ -144,4 +154,21 @@ class SweepDevices:
             self._head,
             witnesses=False,  # every device is swept; that those of one card are one witness is for the votes
             worker=self._resolved.worker or DeviceWorker,
+            ahead=self._builds(),
         )
+
+    def _builds(self) -> list[TrialRequest]:
+        """What every node has to build for the sweep; a suite's files build what they need themselves."""
+        asked = self._resolved.request
+        if self._resolved.self_validating:
+            return []
+        return [
+            TrialRequest(
+                kernel=asked.kernel, case=case, platform=asked.platform, input_set=asked.input_set, seed=asked.seed
+            )
+            for case in asked.cases
+        ]
+
+
+def _host(device: str) -> str:
+    return device.rpartition("/")[0]

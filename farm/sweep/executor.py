@@ -38,7 +38,7 @@ class _SweepTurn:
 
 @dataclass(slots=True)
 class SweepExecutor:
-    """The work of one lease. `saw` is called with every attempt, as it ends."""
+    """The work of one lease. `saw` is called with the attempts of each round, as they end."""
 
     state: State
     lease: DeviceLease
@@ -52,6 +52,8 @@ class SweepExecutor:
     _used: set[int] = field(default_factory=set)  # slots whose process has had work
     _stale: set[int] = field(default_factory=set)  # slots that get a fresh process before their next trial
     _warm: set[tuple[int, str]] = field(default_factory=set)  # (slot, case) the process has run before
+    _replaced: dict[int, bool] = field(default_factory=dict)  # slot → whether its last device failed its canary
+    _fresh: list[TrialRecord] = field(default_factory=list)  # ended, and not handed on yet
     _failed: Counter[str] = field(default_factory=Counter)  # device → jobs failed in a row
     _labels: dict[str, str] = field(init=False)  # case → its part of the names of directories
 
@@ -67,7 +69,7 @@ class SweepExecutor:
         loop.run(self)
 
     def seat(self, devices: Mapping[int, DeviceRecord], *, fresh: bool) -> None:
-        """Take devices as they are now; a slot that is on another one means that its canary failed on the old."""
+        """Take devices as they are now; a slot that is on another one could not use the old, mostly for its canary."""
         if fresh:
             self._working -= len(devices)
             self._warm = {(slot, case) for slot, case in self._warm if slot not in devices}
@@ -75,7 +77,9 @@ class SweepExecutor:
             self._stale -= devices.keys()
         for slot, device in devices.items():
             if self._names.get(slot, device.id) != device.id:
-                self._leave_alone(slot, "its canary failed", unfit=True)
+                unfit = self._replaced.pop(slot, True)
+                why = "its canary failed" if unfit else "its host did not start a worker in time"
+                self._leave_alone(slot, why, unfit=unfit)
         unknown = {slot: device for slot, device in devices.items() if self._names.get(slot) != device.id}
         if unknown:
             self._names.update((slot, device.id) for slot, device in unknown.items())
@@ -99,7 +103,7 @@ class SweepExecutor:
     def ended(self, launch: TrialStart[_SweepTurn], outcome: TrialOutcome, *, may_retry: bool) -> Next:
         """Keep the trial's cell, unless it is to be made again."""
         self._working -= 1
-        self.saw([outcome.record])
+        self._fresh.append(outcome.record)
         cell, after = self._follow(launch, outcome.record, may_retry=may_retry)
         if cell is not None:
             self.state.take([cell])
@@ -109,7 +113,8 @@ class SweepExecutor:
         return after
 
     def replaced(self, slot: int, replaced: Replaced) -> None:
-        """A sweep moves no trial."""
+        """A sweep moves no trial; why the slot had to move decides what is said of the device it left."""
+        self._replaced[slot] = bool(replaced.unfit)
 
     def lost(self, slot: int, failure: Failure) -> None:
         """The device gets no more work."""
@@ -117,14 +122,18 @@ class SweepExecutor:
         self._leave_alone(slot, failure.message)
 
     def keep(self) -> None:
-        """Every cell is durable already."""
+        """Make the cells of the round durable, and hand on its attempts."""
+        self.state.keep()
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            self.saw(fresh)
 
     def unfinished(self) -> bool:
         """Whether a slot has jobs left."""
         return any(self._queues.values())
 
     def _with_work(self, idle: Collection[int]) -> int | None:
-        for slot in sorted(idle):
+        for slot in idle:
             queue = self._queues.get(slot, deque())
             while queue and queue[0].job.case in self.state.doomed:
                 queue.popleft()

@@ -32,6 +32,7 @@ class State:
     doomed: set[str] = field(default_factory=set)  # cases that fail wherever they are run, by the kernel's fault
     _cells: dict[tuple[str, SweepCell], Cell] = field(default_factory=dict)
     _done: dict[str, set[SweepCell]] = field(default_factory=lambda: defaultdict(set))
+    _unsaved: list[Cell] = field(default_factory=list)
     _longest_s: float = 0.0
 
     @classmethod
@@ -64,11 +65,15 @@ class State:
         self.journal.save_devices(self.devices[name] for name in sorted(self.devices))
 
     def take(self, cells: Iterable[Cell]) -> None:
-        """Keep what was measured; durable on return."""
-        fresh = list(cells)
-        self.journal.append(fresh)
-        for cell in fresh:
+        """Take in what was measured; `keep` makes it durable."""
+        for cell in cells:
             self._fold(cell)
+            self._unsaved.append(cell)
+
+    def keep(self) -> None:
+        """Make all that was taken in durable, at once: each write waits for the disk."""
+        self.journal.append(self._unsaved)
+        self._unsaved.clear()
 
     def warm_up(self, cell: Cell) -> Cell:
         """Return the cell of a first launch, with a repeat below 0 of its own: its time is dropped, its bits count."""

@@ -186,7 +186,7 @@ def _measure(going: _Sweep) -> None:
                 SweepExecutor(state, lease, in_flight, deadlines, going.observer, going.saw).run()
         if lease is None and state.others.keys() >= set(here):
             state.gone.update(dict.fromkeys(here, "others hold it"))  # what it would look for is said without it too
-        elif lease is None and not bench.unfit.keys() >= set(here):
+        elif lease is None and not bench.out_of_service().keys() & set(here):
             going.observer.waits(len(here), "others hold them")
             time.sleep(WAIT_S)
 

@@ -18,6 +18,7 @@ from farm.execution.slot_recovery import AT_ONCE
 COSTS = Costs(
     start_s=3e-4,
     trial_s=6e-4,
+    tasks_s=1e-4,
     round_s=1e-4,
     round_device_s=5e-7,
     bulk_trial_s=4e-4,
@@ -71,7 +72,7 @@ def test_without_costs_a_sweep_takes_exactly_its_ideal() -> None:
     assert outcome.use["devices"] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", [each.name for each in fields(Costs) if each.name not in ("bulk_trial_s",)])
+@pytest.mark.parametrize("name", [each.name for each in fields(Costs) if each.name not in ("bulk_trial_s", "tasks_s")])
 def test_a_dearer_step_never_makes_a_sweep_shorter(name: str) -> None:
     dearer = replace(COSTS, **{name: getattr(COSTS, name) * 3})
     steady = replace(SMALL, jitter=0.0, fault_rate=0.0)
@@ -145,7 +146,7 @@ def test_every_scenario_of_the_tables_has_a_name_of_its_own() -> None:
 
 
 def test_a_driver_feeds_as_many_devices_as_its_seconds_for_a_trial_go_into_one() -> None:
-    costs = replace(COSTS, trial_s=1e-3, store_trial_s=1e-3)
+    costs = replace(COSTS, trial_s=1.5e-3, tasks_s=0.5e-3, store_trial_s=1e-3)
 
     assert fed_devices(costs, length_s=4.0) == pytest.approx(2000)
     assert mended_rate(FREE, replace(SMALL, open_s=2.0)) == pytest.approx(AT_ONCE / 2.0)

@@ -26,6 +26,7 @@ def swept(directory: Path, rows: list[str], devices: list[DeviceRecord] = DEVICE
     state = State.load(plan(planned), made, deadline=0.0)
     state.hold(planned)
     state.take(votes(planned, rows))
+    state.keep()
     return state
 
 
@@ -35,6 +36,7 @@ def ask(state: State, device: DeviceRecord, row: str) -> None:
     assert state.due() == {device.id: FIRST_LOOK}
     state.hold([device])
     state.take(cell(device.id, repeat, letter) for repeat, letter in enumerate(row))
+    state.keep()
 
 
 def told(state: State) -> list[tuple[Kind, list[str]]]:
