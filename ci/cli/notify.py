@@ -14,6 +14,7 @@ import click
 from ci.cli.options import config_option
 from farm import timestamps
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 
 if TYPE_CHECKING:
     from ci.notify.channel import Channel
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead.")
 @config_option
+@announced("asking the service for notices")
 def command(names: tuple[str, ...], as_json: bool, config: Path) -> None:
     """Send a notice on trial through every [[notify]], or through those named, and say what came of each.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ci.cli.options import config_option
+from farm.cli.first_line import announced
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -18,6 +19,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option("--host", help="Address to listen on instead of [server] host.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port instead of [server] port.  [default: 8080]")
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@announced("starting the service")
 def command(config: Path, host: str | None, port: int | None, log_level: str) -> None:
     """Serve the merge gate: webhooks, its API, health and metrics.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ci.cli.options import config_option, store_url, warn
+from farm.cli.first_line import announced
 from farm.text import one_line
 
 
@@ -19,6 +20,7 @@ def command() -> None:
 
 @command.command("upgrade")
 @config_option
+@announced("bringing the store to the newest revision")
 def upgrade(config: Path) -> None:
     """Bring all tables up to date, those of the farm and those of the service.
 

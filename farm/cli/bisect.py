@@ -17,6 +17,7 @@ from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, rounds_needed
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.errors import UsageError
 from farm.model.bisect import BisectRequest, CommitOutcome, CommitTestRecord, MetricName
@@ -116,6 +117,7 @@ _ASKED = {
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of bisect.json and do nothing else.")
 @options.json_option
 @click.pass_context
+@announced("searching the commits {good}..{bad}", schema="", resume="going on with bisect {resume}")
 def command(
     context: click.Context,
     good: str | None,

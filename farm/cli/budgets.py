@@ -9,6 +9,7 @@ import click
 
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 from farm.errors import UsageError
 from farm.execution import preflight
 from farm.text import counted
@@ -25,6 +26,7 @@ def command() -> None:
 @command.command()
 @click.argument("kernels", metavar="[KERNEL]...", nargs=-1)
 @options.json_option
+@announced("checking budgets: {kernels}")
 def check(kernels: tuple[str, ...], as_json: bool) -> None:
     """Check the budget file of each KERNEL, installed or named by its file; without one, of every installed kernel.
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from farm.cli import options
+from farm.cli.first_line import announced
 from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.cluster import local
 from farm.cluster.local import LocalCluster, LocalNode
@@ -40,6 +41,7 @@ def command() -> None:
     help="Port of the head node.",
 )
 @options.json_option
+@announced("starting a local cluster")
 def up(nodes: int, devices_per_node: int, soc: str, port: int, as_json: bool) -> None:
     """Start it, and say how to use it."""
     if soc and not _SOC.fullmatch(soc):
@@ -62,6 +64,7 @@ def up(nodes: int, devices_per_node: int, soc: str, port: int, as_json: bool) ->
 
 
 @command.command()
+@announced("ending the local cluster")
 def down() -> None:
     """End it, and nothing else that runs on this machine."""
     with Console().status("ending the nodes"):
@@ -71,6 +74,7 @@ def down() -> None:
 
 @command.command()
 @options.json_option
+@announced("asking the cluster")
 def status(as_json: bool) -> None:
     """Show its nodes, their devices, and which are alive."""
     cluster = local.read()

@@ -10,6 +10,7 @@ from rich.console import Console
 from farm import paths
 from farm.analysis.comparison import RunComparison, compare
 from farm.atomic_file import write_whole
+from farm.cli.first_line import announced
 from farm.errors import UnknownRunError, UsageError
 from farm.model.run import RunRecord
 from farm.report import comparison
@@ -23,6 +24,7 @@ from farm.store.engine import open_engine
 @click.option("--format", "format_name", type=click.Choice(list(comparison.FORMATS)), help="Print this format.")
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write --format to this file instead.")
+@announced("reading runs {left} and {right}")
 def command(left: str, right: str, format_name: str | None, as_json: bool, output: Path | None) -> None:
     """Show what changed from A to B: medians with their intervals, every stage, bits, tuning and toolchain.
 

@@ -14,6 +14,7 @@ import click
 from farm import paths
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 from farm.errors import UsageError
 from farm.model.device_health import EventKind, Health, HealthEvent
 from farm.store.audit_log import console
@@ -31,6 +32,7 @@ from kernel.registry import find_platform
 @click.option("--address", help="Ray cluster to use, for example head:6379. Default: a local one.")
 @click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for leased devices.")
 @options.json_option
+@announced("running canaries: {devices}", everything="running the canary of every device")
 def probe(
     devices: tuple[str, ...], everything: bool, platform: str, address: str | None, wait_s: float, as_json: bool
 ) -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 
 if TYPE_CHECKING:
     from farm.doctor import DoctorCheck
@@ -22,6 +23,7 @@ _STYLE = {"ok": "green", "problem": "bold red", "note": "yellow"}
 @click.command()
 @options.platform_option
 @options.json_option
+@announced("looking at what is installed")
 def command(platform: str, as_json: bool) -> None:
     """Say what is missing on this machine, and the remedy.
 

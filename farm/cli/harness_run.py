@@ -11,6 +11,7 @@ import click
 
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 from farm.cli.run_output import shown
 from farm.errors import UsageError
 from farm.source import git_environment
@@ -74,6 +75,7 @@ class OrHarness(click.Command):
 @options.placement_options
 @options.json_option
 @click.pass_context
+@announced("validating the suite {harness}")
 def command(
     context: click.Context,
     patterns: tuple[str, ...],

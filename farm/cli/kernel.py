@@ -15,6 +15,7 @@ from rich.table import Table
 from farm import paths
 from farm.cli import kernel_check, options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 from farm.execution import preflight
 from farm.model.budgets import load_budget
 from farm.model.run import RunRequest
@@ -35,6 +36,7 @@ def command() -> None:
 
 @command.command("list")
 @options.json_option
+@announced("loading all kernels")
 def list_(as_json: bool) -> None:
     """Every installed kernel.
 
@@ -63,6 +65,7 @@ def _row(name: str) -> dict[str, Any]:
 @options.kernel_argument
 @click.option("--case", "-c", "case", help="Case whose tuning is shown. Default: the kernel's own.")
 @options.json_option
+@announced("loading {kernel}")
 def show(kernel: str, case: str | None, as_json: bool) -> None:
     """Cases, input sets, tolerances, tuning and budgets of KERNEL."""
     found = kernel_of(kernel)
@@ -91,6 +94,7 @@ command.add_command(kernel_check.command)
 @click.option("--case", "-c", "case", help="Case to verify. Default: the kernel's own.")
 @options.tuning_option
 @options.json_option
+@announced("verifying {kernel}")
 def verify(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool) -> None:
     """Execute KERNEL again after every compiler pass and compare with what was recorded.
 
@@ -134,6 +138,7 @@ def _print_checks(checks: list[PassCheck]) -> None:
 @options.platform_option
 @options.tuning_option
 @options.json_option
+@announced("running {kernel} once")
 def exec_(
     kernel: str, source: Path, target: Path, case: str | None, platform: str, tuning: tuple[str, ...], as_json: bool
 ) -> None:

@@ -10,6 +10,7 @@ import click
 
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 
 
 @click.command("check")
@@ -19,6 +20,7 @@ from farm.cli.exit_codes import ExitCode
 @options.tuning_option
 @click.option("--no-compile", is_flag=True, help="Leave out the compile, which takes most of the time.")
 @options.json_option
+@announced("checking {kernel}")
 def command(
     kernel: str, case: str | None, platform: str, tuning: tuple[str, ...], no_compile: bool, as_json: bool
 ) -> None:

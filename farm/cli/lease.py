@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from farm.cli import options
+from farm.cli.first_line import announced
 from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.errors import UsageError
 from farm.model.priority import Priority
@@ -50,6 +51,7 @@ _WORD_S = 60.0  # between two words on a wait
 )
 @click.option("--physical", is_flag=True, help="Show COMMAND all devices by their physical numbers.")
 @click.option("--json", "as_json", is_flag=True, help="Begin with one line of JSON on stdout; the rest is COMMAND's.")
+@announced("leasing devices for {program}")
 def command(
     program: tuple[str, ...],
     devices: int,

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from farm.cli import options
+from farm.cli.first_line import announced
 from farm.cli.tuning_shared import campaign_options, measure, template
 from farm.model.timeouts import Timeouts
 
@@ -18,6 +19,7 @@ from farm.model.timeouts import Timeouts
 @click.option("--svg", type=click.Path(path_type=Path), help="Also write the plot to this file.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Also write the page to this file.")
 @options.json_option
+@announced("measuring the ledger of {kernel}")
 def command(
     kernel: str,
     case: str | None,

@@ -13,6 +13,7 @@ import click
 
 from farm import paths
 from farm.cli import options
+from farm.cli.first_line import announced
 from farm.errors import UsageError
 from farm.text import counted, one_line
 
@@ -42,6 +43,7 @@ _KINDS = ("runs", "cache", "ray")
     help="Where runs, sweeps and bisects are; repeat.  [default: farm-runs]",
 )
 @options.json_option
+@announced("looking for what is old enough to be removed")
 def command(
     older_than: str | None,
     traces_older_than: str | None,

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from farm.atomic_file import write_whole
 from farm.cli.browser import browse
+from farm.cli.first_line import announced
 from farm.errors import UsageError
 from farm.model.run import RunRecord
 from farm.report import json_report
@@ -30,6 +31,7 @@ from farm.text import slug
 @click.option("--against", metavar="RUN", help="With --format html: show each stage's difference to this run.")
 @click.option("--open", "opened", is_flag=True, help="Write the HTML page and open it in a browser.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of report.json; needs no RUN.")
+@announced("reading run {run}")
 def command(
     run: str | None,
     format_name: str | None,

@@ -8,6 +8,7 @@ import click
 
 from farm import paths
 from farm.cli import options
+from farm.cli.first_line import announced
 from farm.cli.run import carry_out
 from farm.cli.run_output import shown
 from farm.model.timeouts import Timeouts
@@ -20,6 +21,7 @@ from farm.store.run_store import Store
 @options.cluster_options
 @options.limit_options
 @options.json_option
+@announced("reading run {run_id}")
 def command(
     run_id: str, out: Path | None, address: str | None, wait_s: float, timeouts: Timeouts, as_json: bool
 ) -> None:

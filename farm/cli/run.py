@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from farm.cli import local_run, options, submit
+from farm.cli.first_line import announced
 from farm.cli.harness_run import OrHarness
 from farm.cli.run_output import shown
 from farm.errors import UsageError
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @options.limit_options
 @options.placement_options
 @options.json_option
+@announced("validating {kernel}", server="asking {server}")
 def command(
     kernel: str,
     devices: int,

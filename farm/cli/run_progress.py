@@ -7,6 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from farm.cli import first_line
 from farm.execution.observer import Observer
 from farm.leasing.device_queue import QueueEntry
 from farm.model.run import DeviceRecord
@@ -107,6 +108,7 @@ class LiveView(PlainView):
 
     def __enter__(self) -> LiveView:
         """Start drawing."""
+        first_line.no_longer_needed()
         self._progress.start()
         self._run = self._progress.add_task("starting", total=None, stage="")
         return self

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from farm import paths
+from farm.cli.first_line import announced
 from farm.cli.options import json_option, refuse_options_before
 from farm.model.run import Verdict
 from farm.report.run.terminal import verdict_text
@@ -79,6 +80,7 @@ def settle(run_id: str, as_json: bool) -> None:
 @command.command("import")
 @click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @json_option
+@announced("importing runs: {directories}")
 def import_runs(directories: tuple[Path, ...], as_json: bool) -> None:
     """Bring runs into the store from their own directories DIR, where the store was away when they ended.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from farm.cli import options
+from farm.cli.first_line import announced
 from farm.text import visible
 
 if TYPE_CHECKING:  # profiles cost an import of pydantic models, and `farm --help` needs none of it
@@ -118,6 +119,7 @@ def write_profile(repository: Path, out: Path | None, style: str | None, as_json
     "--set-up", "sets_up", is_flag=True, help="Run the set-up steps for the checkout, and list what each has made."
 )
 @options.json_option
+@announced("checking the profile {profile}")
 def check_profile(
     profile: str,
     log: Path | None,

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from farm.cli import options
 from farm.cli.exit_codes import of_verdict
+from farm.cli.first_line import announced
 from farm.cli.harness_run import repository
 from farm.cli.sweep_progress import sweep_view
 from farm.cli.termination_signal import interrupt_on_sigterm
@@ -73,6 +74,7 @@ _ASKED = {
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of sweep.json and do nothing else.")
 @options.json_option
 @click.pass_context
+@announced("sweeping {kernel}", schema="", resume="going on with sweep {resume}", suite="sweeping {suite}")
 def command(
     context: click.Context,
     kernel: str,

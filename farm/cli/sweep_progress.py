@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from farm.cli import first_line
 from farm.model.sweep import Cell, SweepPlan
 from farm.sweep.observer import SweepObserver
 from farm.sweep.schedule import first_look
@@ -39,6 +40,7 @@ class SweepView(SweepObserver):
     def __enter__(self) -> SweepView:
         """Start drawing, where somebody sees it."""
         if self._console.is_terminal:
+            first_line.no_longer_needed()
             self._progress.start()
         self._bar = self._progress.add_task("starting Ray", total=None, note="")
         return self

@@ -14,6 +14,7 @@ import click
 
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.text import one_line
 
@@ -54,6 +55,7 @@ _JUNIT = click.Path(path_type=Path, dir_okay=False)
     "--junit", type=_JUNIT, default=Path("farm-runs/tests.xml"), show_default=True, help="JUnit file to write."
 )
 @options.json_option
+@announced("running tests: {arguments}", profile="running the suite of {profile}")
 def command(
     arguments: tuple[str, ...],
     profile: str | None,

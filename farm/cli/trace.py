@@ -9,6 +9,7 @@ import click
 
 from farm.analysis.figures import measured, median_trial
 from farm.atomic_file import write_whole
+from farm.cli.first_line import announced
 from farm.cli.options import json_option
 from farm.errors import UsageError
 from farm.model.run import RunRecord
@@ -28,6 +29,7 @@ _PATIENCE_S = 120.0  # for a browser to start, load Perfetto's page and fetch th
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write. Default: RUN.pftrace.")
 @json_option
 @click.option("--open", "opened", is_flag=True, help="Hand it to Perfetto's page (ui.perfetto.dev) in a browser.")
+@announced("reading run {run}")
 def command(
     run: str,
     cases: tuple[str, ...],

@@ -13,6 +13,7 @@ from rich.console import Console
 from farm import paths
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
+from farm.cli.first_line import announced
 from farm.cli.tuning_shared import campaign_options, measure, template
 from farm.model.timeouts import Timeouts
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--trials", type=click.IntRange(min=1), default=50, show_default=True, help="Points to measure in all.")
 @click.option("--timeout", "limit_s", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds.")
 @options.json_option
+@announced("searching the tuning space of {kernel}")
 def command(
     kernel: str,
     case: str | None,
