@@ -93,6 +93,17 @@ def outliers(share: float, allowed: float, total: int) -> str:
     return f"{wrong:,} of {total:,} elements{told} {are}, {int(allowed * total + 1e-6):,} allowed"
 
 
+def outlier_count(output: OutputRecord) -> str:
+    """Return how many elements of one output of a trial are out of their tolerance: `1 of 8,192`."""
+    total = math.prod(output.shape)
+    return f"{round(output.tolerance.outlier_share * total):,} of {total:,}"
+
+
+def allowed_outliers(output: OutputRecord) -> int:
+    """Return how many elements of one output may be out of their tolerance."""
+    return int(output.tolerance.allowed_outlier_share * math.prod(output.shape) + 1e-6)
+
+
 def outliers_of(output: OutputRecord) -> str:
     """Return how many elements of one output of a trial are out of their tolerance."""
     found = output.tolerance

@@ -26,9 +26,31 @@ class CaseTime:
     per_device: dict[str, float]
     ceiling_us: float | None
     ratchet_us: float | None
-    headroom: float | None  # share of the ceiling that is left; negative over budget
-    against_ratchet: float | None  # relative difference to the best landed time; negative is faster
+    comparable: bool  # whether the budget is of the same clock
     remarks: tuple[str, ...] = ()  # outliers, in words
+
+    @property
+    def limit_us(self) -> float | None:
+        """What the median is held to: the stricter of ceiling and best landed time."""
+        return min((us for us in (self.ceiling_us, self.ratchet_us) if us is not None), default=None)
+
+    @property
+    def left(self) -> float | None:
+        """Share of the limit that is left: negative over it, positive for a gain. Every report shows this one."""
+        return self.left_of(self.limit_us) if self.comparable else None
+
+    @property
+    def set_by(self) -> str:
+        """Which of the two the limit is, in words; "" without one."""
+        if self.limit_us is None:
+            return ""
+        return "best landed" if self.ratchet_us == self.limit_us else "ceiling"
+
+    def left_of(self, us: float | None) -> float | None:
+        """Return the share of `us` that the median leaves; negative where it takes more."""
+        if us is None or self.median_us is None or not us:
+            return None
+        return (wall_time(us, self.clock) - wall_time(self.median_us, self.clock)) / us
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +186,9 @@ def _case_time(record: RunRecord, case: str, trials: list[TrialRecord]) -> CaseT
         per_device=dict(median.per_device) if median else {},
         ceiling_us=ceiling,
         ratchet_us=ratchet,
-        headroom=_difference(ceiling, overall, clock, of=ceiling) if comparable else None,
-        against_ratchet=_difference(overall, ratchet, clock, of=ratchet) if comparable else None,
+        comparable=comparable,
         remarks=tuple(odd_trials(trials)),
     )
-
-
-def _difference(left: float | None, right: float | None, clock: Clock, of: float | None) -> float | None:
-    """(left − right) / of, of one clock; None where a number is missing."""
-    if left is None or right is None or not of:
-        return None
-    return (wall_time(left, clock) - wall_time(right, clock)) / of
 
 
 def _badness(output: OutputRecord) -> tuple[bool, float, float]:

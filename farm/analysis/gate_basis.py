@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from farm.analysis.figures import agreement, case_times, measured, worst_outputs
+from farm.analysis.figures import WorstOutput, agreement, case_times, measured, worst_outputs
 from farm.model.run import GateRecord, GateStatus, RunRecord
-from farm.text import counted, microseconds, share
+from farm.text import counted, microseconds, outlier_count, signed_share
 
 
 def basis(record: RunRecord, gate: GateRecord) -> list[str]:
@@ -23,10 +23,16 @@ def _tolerance(record: RunRecord) -> list[str]:
     lines = []
     for case in record.cases:
         outputs = worst_outputs(record, case)
-        worst = max((found.worst.tolerance.outlier_share for found in outputs), default=0.0)
         trials = counted(len(measured(record, case)), "trial")
-        lines.append(f"{case}: {counted(len(outputs), 'output')} in {trials}, at most {share(worst)} outliers")
+        lines.append(f"{case}: {counted(len(outputs), 'output')} in {trials}{_most_outliers(outputs)}")
     return lines
+
+
+def _most_outliers(outputs: list[WorstOutput]) -> str:
+    if not outputs:
+        return ""
+    worst = max(outputs, key=lambda found: found.worst.tolerance.outlier_share)
+    return f", at most {outlier_count(worst.worst)} elements are outliers ({worst.output})"
 
 
 def _determinism(record: RunRecord) -> list[str]:
@@ -36,9 +42,9 @@ def _determinism(record: RunRecord) -> list[str]:
 def _budget(record: RunRecord) -> list[str]:
     lines = []
     for time in case_times(record):
-        limits = (("ceiling", time.ceiling_us), ("best landed", time.ratchet_us))
-        held = ", ".join(f"{name} {microseconds(us)} µs" for name, us in limits if us is not None)
-        lines.append(f"{time.case}: median {microseconds(time.median_us)} µs, {held or 'without a budget'}")
+        held = f"{time.set_by} {microseconds(time.limit_us)} µs" if time.limit_us is not None else "without a budget"
+        left = f", left {signed_share(time.left)}" if time.left is not None else ""
+        lines.append(f"{time.case}: median {microseconds(time.median_us)} µs, {held}{left}")
     return lines
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from farm.gates.regression import ALLOWED_EXACT, ALLOWED_NOISY, FEWEST_ROUNDS, ArmComparison, TimedProgram, compare
 from farm.model.bisect import Answer, MetricName
-from farm.text import microseconds, outliers_of
+from farm.text import counted, microseconds, outliers_of
 from jobs.records import Arm as Program
 from jobs.records import Fault, TrialRecord, TrialStatus
 from kernel.clock import Clock
@@ -202,7 +202,7 @@ class NoisyWall:
         found = compare(base, head, ALLOWED_NOISY, noisy=True)
         if found is None:
             return Judged(Answer.SKIPPED, "no device measured it and the good commit in one round")
-        return _of(found, f"{found.ratio:.4f} × the good commit in {found.rounds} rounds")
+        return _of(found, f"{found.ratio:.4f} × the good commit in {counted(found.rounds, 'round')}")
 
 
 _ANSWERS = {"better or equal": Answer.GOOD, "worse": Answer.BAD, "inconclusive": Answer.SKIPPED}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from farm.bisect.observer import BisectObserver
 from farm.bisect.search import BisectSearch, rounds_needed
@@ -23,6 +22,7 @@ from farm.errors import UsageError
 from farm.model.bisect import BisectRequest, CommitOutcome, CommitTestRecord, MetricName
 from farm.model.run import DeviceRecord
 from farm.model.timeouts import Timeouts
+from farm.report.console import output_console
 from farm.text import counted, one_line
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ class _Lines(BisectObserver):
         changing = len(line.candidates) - 1
         rounds = rounds_needed(changing - 1, self._devices)
         held = ", ".join(device.id for device in devices)
-        self._say(f"bisect {bisect_id}: {line.commits} commits, {changing} change the program; devices {held}")
+        self._say(
+            f"bisect {bisect_id}: {counted(line.commits, 'commit')}, {changing} change the program; devices {held}"
+        )
         self._say(f"the ends first, then {counted(rounds, 'round')} where no commit is skipped")
 
     def round_began(self, number: int, positions: Sequence[int], search: BisectSearch) -> None:
@@ -266,5 +268,5 @@ def _carry_out(
     if as_json:
         click.echo(record.model_dump_json(indent=1))
     else:
-        Console().print(summary(record))
+        output_console().print(summary(record))
     sys.exit(ExitCode.PASSED if record.outcome is CommitOutcome.FOUND else ExitCode.ERRORED)

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from farm.cli import options
 from farm.cli.first_line import announced
@@ -16,6 +15,7 @@ from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.cluster import local
 from farm.cluster.local import LocalCluster, LocalNode
 from farm.errors import UsageError
+from farm.report.console import NamedRows, output_console
 from farm.text import counted
 
 _SOC = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # what Ray takes for the value of a label
@@ -85,12 +85,14 @@ def status(as_json: bool) -> None:
     elif not cluster.nodes:
         click.echo(f"the local cluster at {cluster.address} is being started, or its start was killed")
     else:
-        table = Table("node", "devices", "chip", "state", "processes", box=None)
+        table = NamedRows()
+        for heading in ("node", "devices", "chip", "state", "processes"):
+            table.add_column(heading)
         for node in _facts(cluster)["nodes"]:
             pids = " ".join(map(str, node["pids"]))
             state = "alive" if node["alive"] else "dead"
             table.add_row(str(node["node"]), str(node["devices"]), node["soc"] or "-", state, pids)
-        Console().print(table)
+        output_console().print(table)
         alive = [node for node in cluster.nodes if node.alive]
         devices = counted(sum(node.devices for node in alive), "device")
         click.echo(f"{cluster.address}: {len(alive)} of {len(cluster.nodes)} nodes alive, {devices}")

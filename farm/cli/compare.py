@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from farm import paths
 from farm.analysis.comparison import RunComparison, compare
@@ -14,6 +13,7 @@ from farm.cli.first_line import announced
 from farm.errors import UnknownRunError, UsageError
 from farm.model.run import RunRecord
 from farm.report import comparison
+from farm.report.console import output_console
 from farm.store import run_lookup
 from farm.store.engine import open_engine
 
@@ -43,7 +43,7 @@ def command(left: str, right: str, format_name: str | None, as_json: bool, outpu
         raise UsageError(f"--output {output} needs --format, one of {', '.join(comparison.FORMATS)}")
     found = compare(find(left), find(right))
     if chosen is None:
-        Console().print(comparison.terminal(found))
+        output_console().print(comparison.terminal(found))
     elif output is not None:
         write_whole(output, _content(chosen, found))
     else:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from farm import paths
 from farm.cli import device_actions, options
 from farm.monitor.device_list import OFFLINE, DeviceRow, census, listed
+from farm.report.console import NamedRows, output_console
 from farm.store import lease_book
 from farm.store.run_store import Store
 from farm.text import one_line, share
@@ -49,7 +49,7 @@ def command(context: click.Context, platform: str, address: str | None, as_json:
         for device in devices:
             click.echo("\t".join(_fields(device)))
     else:
-        console = Console()
+        console = output_console()
         console.print(device_table(devices, console.width >= WIDE))
         click.echo(census(devices, free))
 
@@ -110,7 +110,7 @@ def _fields(device: DeviceRow) -> list[str]:
 
 def device_table(devices: Sequence[DeviceRow], wide: bool) -> Table:
     """Return the table of `devices`; one that is not `wide` leaves columns out."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
+    table = NamedRows(gap=2 if wide else 1)
     for heading in ("device", "state", *(["since"] if wide else []), "faults"):
         table.add_column(heading, no_wrap=True)
     for heading in (*(["chip", "card", "last run"] if wide else []), "why"):

@@ -6,13 +6,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from farm.cli import options
 from farm.cli.exit_codes import ExitCode
 from farm.cli.first_line import announced
+from farm.report.console import NamedRows, output_console
 
 if TYPE_CHECKING:
     from farm.doctor import DoctorCheck
@@ -35,7 +35,7 @@ def command(platform: str, as_json: bool) -> None:
     if as_json:
         click.echo(diagnosis.model_dump_json(indent=2))
     else:
-        console = Console()
+        console = output_console()
         if console.is_terminal:
             console.print(_table(diagnosis.checks))
         else:
@@ -46,7 +46,9 @@ def command(platform: str, as_json: bool) -> None:
 
 
 def _table(checks: list[DoctorCheck]) -> Table:
-    table = Table("check", "", "found", "remedy", box=None)
+    table = NamedRows()
+    for heading in ("check", "", "found", "remedy"):
+        table.add_column(heading)
     for check in checks:
         state = Text(check.status.value, style=_STYLE[check.status.value])
         table.add_row(check.name, state, Text(check.detail), Text(check.remedy))

@@ -15,6 +15,7 @@ from farm.cli.first_line import announced
 from farm.cli.run_output import shown
 from farm.errors import UsageError
 from farm.source import git_environment
+from farm.text import counted
 
 if TYPE_CHECKING:
     from farm.model.priority import Priority
@@ -144,7 +145,7 @@ def command(
     if workflow is not None:
         found = workflows.narrowed(found, profile, workflow)
     of = f" of {workflow}" if workflow is not None else ""
-    selected = f"all {len(found.files) + len(found.skipped)} files{of} that match and can be run"
+    selected = f"all {counted(len(found.files) + len(found.skipped), 'file')}{of} that match and can be run"
     since = changed_since or (base if changed_only else None)
     if since is not None:
         everything = [*found.files, *found.skipped]

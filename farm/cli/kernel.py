@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from farm import paths
 from farm.cli import kernel_check, options
@@ -20,13 +20,12 @@ from farm.execution import preflight
 from farm.model.budgets import load_budget
 from farm.model.run import RunRequest
 from farm.model.timeouts import Timeouts
+from farm.report.console import NamedRows, output_console
 from jobs.kernel_process.described import kernel_of
 from kernel.errors import KernelLayerError
 from kernel.platforms.pass_verify import PassCheck
 from kernel.registry import find_platform, kernel_names, platform_names
 from kernel.spec import Kernel
-
-_FILE_WIDTH = 160  # columns where the output is no terminal, which names of passes are not cut for
 
 
 @click.group()
@@ -46,10 +45,13 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("kernel", "cases", "what it is", box=None)
+    table = NamedRows()
+    for heading in ("kernel", "cases", "what it is"):
+        table.add_column(heading)
     for row in rows:
-        table.add_row(row["kernel"], " ".join(row["cases"]), row["summary"] or f"cannot be used: {row['problem']}")
-    Console().print(table)
+        what = row["summary"] or f"cannot be used: {row['problem']}"
+        table.add_row(row["kernel"], Text(" ".join(row["cases"])), Text(what))
+    output_console().print(table)
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def show(kernel: str, case: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    console = Console()
+    console = output_console()
     console.print(f"[bold]{kernel}[/bold]  {found.summary}")
     for title, rows in facts.items():
         if isinstance(rows, dict):
@@ -119,15 +121,14 @@ def verify(kernel: str, case: str | None, tuning: tuple[str, ...], as_json: bool
 
 
 def _print_checks(checks: list[PassCheck]) -> None:
-    table = Table("pass", "tensors", "result", "max abs diff", "max rel diff", box=None)
+    table = NamedRows()
+    for heading in ("pass", "tensors", "result", "max abs diff", "max rel diff"):
+        table.add_column(heading)
     for check in checks:
         result = "agrees" if check.agrees else "DIFFERS" if check.compared else check.reason
         differences = (f"{check.max_abs_diff:g}", f"{check.max_rel_diff:g}") if check.compared else ("", "")
         table.add_row(f"{check.number:02} {check.name}", str(check.compared), result, *differences)
-    console = Console()
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    console.print(table)
+    output_console().print(table)
 
 
 @command.command("exec")

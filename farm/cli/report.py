@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from farm.atomic_file import write_whole
 from farm.cli.browser import browse
@@ -14,6 +13,7 @@ from farm.cli.first_line import announced
 from farm.errors import UsageError
 from farm.model.run import RunRecord
 from farm.report import json_report
+from farm.report.console import output_console
 from farm.report.formats import FORMATS
 from farm.report.html.report import HtmlReport
 from farm.report.run.terminal import summary
@@ -75,7 +75,7 @@ def command(
             if not browse(output.resolve().as_uri()):
                 click.echo("farm: no browser was found; open that file yourself", err=True)
     elif out is None:
-        Console().print(summary(record))
+        output_console().print(summary(record))
 
 
 def _compared(record: RunRecord, against: str) -> str:

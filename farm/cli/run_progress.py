@@ -11,7 +11,7 @@ from farm.cli import first_line
 from farm.execution.observer import Observer
 from farm.leasing.device_queue import QueueEntry
 from farm.model.run import DeviceRecord
-from farm.text import ordinal
+from farm.text import counted, ordinal
 from jobs.records import Arm, BuildRecord, TrialRecord, TrialStatus
 
 _WORD_S = 60.0  # a log that nobody watches needs no more
@@ -59,7 +59,7 @@ class PlainView(Observer):
 
     def began(self, run_id: str, devices: list[DeviceRecord], trials: int) -> None:
         """Announce the run."""
-        self._say(f"run {run_id}: {trials} trials on {', '.join(device.id for device in devices)}")
+        self._say(f"run {run_id}: {counted(trials, 'trial')} on {', '.join(device.id for device in devices)}")
 
     def waiting(self, ahead: list[QueueEntry], waited_s: float) -> None:
         """Say once a minute, and whenever it moves up, that the run waits, and its place in the queue."""
@@ -82,7 +82,7 @@ class PlainView(Observer):
 
     def extended(self, trials: int, why: str) -> None:
         """Announce more trials."""
-        self._say(f"{trials} more trials: {why}")
+        self._say(f"{counted(trials, 'more trial')}: {why}")
 
 
 class LiveView(PlainView):

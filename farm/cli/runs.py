@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from farm import paths
 from farm.cli.first_line import announced
 from farm.cli.options import json_option, refuse_options_before
 from farm.model.run import Verdict
+from farm.report.console import NamedRows, output_console
 from farm.report.run.terminal import verdict_text
 from farm.source.kernel_identity import recorded_name
 from farm.store import run_settlement
@@ -53,9 +53,9 @@ def command(context: click.Context, limit: int, kernel: str | None, verdict: str
         for run in runs:
             click.echo("\t".join(_fields(run)))
     elif not runs:
-        click.echo("no runs yet" if kernel is None and verdict is None else "no such runs")
+        click.echo("no runs yet; `farm run` makes one" if kernel is None and verdict is None else "no such runs")
     else:
-        console = Console()
+        console = output_console()
         console.print(run_table(runs, console.width >= _WIDE))
 
 
@@ -107,7 +107,7 @@ def _fields(run: RunSummary) -> list[str]:
 
 def run_table(runs: list[RunSummary], wide: bool) -> Table:
     """Return the table of `runs`; one that is not `wide` leaves columns out."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2 if wide else 1, 0, 0))
+    table = NamedRows(gap=2 if wide else 1)
     for heading in (["when"] if wide else []) + ["run", "verdict"]:
         table.add_column(heading, no_wrap=True)
     for heading in ("kernel", "cases", "platform"):

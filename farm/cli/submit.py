@@ -164,11 +164,10 @@ def _show(server: ServiceAddress, job: RemoteJob, as_json: bool) -> None:
     if as_json:
         click.echo(record.model_dump_json(indent=2) if record else "null")
     elif record is not None:
-        from rich.console import Console
-
+        from farm.report.console import output_console
         from farm.report.run.terminal import summary
 
-        Console(file=sys.stdout).print(summary(record))
+        output_console().print(summary(record))
     for line in job.targets if len(job.targets) > 1 else ():
         click.echo(line, err=True)
     click.echo(f"job {job.id} {job.verdict.value if job.verdict else job.state}: {job.reason}", err=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 from farm.cli import options
 from farm.cli.exit_codes import of_verdict
@@ -21,6 +20,7 @@ from farm.cli.sweep_progress import sweep_view
 from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.errors import UsageError
 from farm.model.timeouts import Timeouts
+from farm.report.console import output_console
 from jobs.kernel_process.described import kernel_of
 from kernel.harness import profiles
 
@@ -161,7 +161,7 @@ def _carry_out(act: Callable[[SweepObserver], SweepRecord], as_json: bool) -> No
     from farm.report.sweep.terminal import summary
 
     interrupt_on_sigterm()
-    console = Console(file=sys.stdout)
+    console = output_console()
     chatter = io.StringIO()  # Ray prints what befalls its workers to sys.stdout, from a thread of its own
     with sweep_view(console, quiet=as_json) as observer, contextlib.redirect_stdout(chatter):
         record = act(observer)

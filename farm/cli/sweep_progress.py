@@ -12,7 +12,7 @@ from farm.cli import first_line
 from farm.model.sweep import Cell, SweepPlan
 from farm.sweep.observer import SweepObserver
 from farm.sweep.schedule import first_look
-from farm.text import one_line
+from farm.text import counted, one_line
 
 _SHOWN = 6  # devices named in one line
 
@@ -56,14 +56,14 @@ class SweepView(SweepObserver):
         trials = len(first_look(plan.request)) * len(plan.devices)
         self._update(description=f"sweep {plan.sweep_id}", total=trials, completed=done)
         there = f", {done} there already" if done else ""
-        self._say(f"sweep {plan.sweep_id}: {trials} trials on {len(plan.devices)} devices{there}")
+        self._say(f"sweep {plan.sweep_id}: {counted(trials, 'trial')} on {counted(len(plan.devices), 'device')}{there}")
         if plan.quarantined:
             self._say(f"left out, quarantined: {_named(plan.quarantined)}")
 
     def took(self, devices: Sequence[str]) -> None:
         """Announce a wave."""
         self._waiting = False
-        self._say(f"on {len(devices)} devices: {_named(devices)}")
+        self._say(f"on {counted(len(devices), 'device')}: {_named(devices)}")
 
     def measured(self, cell: Cell) -> None:
         """Move the bar."""

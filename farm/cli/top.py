@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,8 +20,9 @@ from farm.cli import options
 from farm.cli.termination_signal import interrupt_on_sigterm
 from farm.monitor.active_runs import ActiveRun
 from farm.monitor.snapshot import Snapshot, take
+from farm.report.console import NamedRows, output_console
 from farm.store.run_store import Store
-from farm.text import counting_order, one_line
+from farm.text import counted, counting_order, one_line
 
 _BAR = 12  # characters of a bar of progress
 _STATES = {"healthy": "green", "suspect": "yellow", "quarantined": "red"}
@@ -47,7 +48,7 @@ def command(platform: str, address: str | None, interval: float, once: bool, as_
         if as_json:
             click.echo(json.dumps(_facts(look), indent=2))
             return
-        console = Console()
+        console = output_console()
         if once or not console.is_terminal:
             console.print(view(look))
             return
@@ -71,7 +72,7 @@ def _cluster(address: str | None) -> Iterator[None]:
 
 def view(look: Snapshot) -> RenderableType:
     """The snapshot in 80 columns. Every name is taken as text, never as markup."""
-    where = f"cluster {look.address}, {look.free} devices free" if look.address else "this store's runs"
+    where = f"cluster {look.address}, {counted(look.free or 0, 'device')} free" if look.address else "this store's runs"
     parts: list[RenderableType] = [Text(f"farm top  {look.at}  {where}", "bold"), Text()]
     parts.append(_runs(look.runs) if look.runs else Text("no run goes on", "dim"))
     for going in look.runs:
@@ -124,7 +125,7 @@ def _waiting(look: Snapshot) -> Table:
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table = NamedRows()
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table

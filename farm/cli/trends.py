@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +18,7 @@ from farm.analysis.trends import CommitMedian, Trend, by_commit, find_trend, med
 from farm.cli import options
 from farm.errors import UsageError
 from farm.report.charts.sparkline import bar
+from farm.report.console import NamedRows, output_console
 from farm.report.run.terminal import verdict_text
 from farm.source.kernel_identity import recorded_name
 from farm.store.row_mapping import HistoryPoint
@@ -90,7 +91,7 @@ def command(
             for fields in lines:
                 click.echo("\t".join(fields))
     else:
-        console = Console()
+        console = output_console()
         for trend in trends:
             console.print(view(trend, console.width, by == "commit"), highlight=False)
 
@@ -164,17 +165,17 @@ def _levels(trend: Trend) -> Table:
 
 def _budget(trend: Trend) -> Text:
     budget = trend.budget
-    limits = [(budget.ceiling_us, "ceiling"), (budget.ratchet_us, "best landed")] if budget else []
-    said = Text("\n").join(_limit(trend, limit_us, name) for limit_us, name in limits if limit_us is not None)
-    return said if said.plain else Text("none", "dim")
+    limits = [(budget.ratchet_us, "best landed"), (budget.ceiling_us, "ceiling")] if budget else []
+    known = [(limit_us, name) for limit_us, name in limits if limit_us is not None]
+    return _limit(trend, *min(known, key=lambda limit: limit[0])) if known else Text("none", "dim")
 
 
 def _limit(trend: Trend, limit_us: float, name: str) -> Text:
-    """`WallTime` refuses a budget of the other clock."""
+    """The stricter limit, and what the latest median leaves of it. `WallTime` refuses a budget of the other clock."""
     assert trend.budget is not None
-    away = wall_time(trend.medians[-1], trend.clock) - wall_time(limit_us, trend.budget.clock)
+    left = wall_time(limit_us, trend.budget.clock) - wall_time(trend.medians[-1], trend.clock)
     return Text(
-        f"{microseconds(limit_us)} µs {name}, latest {signed_share(away / limit_us)}", "red" if away > 0 else ""
+        f"{microseconds(limit_us)} µs {name}, latest leaves {signed_share(left / limit_us)}", "red" if left < 0 else ""
     )
 
 
@@ -223,7 +224,7 @@ def _latest_commits(commits: Sequence[CommitMedian]) -> Table:
 
 
 def _table(left: str, second: str, *numbers: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table = NamedRows()
     table.add_column(left, no_wrap=True)
     table.add_column(second, no_wrap=True)
     for heading in numbers:

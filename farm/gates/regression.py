@@ -25,6 +25,7 @@ from farm.model.run import Finding, GateRecord, GateStatus
 from farm.stats.bootstrap import ratio_interval
 from farm.stats.robust import median
 from farm.stats.thresholds import RESOLUTION_US
+from farm.text import counted
 from jobs.records import Arm, TrialRecord
 from kernel.clock import Clock, wall_time
 
@@ -166,7 +167,7 @@ _STATUS = {
 
 def describe(comparison: ArmComparison) -> str:
     """The comparison in one sentence."""
-    extent = f"{comparison.rounds} rounds on {len(comparison.per_device)} devices"
+    extent = f"{counted(comparison.rounds, 'round')} on {counted(len(comparison.per_device), 'device')}"
     interval = ""
     if comparison.interval is not None:
         low, high = comparison.interval

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from farm.model.run import GateRecord, GateStatus, Verdict
+from farm.text import counted
 from jobs.records import BuildRecord, Failure, Fault, TrialRecord, TrialStatus
 
 _OF_TIMES = ("budget", "regression")  # what they find proves nothing where two times of one program differ
@@ -63,4 +64,4 @@ def _reason(gate: GateRecord) -> str:
 def _count(trials: list[TrialRecord]) -> str:
     measured = [trial for trial in trials if trial.status is TrialStatus.OK]
     devices = {trial.device for trial in measured}
-    return f"{len(measured)} trials on {len(devices)} device{'s' if len(devices) != 1 else ''}"
+    return f"{counted(len(measured), 'trial')} on {counted(len(devices), 'device')}"

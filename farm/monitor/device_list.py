@@ -9,6 +9,7 @@ from types import MappingProxyType
 from farm.model.device_health import DeviceState, Health
 from farm.store.health_store import DeviceReport
 from farm.store.lease_book import PersonLease
+from farm.text import counted
 
 OFFLINE = "offline"
 _NOTABLE = (DeviceState.SUSPECT.value, DeviceState.QUARANTINED.value, OFFLINE)
@@ -69,7 +70,7 @@ def census(devices: Sequence[DeviceRow], free: int) -> str:
     present = sum(device.state != OFFLINE for device in devices)
     counts = {state: sum(device.state == state for device in devices) for state in _NOTABLE}
     told = [f"{count} {state}" for state, count in counts.items() if count]
-    return ", ".join([f"{present} devices", f"{free} free", *told])
+    return ", ".join([counted(present, "device"), f"{free} free", *told])
 
 
 def _line(report: DeviceReport, present: bool, locked: str = "", lease: str = "") -> DeviceRow:

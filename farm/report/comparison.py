@@ -13,6 +13,7 @@ from rich.text import Text
 
 from farm.analysis.comparison import CaseComparison, RunComparison, Side
 from farm.model.run import RunRecord
+from farm.report.console import NamedRows
 from farm.report.run.markdown import code, prose
 from farm.text import microseconds, one_line, signed_share
 
@@ -159,7 +160,7 @@ def _run_line(name: str, run: RunRecord) -> Text:
 
 
 def _table(heads: list[str], rows: list[list[str]], left: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = NamedRows()
     for head in heads:
         table.add_column(head, justify="left" if head in (left, "") else "right", overflow="fold")
     for row in rows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from farm.model.bisect import Answer, BisectRecord, CommitOutcome, CommitRecord
 from farm.report.bisect.figures import effort, extent, go_on, minutes
 from farm.report.run.markdown import code, prose
+from farm.text import counted
 
 _MARKS = {
     CommitOutcome.FOUND: "🎯 found",
@@ -34,7 +35,7 @@ def _commits(record: BisectRecord) -> list[str]:
     by_id = {each.commit: each for each in record.candidates}
     suspects = [by_id[commit] for commit in record.suspects]
     if record.outcome not in (CommitOutcome.FOUND, CommitOutcome.NARROWED):
-        return [f"Left to search: {len(suspects)} commits. Go on with\n\n    {go_on(record)}"]
+        return [f"Left to search: {counted(len(suspects), 'commit')}. Go on with\n\n    {go_on(record)}"]
     lines = [_commit(each) for each in suspects[:_SHOWN_SUSPECTS]]
     if len(suspects) > _SHOWN_SUSPECTS:
         lines.append(f"- and {len(suspects) - _SHOWN_SUSPECTS} more in bisect.json")

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from farm.model.bisect import Answer, BisectRecord, CommitOutcome, CommitRecord
 from farm.report.bisect.figures import effort, extent, go_on
+from farm.report.console import NamedRows
 from farm.text import one_line
 
 _STYLES = {
@@ -32,7 +33,7 @@ def summary(record: BisectRecord) -> RenderableType:
 
 def _probes(record: BisectRecord) -> Table:
     subjects = {each.commit: each.subject for each in record.candidates}
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = NamedRows()
     for heading in ("commit", "round", "answer"):
         table.add_column(heading, no_wrap=True)
     for heading in ("why", "subject"):

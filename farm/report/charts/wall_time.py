@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from farm.analysis.figures import CaseTime
 from farm.report.charts.chart import Chart, Part, above, across, label, layout
 from farm.report.charts.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
-from farm.text import counting_order, microseconds, one_line
+from farm.text import counted, counting_order, microseconds, one_line
 from jobs.records import TrialRecord
 
 MAX_DEVICES = 64
@@ -84,8 +84,9 @@ def _points(time: CaseTime, trials: Sequence[TrialRecord], shown: Sequence[str])
 
 def _limits(time: CaseTime, baseline_us: float | None) -> list[tuple[float, str, str, str]]:
     """µs, what it is, colour and dash of each limit there is."""
+    binding = time.ceiling_us if time.limit_us == time.ceiling_us else None  # a device's limit binds no simulated run
     found = [
-        (time.ceiling_us, "budget", VERMILION, "solid"),
+        (binding, "ceiling", VERMILION, "solid"),
         (time.ratchet_us, "best landed", GREEN, "dash"),
         (baseline_us, "baseline", PURPLE, "dot"),
     ]
@@ -109,7 +110,7 @@ def _said(time: CaseTime, limits: Sequence[tuple[float, str, str, str]], off: Se
     if time.median_us is not None:
         parts.append(
             f"median {microseconds(time.median_us)}, median absolute deviation {microseconds(time.mad_us)}, "
-            f"{time.samples} samples on {len(time.per_device)} devices"
+            f"{counted(time.samples, 'sample')} on {counted(len(time.per_device), 'device')}"
         )
     else:
         parts.append("nothing was measured")

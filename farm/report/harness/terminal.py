@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from farm.model.run import FileStatus, GateStatus, HarnessRecord, RunRecord
+from farm.report.console import NamedRows
 from farm.report.harness import figures
 from farm.text import one_line
 
@@ -16,7 +16,7 @@ _STYLES = {FileStatus.PASSED: "green", FileStatus.FAILED: "bold red", FileStatus
 def files(record: RunRecord, harness: HarnessRecord) -> RenderableType:
     """The table, why a file did not pass, and what it all was made of."""
     rows = figures.of(record, harness)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = NamedRows()
     for heading, number in (("file", False), ("", False), ("µs", True), ("trials, s", True), ("devices", False)):
         table.add_column(heading, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for row in rows:

@@ -27,7 +27,7 @@ from farm.report.html.case_view import CaseView, case_views
 from farm.report.html.raw_files import MAX_FILES, raw_files
 from farm.report.run import merge_base, provenance
 from farm.report.run.first_findings import reasons
-from farm.text import microseconds, one_line, scientific, share, signed_share
+from farm.text import allowed_outliers, microseconds, one_line, outlier_count, scientific, share, signed_share
 from kernel.clock import Clock
 
 PLOTLY = "plotly-basic.min.js"  # as published on npm; see tools/plotly.py
@@ -140,6 +140,8 @@ def furnish(made: jinja2.Environment) -> None:
         share=share,
         signed=signed_share,
         sci=scientific,
+        outlier_count=outlier_count,
+        allowed_outliers=allowed_outliers,
         moment=_moment,
         json_of=lambda chart: Markup(chart.json()),
     )

@@ -15,7 +15,7 @@ from farm.report.harness import figures
 from farm.report.run import merge_base, provenance
 from farm.report.run.finding_groups import FindingGroup, grouped
 from farm.report.run.first_findings import explanation, median_stages
-from farm.text import microseconds, one_line, scientific, share, signed_share
+from farm.text import allowed_outliers, counted, microseconds, one_line, outlier_count, scientific, share, signed_share
 from kernel.clock import Clock
 
 _SHOWN_FINDINGS = 20  # per gate; a comment has a size limit
@@ -70,7 +70,7 @@ def _harness(record: RunRecord, harness: HarnessRecord) -> list[str]:
     heads = ["file", "", "time, µs", "devices", "trials, s", "what became of it"]
     sections = [prose(harness.selected), *_set_up(harness), _table(heads, cells)]
     if len(rows) > _SHOWN_FILES:
-        sections.append(f"and {len(rows) - _SHOWN_FILES} more files in report.json")
+        sections.append(f"and {counted(len(rows) - _SHOWN_FILES, 'more file')} in report.json")
     return [*sections, *_findings(record)]
 
 
@@ -80,7 +80,7 @@ def _set_up(harness: HarnessRecord) -> list[str]:
         f"- set-up {code(name)}: {prose(outcome)}" + (f", log {code(log)}" if log else "")
         for name, outcome, log in figures.set_up(harness)[:_SHOWN_FINDINGS]
     ]
-    lines += _more(len(harness.setup), _SHOWN_FINDINGS, "steps")
+    lines += _more(len(harness.setup), _SHOWN_FINDINGS, "step")
     return ["\n".join(lines)] if lines else []
 
 
@@ -113,7 +113,7 @@ def _headline(record: RunRecord) -> str:
 
 
 def _times(record: RunRecord) -> list[str]:
-    heads = ["case", "median µs", "MAD µs", "samples", "budget µs", "left", "best landed µs", "against it"]
+    heads = ["case", "median µs", "MAD µs", "samples", "budget µs", "left", "set by"]
     times = case_times(record)
     rows = [
         [
@@ -121,10 +121,9 @@ def _times(record: RunRecord) -> list[str]:
             f"**{microseconds(time.median_us)}**" if time.median_us is not None else "–",
             microseconds(time.mad_us),
             str(time.samples),
-            microseconds(time.ceiling_us),
-            "–" if time.headroom is None else signed_share(time.headroom),
-            microseconds(time.ratchet_us),
-            "–" if time.against_ratchet is None else signed_share(time.against_ratchet),
+            microseconds(time.limit_us),
+            "–" if time.left is None else signed_share(time.left),
+            time.set_by or "–",
         ]
         for time in times
     ]
@@ -143,7 +142,7 @@ def _times(record: RunRecord) -> list[str]:
             for name in devices[:_SHOWN_DEVICES]
         ]
         sections += [*intervals, _table(["device", *(f"{code(time.case)} median µs" for time in times)], rows)]
-        sections += _more(len(devices), _SHOWN_DEVICES, "devices")
+        sections += _more(len(devices), _SHOWN_DEVICES, "device")
     if record.clock is Clock.SIMULATED:
         sections.append("> Simulated µs come from a cost model. They rank programs; they are not a device's µs.")
     return sections
@@ -195,7 +194,7 @@ def _rules(source: SourceRecord) -> list[str]:
     if not source.rule_changes:
         return [f"- rules: the installed ones; this commit changes none of them, {compared}"]
     shown = [f"  - {code(path)}" for path in source.rule_changes[:_SHOWN_FINDINGS]]
-    more = [f"  {line}" for line in _more(len(source.rule_changes), _SHOWN_FINDINGS, "files")]
+    more = [f"  {line}" for line in _more(len(source.rule_changes), _SHOWN_FINDINGS, "file")]
     return [f"- rules: the installed ones; ⚠️ this commit brings others, {compared}:", *shown, *more]
 
 
@@ -210,14 +209,15 @@ def _tolerances(record: RunRecord) -> list[str]:
                     code(case),
                     code(found.output),
                     "✅" if found.passed else "❌",
-                    f"{share(tolerance.outlier_share)} of {share(tolerance.allowed_outlier_share)}",
+                    outlier_count(found.worst),
+                    f"{allowed_outliers(found.worst):,}",
                     scientific(tolerance.max_abs_err),
                     scientific(tolerance.max_rel_err),
                     prose(tolerance.problem) if tolerance.problem else code(where),
                     code(tolerance.reference),
                 ]
             )
-    heads = ["case", "output", "", "outliers, worst of allowed", "max abs err", "max rel err", "where", "reference"]
+    heads = ["case", "output", "", "outliers", "allowed", "max abs err", "max rel err", "where", "reference"]
     return ["### Tolerance", _table(heads, rows)] if rows else []
 
 
@@ -242,7 +242,7 @@ def _findings(record: RunRecord) -> list[str]:
     for judged in open_gates(record):
         groups = grouped(judged.findings)
         lines = [_finding(group) for group in groups[:_SHOWN_FINDINGS]]
-        lines += _more(len(groups), _SHOWN_FINDINGS, "findings")
+        lines += _more(len(groups), _SHOWN_FINDINGS, "finding")
         lines += [f"- {prose(said)}" for said in explanation(record, judged, median_stages(record))[:_SHOWN_FINDINGS]]
         sections += [f"### {prose(judged.name)}: {judged.status.value}", "\n".join(lines) or "- no finding"]
     failed = [build.failure for build in record.builds if build.failure]
@@ -250,7 +250,7 @@ def _findings(record: RunRecord) -> list[str]:
     failed += record.failures
     if failed:
         shown = dict.fromkeys(f"- {found.fault.value} {code(found.kind)}: {prose(found.message)}" for found in failed)
-        lines = [*list(shown)[:_SHOWN_FINDINGS], *_more(len(shown), _SHOWN_FINDINGS, "faults")]
+        lines = [*list(shown)[:_SHOWN_FINDINGS], *_more(len(shown), _SHOWN_FINDINGS, "fault")]
         sections += ["### Faults", "\n".join(lines)]
     return sections
 
@@ -271,7 +271,7 @@ def _stages(record: RunRecord) -> list[str]:
         ]
         if rows:
             table = _table(["stage", "tasks", "mean µs", "total µs over all cores"], rows)
-            more = "".join(f"\n\n{line}" for line in _more(len(totals), _SHOWN_STAGES, "stages"))
+            more = "".join(f"\n\n{line}" for line in _more(len(totals), _SHOWN_STAGES, "stage"))
             heading = f"<details><summary>Slowest stages of the median trial, case {_html(case)}</summary>"
             sections.append(f"{heading}\n\n{table}{more}\n\n</details>")
     return sections
@@ -297,7 +297,7 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def _more(total: int, shown: int, noun: str) -> list[str]:
-    return [f"- and {total - shown} more {noun}"] if total > shown else []
+    return [f"- and {counted(total - shown, f'more {noun}')}"] if total > shown else []
 
 
 def _clock(record: RunRecord) -> str:

@@ -6,10 +6,10 @@ from html import escape
 
 from farm.analysis.figures import case_times
 from farm.model.run import RunRecord, Verdict
-from farm.text import microseconds, one_line, signed_share
+from farm.text import counted, microseconds, one_line, signed_share
 
 _COLOURS = {Verdict.PASSED: "#1a7f37", Verdict.FAILED: "#cf222e", Verdict.ERRORED: "#9a6700"}
-_HEADS = ("case", "median µs", "± MAD", "samples", "budget µs", "left", "against best landed")
+_HEADS = ("case", "median µs", "± MAD", "samples", "budget µs", "left", "set by")
 
 
 def html(record: RunRecord) -> str:
@@ -18,7 +18,7 @@ def html(record: RunRecord) -> str:
     colour = _COLOURS[record.verdict] if record.verdict else "inherit"
     head = f'<strong style="color:{colour}">{word}</strong> {_text(record.reason)}'
     subject = f"{record.kernel} on {record.platform} at {record.commit}, run {record.run_id}"
-    clock = f"{record.clock.value} µs on {len(record.devices)} devices"
+    clock = f"{record.clock.value} µs on {counted(len(record.devices), 'device')}"
     gates = ", ".join(f"{judged.name} {judged.status.value}" for judged in record.gates) or "none judged"
     return (
         f"<div>{head}<br><small>{_text(subject)}</small>"
@@ -34,9 +34,9 @@ def _times(record: RunRecord) -> list[tuple[str, ...]]:
             microseconds(time.median_us),
             microseconds(time.mad_us),
             str(time.samples),
-            microseconds(time.ceiling_us),
-            "–" if time.headroom is None else signed_share(time.headroom),
-            "–" if time.against_ratchet is None else signed_share(time.against_ratchet),
+            microseconds(time.limit_us),
+            "–" if time.left is None else signed_share(time.left),
+            time.set_by or "–",
         )
         for time in case_times(record)
     ]

@@ -12,11 +12,12 @@ from farm.analysis import plausible_gain
 from farm.analysis.figures import CaseTime, WorstOutput, agreement, case_times, open_gates, time_spent, worst_outputs
 from farm.model.run import GateStatus, RunRecord, Verdict
 from farm.report.charts.sparkline import sparkline
+from farm.report.console import NamedRows
 from farm.report.harness.terminal import files
 from farm.report.run import merge_base, provenance
 from farm.report.run.finding_groups import grouped
 from farm.report.run.first_findings import explanation, median_stages
-from farm.text import microseconds, one_line, scientific, share, signed_share
+from farm.text import allowed_outliers, counted, microseconds, one_line, outlier_count, scientific, signed_share
 from kernel.clock import Clock
 
 VERDICT_STYLES = {Verdict.PASSED: "bold green", Verdict.FAILED: "bold red", Verdict.ERRORED: "bold yellow"}
@@ -72,7 +73,7 @@ def _subject(record: RunRecord) -> Text:
 
 def _table(*columns: tuple[str, bool]) -> Table:
     """A borderless table; each column is (heading, is a number)."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = NamedRows()
     for heading, number in columns:
         table.add_column(heading, justify="right" if number else "left", no_wrap=number)
     return table
@@ -80,19 +81,16 @@ def _table(*columns: tuple[str, bool]) -> Table:
 
 def _times(times: list[CaseTime]) -> Table:
     table = _table(("case", False), ("median µs", True), ("± MAD", True), ("budget", True), ("left", True))
-    table.add_column("best landed", justify="right", no_wrap=True)
-    table.add_column("against it", justify="right", no_wrap=True)
+    table.add_column("set by", no_wrap=True)
     for time in times:
-        over = time.headroom is not None and time.headroom < 0
-        slower = time.against_ratchet is not None and time.against_ratchet > 0
+        over = time.left is not None and time.left < 0
         table.add_row(
             Text(one_line(time.case)),
             Text(microseconds(time.median_us), "bold"),
             microseconds(time.mad_us),
-            microseconds(time.ceiling_us),
-            Text("–" if time.headroom is None else signed_share(time.headroom), "red" if over else ""),
-            microseconds(time.ratchet_us),
-            Text("–" if time.against_ratchet is None else signed_share(time.against_ratchet), "red" if slower else ""),
+            microseconds(time.limit_us),
+            Text("–" if time.left is None else signed_share(time.left), "red" if over else ""),
+            time.set_by or "–",
         )
     return table
 
@@ -102,7 +100,9 @@ def _history(case: str, us: Sequence[float], several: bool) -> Text:
     shown = us[-_SHOWN_HISTORY:]
     line = Text(f"history {one_line(case)}  " if several else "history  ", "dim")
     line.append(sparkline(shown), "cyan")
-    return line.append(f"  {len(shown)} runs, {microseconds(min(shown))} to {microseconds(max(shown))} µs", "dim")
+    return line.append(
+        f"  {counted(len(shown), 'run')}, {microseconds(min(shown))} to {microseconds(max(shown))} µs", "dim"
+    )
 
 
 def _outputs(outputs: list[WorstOutput]) -> Table:
@@ -115,8 +115,8 @@ def _outputs(outputs: list[WorstOutput]) -> Table:
         where = f"{tolerance.worst_index} {worst.device} r{worst.repeat}"
         table.add_row(
             Text(("" if worst.passed else "✗ ") + one_line(name), "" if worst.passed else "red"),
-            share(tolerance.outlier_share),
-            share(tolerance.allowed_outlier_share),
+            outlier_count(worst.worst),
+            f"{allowed_outliers(worst.worst):,}",
             scientific(tolerance.max_abs_err),
             scientific(tolerance.max_rel_err),
             Text(one_line(tolerance.problem or where)),
@@ -165,7 +165,7 @@ def _findings(record: RunRecord) -> list[tuple[str, str]]:
             said = one_line(group.message)
             lines.append((label, f"{place}: {said}" if place else said))
         lines += [("", said) for said in explanation(record, judged, median_stages(record))[:_SHOWN_FINDINGS]]
-    return [*lines, ("", f"and {left} more findings in the report")] if left else lines
+    return [*lines, ("", f"and {counted(left, 'more finding')} in the report")] if left else lines
 
 
 def _program(record: RunRecord) -> list[tuple[str, str, bool]]:

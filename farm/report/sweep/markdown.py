@@ -10,7 +10,7 @@ from farm.model.run import Verdict
 from farm.model.sweep import Kind, SweepRecord
 from farm.report.run.markdown import code, prose
 from farm.report.sweep.figures import MEANING, Mark, Square, by_output, conspicuous, swept
-from farm.text import microseconds
+from farm.text import counted, microseconds
 from kernel.clock import Clock
 
 _MARKS = {Verdict.PASSED: "✅ passed", Verdict.FAILED: "❌ failed", Verdict.ERRORED: "⚠️ errored"}
@@ -31,7 +31,8 @@ def _head(record: SweepRecord) -> list[str]:
         f"{code(request.kernel)} on {code(request.platform)} at {code(record.commit)}, sweep {code(record.sweep_id)}"
     )
     cases = ", ".join(code(case) for case in request.cases)
-    what = f"{cases}; seeds {', '.join(map(str, request.seeds))}; {request.repeats} repeats; {len(record.cells)} trials"
+    effort = f"{counted(request.repeats, 'repeat')}; {counted(len(record.cells), 'trial')}"
+    what = f"{cases}; seeds {', '.join(map(str, request.seeds))}; {effort}"
     return [f"## {word}: {prose(record.reason)}", f"{where}  \n{what}"]
 
 
@@ -56,7 +57,7 @@ def _matrix(record: SweepRecord, picture: str | None) -> list[str]:
     )
     seen = {square.mark for row in rows.values() for square in row}
     legend = "; ".join(f"**{mark.value}** {MEANING[mark]}" for mark in Mark if mark in seen)
-    more = [f"and {len(rows) - len(first)} more devices, see the picture"] if len(rows) > len(first) else []
+    more = [f"and {counted(len(rows) - len(first), 'more device')}, see the picture"] if len(rows) > len(first) else []
     shown = [f"![the matrix]({picture})"] if picture else []
     return ["### Bits", table, *more, f"{legend}. Of several seeds the gravest is shown.", *shown]
 
@@ -101,7 +102,7 @@ def _not_reached(record: SweepRecord) -> list[str]:
         for each in record.not_reached[:_SHOWN_DEVICES]
     ]
     if len(record.not_reached) > _SHOWN_DEVICES:
-        lines.append(f"- and {len(record.not_reached) - _SHOWN_DEVICES} more devices")
+        lines.append(f"- and {counted(len(record.not_reached) - _SHOWN_DEVICES, 'more device')}")
     return ["### Not reached", "\n".join(lines)]
 
 

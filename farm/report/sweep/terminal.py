@@ -8,9 +8,10 @@ from rich.text import Text
 
 from farm.analysis.sweep_findings import sentence
 from farm.model.sweep import Kind, SweepRecord
+from farm.report.console import NamedRows
 from farm.report.run.terminal import verdict_text
 from farm.report.sweep.figures import MEANING, Mark, Square, by_output, conspicuous
-from farm.text import microseconds, one_line
+from farm.text import counted, microseconds, one_line
 from kernel.clock import Clock
 
 _SHOWN_FINDINGS = 8
@@ -39,7 +40,7 @@ def _matrix(record: SweepRecord) -> RenderableType:
         for device in finding.devices
         for place in finding.places
     }
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = NamedRows()
     table.add_column("device", no_wrap=True)
     for case, output in heads:
         table.add_column(_head(record, case, output), overflow="fold")
@@ -54,7 +55,7 @@ def _matrix(record: SweepRecord) -> RenderableType:
         table.add_row(Text(one_line(device)), *squares, *times)
     seen = {square.mark for row in rows.values() for square in row}
     legend = ", ".join(f"{mark.value} {MEANING[mark]}" for mark in Mark if mark in seen)
-    more = f"and {len(rows) - len(first)} more devices; " if len(rows) > len(first) else ""
+    more = f"and {counted(len(rows) - len(first), 'more device')}; " if len(rows) > len(first) else ""
     return Group(table, Text(more + legend, "dim"))
 
 
@@ -74,15 +75,16 @@ def _facts(record: SweepRecord) -> Table:
     for finding in record.findings[:_SHOWN_FINDINGS]:
         table.add_row("finding", Text(one_line(sentence(finding))))
     if len(record.findings) > _SHOWN_FINDINGS:
-        table.add_row("", Text(f"and {len(record.findings) - _SHOWN_FINDINGS} more findings in sweep.md", "dim"))
+        table.add_row(
+            "", Text(f"and {counted(len(record.findings) - _SHOWN_FINDINGS, 'more finding')} in sweep.md", "dim")
+        )
     if record.quarantined:
         table.add_row("quarantined", Text(one_line(", ".join(record.quarantined))))
     if record.not_reached:
-        trials = sum(each.missing for each in record.not_reached)
+        trials = counted(sum(each.missing for each in record.not_reached), "trial")
+        devices = counted(len(record.not_reached), "device")
         first = record.not_reached[0]
-        table.add_row(
-            "not reached",
-            Text(one_line(f"{trials} trials on {len(record.not_reached)} devices ({first.device}: {first.why})")),
-        )
+        told = f"{trials} on {devices} ({first.device}: {first.why})"
+        table.add_row("not reached", Text(one_line(told)))
     table.add_row("files", Text(one_line(record.directory) + "/"))
     return table

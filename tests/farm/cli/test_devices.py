@@ -169,7 +169,7 @@ def test_the_table_leaves_columns_out_on_a_narrow_terminal_and_stays_legible() -
         shown = console.export_text()
         assert [part for part in (*parts, "offline", "AICORE") if part not in shown] == []
     assert "not in the cluster; quarantined: 507014: AICORE timeout" in [line.why for line in lines]
-    assert census(lines, 3) == "1 devices, 3 free, 1 suspect, 1 offline"
+    assert census(lines, 3) == "1 device, 3 free, 1 suspect, 1 offline"
 
 
 def test_who_has_a_device_outside_of_runs_stands_beside_its_health() -> None:

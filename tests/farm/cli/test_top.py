@@ -88,7 +88,7 @@ def test_devices_come_in_counting_order_with_state_and_holder_and_the_line_below
     Console(file=out, width=80).print(top.view(look))
     lines = [" ".join(line.split()) for line in out.getvalue().splitlines()]
 
-    assert "cluster head:6379, 1 devices free" in lines[0]
+    assert "cluster head:6379, 1 device free" in lines[0]
     assert lines.index("n/2 healthy run-1") < lines.index("n/10 quarantined –")
     assert "ann@host pid 1, run of [bold]x 3 interactive 12 s" in lines
 

@@ -155,7 +155,7 @@ def test_a_pass_says_on_how_much_and_what_did_not_apply() -> None:
     failed = lost("d9", 0)
     one, two = [trial("d0", 0), failed], [trial("d0", 0), trial("d0", 1), trial("d1", 0), failed]
 
-    assert decide([], one, [PASSED], "", []) == (Verdict.PASSED, "tolerance passed on 1 trials on 1 device")
+    assert decide([], one, [PASSED], "", []) == (Verdict.PASSED, "tolerance passed on 1 trial on 1 device")
     idle = [gate(name, GateStatus.NOT_APPLICABLE) for name in ("budget", "regression")]
     assert decide([], two, [PASSED, *idle, gate("determinism", GateStatus.PASSED)], "", [])[1] == (
         "tolerance, determinism passed on 3 trials on 2 devices; not applicable: budget, regression"

@@ -68,16 +68,16 @@ def test_the_median_stands_against_budget_and_best_landed_time() -> None:
     text = shown(samples.over_budget())
 
     (line,) = [line for line in text.splitlines() if line.startswith("flash-s2 ")]
-    assert line.split() == ["flash-s2", "95.50", "0.00", "90.00", "-6.1", "%", "76.50", "+24.8", "%"]
+    assert line.split() == ["flash-s2", "95.50", "0.00", "76.50", "-24.8", "%", "best", "landed"]
     assert "budget failed" in text
     assert "simulated µs are a cost model's, not a device's" in text
 
 
 def test_the_worst_of_each_output_is_shown_with_its_place() -> None:
-    lines = shown(samples.tolerance_failure()).splitlines()
+    lines = shown(samples.tolerance_failure(), width=100).splitlines()
 
     (q,) = [line for line in lines if line.startswith("✗ q ")]
-    assert "3.1 %" in q
+    assert "130,023 of 4,194,304" in q
     assert "10.0.0.1/1 r0" in q
     assert len([line for line in lines if line.startswith(("kv ", "qr ", "qr_scale "))]) == 3
 
@@ -211,3 +211,23 @@ def test_an_implausible_gain_is_named_with_its_numbers() -> None:
     text = " ".join(shown(samples.from_commit(gains=samples.halved()), width=300).split())
 
     assert "gain flash-s2 takes 76.64 µs instead of 153.28 µs, 50 % less; more than 25 % is implausible" in text
+
+
+def test_one_wrong_element_is_told_as_one_of_all() -> None:
+    one = samples.output("q", passed=False, outlier_share=1 / 4_194_304, allowed_outlier_share=0.0)
+    record = samples.run(trials=[samples.trial("10.0.0.1/0", outputs={"q": one})])
+
+    assert "1 of 4,194,304        0" in shown(record, width=100)
+
+
+@pytest.mark.parametrize(
+    "make", [samples.run, samples.tolerance_failure, samples.over_budget, samples.slower_than_base]
+)
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_every_case_and_output_has_its_whole_name_on_any_screen(make: Callable[[], RunRecord], width: int) -> None:
+    record = make()
+    lines = shown(record, width).splitlines()
+
+    assert max(map(len, lines)) <= width
+    beginnings = {line.removeprefix("✗ ").split(" ")[0] for line in lines if line}
+    assert {*record.cases, *record.trials[0].outputs} <= beginnings
