@@ -21,12 +21,14 @@ from farm.store.row_mapping import RunSummary
 from farm.store.run_store import Store
 from jobs.kernel_process.described import kernel_of
 from kernel.file_kernels import absolute
+from kernel.registry import name_of
+from kernel.spec import Kernel
 
 RunRecord.notebook_html = notebook.html
 
 
 def run(
-    kernel: str = "qkv_proj_rope",
+    kernel: str | Kernel = "qkv_proj_rope",
     *,
     cases: Sequence[str] = (),
     devices: int = 3,
@@ -49,7 +51,8 @@ def run(
 ) -> RunRecord:
     """Validate `kernel` on `devices` devices at once and return the finished record, as `farm run` does.
 
-    `cases` defaults to the kernel's own, `input_set` to the documented one; `tuning` maps knobs to values. The run is
+    `kernel` is a name, a file as `path/to/mine.py:KERNEL`, or the object itself, which has to be in a file. `cases`
+    defaults to the kernel's own, `input_set` to the documented one; `tuning` maps knobs to values. The run is
     in the store, its reports in `out / run_id`. `address` names a Ray cluster; without one a local Ray is started for
     this call and ended with it. `observer` is called with what happens meanwhile.
 
@@ -64,6 +67,7 @@ def run(
     from farm.execution.session import SessionOptions
     from farm.validation import workflow  # Ray and torch: not for those who only read records
 
+    kernel = _named(kernel)
     program = _source(kernel, source, commit, base, seed, require_sandbox)
     request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
     how = SessionOptions(out=Path(out), address=address, wait_s=wait_s, timeouts=timeouts or Timeouts())
@@ -71,7 +75,7 @@ def run(
 
 
 async def run_async(
-    kernel: str = "qkv_proj_rope",
+    kernel: str | Kernel = "qkv_proj_rope",
     *,
     cases: Sequence[str] = (),
     devices: int = 3,
@@ -99,6 +103,7 @@ async def run_async(
     """
     from farm.validation import subprocess_run
 
+    kernel = _named(kernel)
     program = _source(kernel, source, commit, base, seed, require_sandbox)
     request = _request(kernel, cases, devices, repeats, platform, seed, input_set, tuning, priority, selection, program)
     return await subprocess_run.run(request, Path(out), address, wait_s, timeouts or Timeouts())
@@ -116,6 +121,10 @@ def runs(limit: int = 20, *, kernel: str | None = None, verdict: Verdict | None 
     """The newest `limit` runs of the store, newest first; only those of `kernel` and of `verdict` where given."""
     with Store.open(paths.store_url()) as store:
         return store.list(limit, kernel, verdict)
+
+
+def _named(kernel: str | Kernel) -> str:
+    return kernel if isinstance(kernel, str) else name_of(kernel)
 
 
 def _source(

@@ -23,7 +23,7 @@ class CapacityError(UsageError):
         """`present` is how many are `there`: "the cluster has", "free now are"."""
         self.wanted = wanted
         self.present = present
-        super().__init__(f"{wanted} devices asked for, {there} {present}; {remedy}")
+        super().__init__(f"{wanted} device{'' if wanted == 1 else 's'} asked for, {there} {present}; {remedy}")
 
 
 class InfrastructureError(FarmError):
@@ -31,8 +31,13 @@ class InfrastructureError(FarmError):
 
 
 class UnknownRunError(UsageError):
-    """No run of that id is in the store."""
+    """No run of that id is in the store. `near` is the run that was probably meant; "" for none."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, near: str = "") -> None:
         self.run_id = run_id
-        super().__init__(f"no run '{run_id}' in the store; `farm runs` lists them")
+        self.near = near
+        if run_id == "latest":
+            super().__init__("the store has no run yet; `farm run` makes one")
+            return
+        hint = f"did you mean '{near}'? " if near else ""
+        super().__init__(f"no run '{run_id}' in the store; {hint}`farm runs` lists them")

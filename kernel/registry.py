@@ -78,6 +78,26 @@ def kernel_entry(name: str) -> str:
     return found[name].value
 
 
+def name_of(kernel: Kernel) -> str:
+    """Return the name by which every process finds `kernel`: that of an installed one, else its file and attribute.
+
+    Raises `KernelLoadError` for one that is in no file, such as a kernel defined in a cell of a notebook.
+    """
+    for name, entry in _named(KERNELS).items():
+        module = sys.modules.get(entry.module)
+        if module is not None and vars(module).get(entry.attr) is kernel:
+            return name
+    own = sys.modules.get(type(kernel).__module__)
+    for module in (own, *list(sys.modules.values())):
+        file = getattr(module, "__file__", None) or ""
+        attributes = vars(module) if module is not None and file.endswith(".py") else {}
+        for attribute, value in list(attributes.items()):
+            if value is kernel:
+                return file_kernels.absolute(f"{file}:{attribute}")
+    problem = "this object is in no file, and the processes that run it cannot find it"
+    raise KernelLoadError(type(kernel).__name__, problem, "write it to a file, import it from there and pass it again")
+
+
 def find_tunable(name: str) -> TunableKernel:
     """The kernel registered as `name`, which must declare a tuning space. Raises `UnknownNameError`, `TuningError`."""
     from kernel.spec import TunableKernel

@@ -71,15 +71,22 @@ def carry_out(
     *,
     watch: bool,
     as_json: bool,
+    after: Callable[[RunRecord], None],
 ) -> NoReturn:
-    """Run `kernel` on one device of this machine, with `watch` again at each save, and end with the exit code."""
+    """Run `kernel` on one device of this machine, with `watch` again at each save, and end with the exit code.
+
+    `after` gets the record of a run that is not watched, once it is shown.
+    """
     from farm.validation.local_run import LocalRun, open_device
 
     interrupt_on_sigterm()
     with open_device(platform, again=watch) as device:
         run = LocalRun(kernel, request, replace(how, local=device))
-        code = _watch(run, as_json) if watch else of_verdict(show(lambda shown: run.once(shown)[0], as_json).verdict)
-    sys.exit(code)
+        if watch:
+            sys.exit(_watch(run, as_json))
+        record = show(lambda shown: run.once(shown)[0], as_json)
+        after(record)
+    sys.exit(of_verdict(record.verdict))
 
 
 def _watch(run: LocalRun, as_json: bool) -> ExitCode:

@@ -13,6 +13,7 @@ from farm.cli.run import carry_out
 from farm.cli.run_output import shown
 from farm.model.timeouts import Timeouts
 from farm.store.run_store import Store
+from farm.text import one_line
 
 
 @click.command()
@@ -37,6 +38,8 @@ def command(
     with Store.open(paths.store_url()) as store:
         record = store.latest() if run_id == "latest" else store.get(run_id)
     resume.require(record)
+    begun = f"{record.kernel} on {record.platform}, started {record.started_at[:19]}"
+    click.echo(f"farm: going on with run {record.run_id} ({one_line(begun)})", err=True)
     where = out or (Path(record.directory).parent if record.directory else Path("farm-runs"))
     how = SessionOptions(out=where, address=address, wait_s=wait_s, timeouts=timeouts)
     if record.harness is not None:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from farm.cli import local_run, options, submit
+from farm.cli import local_run, options, run_results, submit
 from farm.cli.first_line import announced
 from farm.cli.harness_run import OrHarness
 from farm.cli.run_output import shown
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from farm.execution.session import SessionOptions
     from farm.model.priority import Priority
     from farm.model.run import RunRecord, RunRequest
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 @options.source_options
 @click.option("--local", is_flag=True, help="On one device of this machine: no Ray, no lease, no store.")
 @click.option("--watch", is_flag=True, help="With --local: run again at each save, until Ctrl-C.")
+@click.option(
+    "--update-budget", "landing", metavar="REASON", help="Add the simulated times to the kernel's budget file."
+)
+@click.option("--keep-failing", is_flag=True, help="Save the operands of wrong results, for `farm kernel exec`.")
 @options.out_option
 @options.run_id_option
 @options.cluster_options
@@ -57,6 +63,8 @@ def command(
     require_sandbox: bool,
     local: bool,
     watch: bool,
+    landing: str | None,
+    keep_failing: bool,
     out: Path,
     run_id: str,
     address: str | None,
@@ -81,6 +89,8 @@ def command(
       farm run --case tiny --case flash-s1 --devices 2
       farm run --tuning split_k=2 --json
       farm run mine.py --local --watch --case tiny
+      farm run mine.py --update-budget "fewer copies of x"
+      farm run mine.py --keep-failing
       farm run --source . --commit my-branch --base main
       farm run --address head:6379 --wait 600 --spread nodes --soc Ascend910B1
     """
@@ -91,6 +101,8 @@ def command(
     context = click.get_current_context()
     if watch and not local:
         raise UsageError("--watch runs on this machine at each save; give --local as well")
+    after = run_results.FollowUp(kernel, landing, keep_failing)
+    after.require(watch=watch, of_commit=source is not None or base is not None)
     if local:
         local_run.require_local_options(context)
         devices, repeats = 1, repeats if local_run.is_given(context, "repeats") else local_run.REPEATS
@@ -116,9 +128,9 @@ def command(
 
     how = SessionOptions(out=out, address=address, wait_s=wait_s, timeouts=timeouts, run_id=run_id)
     if local:
-        local_run.carry_out(kernel, platform, asked, how, watch=watch, as_json=as_json)
+        local_run.carry_out(kernel, platform, asked, how, watch=watch, as_json=as_json, after=after)
     found = kernel_of(kernel)
-    carry_out(asked(found), how, as_json, found)
+    carry_out(asked(found), how, as_json, found, after=after)
 
 
 def carry_out(
@@ -127,11 +139,12 @@ def carry_out(
     as_json: bool,
     kernel: Kernel | None = None,
     resumed: RunRecord | None = None,
+    after: Callable[[RunRecord], None] = lambda record: None,
 ) -> NoReturn:
     """Run `request` before the user's eyes and end the process with the verdict's exit code.
 
-    `kernel` is the request's kernel, where it is loaded already.
+    `kernel` is the request's kernel, where it is loaded already. `after` gets the record once it is shown.
     """
     from farm.validation.workflow import resolve, run
 
-    shown(lambda observer: run(resolve(request, how, kernel), how, observer, resumed), as_json)
+    shown(lambda observer: run(resolve(request, how, kernel), how, observer, resumed), as_json, after)

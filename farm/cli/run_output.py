@@ -19,20 +19,30 @@ if TYPE_CHECKING:
     from farm.model.run import RunRecord
 
 
-def shown(run: Callable[[Observer], RunRecord], as_json: bool) -> NoReturn:
-    """Call `run`, show what it does and what it says, and end the process with the verdict's exit code."""
+def shown(
+    run: Callable[[Observer], RunRecord], as_json: bool, after: Callable[[RunRecord], None] = lambda record: None
+) -> NoReturn:
+    """Call `run`, show what it does and what it says, and end the process with the verdict's exit code.
+
+    `after` gets the record once it is shown.
+    """
+    from farm.validation.conduct import INTERRUPTED
+
     interrupt_on_sigterm()
-    sys.exit(of_verdict(show(run, as_json).verdict))
+    record = show(run, as_json)
+    after(record)
+    if record.reason == INTERRUPTED:
+        click.echo(f"farm: go on with it: farm resume {record.run_id}", err=True)
+    sys.exit(of_verdict(record.verdict))
 
 
 def show(run: Callable[[Observer], RunRecord], as_json: bool) -> RunRecord:
     """Call `run`, show what it does and what it says, and return its record."""
-    from rich.console import Console
-
     from farm.cli.run_progress import view
+    from farm.report.console import output_console
     from farm.report.run.terminal import summary
 
-    console = Console(file=sys.stdout)
+    console = output_console()
     chatter = io.StringIO()  # Ray prints what befalls its workers to sys.stdout, from a thread of its own
     with view(console, quiet=as_json) as observer, contextlib.redirect_stdout(chatter):
         record = run(observer)

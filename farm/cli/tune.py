@@ -47,14 +47,14 @@ def command(
     Points that break a guard are never built; points with wrong numbers never win. The search is kept in a file: run
     the same command again to go on, with a higher --trials to go further.
     """
-    from farm.tuning.search import fruitless, patch
+    from farm.tuning.search import fruitless, patch, repository_of
     from jobs.kernel_process.tunable import tunable
 
     with tunable(kernel) as found:
         chosen = case or found.default_case
         request = template(kernel, found, chosen, platform, devices)
         search = _search(found, chosen, platform, trials, quiet=as_json)
-        measure(search, request, found, out, address, wait_s, timeouts, limit_s)
+        runner, _ = measure(search, request, found, out, address, wait_s, timeouts, limit_s)
         best = search.best()
         if best is None:
             click.echo(f"farm: {fruitless(search.measured())}", err=True)
@@ -64,14 +64,16 @@ def command(
             click.echo(json.dumps({**told, "tuning": found.tuning(chosen, best.overrides).as_dict()}, indent=2))
             return
         click.echo(f"best of {len(search.measured())} points: {best.wall_us:.2f} µs")
-        found_patch = patch(found, chosen, best.overrides)
+        found_patch = patch(found, chosen, best, platform, runner.clock)
+        root = repository_of(found.tunings())
         known = {key: values[0] for key, values in found.tuning_space(chosen).items()}
     if not found_patch:
         click.echo("it is the best known tuning already")
         return
     knobs = [f"--tuning {key}={value}" for key, value in best.overrides.items() if value != known[key]]
     click.echo(f"try it: farm run {kernel} --case {chosen} {' '.join(knobs)}")
-    click.echo(found_patch)
+    click.echo(f"keep it: in {root}, give these lines to `git apply` or `patch -p1`\n")
+    click.echo(found_patch, nl=False)
 
 
 def _search(kernel: TunableKernel, case: str, platform: str, trials: int, *, quiet: bool) -> TuningSearch:

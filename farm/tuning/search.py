@@ -21,8 +21,11 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from farm.errors import UsageError
+from farm.model.budgets import load_budget
+from farm.model.landed import rounded_up, with_landed
 from farm.tuning.campaign import Point, disqualification
 from jobs.records import TrialRecord
+from kernel.clock import Clock
 from kernel.errors import TuningError
 from kernel.spec import TunableKernel
 
@@ -150,10 +153,34 @@ def _holds(trial: FrozenTrial, params: Mapping[str, str]) -> bool:
     return trial.state is not TrialState.RUNNING and trial.params == params
 
 
-def patch(kernel: TunableKernel, case: str, overrides: Mapping[str, str]) -> str:
-    """A unified diff of the kernel's tunings file that makes `overrides` the best known tuning of `case`."""
+def repository_of(path: Path) -> Path:
+    """Return the directory that a patch of `path` applies in: its git repository, else where it lies."""
+    path = path.resolve()
+    return next((parent for parent in path.parents if (parent / ".git").exists()), path.parent)
+
+
+def patch(kernel: TunableKernel, case: str, best: Measured, platform: str, clock: Clock) -> str:
+    """Return a unified diff, for the repository's root, that makes `best` the best known tuning of `case`.
+
+    On a simulated `clock` it also adds the time of `best` to the kernel's budget file, where it is a gain: a ratchet
+    that stays behind would let the next change lose it again.
+    """
+    return _tunings_patch(kernel, case, best.overrides) + _budget_patch(kernel, case, best, platform, clock)
+
+
+def _budget_patch(kernel: TunableKernel, case: str, best: Measured, platform: str, clock: Clock) -> str:
+    path = kernel.budgets()
+    budget = load_budget(path, platform, case)
+    landed = budget.ratchet_us if budget else None
+    if clock is not Clock.SIMULATED or best.wall_us is None or landed is None or rounded_up(best.wall_us) >= landed:
+        return ""
+    before = path.read_text(encoding="utf-8")
+    return _diff(path, before, with_landed(before, platform, case, best.wall_us, "found by farm tune"))
+
+
+def _tunings_patch(kernel: TunableKernel, case: str, overrides: Mapping[str, str]) -> str:
     path = kernel.tunings()
-    before = path.read_text()
+    before = path.read_text(encoding="utf-8")
     document = tomlkit.parse(before)
     table = document.setdefault(case, tomlkit.table())
     default, wanted = kernel.defaults(), kernel.tuning(case, overrides).as_dict()
@@ -162,7 +189,9 @@ def patch(kernel: TunableKernel, case: str, overrides: Mapping[str, str]) -> str
             table[key] = value
         elif key in table:
             del table[key]
-    after = tomlkit.dumps(document)
-    name = path.name
-    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{name}", f"b/{name}")
-    return "".join(lines)
+    return _diff(path, before, tomlkit.dumps(document))
+
+
+def _diff(path: Path, before: str, after: str) -> str:
+    name = path.resolve().relative_to(repository_of(path)).as_posix()
+    return "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"a/{name}", f"b/{name}"))

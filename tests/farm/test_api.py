@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from farm.model.run import SourceRequest
 from farm.report.json_report import JsonReport
 from farm.store.run_store import Store
 from farm.validation import subprocess_run
-from kernel.errors import UnknownNameError
+from kernel.errors import KernelLoadError, UnknownNameError
+from kernel.registry import find_kernel, name_of
 from tests.farm import samples
 
 HEAVY = ("ray", "torch", "numpy", "pydantic", "sqlalchemy", "click", "asyncio")
@@ -133,3 +135,20 @@ def test_a_run_is_found_by_id_by_its_beginning_and_by_its_file(
     assert farm.runs(kernel="other") == []
     with pytest.raises(farm.UnknownRunError, match="no run 'nope'"):
         farm.load("nope")
+
+
+def test_a_kernel_object_is_named_as_every_process_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kernel_of_a_person.py").write_text("class Mine: pass\n\nKERNEL = Mine()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = importlib.import_module("kernel_of_a_person").KERNEL
+
+    assert name_of(mine) == f"{tmp_path / 'kernel_of_a_person.py'}:KERNEL"
+    assert name_of(find_kernel("qkv_proj_rope")) == "qkv_proj_rope"
+
+
+def test_a_kernel_object_of_a_notebooks_cell_is_refused_with_what_to_do() -> None:
+    class Cell:
+        pass
+
+    with pytest.raises(KernelLoadError, match=r"in no file.*write it to a file"):
+        api.run(Cell())  # type: ignore[arg-type]

@@ -139,4 +139,4 @@ def test_too_few_devices_are_wrong_usage(leases: Leases) -> None:
 
     result = CliRunner().invoke(main, ["lease", "--", "true"])
 
-    assert (result.exit_code, result.stderr) == (2, "farm: 1 devices asked for, free now are 0; wait\n")
+    assert (result.exit_code, result.stderr) == (2, "farm: 1 device asked for, free now are 0; wait\n")

@@ -125,12 +125,22 @@ def test_a_unique_prefix_names_a_run(store: Store) -> None:
 
 
 def test_latest_is_the_one_started_last(store: Store) -> None:
-    with pytest.raises(UnknownRunError, match="latest"):
+    with pytest.raises(UnknownRunError, match="the store has no run yet"):
         store.latest()
     store.begin(samples.running("b", started_at="2026-11-23T10:00:00.000+00:00"))
     store.begin(samples.running("a", started_at="2026-11-23T11:00:00.000+00:00"))
 
     assert store.latest().run_id == "a"
+
+
+@pytest.mark.parametrize("typed", ["20261123-104500-abcdeg", "20261123-10450x", "20261124-1045"])
+def test_a_mistyped_run_is_answered_with_the_one_that_is_near(store: Store, typed: str) -> None:
+    store.begin(samples.running("20261123-104500-abcdef"))
+
+    with pytest.raises(UnknownRunError, match=r"did you mean '20261123-104500-abcdef'\?"):
+        store.get(typed)
+    with pytest.raises(UnknownRunError, match=r"no run 'other' in the store; `farm runs`"):
+        store.get("other")
 
 
 def test_list_is_newest_first_and_filters(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import UsageError
+from farm.model.budgets import Budget, load_budget
 from farm.report.ledger import markdown, plot
 from farm.tuning.campaign import Campaign
 from farm.tuning.ledger import Ledger
@@ -37,6 +39,8 @@ class Pretended:
     def __init__(self, directory: Path) -> None:
         self._file = directory / "tunings.toml"
         self._file.write_text("# best\n[tiny]\na = 2\nb = 2\n")
+        landed = "landed = [{ us = 22.0, reason = 'first' }]"
+        self.budgets().write_text(f"[a2a3sim.tiny]\nceiling_us = 50.0\nsource = 'a guess'\n{landed}\n")
 
     def tuning(self, case: str, overrides: Mapping[str, str]) -> Knobs:
         knobs = Knobs(**{"a": 2, "b": 2, **{key: int(value) for key, value in overrides.items()}})
@@ -49,6 +53,9 @@ class Pretended:
 
     def tunings(self) -> Path:
         return self._file
+
+    def budgets(self) -> Path:
+        return self._file.with_name("budgets.toml")
 
     def untuned(self, case: str) -> Mapping[str, str]:
         return {"a": "3", "b": "1"}
@@ -198,8 +205,31 @@ def test_a_search_without_a_point_that_counts_gives_a_reason(tmp_path: Path) -> 
 
 
 def test_the_patch_writes_only_what_is_not_default(tmp_path: Path) -> None:
-    text = patch(Pretended(tmp_path), "tiny", {"a": "1", "b": "3"})  # type: ignore[arg-type]
+    best = Measured({"a": "1", "b": "3"}, 9.0, "")
+
+    text = patch(Pretended(tmp_path), "tiny", best, "a2a3sim", Clock.SIMULATED)  # type: ignore[arg-type]
 
     assert "-a = 2\n" in text
     assert "+b = 3\n" in text
     assert "+a" not in text.replace("+++ b", "")
+
+
+def test_the_patch_applies_from_the_repositorys_root_and_lands_the_gain(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    below = tmp_path / "kernels" / "mine"
+    below.mkdir(parents=True)
+    kernel = Pretended(below)
+
+    text = patch(kernel, "tiny", Measured({"b": "3"}, 19.0004, ""), "a2a3sim", Clock.SIMULATED)  # type: ignore[arg-type]
+    subprocess.run(["git", "-C", str(tmp_path), "apply"], input=text, text=True, check=True)
+
+    assert "b = 3\n" in kernel.tunings().read_text()
+    assert load_budget(kernel.budgets(), "a2a3sim", "tiny") == Budget(50.0, 19.001, "a guess")
+
+
+@pytest.mark.parametrize(("us", "clock"), [(22.0, Clock.SIMULATED), (25.0, Clock.SIMULATED), (19.0, Clock.MEASURED)])
+def test_no_budget_changes_without_a_simulated_gain(tmp_path: Path, us: float, clock: Clock) -> None:
+    text = patch(Pretended(tmp_path), "tiny", Measured({"b": "3"}, us, ""), "a2a3sim", clock)  # type: ignore[arg-type]
+
+    assert "tunings.toml" in text
+    assert "budgets.toml" not in text
