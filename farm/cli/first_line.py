@@ -48,7 +48,7 @@ def announced(doing: str, **instead: str) -> Callable[[Command], Command]:
                 _waiting.append(timer)
                 timer.start()
             try:
-                return first_says.__wrapped__(*arguments, **values)  # type: ignore[attr-defined]
+                return first_says.__wrapped__(*arguments, **values)
             finally:
                 no_longer_needed()
 

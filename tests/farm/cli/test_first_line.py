@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import string
@@ -53,6 +54,14 @@ def test_the_quick_commands_exist() -> None:
     assert ALL.keys() > QUICK | DRAWN
 
 
+def ends_at_once() -> None:
+    """A command."""
+
+
+def takes_anything(**values: object) -> None:
+    """Another one."""
+
+
 class SecondsGoBy:
     """A timer whose time is over as soon as it is started."""
 
@@ -62,7 +71,7 @@ class SecondsGoBy:
         self, seconds: float, call: Callable[..., None], arguments: tuple[Any, ...], named: dict[str, Any]
     ) -> None:
         assert 0 < seconds < 2
-        self._call = lambda: call(*arguments, **named)
+        self._call: Callable[[], None] = functools.partial(call, *arguments, **named)
 
     def start(self) -> None:
         self._call()
@@ -90,7 +99,7 @@ def test_a_long_command_says_what_it_does_before_its_first_step(
     command: Any = saying(name)
     seen: list[tuple[str, str]] = []
     monkeypatch.setattr(threading, "Timer", SecondsGoBy)
-    monkeypatch.setattr(command, "__wrapped__", lambda **values: seen.append(tuple(capsys.readouterr())))
+    monkeypatch.setattr(command, "__wrapped__", lambda **values: seen.append((*capsys.readouterr(),)))
     fields = [field for _, field, _, _ in string.Formatter().parse(command.announces) if field]
 
     command(**{field: f"[{field}]" for field in fields})
@@ -110,7 +119,7 @@ def test_a_command_that_ends_sooner_says_nothing(
     NoTimeGoesBy.cancelled = 0
 
     with contextlib.suppress(SystemExit):
-        announced("sweeping")(lambda: ends())()
+        announced("sweeping")(ends)()
 
     assert NoTimeGoesBy.cancelled == 1
     assert capsys.readouterr() == ("", "")
@@ -136,7 +145,7 @@ def test_what_is_said_follows_what_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(threading, "Timer", SecondsGoBy)
-    said = announced("sweeping {kernel}", schema="", resume="going on with {resume}")(lambda **values: None)
+    said = announced("sweeping {kernel}", schema="", resume="going on with {resume}")(takes_anything)
 
     said(kernel="one", schema=False, resume=None)
     said(kernel="one", schema=False, resume="20261201-1")
@@ -170,5 +179,5 @@ def test_the_line_can_be_put_off_and_left_out(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(threading, "Timer", NoTimeGoesBy)
     monkeypatch.setenv(first_line.VARIABLE, "0")
     NoTimeGoesBy.cancelled = 0
-    announced("sweeping")(lambda: None)()
+    announced("sweeping")(ends_at_once)()
     assert NoTimeGoesBy.cancelled == 0
