@@ -27,7 +27,8 @@ from kernel.platforms.protocol import Missing
 from kernel.registry import find_platform, platform_names
 
 OLDEST_PYTHON = (3, 10)
-NEWEST_PYTHON = (3, 12)  # PyPTO 0.2.0 has wheels for 3.10 to 3.12
+NEWEST_PYTHON = (3, 13)  # PyPTO 0.2.0 has wheels for 3.10 to 3.12; the rest runs with 3.13 too
+NEWEST_WITH_PYPTO = (3, 12)
 TOOLS = {  # command → what it is for; on Debian each is a package of the same name
     "git": "names the commit in every report",
     "g++": "builds PyPTO's host calculator",
@@ -83,9 +84,12 @@ def diagnose(platform: str) -> Diagnosis:
 def check_python(version: tuple[int, ...]) -> DoctorCheck:
     """This interpreter's version."""
     text = ".".join(map(str, version))
-    if OLDEST_PYTHON <= version[:2] <= NEWEST_PYTHON:
+    if OLDEST_PYTHON <= version[:2] <= NEWEST_WITH_PYPTO:
         return DoctorCheck(name="python", status=Status.OK, detail=text)
     remedy = "make clean, then make setup PYTHON=python3.12 (3.10 and 3.11 will do as well)"
+    if NEWEST_WITH_PYPTO < version[:2] <= NEWEST_PYTHON:
+        detail = f"{text}; enough for suites and the service, PyPTO needs 3.10 to 3.12"
+        return DoctorCheck(name="python", status=Status.NOTE, detail=detail, remedy=remedy)
     return DoctorCheck(name="python", status=Status.PROBLEM, detail=f"{text}; PyPTO needs 3.10 to 3.12", remedy=remedy)
 
 

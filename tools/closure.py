@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "npu-kernel-farm"
-EXTRAS = ("service", "tune", "test", "postgres", "notify")
+EXTRAS = ("pypto", "service", "tune", "test", "postgres", "notify")
 
 
 def declared() -> dict[str, Any]:

@@ -27,8 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "set-up.json"
 SUPPORTED = ((3, 12), (3, 11), (3, 10))  # in order of preference; PyPTO 0.2.0 has wheels for these
+WITHOUT_PYPTO = ((3, 13),)  # for suites and the service alone; `make setup` does not choose them
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # https://pytorch.org/get-started/locally, "CPU"
-EXTRAS = "service,tune,test"  # whatever a command of `farm` needs, without a database server
+EXTRAS = "pypto,service,tune,test"  # whatever a command of `farm` needs, without a database server
 CUDA_PACKAGE = re.compile(r"nvidia-|cuda-|triton$", re.IGNORECASE)
 
 PREREQUISITES = {  # command → Debian package

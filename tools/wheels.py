@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from tools import closure
-from tools.set_up import ROOT, SUPPORTED, constraints_file
+from tools.set_up import ROOT, SUPPORTED, WITHOUT_PYPTO, constraints_file
 
 WHEELS = ROOT / "constraints" / "wheels.json"
 MACHINES = ("x86_64", "aarch64")
@@ -63,7 +63,7 @@ def chosen(version: tuple[int, ...], machine: str) -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     """Write the file."""
     written = json.loads(WHEELS.read_text()) if WHEELS.exists() else {}
-    for version in SUPPORTED:
+    for version in (*SUPPORTED, *WITHOUT_PYPTO):
         name = f"{version[0]}.{version[1]}"
         if not arguments or name in arguments:
             written[name] = {machine: chosen(version, machine) for machine in MACHINES}

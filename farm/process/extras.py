@@ -11,6 +11,7 @@ EXTRA_OF: Mapping[str, str] = {
     **dict.fromkeys(("apscheduler", "fastapi", "githubkit", "hishel", "itsdangerous", "multipart"), "service"),
     **dict.fromkeys(("oauthlib", "prometheus_client", "python_multipart", "starlette", "uvicorn"), "service"),
     "optuna": "tune",
+    "pypto": "pypto",
     "psycopg": "postgres",
     "pytest": "test",
     "xdist": "test",

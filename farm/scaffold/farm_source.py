@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from farm.source import git_environment
 
 DISTRIBUTION = "npu-kernel-farm"
+EXTRAS = "[pypto,test]"  # what a kernel and its tests need
 _PUBLIC = ("https", "http", "ssh", "git")
 _GIT_S = 30.0
 
@@ -30,13 +31,13 @@ def requirement(distribution: str = DISTRIBUTION) -> str:
         return ""
     origin = found.read_text("direct_url.json")
     if origin is None:
-        return f"{distribution}=={found.version}"
+        return f"{distribution}{EXTRAS}=={found.version}"
     described = json.loads(origin)
     url, commit = str(described.get("url", "")), described.get("vcs_info", {}).get("commit_id", "")
     if "dir_info" in described:
         url, commit = _of_checkout(Path(unquote(urlsplit(url).path)))
     address = _without_credentials(url)
-    return f"{distribution} @ git+{address}@{commit}" if address and commit else ""
+    return f"{distribution}{EXTRAS} @ git+{address}@{commit}" if address and commit else ""
 
 
 def _of_checkout(directory: Path) -> tuple[str, str]:

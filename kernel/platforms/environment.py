@@ -21,7 +21,7 @@ def missing_pypto() -> list[Missing]:
     if version == wanted:
         return []
     why = f"this platform is written for PyPTO {wanted}, found {version or 'none'}"
-    return [Missing(f"pypto {wanted}", why, f"pip install pypto=={wanted}")]
+    return [Missing(f"pypto {wanted}", why, pypto_private.remedy())]
 
 
 def missing_build_tools() -> list[Missing]:

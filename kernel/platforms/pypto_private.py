@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from typing import Any
 from kernel.errors import PlatformUnavailableError
 
 SUPPORTED_VERSION = "0.2.0"
+NEWEST_PYTHON = (3, 12)  # of its wheels; the oldest is 3.10
 
 # Read by PyPTO's native code whenever it opens a directory.
 _OUTPUT_VARIABLE = "TILE_FWK_OUTPUT_DIR"
@@ -44,8 +46,14 @@ def require_version(platform: str) -> None:
     if version == SUPPORTED_VERSION:
         return
     found = f"PyPTO {version} is installed" if version else "PyPTO is not installed"
-    remedy = f"pip install pypto=={SUPPORTED_VERSION} (private interfaces are bound to that version)"
-    raise PlatformUnavailableError(platform, found, remedy)
+    raise PlatformUnavailableError(platform, found, remedy())
+
+
+def remedy() -> str:
+    """Return how PyPTO is installed, which the farm's base does not bring, and with which Python."""
+    extra = f"install the farm with its extra 'pypto', which brings pypto {SUPPORTED_VERSION}"
+    newest = ".".join(map(str, NEWEST_PYTHON))
+    return extra if sys.version_info[:2] <= NEWEST_PYTHON else f"{extra}, with Python {newest} or older"
 
 
 def package_directory() -> Path | None:

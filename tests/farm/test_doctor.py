@@ -124,10 +124,13 @@ def test_missing_git_is_a_note_because_runs_go_without(sound_machine: dict[str, 
         ((3, 9, 18), Status.PROBLEM),
         ((3, 10, 13), Status.OK),
         ((3, 12, 1), Status.OK),
-        ((3, 13, 0), Status.PROBLEM),
+        ((3, 13, 0), Status.NOTE),
+        ((3, 14, 0), Status.PROBLEM),
     ],
 )
-def test_only_pythons_with_a_pypto_wheel_are_supported(version: tuple[int, ...], status: Status) -> None:
+def test_a_python_without_a_wheel_of_pypto_is_a_note_and_one_that_nothing_runs_with_a_problem(
+    version: tuple[int, ...], status: Status
+) -> None:
     assert doctor.check_python(version).status is status
 
 

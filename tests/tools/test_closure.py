@@ -18,8 +18,8 @@ def test_needs_are_followed_and_extras_only_where_they_are_asked_for() -> None:
 def test_the_base_has_none_of_what_extras_are_for() -> None:
     found = closure.base()
 
-    assert {"torch", "ray", "pypto", "click"} <= found
-    assert not found & {"fastapi", "uvicorn", "optuna", "pytest", "psycopg", "apprise", "githubkit"}
+    assert {"torch", "ray", "click"} <= found
+    assert not found & {"fastapi", "uvicorn", "optuna", "pytest", "psycopg", "apprise", "githubkit", "pypto"}
     assert closure.extra("tune") >= {"optuna"} and "torch" not in closure.extra("service")
 
 

@@ -10,7 +10,7 @@ from packaging.tags import Tag, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from tools import closure, wheels
-from tools.set_up import SUPPORTED
+from tools.set_up import SUPPORTED, WITHOUT_PYPTO
 
 LOCK = json.loads(wheels.WHEELS.read_text())
 NEWEST_GLIBC = 36  # of Debian 12, the oldest system that is tried
@@ -26,7 +26,7 @@ def runnable(version: tuple[int, int], machine: str) -> set[Tag]:
 
 
 @pytest.mark.parametrize("machine", wheels.MACHINES)
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", [*SUPPORTED, *WITHOUT_PYPTO])
 def test_each_pin_has_a_wheel_that_runs_there(version: tuple[int, int], machine: str) -> None:
     files = LOCK[f"{version[0]}.{version[1]}"][machine]
     pinned, usable = wheels.pins(version), runnable(version, machine)
@@ -36,7 +36,7 @@ def test_each_pin_has_a_wheel_that_runs_there(version: tuple[int, int], machine:
         assert tags & usable, f"{file} does not run on {machine}"
 
 
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", [*SUPPORTED, *WITHOUT_PYPTO])
 def test_both_machines_get_the_same_packages(version: tuple[int, int]) -> None:
     both = LOCK[f"{version[0]}.{version[1]}"]
 
@@ -49,6 +49,13 @@ def test_nothing_that_ships_is_left_out() -> None:
 
     assert shipped <= set(LOCK[f"{version[0]}.{version[1]}"]["aarch64"])
     assert {"pypto", "torch", "ray", "fastapi"} <= shipped
+
+
+def test_a_python_without_pypto_gets_all_the_rest() -> None:
+    newest, without = LOCK["3.12"]["x86_64"], LOCK["3.13"]["x86_64"]
+
+    assert "pypto" not in without
+    assert {"torch", "ray", "fastapi", "optuna", "pytest", "psycopg", "apprise"} <= newest.keys() & without.keys()
 
 
 def test_a_wheel_of_another_machine_does_not_run() -> None:

@@ -12,9 +12,13 @@ import tomlkit
 from packaging.requirements import Requirement
 
 from farm.errors import InfrastructureError
+from farm.execution import preflight
 from farm.process.extras import EXTRA_OF, MissingExtraError, named
 from farm.store.engine import open_engine
 from farm.testing.suite import run
+from kernel.errors import PlatformUnavailableError
+from kernel.platforms import pypto_private
+from kernel.platforms.a2a3sim import A2A3Sim
 
 PROJECT = tomlkit.parse((Path(__file__).parents[3] / "pyproject.toml").read_text()).unwrap()["project"]
 HIDING = "import sys\nfor module in {hidden}: sys.modules[module] = None\n"  # then importing it raises
@@ -49,12 +53,12 @@ def test_every_extra_that_is_named_exists_and_is_no_part_of_the_base() -> None:
         assert not base & {Requirement(each).name for each in extras[extra]}
 
 
-def test_every_command_of_the_base_can_be_loaded_without_any_extra_and_without_pypto() -> None:
+def test_every_command_of_the_base_can_be_loaded_without_any_extra() -> None:
     code = (
         "import importlib\nfrom farm.cli.app import OWN\nimport farm, kernel.registry, farm.api\n"
         "for name in OWN: importlib.import_module(f'farm.cli.{name}')\nprint('loaded')"
     )
-    done = hidden(sorted([*EXTRA_OF, "pypto"]), code)
+    done = hidden(sorted(EXTRA_OF), code)
 
     assert done.stdout == "loaded\n", done.stderr[-800:]
 
@@ -88,3 +92,18 @@ def test_a_store_on_postgresql_without_its_driver_names_the_extra(monkeypatch: p
 
     with pytest.raises(MissingExtraError, match="extra 'postgres'"):
         open_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", print)
+
+
+@pytest.mark.parametrize(
+    ("python", "said"), [((3, 12), "extra 'pypto', which brings pypto 0.2.0$"), ((3, 13), "with Python 3.12 or older$")]
+)
+def test_a_platform_without_pypto_names_the_extra_in_one_line(
+    python: tuple[int, int], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pypto_private, "installed_version", lambda: "")
+    monkeypatch.setattr(sys, "version_info", (*python, 0))
+
+    with pytest.raises(PlatformUnavailableError, match=said) as refused:
+        preflight.require(A2A3Sim())
+
+    assert "\n" not in str(refused.value)

@@ -48,7 +48,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_what_came_from_an_index_is_pinned_by_its_version(installed: Path) -> None:
-    assert requirement("pinned") == "pinned==1.0"
+    assert requirement("pinned") == "pinned[pypto,test]==1.0"
 
 
 def test_what_came_from_a_repository_is_pinned_by_its_commit_without_credentials(installed: Path) -> None:
@@ -56,14 +56,14 @@ def test_what_came_from_a_repository_is_pinned_by_its_commit_without_credentials
 
     pin = comes_from(installed, url="https://user:secret@git.example:8443/farm.git", vcs_info=vcs)
 
-    assert pin == f"pinned @ git+https://git.example:8443/farm.git@{COMMIT}"
+    assert pin == f"pinned[pypto,test] @ git+https://git.example:8443/farm.git@{COMMIT}"
 
 
 def test_a_checkout_is_pinned_where_its_origin_has_the_commit(installed: Path, checkout: Path) -> None:
     described = {"url": checkout.as_uri(), "dir_info": {"editable": True}}
     head = git(checkout, "rev-parse", "HEAD")
 
-    assert comes_from(installed, **described) == f"pinned @ git+https://git.example/farm.git@{head}"
+    assert comes_from(installed, **described) == f"pinned[pypto,test] @ git+https://git.example/farm.git@{head}"
 
     git(checkout, "commit", "--quiet", "--allow-empty", "-m", "not pushed")
     assert comes_from(installed, **described) == ""
