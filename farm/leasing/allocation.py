@@ -15,12 +15,14 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from farm.cluster import connection
 from farm.cluster.connection import Node
 from farm.errors import InfrastructureError
-from farm.process import device_lock, start_limit
+from farm.process import device_lock, installation, start_limit
+from farm.process.installation import InstallationError
 from farm.process.start_limit import HostLoad, HostOverloadedError
 
 _LOCK_WAIT_S = 2.0  # the process that had the device last may take a moment to end
 _START_SHARE = 0.25  # of a worker's start limit: a process that imports next to nothing
 _FETCH_S = 60.0  # for an answer that is there
+_NO_CODE = "failed to import on the worker"  # in what Ray says of a function that a node has not
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ class DeviceAllocation:
 def identify(groups: Sequence[PlacementGroup], asked: Sequence[str]) -> list[DeviceAllocation]:
     """Return what is behind each group; asked by a task that runs there, since only there Ray reports the index.
 
-    `asked` has the id of each group's node. Raises `InfrastructureError`, and `HostOverloadedError` for the first node
-    that does not start the task within its start limit.
+    `asked` has the id of each group's node. Raises `InfrastructureError`, `HostOverloadedError` for the first node that
+    does not start the task within its start limit, and `InstallationError` where a node has not the code of it.
     """
     task = ray.remote(_where_am_i)
     references = [
@@ -56,11 +58,8 @@ def identify(groups: Sequence[PlacementGroup], asked: Sequence[str]) -> list[Dev
         for group in groups
     ]
     _require_answers(references, asked)
-    try:
-        answers: list[tuple[str, int, str, HostLoad]] = ray.get(references, timeout=_FETCH_S)
-    except (RayError, GetTimeoutError) as error:
-        raise InfrastructureError(f"a device Ray gave could not be reached: {type(error).__name__}") from error
     nodes = connection.nodes()
+    answers = [_answer(reference, nodes, node_id) for reference, node_id in zip(references, asked, strict=True)]
     if gone := [node_id for node_id, *_ in answers if node_id not in nodes]:
         raise InfrastructureError(f"a device Ray gave is on node {gone[0]}, which has left the cluster")
     return [
@@ -93,6 +92,18 @@ def _require_answers(references: list[Any], asked: Sequence[str]) -> None:
         node = connection.nodes().get(node_id)
         name = node.name if node is not None else node_id
         raise HostOverloadedError(name, "the process that looks at a device", limit_s, None, node_id)
+
+
+def _answer(reference: Any, nodes: Mapping[str, Node], node_id: str) -> tuple[str, int, str, HostLoad]:
+    try:
+        answer: tuple[str, int, str, HostLoad] = ray.get(reference, timeout=_FETCH_S)
+    except (RayError, GetTimeoutError) as error:
+        if _NO_CODE in str(error):
+            name = nodes[node_id].name if node_id in nodes else node_id
+            here = f"install the one in {installation.root()} there"
+            raise InstallationError(f"node {name} runs another release of the farm, or none; {here}") from error
+        raise InfrastructureError(f"a device Ray gave could not be reached: {type(error).__name__}") from error
+    return answer
 
 
 def _strategy(group: PlacementGroup) -> PlacementGroupSchedulingStrategy:

@@ -78,7 +78,7 @@ class SweepExecutor:
         for slot, device in devices.items():
             if self._names.get(slot, device.id) != device.id:
                 unfit = self._replaced.pop(slot, True)
-                why = "its canary failed" if unfit else "its host did not start a worker in time"
+                why = "its canary failed" if unfit else "it could no longer be used"
                 self._leave_alone(slot, why, unfit=unfit)
         unknown = {slot: device for slot, device in devices.items() if self._names.get(slot) != device.id}
         if unknown:

@@ -118,9 +118,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, farm_home: Path) -> Iterat
 
 
 @contextlib.contextmanager
-def measuring(home: Path, cluster: LocalCluster) -> Iterator[subprocess.Popen[str]]:
+def measuring(home: Path, cluster: LocalCluster, repeats: int = REPEATS) -> Iterator[subprocess.Popen[str]]:
     """A `farm run` as a process, whose first trials have ended."""
-    what = ["--platform", "fake", "--case", "tiny", "--devices", "2", "--repeats", str(REPEATS)]
+    what = ["--platform", "fake", "--case", "tiny", "--devices", "2", "--repeats", str(repeats)]
     command = [*FARM, "run", *what, "--address", cluster.address, "--out", str(home / "runs")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env(home)) as process:
         assert process.stdout is not None
@@ -164,6 +164,19 @@ def test_a_run_whose_head_freezes_ends(tmp_path: Path, cluster: LocalCluster, in
 
     assert took_s < (10 if interrupt else 35)
     assert ("interrupted" if interrupt else f"has not answered for {SILENT_S} s") in printed
+    assert list((tmp_path / "runs").glob("*/report.json"))
+
+
+@pytest.mark.ray
+def test_a_run_whose_own_raylet_is_frozen_goes_on(tmp_path: Path, cluster: LocalCluster) -> None:
+    """Calls go from the driver to the workers and back; the raylet between them is needed for new processes alone."""
+    with measuring(tmp_path, cluster, repeats=4) as process, frozen(head_processes(cluster, "raylet")):
+        assert process.stdout is not None
+        printed = process.stdout.read()
+        code = process.wait()
+
+    assert code == 0, printed
+    assert "passed" in printed
     assert list((tmp_path / "runs").glob("*/report.json"))
 
 
