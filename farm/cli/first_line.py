@@ -1,4 +1,4 @@
-"""The first line of a command that takes long: what it does, where nothing else has told so within a second.
+"""The first line of a command that takes long: what it does, printed after a second.
 
 It goes to stderr, with `--json` as well: stdout is the answer's. A command that ends sooner prints no such line, so
 that a mistake in its arguments is one line as ever.
@@ -32,7 +32,7 @@ def announced(doing: str, **instead: str) -> Callable[[Command], Command]:
 
     Args:
         doing: In a few words, with the command's own parameters in braces; a list is joined by spaces.
-        instead: Parameter → what is said in place of `doing` where that parameter is given; the first that is given
+        instead: Parameter → what is printed in place of `doing` where that parameter is given; the first that is given
             counts. "" for nothing, where the command then only prints a text.
     """
 
@@ -59,7 +59,7 @@ def announced(doing: str, **instead: str) -> Callable[[Command], Command]:
 
 
 def no_longer_needed() -> None:
-    """Say nothing where nothing was said yet: the command has ended, or draws its progress."""
+    """Say nothing where nothing was printed yet: the command has ended, or draws its progress."""
     while _waiting:
         _waiting.pop().cancel()
 

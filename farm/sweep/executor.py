@@ -113,7 +113,7 @@ class SweepExecutor:
         return after
 
     def replaced(self, slot: int, replaced: Replaced) -> None:
-        """A sweep moves no trial; why the slot had to move decides what is said of the device it left."""
+        """A sweep moves no trial; why the slot had to move decides how the device it left is reported."""
         self._replaced[slot] = bool(replaced.unfit)
 
     def lost(self, slot: int, failure: Failure) -> None:
