@@ -10,7 +10,7 @@ from farm.model.device_health import Health, HealthBook, of_probe
 from farm.timestamps import now
 
 
-class Examination:
+class DeviceExamination:
     """Of the devices of one lease. Several threads may use it."""
 
     def __init__(self, workers: Workers, platform: str, book: HealthBook) -> None:

@@ -23,7 +23,7 @@ from farm.leasing.allocation import DeviceAllocation, nodes_first
 from farm.leasing.device_jobs import Ready
 from farm.leasing.device_lease import PlatformFactory, Replaced, Waiting, card_of
 from farm.leasing.device_queue import QueueEntry
-from farm.leasing.examination import Examination, problem
+from farm.leasing.examination import DeviceExamination, problem
 from farm.leasing.placement import Locked, Placement, at_once
 from farm.leasing.queue_client import QueueClient
 from farm.leasing.worker import DeviceKeeper, DeviceWorker
@@ -74,7 +74,7 @@ class Lease:
         `ahead` is built on each node while devices are still being leased.
         """
         self._workers = Workers(platform, cache, environment, worker, confinement, ahead)
-        self._examination = Examination(self._workers, name, book)
+        self._examination = DeviceExamination(self._workers, name, book)
         self._platform = name
         self._book = book
         self._health: Mapping[str, Health] = {}
