@@ -10,7 +10,7 @@ from typing import Any, cast
 from farm.errors import InfrastructureError
 from farm.execution.deadlines import RunDeadlines
 from farm.execution.in_flight import InFlightTrial, InFlightTrials, TrialOutcome
-from farm.leasing.device_lease import DeviceLease, Replaced
+from farm.leasing.device_lease import DeviceLease, Replaced, card_of
 from farm.model.run import DeviceRecord
 from jobs.records import Failure, Fault, TrialRecord, TrialRequest, TrialStatus
 from kernel.clock import Clock
@@ -27,6 +27,7 @@ class PaperLease:
         self.spares = list(spares)
         self.broken = False
         self.moves_when_renewed = False  # as where the canary of the device fails in the fresh process
+        self.unfit_when_moved = True  # as there, and not where the host of the device is overloaded
         self.renewed: list[str] = []
         self.replaced: list[str] = []
         self.others_wait = False
@@ -52,11 +53,14 @@ class PaperLease:
     def stages(self) -> dict[int, str]:
         return {}
 
-    def renew(self, slot: int) -> None:
-        self.renewed.append(self.held[slot].id)
+    def renew(self, slot: int) -> Replaced | None:
+        left = self.held[slot]
+        self.renewed.append(left.id)
         self._require_working(slot)
-        if self.moves_when_renewed and self.spares:
-            self.held[slot] = self.spares.pop(0)
+        if not (self.moves_when_renewed and self.spares):
+            return None
+        self.held[slot] = self.spares.pop(0)
+        return Replaced(True, card_of(left) if self.unfit_when_moved else "")
 
     def replace(self, slot: int) -> Replaced:
         self.replaced.append(self.held[slot].id)

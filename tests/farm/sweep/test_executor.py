@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from farm.model.sweep import Cell
 from farm.sweep.executor import WARM_UP, SweepExecutor
 from farm.sweep.journal import Journal
 from farm.sweep.observer import SweepObserver
@@ -47,6 +48,20 @@ def test_each_device_makes_its_trials_and_no_more(tmp_path: Path) -> None:
     assert sorted(started) == [(f"node0/{index}", repeat, 0) for index in (0, 1) for repeat in (0, 1)]
     assert list(state.due()) == ["node1/0"]
     assert len(state.journal.recover()) == 4
+
+
+def test_what_lands_together_is_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    append = Journal.append
+
+    def counted(journal: Journal, cells: Iterable[Cell]) -> None:
+        written.append(len(list(cells)))
+        append(journal, cells)
+
+    monkeypatch.setattr(Journal, "append", counted)
+    execute(tmp_path, PaperLease(fleet(4)), well, planned=4)
+
+    assert [number for number in written if number] == [4, 4]
 
 
 def test_a_noisy_platform_warms_up_once_a_process_and_keeps_its_bits(tmp_path: Path) -> None:
@@ -108,17 +123,24 @@ def test_a_case_that_several_devices_cannot_run_is_given_up(tmp_path: Path) -> N
     assert (state.doomed, state.due()) == ({CASE}, {})
 
 
-def test_a_slot_that_moves_does_the_work_of_its_new_device_and_not_of_the_old(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("unfit", "why"), [(True, "its canary failed"), (False, "it could no longer be used")], ids=["unfit", "overloaded"]
+)
+def test_a_slot_that_moves_does_the_work_of_its_new_device_and_not_of_the_old(
+    tmp_path: Path, unfit: bool, why: str
+) -> None:
     devices = fleet(2)
     lease = PaperLease(devices[:1], devices[1:])
     lease.moves_when_renewed = True
+    lease.unfit_when_moved = unfit
 
     state, started = execute(
         tmp_path, lease, lambda device, *_: Fault.DEVICE if device == devices[0].id else None, planned=2
     )
 
     assert started == [(devices[0].id, 0, 0), (devices[1].id, 0, 0), (devices[1].id, 1, 0)]
-    assert state.gone == {devices[0].id: "its canary failed"}
+    assert state.gone == {devices[0].id: why}
+    assert state.unfit == ({devices[0].id} if unfit else set())
     assert {each.device for each in state.cells} == {devices[1].id}
 
 
