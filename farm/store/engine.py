@@ -32,6 +32,7 @@ _BUSY_MS = 30_000  # how long a writer waits for another one
 _OPEN_WAIT_S = 120  # how long an open waits for another process's migration
 _CHECKED_BYTES = 256 << 20  # a full check reads the whole file; beyond this size only its head is read
 TREE = Migrations("the store's", Path(__file__).with_name("migrations"), REVISION, "alembic_version", 0x6E70_7566)
+_UNWRITABLE = ("unable to open database file", "readonly database")  # SQLITE_CANTOPEN, SQLITE_READONLY
 _DAMAGE = ("file is not a database", "malformed")  # SQLITE_NOTADB, SQLITE_CORRUPT; 3.10 has no codes on the error
 
 
@@ -41,11 +42,11 @@ class StoreError(InfrastructureError):
     `away` says whether the same may succeed later: it is locked, full, restarting or cannot be reached.
     """
 
-    def __init__(self, doing: str, cause: Exception) -> None:
+    def __init__(self, doing: str, cause: Exception, remedy: str = "") -> None:
         self.away = isinstance(cause, (OperationalError, InterfaceError))
         detail = getattr(cause, "orig", None) or cause
         lines = str(detail).strip().splitlines() or [type(detail).__name__]
-        super().__init__(f"the store could not be {doing}: {lines[0]}")
+        super().__init__(f"the store could not be {doing}: {lines[0]}{remedy}")
 
 
 class StoreSilentError(StoreError):
@@ -74,8 +75,14 @@ def open_engine(url: str, warn: Warn) -> Engine:
         raise InfrastructureError(f"the store {path} is locked by another process; try again") from None
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         engine.dispose()
-        raise StoreError("opened", error) from error
+        raise StoreError("opened", error, _remedy(error)) from error
     return engine
+
+
+def _remedy(error: Exception) -> str:
+    """What to do where a store's file can be neither made nor written; "" for any other refusal."""
+    unwritable = isinstance(error, OSError) or any(sign in str(error) for sign in _UNWRITABLE)
+    return "; choose a place that you may write to with FARM_HOME or FARM_STORE" if unwritable else ""
 
 
 @contextmanager

@@ -55,8 +55,9 @@ def gitlab_script() -> str:
 
 
 def jenkins_script() -> str:
-    [script] = re.findall(r"script: \'\'\'(.*?)\'\'\'", (CI / "snippets" / "Jenkinsfile").read_text(), re.DOTALL)
-    return script
+    found = re.search(r"script: '''(.*?)'''", (CI / "snippets" / "Jenkinsfile").read_text(), re.DOTALL)
+    assert found
+    return found[1]
 
 
 @pytest.fixture
@@ -174,7 +175,7 @@ def test_the_action_empties_nothing_but_a_directory_of_the_workspace(tmp_path: P
     words, done = of_action(tmp_path, OUT=out)
 
     assert (done.returncode, words) == (2, [])
-    assert done.stdout.startswith("::error title=farm::out is no directory below")
+    assert done.stdout.startswith("::error title=farm::out must be a directory below")
     assert (tmp_path / "kept").exists()
 
 

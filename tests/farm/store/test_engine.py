@@ -178,3 +178,10 @@ def test_many_may_open_it_at_once_and_one_of_them_prepares_it(path: Path, damage
     with open_store(path) as store:
         assert {run.run_id for run in store.list()} == {f"run-{number}" for number in range(8)}
     assert len(said) == len(list(path.parent.glob("*.corrupt-*"))) == (1 if damaged else 0)
+
+
+def test_a_place_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StoreError, match=r"file.*; choose a place that you may write to with FARM_HOME or FARM_STORE"):
+        open_store(tmp_path / "file" / "below" / "farm.db")
