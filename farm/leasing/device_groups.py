@@ -14,6 +14,7 @@ from farm.errors import InfrastructureError
 _NODE_ID_LABEL = "ray.io/node-id"
 # What is free is placed within 0.1 s; on a machine that is full within some seconds.
 _PLACE_S = 5.0
+_EACH_S = 0.05  # more for each device: the head places about a hundred in a second
 _LOOK_S = 1  # whole seconds: Ray takes a fraction for zero
 
 
@@ -44,8 +45,9 @@ class DeviceGroups:
         if not nodes:
             return []
         groups: list[PlacementGroup] = []
-        head_call.bounded("place devices", self._create, nodes, groups, into)
-        ready: bool = head_call.bounded("place devices", _ready, groups)
+        limit_s = head_call.answer_s() + _EACH_S * len(nodes)
+        head_call.bounded("place devices", self._create, nodes, groups, into, limit_s=limit_s)
+        ready: bool = head_call.bounded("place devices", _ready, groups, limit_s=limit_s)
         with self._changing:
             self._settled += groups
         return groups if ready else []
@@ -54,6 +56,7 @@ class DeviceGroups:
         """Give the devices of `groups` back. Unknown ones are removed already. Raises `HeadSilentError`."""
         mine = [group for group in self._held if group in groups]
         if mine:
+            limit_s = head_call.answer_s() + _EACH_S * len(mine) if limit_s is None else limit_s
             head_call.bounded("free devices", self._remove, mine, limit_s=limit_s)
             with self._changing:
                 self._held = [group for group in self._held if group not in mine]
@@ -85,7 +88,7 @@ class DeviceGroups:
 
 
 def _ready(groups: Sequence[PlacementGroup]) -> bool:
-    end = time.monotonic() + _PLACE_S
+    end = time.monotonic() + _PLACE_S + _EACH_S * len(groups)
     for group in groups:
         while not group.wait(_LOOK_S):
             if time.monotonic() > end:

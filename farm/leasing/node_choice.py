@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Collection, Mapping
 
@@ -48,7 +49,12 @@ def _packed(left: Mapping[str, int], count: int) -> list[str]:
 
 def _spread(left: Mapping[str, int], count: int) -> list[str]:
     chosen: Counter[str] = Counter()
+    # The least used node first, of those the one with the most left: a heap, for thousands of devices on as many nodes.
+    waiting = [(0, -number, node) for node, number in left.items()]
+    heapq.heapify(waiting)
     for _ in range(count):
-        open_nodes = [node for node in left if chosen[node] < left[node]]
-        chosen[min(open_nodes, key=lambda node: (chosen[node], chosen[node] - left[node], node))] += 1
+        used, _, node = heapq.heappop(waiting)
+        chosen[node] = used + 1
+        if chosen[node] < left[node]:
+            heapq.heappush(waiting, (chosen[node], chosen[node] - left[node], node))
     return list(chosen.elements())

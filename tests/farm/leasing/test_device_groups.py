@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from farm.cluster import head_call
 from farm.errors import InfrastructureError
 from farm.leasing import device_groups
 from farm.leasing.device_groups import DeviceGroups
@@ -54,3 +56,23 @@ def test_one_that_was_placed_is_removed_at_once(calls: list[str]) -> None:
     groups.remove([group])
 
     assert calls == ["create", "wait", "remove"]
+
+
+def test_thousands_of_devices_have_longer_to_be_placed_than_three(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    def bounded(doing: str, call: Callable[..., Any], *arguments: Any, limit_s: float) -> Any:
+        limits.append(limit_s)
+        return call(*arguments)
+
+    monkeypatch.setattr(head_call, "bounded", bounded)
+
+    for count in (3, 3000):
+        groups = DeviceGroups()
+        groups.remove(groups.ask([f"n{number}" for number in range(count)], []))
+
+    few, many = limits[:3], limits[3:]
+    assert all(30 <= each < 31 for each in few)
+    assert all(each >= 30 + 100 for each in many)
