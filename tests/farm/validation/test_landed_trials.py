@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from farm.atomic_file import write_whole
 from farm.execution.observer import Observer
 from farm.execution.session import SessionOptions
 from farm.model.run import RunRequest, Verdict
-from farm.report import write
 from farm.report.json_report import JsonReport
 from jobs.records import TaskRecord, TrialRecord
 from kernel.platforms.protocol import Execution, Task
@@ -66,7 +66,7 @@ def test_the_tasks_of_one_trial_at_most_are_objects_at_any_time(
 ) -> None:
     monkeypatch.setattr("farm.validation.workflow.leased", direct_lease.leased(2))
     counts = Counts()
-    monkeypatch.setattr(write, "write_whole", counting(counts, write.write_whole))
+    monkeypatch.setattr("farm.report.write.write_whole", counting(counts, write_whole))
     request = RunRequest(
         kernel="qkv_proj_rope",
         cases=["tiny"],
