@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from farm.store.row_mapping import RunSummary
     from jobs.records import BuildRecord, Failure, Fault, OutputRecord, ToleranceRecord, TrialRecord, TrialStatus
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "farm.api": ("load", "run", "run_async", "runs"),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import secrets
+import shutil
 import signal
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +32,16 @@ settings.load_profile("untimed")
 
 # A slow machine must not decide whether a command that ends at once has said what it does.
 os.environ["FARM_FIRST_LINE_AFTER"] = "0"
+
+# A Ray that is started in a test process asks for a token, and so does each later connection of that process to another
+# one. So all that the tests start ask for the same one, in whatever order files come. Another test process inherits it.
+if "FARM_TESTS_RAY_TOKEN" not in os.environ:
+    own_directory = Path(tempfile.mkdtemp(prefix="farm-tests-"))
+    atexit.register(shutil.rmtree, own_directory, ignore_errors=True)
+    token = own_directory / "ray_token"
+    token.write_text(secrets.token_hex(32))
+    os.environ["FARM_TESTS_RAY_TOKEN"] = str(token)
+os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=os.environ["FARM_TESTS_RAY_TOKEN"])
 
 # A suite started in the background may have been told to ignore Ctrl-C, and so would every process that it starts. The
 # tests that interrupt one mean it.
@@ -62,6 +77,21 @@ def quick_databases() -> Iterator[None]:
 def sim_cache() -> Path:
     """A cache that outlives the tests, because PyPTO's calculator takes 20 s and more to build."""
     return Path(os.environ.get("FARM_TEST_CACHE") or platformdirs.user_cache_path("farm-tests"))
+
+
+@pytest.fixture(scope="session")
+def python_with_torch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Python that has loaded torch."""
+    from tests.warm_python import warm_python  # for few tests
+
+    with warm_python(tmp_path_factory.mktemp("python")) as started:
+        yield started
+
+
+@pytest.fixture
+def warm(python_with_torch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes are started with it."""
+    monkeypatch.setattr(sys, "executable", python_with_torch)
 
 
 @pytest.fixture(scope="session")

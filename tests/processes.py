@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import psutil
 
 MARK = "FARM_TESTED_BY"  # in the environment of processes a test starts: its own process, as tests run side by side
+
+
+def forking_context() -> ForkServerContext:
+    """Starts processes that need not load the store: they are forked from one that has."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "farm.store.run_store", "tests.farm.samples"])
+    return context
 
 
 @contextlib.contextmanager

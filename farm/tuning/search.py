@@ -30,7 +30,7 @@ from kernel.errors import TuningError
 from kernel.spec import TunableKernel
 
 # Proposals in a row that break a guard before the space counts as exhausted around here.
-_MAX_REFUSED = 300
+MAX_REFUSED = 300
 _SEED = 0  # of the sampler: the same study twice proposes the same points
 
 
@@ -63,7 +63,7 @@ class TuningSearch:
         """The next point that holds every guard and has not been measured; None when there are enough."""
         if len(self.measured()) + len(self._asked) >= self.trials:
             return None
-        for _ in range(_MAX_REFUSED):
+        for _ in range(MAX_REFUSED):
             trial = self.study.ask(self._distributions())
             overrides = dict(trial.params)
             try:

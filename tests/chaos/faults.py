@@ -18,7 +18,6 @@ from tests import clusters
 from tests.chaos.authors import Authors
 from tests.network_namespaces import Beyond
 
-LASTS_S = (2.0, 5.0)  # a freeze, a cut, a lock, a full disk, the absence of a node
 _BLOCK = b"\0" * (1 << 20)
 
 
@@ -43,6 +42,7 @@ class Faults:
     scene: Scene
     random: random.Random
     say: Callable[[str], None]
+    lasts_s: tuple[float, float]  # a freeze, a cut, a lock, a full disk, the absence of a node
     _undo: list[tuple[float, Callable[[], str]]] = field(default_factory=list)
     _hit: set[str] = field(default_factory=set)  # runs that have lost a worker to us
 
@@ -83,7 +83,7 @@ class Faults:
         return bool(self._undo)
 
     def _later(self, action: Callable[[], str]) -> None:
-        self._undo.append((time.monotonic() + self.random.uniform(*LASTS_S), action))
+        self._undo.append((time.monotonic() + self.random.uniform(*self.lasts_s), action))
 
     def _worker(self) -> tuple[int, str]:
         """A live worker of a run under way: its process, and what it is called."""

@@ -38,7 +38,8 @@ from tests.waiting import came_true
 
 NODES, PER_NODE = 3, 2
 FIRST_S = 4.0  # until the first drivers have something to lose
-BETWEEN_S = (2.0, 4.0)
+# Between two faults, and for how long one lasts that is undone.
+BETWEEN_S, LASTS_S = (2.0, 4.0), (2.0, 5.0)
 COUNT_EVERY_S = 0.5
 # Faults for a run that has ended, at most: on a slow machine, as many as on a fast one, which then meet the same runs.
 FAULTS_A_RUN = 1.0
@@ -64,8 +65,11 @@ class Outcome:
 class Monkey:
     """Keeps drivers busy until `runs` runs have ended and each kind of fault was tried."""
 
-    def __init__(self, runs: int, seed: int, home: Path, drivers: int = 3) -> None:
+    def __init__(self, runs: int, seed: int, home: Path, drivers: int = 3, pace: float = 1.0) -> None:
+        """At a `pace` above 1 faults follow each other faster, and last less."""
         self._random = random.Random(seed)
+        self._between_s = (BETWEEN_S[0] / pace, BETWEEN_S[1] / pace)
+        self._lasts_s = (LASTS_S[0] / pace, LASTS_S[1] / pace)
         self._home = home
         self._drivers = drivers
         self._begin = time.monotonic()
@@ -89,7 +93,7 @@ class Monkey:
             if beyond:
                 self._add_beyond(stack, beyond, cluster.address)
             scene = Scene(cluster, nodes, authors, store, database, beyond, disk, PER_NODE)
-            self._reign(scene, Faults(scene, self._random, self._say))
+            self._reign(scene, Faults(scene, self._random, self._say, self._lasts_s))
             self.outcome.free_at_end = self._settled_free()
             self.outcome.records = [store.get(each.run_id) for each in store.list(limit=10_000)]
             self.outcome.wanted = authors.wanted
@@ -132,7 +136,7 @@ class Monkey:
                     self.outcome.faults[kind] += 1
                     if first:
                         first.popleft()
-                    next_fault = time.monotonic() + self._random.uniform(*BETWEEN_S)
+                    next_fault = time.monotonic() + self._random.uniform(*self._between_s)
             time.sleep(0.1)
         while faults.undo():
             time.sleep(0.1)

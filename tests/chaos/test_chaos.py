@@ -1,6 +1,6 @@
 """Everything is killed, frozen, cut and filled: each run ends with one verdict, none wrong or lost, no device leaked.
 
-`make test` does so with six runs and each kind of fault once, `make test-long` with fifty runs.
+`make test` does so with four runs and each kind of fault once, shortly, `make test-long` with fifty runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from farm.model.run import Verdict
 from tests.chaos import monkey
 
-RUNS = int(os.environ.get("FARM_CHAOS_RUNS", "6"))
+RUNS = int(os.environ.get("FARM_CHAOS_RUNS", "4"))
 SEED = int(os.environ.get("FARM_CHAOS_SEED", "1"))
 # Devices of a killed driver are free within seconds, those of a node that is silent when Ray has given it up.
 STRANDED_S = 30.0
@@ -21,7 +21,8 @@ STRANDED_S = 30.0
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> monkey.Outcome:
-    return monkey.Monkey(RUNS, SEED, tmp_path_factory.mktemp("chaos"), drivers=2 if RUNS < 10 else 3).run()
+    drivers, pace = (2, 2.5) if RUNS < 10 else (3, 1.0)
+    return monkey.Monkey(RUNS, SEED, tmp_path_factory.mktemp("chaos"), drivers, pace).run()
 
 
 @pytest.mark.ray

@@ -22,7 +22,12 @@ INPUT_SETS = {
     "swiglu_int8": tuple(find_kernel("swiglu_int8").input_sets),
     "paged_attention": tuple(find_kernel("paged_attention").input_sets),
 }
-INPUTS = [(kernel, input_set) for kernel, sets in INPUT_SETS.items() for input_set in sets]
+# One worker for each kernel, under `--dist loadgroup`: each worker that runs it compiles it.
+INPUTS = [
+    pytest.param(kernel, input_set, marks=pytest.mark.xdist_group(kernel))
+    for kernel, sets in INPUT_SETS.items()
+    for input_set in sets
+]
 
 
 @pytest.mark.farm(case="tiny")
@@ -39,9 +44,12 @@ def test_the_tiny_case_is_right_and_as_fast_as_it_landed(
 
 
 @pytest.mark.farm(case="tiny", devices=2)
-def test_two_devices_give_the_same_bits(farm_trial: Callable[..., TrialRecord], farm_devices: list[TestDevice]) -> None:
-    for kernel in INPUT_SETS:  # in one test: a worker gives its one device back and leases two only once
-        trials = [farm_trial(kernel, on=device) for device in farm_devices]
+@pytest.mark.xdist_group("two devices")
+@pytest.mark.parametrize("kernel", INPUT_SETS)
+def test_two_devices_give_the_same_bits(
+    kernel: str, farm_trial: Callable[..., TrialRecord], farm_devices: list[TestDevice]
+) -> None:
+    trials = [farm_trial(kernel, on=device) for device in farm_devices]
 
-        assert len({trial.device for trial in trials}) == 2
-        assert_deterministic(trials)
+    assert len({trial.device for trial in trials}) == 2
+    assert_deterministic(trials)

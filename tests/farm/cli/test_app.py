@@ -69,6 +69,7 @@ def test_run_refuses_a_kernel_file_before_anything_starts(tmp_path: Path) -> Non
     assert not out.exists()
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize(
     ("method", "command"),
     [
@@ -104,6 +105,7 @@ KERNEL = Budgeted()
 """
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_budget_file_with_a_mistake_is_refused_before_anything_starts(tmp_path: Path) -> None:
     """`tests/farm/model/test_budgets.py` has every kind of mistake."""
     (tmp_path / "mine.py").write_text(BUDGETED)
@@ -116,6 +118,7 @@ def test_a_budget_file_with_a_mistake_is_refused_before_anything_starts(tmp_path
     assert not out.exists()
 
 
+@pytest.mark.usefixtures("warm")
 def test_budgets_check_names_every_kernel_and_refuses_one_of_several(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(BUDGETED)
     (tmp_path / "budgets.toml").write_text("[a2a3sim.small]\nlanded = [{us = 5.0}]\n")
@@ -135,6 +138,7 @@ def test_budgets_check_names_every_kernel_and_refuses_one_of_several(tmp_path: P
     assert "there is no file" in rows[1]["problem"]
 
 
+@pytest.mark.usefixtures("warm")
 def test_run_refuses_a_kernel_whose_golden_is_not_as_specified(tmp_path: Path) -> None:
     source = (
         "from tests.fakes.small_kernel import SmallKernel\n"

@@ -196,7 +196,7 @@ def local_device(index: int) -> str:
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("joined_ray")
 def test_the_listing_tells_of_every_device_and_of_those_that_are_gone() -> None:
     observe(EventKind.VOTE_LOST, device=GONE)
     first = local_device(0)
@@ -225,7 +225,7 @@ def test_the_listing_tells_of_every_device_and_of_those_that_are_gone() -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("joined_ray")
 def test_what_the_listing_shows_can_be_quarantined() -> None:
     device = told()["devices"][2]["id"]
 
@@ -244,7 +244,7 @@ class SickOnOneDevice(platforms.Honest):
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("joined_ray")
 def test_probes_tell_fit_from_unfit_and_are_noted() -> None:
     with Store.open(paths.store_url()) as store:
         answers = probe_devices(SickOnOneDevice, [], store, None, 0.0)
@@ -264,7 +264,7 @@ def test_probes_tell_fit_from_unfit_and_are_noted() -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("joined_ray")
 def test_a_quarantined_device_can_be_probed_and_a_leased_one_cannot() -> None:
     with Store.open(paths.store_url()) as store, cluster.connected(None, simulated=True) as head:
         out, held = local_device(0), local_device(1)
@@ -292,7 +292,7 @@ def test_a_quarantined_device_can_be_probed_and_a_leased_one_cannot() -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("joined_ray")
 def test_an_unknown_device_is_not_probed() -> None:
     assert_refused(farm("probe", local_device(0), "nobody/0"), "no device 'nobody/0' in the cluster")
 
@@ -302,7 +302,7 @@ def test_an_unknown_device_is_not_probed() -> None:
 
 @pytest.mark.ray
 @pytest.mark.sim
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("joined_ray")
 def test_probe_ends_with_the_right_exit_code() -> None:
     device = local_device(3)
 

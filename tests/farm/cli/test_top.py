@@ -99,7 +99,9 @@ def test_a_snapshot_knows_the_state_of_a_device(going: None) -> None:
 
 
 def test_an_interrupt_ends_it_quietly(going: None, tmp_path: Path) -> None:
-    script = "import sys; from farm.cli import top; top.Console = lambda: __import__('rich.console').console.Console("
+    script = (
+        "import sys; from farm.cli import top; top.output_console = lambda: __import__('rich.console').console.Console("
+    )
     script += "force_terminal=True, width=80); top.command(standalone_mode=True)"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shown:
         assert shown.stdout is not None

@@ -153,8 +153,11 @@ def frozen(pids: list[int]) -> Iterator[None]:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("interrupt", [False, True], ids=["until-it-is-lost", "and-ended-by-sigterm"])
+@pytest.mark.parametrize(
+    "interrupt", [pytest.param(False, marks=pytest.mark.long), True], ids=["until-it-is-lost", "and-ended-by-sigterm"]
+)
 def test_a_run_whose_head_freezes_ends(tmp_path: Path, cluster: LocalCluster, interrupt: bool) -> None:
+    """For one until it is lost stand the watchdog's own tests, and the run whose head dies."""
     with measuring(tmp_path, cluster) as process, frozen(head_processes(cluster, "gcs_server")):
         begun = time.monotonic()
         if interrupt:

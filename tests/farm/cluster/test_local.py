@@ -50,7 +50,7 @@ def farm(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def at_home(home: Path, *arguments: str) -> Result:
-    """A command that starts nothing, without a process of its own."""
+    """A command in this process, for tests in which its process is not the point."""
     return CliRunner().invoke(main, list(arguments), env={"FARM_HOME": str(home)})
 
 
@@ -86,14 +86,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster(home: Path) -> Iterator[LocalCluster]:
     """Two nodes of two devices each."""
-    done = farm(
-        home, "cluster", "up", "--nodes", "2", "--devices-per-node", "2", "--soc", "a2a3", "--port", str(free_port())
-    )
-    assert done.returncode == 0, done.stderr
+    two = ["--nodes", "2", "--devices-per-node", "2"]
+    done = at_home(home, "cluster", "up", *two, "--soc", "a2a3", "--port", str(free_port()))
+    assert done.exit_code == 0, done.output
     found = LocalCluster.model_validate_json((home / "cluster" / "cluster.json").read_text())
     assert f"farm run --address {found.address}" in done.stdout
     yield found
-    farm(home, "cluster", "down")
+    at_home(home, "cluster", "down")
 
 
 @pytest.fixture
@@ -131,13 +130,13 @@ def test_farm_joins_without_anything_exported(cluster: LocalCluster, home: Path)
 
 
 def test_farm_top_shows_its_devices_and_who_holds_them(cluster: LocalCluster, home: Path) -> None:
-    seen = json.loads(farm(home, "top", "--address", cluster.address, "--json").stdout)
+    seen = json.loads(at_home(home, "top", "--address", cluster.address, "--json").stdout)
     ids = [device["id"] for device in seen["devices"]]
     with Store.open(f"sqlite:///{home / 'store.sqlite'}") as store:
         held = samples.device(0).model_copy(update={"id": ids[0]})
         store.begin(samples.running("run-of-one", devices=[held]))
 
-    shown = farm(home, "top", "--address", cluster.address, "--once")
+    shown = at_home(home, "top", "--address", cluster.address, "--once")
 
     assert (seen["address"], seen["free"], seen["runs"], len(ids)) == (cluster.address, 4, [], 4)
     lines = [line.split() for line in shown.stdout.splitlines()]
@@ -203,7 +202,7 @@ def test_a_lost_node_shows_and_down_ends_the_rest(cluster: LocalCluster, home: P
     kill(lost.pid)
 
     shown = json.loads(at_home(home, "cluster", "status", "--json").stdout)
-    ended = farm(home, "cluster", "down")
+    ended = farm(home, "cluster", "down")  # also from another process than the one that has started it
 
     assert [node["alive"] for node in shown["nodes"]] == [True, False]
     assert ended.returncode == 0
@@ -213,14 +212,14 @@ def test_a_lost_node_shows_and_down_ends_the_rest(cluster: LocalCluster, home: P
 
 
 def test_down_removes_what_a_killed_cluster_left(tmp_path: Path) -> None:
-    started = farm(tmp_path, "cluster", "up", "--nodes", "1", "--port", str(free_port()))
-    assert started.returncode == 0, started.stderr
+    started = at_home(tmp_path, "cluster", "up", "--nodes", "1", "--port", str(free_port()))
+    assert started.exit_code == 0, started.output
     left = LocalCluster.model_validate_json((tmp_path / "cluster" / "cluster.json").read_text())
 
     kill(left.holder.pid)
-    ended = farm(tmp_path, "cluster", "down")
+    ended = at_home(tmp_path, "cluster", "down")
 
-    assert (ended.returncode, ended.stdout) == (0, f"the local cluster at {left.address} has ended\n")
+    assert (ended.exit_code, ended.stdout) == (0, f"the local cluster at {left.address} has ended\n")
     assert in_session(left) == []
     assert not left.scratch.exists()
     assert not left.token.exists()

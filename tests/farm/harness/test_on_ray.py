@@ -1,4 +1,4 @@
-"""Files of a suite in workers of a real local Ray: tried again on another device, several devices at once, interrupted.
+"""Files of a suite in workers of a real Ray: tried again on another device, several devices at once, interrupted.
 
 `test_runs.py` has the verdicts on every kind of file, on devices that are threads.
 """
@@ -20,7 +20,7 @@ from farm.validation.suite_state import SuiteRequest
 from tests.fakes.harness import ROOT, shipped
 from tests.processes import running_for_this_test
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("joined_ray", "at_home")]
 
 
 def validate(names: Collection[str], out: Path, devices: int) -> RunRecord:

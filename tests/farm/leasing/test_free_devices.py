@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from farm import paths
 from farm.cluster import connection
 from farm.errors import InfrastructureError
 from farm.execution.observer import Observer
@@ -19,7 +20,8 @@ from farm.leasing.placement import Placement
 from farm.model.budgets import Budget
 from farm.model.run import RunRecord, RunRequest, Verdict
 from farm.model.selection import Selection
-from jobs.records import TrialRecord
+from farm.store.run_store import Store
+from jobs.records import TrialRecord, TrialStatus
 from kernel.platforms.protocol import Probe
 from kernel.spec import Tensors
 from tests.fakes import platforms
@@ -27,8 +29,9 @@ from tests.farm.conftest import DEVICES
 from tests.farm.validated import run
 from tests.waiting import came_true
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "local_ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "joined_ray")]
 
+HELD, REPEATS = 2, 2
 BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
 
 
@@ -77,7 +80,7 @@ def test_who_waits_holds_nothing_so_two_cannot_block_each_other(placement: Place
     assert free_within(DEVICES - 2)
     looked: list[int] = []
 
-    def still(waited: int = 5) -> bool:
+    def still(waited: int = 3) -> bool:
         looked.append(connection.free_count())
         return len(looked) < waited
 
@@ -127,39 +130,54 @@ def test_a_device_given_back_while_ray_places_it_is_not_lost(attempts: int) -> N
 
 
 class Counts(Observer):
-    """Notes how many devices are free at each trial, a few seconds after the one before at the earliest."""
+    """Sees how many devices are free once the last trial has been measured, before the run is over."""
 
     def __init__(self) -> None:
-        self.free: list[int] = []
+        self._measured = 0
+        self.all_but_its_own = False
 
     def measured(self, trial: TrialRecord, kept: bool) -> None:
-        self.free.append(connection.free_count())
+        self._measured += trial.status is TrialStatus.OK
+        if self._measured == HELD * REPEATS:
+            self.all_but_its_own = free_within(DEVICES - HELD)
 
 
-class FailsCanaryOnDevice0(platforms.TakesASecond):
+class FailsCanaryOnDevice0(platforms.Honest):
     def probe(self, device: int, directory: Path) -> Probe:
         return Probe(device != 0, "canary: wrong answer" if device == 0 else "canary: right")
 
 
-class TwoDiesACard(platforms.TakesASecond):
+class TwoDiesACard(platforms.Honest):
     def card(self, device: int) -> str:
         return str(device // 2)
 
 
-class DiesOnDevice0(platforms.TakesASecond):
+class DiesOnDevice0(platforms.Honest):
     def disturb(self, outputs: Tensors, device: int) -> None:
         if device == 0:
             platforms.DiesEverywhere().disturb(outputs, device)
-        super().disturb(outputs, device)
 
 
-@pytest.mark.parametrize("platform", [DiesOnDevice0, FailsCanaryOnDevice0, TwoDiesACard])
+@pytest.mark.parametrize("platform", [DiesOnDevice0, TwoDiesACard])
 def test_a_device_that_was_left_is_free_while_the_run_goes_on(tmp_path: Path, platform: PlatformFactory) -> None:
     seen = Counts()
     record = validate(platform, tmp_path, seen)
 
     assert record.verdict is Verdict.PASSED, record.reason
-    assert seen.free[-1] == DEVICES - 2
+    assert seen.all_but_its_own
+    assert free_within(DEVICES)
+
+
+def test_a_device_that_fails_its_canary_is_passed_over(tmp_path: Path) -> None:
+    seen = Counts()
+    record = validate(FailsCanaryOnDevice0, tmp_path, seen)
+
+    assert record.verdict is Verdict.PASSED, record.reason
+    assert seen.all_but_its_own
+    assert 0 not in {device.index for device in record.devices}
+    with Store.open(paths.store_url()) as store:
+        failed = {device for device, health in store.health("fake").items() if health.failed_last}
+    assert {device.rpartition("/")[2] for device in failed} == {"0"}
     assert free_within(DEVICES)
 
 
@@ -168,8 +186,8 @@ def validate(platform: PlatformFactory, out: Path, observer: Observer) -> RunRec
         kernel="qkv_proj_rope",
         cases=["tiny"],
         platform="fake",
-        devices=2,
-        repeats=4,
+        devices=HELD,
+        repeats=REPEATS,
         input_set="documented",
         seed=0,
     )

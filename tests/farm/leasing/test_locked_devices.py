@@ -22,24 +22,25 @@ from farm.monitor.snapshot import take
 from farm.process import device_lock
 from farm.store.run_store import Store
 from jobs.records import TrialRecord
+from tests import clusters
 from tests.fakes import platforms
-from tests.farm.conftest import DEVICES
 from tests.farm.validated import run
 from tests.waiting import came_true
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home")]
 
+DEVICES = 2
 BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
 NAME = "pid={pid} user=alice time=2026-11-30T10:00:00+00:00"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def locks(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """The directory of the lock files, in the environment of the nodes of a local Ray."""
+def locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of the lock files, in the environment of the node of a local Ray of two devices."""
     directory = tmp_path_factory.mktemp("locks")
     os.environ[device_lock.VARIABLE] = str(directory)
-    request.getfixturevalue("local_ray")
-    yield directory
+    with clusters.local(DEVICES):
+        yield directory
     del os.environ[device_lock.VARIABLE]
 
 
@@ -100,7 +101,7 @@ def test_a_locked_device_is_replaced_by_another(locks: Path, tmp_path: Path) -> 
 
         assert locked_devices() == {f"{node}/0": who}
     assert record.verdict is Verdict.PASSED, record.reason
-    assert sorted(device.index for device in record.devices) == [1, 2, 3]
+    assert sorted(device.index for device in record.devices) == [1]
     assert seen.unlocked == []
     assert seen.locked_out in ({}, {f"{node}/0": who})  # Ray may not have offered it
     with Store.open(os.environ["FARM_STORE"]) as store:
@@ -109,10 +110,10 @@ def test_a_locked_device_is_replaced_by_another(locks: Path, tmp_path: Path) -> 
 
 
 def test_where_no_other_is_free_the_holder_is_named(locks: Path, tmp_path: Path) -> None:
-    with held(locks / "npu_device_2.lock") as other, pytest.raises(CapacityError) as refused:
+    with held(locks / "npu_device_1.lock") as other, pytest.raises(CapacityError) as refused:
         validate(DEVICES, tmp_path, 0.0, Observer())
 
-    assert f"/2 is locked by alice (pid {other.pid}, since" in str(refused.value)
+    assert f"/1 is locked by alice (pid {other.pid}, since" in str(refused.value)
     assert came_true(lambda: connection.free_count() == DEVICES, 30.0)
 
 

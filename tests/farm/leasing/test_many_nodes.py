@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from farm.cluster import connection
 from farm.errors import CapacityError, InfrastructureError, UsageError
 from farm.execution.observer import Observer
 from farm.execution.session import SessionOptions
-from farm.leasing import queue_client
+from farm.leasing import preemption, queue_client
 from farm.leasing.allocation import DeviceAllocation
 from farm.leasing.device_lease import PlatformFactory
 from farm.leasing.device_queue import QueueEntry
@@ -30,7 +30,6 @@ from farm.model.selection import Selection, Spread
 from farm.store.run_store import Store
 from farm.timestamps import now
 from jobs.records import TrialRecord
-from kernel.platforms.protocol import Probe
 from tests import clusters
 from tests.clusters import cluster
 from tests.fakes import platforms
@@ -94,11 +93,6 @@ class TwoDiesACard(platforms.Honest):
         return str(device // 2)
 
 
-class FailsCanaryOnDevice0(platforms.Honest):
-    def probe(self, device: int, directory: Path) -> Probe:
-        return Probe(device != 0, "canary: wrong answer" if device == 0 else "canary: right")
-
-
 @contextlib.contextmanager
 def taken(count: int, selection: Selection, refused: Collection[str] = ()) -> Iterator[list[DeviceAllocation]]:
     """Devices as a lease takes them, before any worker is started on them."""
@@ -150,12 +144,9 @@ def test_named_devices_and_no_others() -> None:
 
 
 def test_two_dies_of_one_card_are_one_witness(tmp_path: Path) -> None:
-    record = validate(TwoDiesACard, tmp_path, devices=2)
-
-    assert record.verdict is Verdict.PASSED
-    assert len({(device.node_id, device.card) for device in record.devices}) == 2
+    """That a device of another card is taken in place of one is in `test_free_devices`."""
     with pytest.raises(InfrastructureError, match="is on the same card as"):
-        validate(TwoDiesACard, tmp_path, devices=3)
+        validate(TwoDiesACard, tmp_path, devices=PER_NODE, selection=Selection(nodes=[name(1)]))
     assert wait_for_free(NODES * PER_NODE)
 
 
@@ -171,69 +162,75 @@ def test_a_quarantined_device_gets_no_work(tmp_path: Path) -> None:
         validate(platforms.Honest, tmp_path, devices=4)
 
 
-def test_a_device_that_fails_its_canary_is_passed_over(tmp_path: Path) -> None:
-    record = validate(FailsCanaryOnDevice0, tmp_path, devices=2, repeats=1)
-
-    assert record.verdict is Verdict.PASSED
-    assert {device.index for device in record.devices} == {1}
-    with Store.open(paths.store_url()) as store:
-        failed = {device for device, health in store.health("fake").items() if health.failed_last}
-    assert failed
-    assert {device.rpartition("/")[2] for device in failed} == {"0"}
-
-
 class Waits(Observer):
-    """Notes when its run waited, and shows when it has measured something."""
+    """Notes when its run waited, and has something happen once it has measured."""
 
-    def __init__(self) -> None:
-        self.began_at = 0.0
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
         self.ahead: list[list[QueueEntry]] = []
         self.first = threading.Event()
+        self._then = then
 
     def waiting(self, ahead: list[QueueEntry], waited_s: float) -> None:
         self.ahead.append(ahead)
 
     def measured(self, trial: TrialRecord, kept: bool) -> None:
-        self.first.set()
+        if not self.first.is_set():
+            self.first.set()
+            self._then()
 
 
-def test_a_nightly_run_yields_between_two_trials_and_loses_nothing(tmp_path: Path) -> None:
-    whole = NODES * PER_NODE
-    night, records = Waits(), []
-    nightly = threading.Thread(
-        target=lambda: records.append(
-            validate(TakesASecond, tmp_path, devices=whole, repeats=8, priority=Priority.NIGHTLY, observer=night)
-        )
+def until_another_waits() -> None:
+    until(queue_client.waiting, what="another run that waits")
+
+
+@contextlib.contextmanager
+def under_way(*arguments: Any, **more: Any) -> Iterator[tuple[Waits, list[RunRecord]]]:
+    """A run on both devices of a node that has measured, goes on once another waits, and is over after the block."""
+    seen, records = Waits(until_another_waits), []
+    running = threading.Thread(
+        target=lambda: records.append(validate(*arguments, **more, devices=PER_NODE, observer=seen))
     )
-    nightly.start()
-    assert night.first.wait(60)
-    person = Waits()
+    running.start()
+    assert seen.first.wait(60)
+    yield seen, records
+    running.join(120)
+    assert len(records) == 1
 
-    interactive = validate(platforms.Honest, tmp_path, devices=whole, repeats=1, wait_s=60, observer=person)
-    still_running = nightly.is_alive()
-    nightly.join(120)
+
+def test_a_nightly_run_yields_between_two_trials_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preemption, "ASK_EVERY_S", 0.0)
+    there = Selection(nodes=[name(1)])
+
+    nightly = under_way(platforms.Honest, tmp_path, repeats=4, priority=Priority.NIGHTLY, selection=there)
+    with nightly as (night, records):
+        interactive = validate(platforms.Honest, tmp_path, devices=PER_NODE, repeats=1, wait_s=60, selection=there)
+        still_running = not records
 
     assert still_running
     assert interactive.verdict is Verdict.PASSED
     assert interactive.queue_s > 0
     assert [(record.verdict, record.failures) for record in records] == [(Verdict.PASSED, [])], records[0].reason
-    assert len(records[0].trials) == 8 * whole
+    assert len(records[0].trials) == 4 * PER_NODE
     assert {trial.attempt for trial in records[0].trials} == {0}
     assert night.ahead
     assert queue_client.waiting() == []
 
 
 def test_an_interactive_run_does_not_yield(tmp_path: Path) -> None:
-    whole = NODES * PER_NODE
-    first, records = Waits(), []
-    running = threading.Thread(
-        target=lambda: records.append(validate(TakesASecond, tmp_path, devices=whole, repeats=3, observer=first))
-    )
-    running.start()
-    assert first.first.wait(60)
+    there = Selection(nodes=[name(1)])
 
-    merge = validate(platforms.Honest, tmp_path, devices=1, repeats=1, wait_s=60, priority=Priority.MERGE_QUEUE)
-    running.join(60)
+    with under_way(platforms.Honest, tmp_path, repeats=3, selection=there) as (first, records):
+        merge = validate(
+            platforms.Honest,
+            tmp_path,
+            devices=1,
+            repeats=1,
+            wait_s=60,
+            priority=Priority.MERGE_QUEUE,
+            selection=there,
+        )
 
     assert merge.verdict is Verdict.PASSED
     assert records[0].queue_s < merge.queue_s
@@ -268,13 +265,11 @@ def test_a_dead_owner_frees_its_devices(tmp_path: Path, nodes: Any) -> None:
 def test_a_killed_raylet_costs_trials_and_no_verdict(tmp_path: Path, nodes: Any) -> None:
     extra = add_node(nodes, NODES)
     until(lambda: connection.free_count() == (NODES + 1) * PER_NODE)
-    seen = Waits()
     doomed = name(NODES)
-    killer = threading.Thread(target=lambda: (seen.first.wait(60), nodes.remove_node(extra, allow_graceful=False)))
-    killer.start()
+    seen = Waits(lambda: nodes.remove_node(extra, allow_graceful=False))
+    there = Selection(nodes=[name(1), doomed])
 
-    record = validate(TakesASecond, tmp_path, devices=3, repeats=4, observer=seen)
-    killer.join()
+    record = validate(TakesASecond, tmp_path, devices=2, observer=seen, selection=there)
 
     lost = [trial for trial in record.trials if trial.failure]
     assert record.verdict is Verdict.PASSED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from datetime import datetime, timedelta, timezone
 from functools import reduce
 from pathlib import Path
@@ -17,6 +16,7 @@ from farm.model.device_health import DeviceState, EventKind, Health, HealthBook,
 from farm.store.health_store import CLOCK_TOLERANCE, RATE_EVENTS, ClockSkewError
 from farm.store.run_store import Store
 from tests.farm import samples
+from tests.processes import forking_context
 
 DEVICE = "10.0.0.1/0"
 PLATFORM = "a2a3sim"
@@ -169,7 +169,7 @@ def test_the_last_runs_are_told_newest_first(store: Store) -> None:
     assert store.device_reports(PLATFORM)[DEVICE].last_runs == ("five", "two", "four")
 
 
-ROUNDS = 40
+ROUNDS = 15
 
 
 def observe_often(url: str, number: int, start: object) -> None:
@@ -183,7 +183,7 @@ def observe_often(url: str, number: int, start: object) -> None:
 
 
 def test_processes_that_observe_one_device_at_once_lose_nothing(store: Store, url: str) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = forking_context()
     start = context.Barrier(4)
     writers = [context.Process(target=observe_often, args=(url, number, start)) for number in range(4)]
     for writer in writers:

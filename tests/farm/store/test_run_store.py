@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
 import sys
-import textwrap
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 
 import pytest
 from sqlalchemy import update
@@ -18,16 +19,17 @@ from farm.store.tables import RUN as RUN_TABLE
 from jobs.records import Fault
 from kernel.clock import Clock
 from tests.farm import samples
+from tests.processes import forking_context
 
 RUN = samples.running().run_id
 
 
-def in_another_process(url: str, body: str, expected: int = 0) -> None:
-    """Run `body`, in which `store` is open on `url`, in a process of its own."""
-    head = "import os, signal\nfrom farm.store.run_store import Store\nfrom tests.farm import samples\n"
-    script = f"{head}store = Store.open({url!r})\n{textwrap.dedent(body)}"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == expected, done.stderr
+def in_another_process(body: Callable[[str], None], url: str) -> int | None:
+    """The exit code of a process of its own that calls `body`."""
+    process = forking_context().Process(target=body, args=(url,))
+    process.start()
+    process.join(60)
+    return process.exitcode
 
 
 def test_a_finished_run_comes_back_as_it_was(store: Store) -> None:
@@ -217,13 +219,15 @@ def test_devices_remember_their_last_run(store: Store) -> None:
     assert (again[0].soc, again[0].node) == ("Ascend910B1-sim", "10.0.0.1")
 
 
-def test_a_killed_run_keeps_its_trials_and_is_settled_once(store: Store, url: str) -> None:
-    body = """
+def begin_and_be_killed(url: str) -> None:
+    with Store.open(url) as store:
         store.begin(samples.running())
-        store.save_trials(samples.running().run_id, [samples.trial("10.0.0.1/0", 0)])
+        store.save_trials(RUN, [samples.trial("10.0.0.1/0", 0)])
         os.kill(os.getpid(), signal.SIGKILL)
-    """
-    in_another_process(url, body, expected=-signal.SIGKILL)
+
+
+def test_a_killed_run_keeps_its_trials_and_is_settled_once(store: Store, url: str) -> None:
+    assert in_another_process(begin_and_be_killed, url) == -signal.SIGKILL
 
     found = store.get(RUN)
 
@@ -238,68 +242,73 @@ def test_a_killed_run_keeps_its_trials_and_is_settled_once(store: Store, url: st
     assert store.get(RUN) == found
 
 
+def look(url: str) -> None:
+    with Store.open(url) as store:
+        assert store.get(RUN).verdict is None
+        assert store.list()[0].verdict is None
+
+
 def test_a_run_whose_process_lives_is_left_alone(store: Store, url: str) -> None:
     store.begin(samples.running())
 
-    in_another_process(url, f"assert store.get({RUN!r}).verdict is None\nassert store.list()[0].verdict is None")
+    assert in_another_process(look, url) == 0
 
     store.finish(samples.run(run_id=RUN))
     assert store.get(RUN).verdict is Verdict.PASSED
 
 
-def test_two_processes_write_at_once_and_nothing_is_lost(store: Store, url: str) -> None:
-    script = """
-        for number in range(25):
+def write_runs(url: str, name: str, count: int) -> None:
+    """In a process of its own."""
+    with Store.open(url) as store:
+        for number in range(count):
             run = f"{name}-{number}"
             store.begin(samples.running(run))
             for repeat in range(3):
                 store.save_trials(run, [samples.trial("10.0.0.1/0", repeat)])
             store.finish(samples.run(run_id=run))
-    """
-    head = f"from farm.store.run_store import Store\nfrom tests.farm import samples\nstore = Store.open({url!r})\n"
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", f"name = {name!r}\n{head}{textwrap.dedent(script)}"],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("left", "right")
-    ]
-    errors = [writer.communicate(timeout=120)[1] for writer in writers]
 
-    assert errors == ["", ""]
+
+def test_two_processes_write_at_once_and_nothing_is_lost(store: Store, url: str) -> None:
+    context = forking_context()
+    writers = [context.Process(target=write_runs, args=(url, name, 10)) for name in ("left", "right")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+
+    assert [writer.exitcode for writer in writers] == [0, 0]
     runs = store.list(limit=100)
-    assert {run.run_id for run in runs} == {f"{name}-{number}" for name in ("left", "right") for number in range(25)}
+    assert {run.run_id for run in runs} == {f"{name}-{number}" for name in ("left", "right") for number in range(10)}
     assert {run.verdict for run in runs} == {Verdict.PASSED}
-    assert len(store.get("right-24").trials) == 9
+    assert len(store.get("right-9").trials) == 9
+
+
+def race(url: str, verdict: Verdict, start: Barrier) -> None:
+    """In a process of its own; its exit code is 7 where the other one was first."""
+    with Store.open(url) as store:
+        start.wait()
+        try:
+            store.finish(samples.run(run_id=RUN, verdict=verdict))
+        except VerdictExistsError:
+            sys.exit(7)
 
 
 def test_two_processes_race_for_one_verdict_and_one_wins(store: Store, url: str) -> None:
     store.begin(samples.running())
-    script = f"""
-        from farm.model.run import Verdict
-        from farm.store.run_store import VerdictExistsError
-        try:
-            store.finish(samples.run(run_id={RUN!r}, verdict=Verdict(verdict)))
-        except VerdictExistsError:
-            os._exit(7)
-    """
-    head = "import os\nfrom farm.store.run_store import Store\nfrom tests.farm import samples\n"
+    context = forking_context()
+    start = context.Barrier(2)
     racers = {
-        verdict: subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                f"verdict = {verdict!r}\n{head}store = Store.open({url!r})\n{textwrap.dedent(script)}",
-            ]
-        )
-        for verdict in ("passed", "failed")
+        verdict: context.Process(target=race, args=(url, verdict, start))
+        for verdict in (Verdict.PASSED, Verdict.FAILED)
     }
-    codes = {verdict: racer.wait(timeout=60) for verdict, racer in racers.items()}
+    for racer in racers.values():
+        racer.start()
+    for racer in racers.values():
+        racer.join(60)
 
-    assert sorted(codes.values()) == [0, 7]
-    winner = next(verdict for verdict, code in codes.items() if code == 0)
-    assert store.get(RUN).verdict is Verdict(winner)
+    codes = {verdict: racer.exitcode for verdict, racer in racers.items()}
+    assert sorted(code for code in codes.values() if code is not None) == [0, 7]
+    assert store.get(RUN).verdict is next(verdict for verdict, code in codes.items() if code == 0)
 
 
 def test_text_a_database_cannot_hold_is_no_obstacle(store: Store) -> None:

@@ -246,7 +246,7 @@ def test_farm_test_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("local_ray", "at_home")
+@pytest.mark.usefixtures("joined_ray", "at_home")
 class TestBench:
     def test_it_holds_as_many_devices_as_asked_for(self, tmp_path: Path) -> None:
         asked = request_of("qkv_proj_rope", "a2a3sim", "tiny", None, 0, {})

@@ -22,6 +22,12 @@ from kernel.spec import Step
 from tests.farm.evidence import trial
 
 
+@pytest.fixture(autouse=True)
+def soon_tired(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search of six points needs not hundreds of proposals to see that there is no other."""
+    monkeypatch.setattr("farm.tuning.search.MAX_REFUSED", 60)
+
+
 @dataclass(frozen=True, slots=True)
 class Knobs:
     a: int = 1

@@ -1,4 +1,4 @@
-"""Campaigns on a real local Ray: every point is measured or named, whatever befalls the workers."""
+"""Campaigns on a real Ray: every point is measured or named, whatever befalls the workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from farm.tuning.campaign import CampaignExecutor, Point, disqualification
 from jobs.records import TrialRecord, TrialStatus
 from tests.fakes import platforms
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray", "at_home")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("joined_ray", "at_home")]
 
 ROWS = ("1", "2", "4", "8")
 

@@ -31,7 +31,7 @@ from tests.farm.conftest import DEVICES
 from tests.farm.validated import run
 from tests.waiting import came_true, until
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "local_ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("at_home", "joined_ray")]
 
 BUDGETS = {"tiny": Budget(ceiling_us=545.0, ratchet_us=None, source="test")}
 TRIAL_S = 5.0

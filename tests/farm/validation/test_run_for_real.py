@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from junitparser import JUnitXml
+
+from farm.cli.app import main
 
 pytestmark = [pytest.mark.ray, pytest.mark.sim]
 
 
-def test_three_devices_validate_the_real_kernel(tmp_path: Path, at_home: Path) -> None:
-    program = [sys.executable, "-c", "from farm.cli.app import main; main()"]
-    arguments = ["run", "--devices", "3", "--case", "tiny", "--out", str(tmp_path), "--json"]
+@pytest.mark.usefixtures("at_home")
+def test_three_devices_validate_the_real_kernel(tmp_path: Path, standing_ray: str) -> None:
+    arguments = ["run", "--devices", "3", "--case", "tiny", "--address", standing_ray, "--out", str(tmp_path), "--json"]
 
-    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False, env=dict(os.environ))
+    done = CliRunner().invoke(main, arguments)
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["verdict"] == "passed"
     assert {gate["name"]: gate["status"] for gate in report["gates"]} == {

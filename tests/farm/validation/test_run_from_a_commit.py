@@ -85,7 +85,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("joined_ray")
 def test_head_and_base_are_run_confined_and_compared(repository: Path, tmp_path: Path) -> None:
     record = validate(repository, tmp_path / "out")
 

@@ -1,4 +1,4 @@
-"""Whole runs on a real local Ray: each device has a process of its own, and one that is lost costs no more than itself.
+"""Whole runs on a real Ray: each device has a process of its own, and one that is lost costs no more than itself.
 
 What a run makes of its measurements is in `test_run_verdicts.py`, on devices of the test's process.
 """

@@ -151,7 +151,9 @@ def stop(pid: int, for_s: float) -> None:
     os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.long
 def test_a_raylet_that_is_frozen_for_a_moment_costs_nothing(impatient: Any, tmp_path: Path) -> None:
+    """Another cause of the silence that the test of a short cut has."""
     with neighbour(impatient) as (name, raylet):
         record = validate(tmp_path, name, lambda: stop(raylet, 2.0), repeats=4)
 
@@ -161,6 +163,7 @@ def test_a_raylet_that_is_frozen_for_a_moment_costs_nothing(impatient: Any, tmp_
 
 
 def test_a_raylet_that_stays_frozen_costs_its_node_and_no_verdict(impatient: Any, tmp_path: Path) -> None:
+    """Stands for every silence that lasts: a long cut, and a raylet that stays frozen under Ray's own limits."""
     with neighbour(impatient) as (name, raylet):
         record = validate(tmp_path, name, lambda: os.kill(raylet, signal.SIGSTOP), repeats=2 + int(GIVEN_UP_S))
 
@@ -178,7 +181,7 @@ def cut(network: Beyond, for_s: float) -> None:
 
 
 def test_a_short_cut_costs_time_and_nothing_else(impatient: Any, network: Beyond | None, tmp_path: Path) -> None:
-    """Stands for the cut of 5 s under Ray's own limits."""
+    """Stands for every silence that ends: a raylet frozen for a moment, and the cut of 5 s under Ray's own limits."""
     with across(impatient, network, tmp_path) as name:
         assert network is not None
         record = validate(tmp_path, name, lambda: cut(network, 2.0), repeats=4)
@@ -188,8 +191,9 @@ def test_a_short_cut_costs_time_and_nothing_else(impatient: Any, network: Beyond
         assert came_true(lambda: connection.free_count() == 2 * PER_NODE, 30.0)
 
 
+@pytest.mark.long
 def test_a_long_cut_costs_the_node_and_no_verdict(impatient: Any, network: Beyond | None, tmp_path: Path) -> None:
-    """Stands for the cuts of 30 and 90 s under Ray's own limits."""
+    """Another cause of the silence that the test of a raylet that stays frozen has."""
     with across(impatient, network, tmp_path) as name:
         assert network is not None
         record = validate(tmp_path, name, lambda: cut(network, 2 * GIVEN_UP_S), repeats=2 + int(GIVEN_UP_S))
@@ -202,7 +206,7 @@ def test_a_long_cut_costs_the_node_and_no_verdict(impatient: Any, network: Beyon
 @pytest.mark.long
 @pytest.mark.parametrize("seconds", [5.0, 30.0, 90.0])
 def test_a_cut_under_rays_own_limits(patient: Any, network: Beyond | None, tmp_path: Path, seconds: float) -> None:
-    """The whole form of the two tests of cuts above: the run waits, or goes on elsewhere, and passes."""
+    """The whole form of the tests of a short cut and of a raylet that stays frozen: the run waits, or goes on."""
     with across(patient, network, tmp_path) as name:
         assert network is not None
         record = validate(tmp_path, name, lambda: cut(network, seconds), repeats=6)

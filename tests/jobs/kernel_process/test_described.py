@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from jobs.reference import reference
 from kernel.errors import KernelContractError, KernelLoadError, TuningError, UnknownNameError
 from kernel.registry import find_kernel
 from tests.fakes.small_kernel import SmallKernel
-from tests.warm_python import warm_python
 
 pytestmark = pytest.mark.usefixtures("warm")
 
@@ -46,19 +44,6 @@ KERNEL = Foreign()
 """
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Python that has loaded torch."""
-    with warm_python(tmp_path_factory.mktemp("python")) as started:
-        yield started
-
-
-@pytest.fixture
-def warm(python: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes are started with it."""
-    monkeypatch.setattr(sys, "executable", python)
-
-
 def foreign(directory: Path, body: str = "", loading: str = "") -> str:
     """A kernel file that refuses to be loaded in this process."""
     indented = "\n".join(f"    {line}" for line in body.splitlines())
@@ -68,11 +53,11 @@ def foreign(directory: Path, body: str = "", loading: str = "") -> str:
 
 
 def test_a_described_kernel_says_what_the_kernel_says(
-    tmp_path: Path, python: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, python_with_torch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", COLD)
     there, here = kernel_of(foreign(tmp_path)), SmallKernel()
-    monkeypatch.setattr(sys, "executable", python)
+    monkeypatch.setattr(sys, "executable", python_with_torch)
 
     assert isinstance(there, DescribedKernel)
     assert (there.name, there.summary, there.default_case) == (here.name, here.summary, here.default_case)
